@@ -1,0 +1,1 @@
+"""Pairs to kept pairs, every removal with its evidence."""

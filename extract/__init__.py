@@ -1,0 +1,1 @@
+"""Source files to pairs of query and code."""

@@ -1,0 +1,1 @@
+"""Kept pairs to a dataset on disk that can be checked."""

@@ -1,0 +1,1 @@
+"""Shards to an XTR encoder."""

@@ -1,0 +1,1 @@
+"""The hall: the command line and the conductor of the build."""
