@@ -1,0 +1,245 @@
+"""README.md: the dataset card, a pure function of the manifest and the funnel.
+
+The YAML front matter gives one config a language and `default` with all of them, each with its
+Parquet files, declared features and sample counts, so that `load_dataset(path, "python")`
+yields exactly the manifest's samples and fails where a file is missing. Tables are rendered by
+functions of their own, so that the checker can look for each of them in the card. No time, host
+or local path enters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import yaml
+
+from shards import layout
+from shards.funnel import LEVELS, Funnel
+from shards.manifest import Manifest
+from shards.sample import FIELDS, LIST_FIELDS, NUMBER_FIELDS
+
+GATED_KINDS: Final = frozenset({"the-stack", "the-stack-v2"})
+"""Source kinds whose terms bind whoever publishes their content again."""
+_TERMS: Final = (
+    "This dataset contains code from The Stack, which is given out under terms of use that pass "
+    "on to everyone who receives a copy. By asking for access you agree to follow the original "
+    "licence of every file, attribution included (ATTRIBUTION.jsonl names each repository), to "
+    "replace your copy when a version without removed files is published, and to put the same "
+    "terms before anyone you share it with."
+)
+_SIZES: Final = (
+    *((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M")),
+    *((10**7, "1M<n<10M"), (10**8, "10M<n<100M"), (10**9, "100M<n<1B"), (10**10, "1B<n<10B")),
+    *((10**11, "10B<n<100B"), (10**12, "100B<n<1T")),
+)
+_LICENSE_ROWS: Final = 40
+
+
+def size_category(samples: int) -> str:
+    """The Hub's size category of a number of samples."""
+    return next((name for limit, name in _SIZES if samples < limit), "n>1T")
+
+
+def config_names(manifest: Manifest) -> dict[str, list[str]]:
+    """Config name -> its languages; `default` holds all."""
+    languages = manifest.languages()
+    return {"default": languages, **{language: [language] for language in languages}}
+
+
+def front_matter(manifest: Manifest) -> dict[str, object]:
+    """The YAML block of the card."""
+    configs, infos = [], []
+    for name, languages in config_names(manifest).items():
+        files, splits = [], []
+        for split in layout.SPLITS:
+            shards = [s for s in manifest.shards if s.split == split and s.language in languages]
+            if shards:
+                paths = [layout.parquet_path(shard.path) for shard in shards]
+                files.append({"split": split, "path": paths})
+                splits.append({"name": split, "num_examples": sum(s.samples for s in shards)})
+        configs.append({"config_name": name, "data_files": files})
+        infos.append({"config_name": name, "features": _features(), "splits": splits})
+    head: dict[str, object] = {
+        "pretty_name": manifest.name,
+        "license": "other",
+        "license_name": "per-sample",
+        "license_link": layout.ATTRIBUTION,
+        "language": ["code"],
+        "task_categories": ["text-retrieval"],
+        "tags": ["code", "code-search", "webdataset"],
+        "size_categories": [size_category(manifest.samples)],
+        "configs": configs,
+        "dataset_info": infos,
+    }
+    if is_gated(manifest):
+        head["extra_gated_prompt"] = _TERMS
+        head["extra_gated_fields"] = {"I have read these terms and agree to them": "checkbox"}
+    return head
+
+
+def is_gated(manifest: Manifest) -> bool:
+    """Whether the dataset holds content that may be published behind its terms only."""
+    return any(source.kind in GATED_KINDS for source in manifest.sources)
+
+
+def _features() -> list[dict[str, str]]:
+    features = []
+    for name in FIELDS:
+        if name in LIST_FIELDS:
+            features.append({"name": name, "sequence": "string"})
+        else:
+            dtype = "int64" if name in NUMBER_FIELDS else "string"
+            features.append({"name": name, "dtype": dtype})
+    return features
+
+
+def render_card(manifest: Manifest, funnel: Funnel) -> bytes:
+    """The whole card."""
+    head = yaml.safe_dump(front_matter(manifest), sort_keys=False, allow_unicode=True, width=10_000)
+    body = [
+        f"# {_cell(manifest.name)}",
+        f"{manifest.samples:,} pairs of a query and the function that answers it, "
+        f"{manifest.tokens:,} lexical tokens of code, in {len(manifest.shards):,} shards.",
+        "## Samples",
+        samples_table(manifest),
+        _split_text(manifest),
+        "## Licences",
+        "Every sample names its licences in `licenses` and what proves them in "
+        "`license_evidence`; `ATTRIBUTION.jsonl` lists every repository.",
+        licenses_table(manifest),
+        "## Sources",
+        sources_table(manifest),
+        "## From input to samples",
+        funnel_table(funnel),
+        f"Each of the {manifest.removals:,} removed pairs stands in `removals/` with its reason "
+        "and, for a duplicate, the kept pair it repeats.",
+        "## Duplicates",
+        dedupe_table(manifest),
+        _cap_text(manifest),
+        "## Loading",
+        _loading(manifest),
+        "## Known limits",
+        _LIMITS,
+    ]
+    if is_gated(manifest):
+        body += ["## Terms", _TERMS]
+    return ("---\n" + head + "---\n" + "\n\n".join(body) + "\n").encode("utf-8")
+
+
+def samples_table(manifest: Manifest) -> str:
+    """Samples by language and split."""
+    rows = []
+    counts = manifest.counts()
+    for language, splits in counts.items():
+        numbers = [splits.get(split, 0) for split in layout.SPLITS]
+        rows.append([language, *numbers, sum(numbers)])
+    sums = [sum(c.get(split, 0) for c in counts.values()) for split in layout.SPLITS]
+    return _table(["language", *layout.SPLITS, "all"], [*rows, ["all", *sums, manifest.samples]])
+
+
+def licenses_table(manifest: Manifest) -> str:
+    """Samples by licence, the most frequent first."""
+    ranked = sorted(manifest.licenses.items(), key=lambda item: (-item[1], item[0]))
+    rows: list[list[str | int]] = [[name, count] for name, count in ranked[:_LICENSE_ROWS]]
+    if rest := ranked[_LICENSE_ROWS:]:
+        rows.append([f"{len(rest)} others", sum(count for _, count in rest)])
+    return _table(["licence", "samples"], rows)
+
+
+def sources_table(manifest: Manifest) -> str:
+    """The sources and their revisions."""
+    rows = [[source.name, source.kind, source.revision] for source in manifest.sources]
+    return _table(["source", "kind", "revision"], rows)
+
+
+def funnel_table(funnel: Funnel) -> str:
+    """What was seen, dropped and kept, by source, language and level."""
+    rows: list[list[str | int]] = []
+    for source, language in sorted({key[:2] for key in funnel.levels}):
+        for level in LEVELS:
+            held = funnel.at(source, language, level)
+            dropped = ", ".join(f"{r} {n:,}" for r, n in sorted(held.dropped.items()) if n)
+            rows.append([source, language or "unknown", level, held.seen, dropped, held.kept])
+    return _table(["source", "language", "level", "seen", "dropped", "kept"], rows)
+
+
+def dedupe_table(manifest: Manifest) -> str:
+    """The parameters of the search for duplicates."""
+    rows = []
+    for name, value in sorted(manifest.dedupe.items()):
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        rows.append([name, shown])
+    return _table(["parameter", "value"], rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    for row in rows:
+        cells = [f"{cell:,}" if isinstance(cell, int) else _cell(cell) for cell in row]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(value: str) -> str:
+    """Text that can neither end a cell nor become markup."""
+    plain = " ".join(value.split())
+    for mark, escaped in (("&", "&amp;"), ("<", "&lt;"), ("|", "&#124;"), ("`", "&#96;")):
+        plain = plain.replace(mark, escaped)
+    return plain
+
+
+def _split_text(manifest: Manifest) -> str:
+    rule = manifest.split
+    unit = {
+        "repository": "by repository: no repository stands in two splits",
+        "path": "by file: no file stands in two splits, a repository may",
+        "source": "as the source splits it",
+    }[rule.by]
+    return (
+        f"Split {unit} ({_cell(rule.reason)}); asked for {rule.validation:g} validation and "
+        f"{rule.test:g} test."
+    )
+
+
+def _cap_text(manifest: Manifest) -> str:
+    cap = manifest.query_cap
+    per_repo, total = (str(n) if n else "any number" for n in (cap.per_repo, cap.total))
+    return (
+        f"Of pairs with the same normalised query, {per_repo} may stay in a repository and "
+        f"{total} in all."
+    )
+
+
+def _loading(manifest: Manifest) -> str:
+    shard = manifest.shards[0] if manifest.shards else None
+    language = shard.language if shard else "python"
+    tar = shard.path if shard else layout.tar_path("python", "train", 0)
+    return "\n".join(
+        [
+            "```python",
+            "from datasets import load_dataset",
+            f'rows = load_dataset("PATH", "{language}")',
+            "",
+            "import webdataset",
+            f'rows = webdataset.WebDataset("{tar}", shardshuffle=False).decode()',
+            "",
+            "import tarfile",
+            f'with tarfile.open("{tar}") as tar:',
+            "    payloads = [tar.extractfile(member).read() for member in tar]",
+            "",
+            "import pyarrow.parquet",
+            f'table = pyarrow.parquet.read_table("{layout.parquet_path(tar)}")',
+            "```",
+        ]
+    )
+
+
+_LIMITS: Final = (
+    "- Queries are documentation that was written for readers of the code, not questions that "
+    "were typed into a search box.\n"
+    "- Near-duplicates are found with the stated recall, not all of them; code that was renamed "
+    "throughout is not a duplicate here.\n"
+    "- Licences are those the sources state for a repository or file; nobody has read each file.\n"
+    "- `stars`, `revision` and `url` are as the source gives them: -1 or empty where it does not."
+)

@@ -1,0 +1,121 @@
+"""Reading a dataset: by shard, by id, and why a pair is not in it.
+
+Indexes are memory-mapped once and kept, tars are read at the offsets the index names. `get`
+searches the index of each shard whose key range holds the id: microseconds a shard, one read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from shards import layout
+from shards.index import Index, open_index
+from shards.manifest import Manifest, ShardFacts, load_manifest
+from shards.removals import Removal, find_removal
+from shards.sample import MAX_PAYLOAD_BYTES, Sample, decode
+
+
+class DamagedShard(ValueError):
+    """An index that points to something else than its sample: run `xtrove verify`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shard:
+    """One tar with its mapped index."""
+
+    facts: ShardFacts
+    tar: Path
+    index: Index
+
+    def payload(self, row: int) -> bytes:
+        """The JSON bytes of a row. `DamagedShard` where the index points outside the tar."""
+        entry = self.index.entry(row)
+        if not 0 <= entry.size <= MAX_PAYLOAD_BYTES or entry.offset < 0:
+            raise DamagedShard(f"{self.facts.path}: {entry.key} has size {entry.size}")
+        with self.tar.open("rb") as stream:
+            stream.seek(entry.offset)
+            payload = stream.read(entry.size)
+        if len(payload) != entry.size:
+            raise DamagedShard(f"{self.facts.path}: {entry.key} ends outside the tar")
+        return payload
+
+    def sample(self, row: int) -> Sample:
+        """The sample of a row."""
+        sample = decode(self.payload(row))
+        key = self.index.entry(row).key
+        if sample["id"] != key:
+            raise DamagedShard(f"{self.facts.path}: {key} holds the sample {sample['id']!r}")
+        return sample
+
+    def samples(self) -> Iterator[Sample]:
+        """All samples in id order, read in one pass."""
+        offsets, sizes = self.index.numbers("offset"), self.index.numbers("size")
+        with self.tar.open("rb") as stream:
+            for offset, size in zip(offsets.tolist(), sizes.tolist(), strict=True):
+                if not 0 <= size <= MAX_PAYLOAD_BYTES or offset < 0:
+                    raise DamagedShard(f"{self.facts.path}: an index row has size {size}")
+                stream.seek(offset)
+                yield decode(stream.read(size))
+
+
+@dataclass(kw_only=True, slots=True)
+class Dataset:
+    """A published dataset in a folder."""
+
+    path: Path
+    manifest: Manifest
+    _shards: dict[str, Shard] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Reads the manifest; `ManifestError` (and its kinds) where there is none to read."""
+        return cls(path=path, manifest=load_manifest(path))
+
+    def languages(self) -> list[str]:
+        """Languages that have samples, sorted."""
+        return self.manifest.languages()
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Samples by language and split."""
+        return self.manifest.counts()
+
+    def shard(self, facts: ShardFacts) -> Shard:
+        """The shard with its index mapped; `UnsafePath` or `BadIndex` where it is damaged."""
+        held = self._shards.get(facts.path)
+        if held is None:
+            tar = layout.safe_file(self.path, facts.path)
+            index = layout.safe_file(self.path, layout.index_path(facts.path))
+            held = Shard(facts=facts, tar=tar, index=open_index(index))
+            self._shards[facts.path] = held
+        return held
+
+    def shards(self, *, language: str | None = None, split: str | None = None) -> Iterator[Shard]:
+        """The shards in the order of their paths, all or those of a language or split."""
+        for facts in self.manifest.shards:
+            if language in (None, facts.language) and split in (None, facts.split):
+                yield self.shard(facts)
+
+    def samples(self, *, language: str | None = None, split: str | None = None) -> Iterator[Sample]:
+        """The samples of those shards."""
+        for shard in self.shards(language=language, split=split):
+            yield from shard.samples()
+
+    def find(self, sample_id: str) -> tuple[Shard, int] | None:
+        """Where a sample stands: its shard and row, or None."""
+        for shard in self.shards():
+            row = shard.index.find(sample_id)
+            if row is not None:
+                return shard, row
+        return None
+
+    def get(self, sample_id: str) -> Sample | None:
+        """A sample by id, or None where it is not in the dataset."""
+        place = self.find(sample_id)
+        return place[0].sample(place[1]) if place else None
+
+    def removal(self, sample_id: str) -> Removal | None:
+        """Why a pair was removed, or None."""
+        return find_removal(self.path, sample_id)
