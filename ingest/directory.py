@@ -1,0 +1,233 @@
+"""Source `directory`: a folder, a git checkout, or a folder of checkouts.
+
+Method: one walk finds the files, the checkouts in it and the licence files. Each checkout is a
+repository of its own, with its files taken from its commit (untracked files are not read);
+what lies outside any checkout belongs to a repository named after the folder. A file whose
+bytes are the commit's carries the commit and, on GitHub, a link; one that was edited carries
+`<commit>-dirty` and no link; where git cannot say, `<commit>-unverified` and no link.
+Cost: a walk, one git process per checkout, and one read of every file.
+Limits: files up to 1 MB; links are not followed; a subfolder of a checkout is a plain folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+from pydantic import Field
+
+from ingest.digests import FileDigest, Progress, Wish, digest_files
+from ingest.errors import SourceError
+from ingest.files import Origin, file_part, read_files, slice_files
+from ingest.git import Checkout, read_checkout
+from ingest.licenses import LicensePolicy
+from ingest.notices import MAX_NOTICE_BYTES, Notices
+from ingest.options import CommonOptions, LocalPath
+from ingest.records import Listing, Part, Skip, Slice, SourceFile
+from ingest.slicing import content_revision
+from ingest.walk import INVALID_PATH, MAX_FILE_BYTES, Found, Tree, read_capped, walk
+
+
+class DirectoryOptions(CommonOptions):
+    """A local folder of source code."""
+
+    kind: Literal["directory"] = "directory"
+    path: LocalPath
+    repo: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")] | None = None
+    """Name of the repository of `path` itself; default: its origin, or the folder's name."""
+    exclude: tuple[str, ...] = ()
+    """Globs over relative paths; `*` crosses `/`; a folder takes out all beneath it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Unit:
+    """One repository in the folder."""
+
+    prefix: str
+    """Its folder relative to the source; "" for the root."""
+    repo: str
+    checkout: Checkout | None
+    notices: Notices
+    files: tuple[Found, ...]
+
+
+def plan(
+    options: DirectoryOptions,
+    name: str,
+    policy: LicensePolicy,
+    slice_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> Listing:
+    """List a folder. Raises `SourceError` if it is none or holds no file of the languages."""
+    root = Path(options.path)
+    if not root.is_dir():
+        raise SourceError(
+            "the path of this source is not a folder",
+            value=options.path,
+            remedy="Name an existing folder under `path`.",
+        )
+    units = _units(options, root, walk(root, wanted=options.wanted(), exclude=options.exclude))
+    groups = [_parts(options, unit, progress) for unit in units]
+    entries = [(part.name, part.digest) for group in groups for part in group]
+    if not any(digest for _, digest in entries):
+        raise SourceError(
+            f"no readable file of {', '.join(sorted(options.wanted()))}",
+            value=options.path,
+            remedy="Check `path`, `languages` and `exclude`.",
+        )
+    revision = _revision(units, groups) or content_revision(entries)
+    facts = _facts(options, policy, revision)
+    return Listing(
+        source=name,
+        kind=options.kind,
+        revision=revision,
+        slices=slice_files(groups, source=name, slice_bytes=slice_bytes, facts=facts),
+        provenance=_provenance(units, groups),
+    )
+
+
+def read(
+    options: DirectoryOptions, name: str, policy: LicensePolicy, piece: Slice, revision: str
+) -> Iterator[SourceFile | Skip]:
+    """The files of a slice: see `ingest.files.read_files`."""
+    return read_files(policy, piece, revision)
+
+
+def _units(options: DirectoryOptions, root: Path, tree: Tree) -> list[_Unit]:
+    prefixes = {"", *tree.checkouts}
+    checkouts = {prefix: read_checkout(root / prefix) for prefix in tree.checkouts}
+    owned: dict[str, list[Found]] = {prefix: [] for prefix in sorted(prefixes)}
+    for found in tree.files:
+        prefix = _owner(found.name, prefixes)
+        if _is_tracked(found, prefix, checkouts.get(prefix)):
+            owned[prefix].append(found)
+    return [
+        _Unit(
+            prefix=prefix,
+            repo=_repo(options, root, prefix, checkouts.get(prefix)),
+            checkout=checkouts.get(prefix),
+            notices=_notices(root / prefix, tree, prefix, prefixes),
+            files=tuple(files),
+        )
+        for prefix, files in owned.items()
+        if files
+    ]
+
+
+def _owner(name: str, prefixes: set[str]) -> str:
+    """The nearest checkout above a file."""
+    folder = name.rpartition("/")[0]
+    while folder and folder not in prefixes:
+        folder = folder.rpartition("/")[0]
+    return folder
+
+
+def _inner(name: str, prefix: str) -> str:
+    return name.removeprefix(f"{prefix}/") if prefix else name
+
+
+def _is_tracked(found: Found, prefix: str, checkout: Checkout | None) -> bool:
+    """Whether the commit has the file; a folder that could not be read is always counted."""
+    if checkout is None or checkout.blobs is None or not found.language:
+        return True
+    if found.problem == INVALID_PATH:
+        # Its name was escaped, so that it cannot be looked up.
+        return True
+    return _inner(found.name, prefix) in checkout.blobs
+
+
+def _repo(options: DirectoryOptions, root: Path, prefix: str, checkout: Checkout | None) -> str:
+    if options.repo is not None and not prefix:
+        return options.repo
+    return checkout.repo if checkout is not None else (root / prefix).name
+
+
+def _notices(root: Path, tree: Tree, prefix: str, prefixes: set[str]) -> Notices:
+    """The licence files of one repository, without those of the checkouts inside it."""
+    folders: dict[str, tuple[str, ...]] = {}
+    for folder, names in tree.notices.items():
+        if _owner(f"{folder}/x" if folder else "x", prefixes) == prefix:
+            folders["" if folder == prefix else _inner(folder, prefix)] = names
+    return Notices(folders, lambda path: read_capped(str(root / path), MAX_NOTICE_BYTES))
+
+
+def _parts(options: DirectoryOptions, unit: _Unit, progress: Progress | None) -> list[Part]:
+    readable = [found for found in unit.files if not found.problem]
+    blob = _blob_kind(unit.checkout)
+    wishes = [Wish(path=found.path, cap=MAX_FILE_BYTES, blob=blob) for found in readable]
+    digests = dict(
+        zip((found.name for found in readable), digest_files(wishes, progress), strict=True)
+    )
+    parts: list[Part] = []
+    for found in unit.files:
+        digest = digests.get(found.name)
+        origin = _origin(options, unit, found, digest) if isinstance(digest, FileDigest) else None
+        parts.append(file_part(found, digest, origin))
+    return parts
+
+
+def _blob_kind(checkout: Checkout | None) -> str:
+    if checkout is None or checkout.blobs is None:
+        return ""
+    return "sha1" if len(checkout.commit) == 40 else "sha256"
+
+
+def _origin(options: DirectoryOptions, unit: _Unit, found: Found, digest: FileDigest) -> Origin:
+    path = _inner(found.name, unit.prefix)
+    revision = url = ""
+    if unit.checkout is not None:
+        revision = _file_revision(unit.checkout, path, digest)
+        if unit.checkout.github and revision == unit.checkout.commit:
+            url = f"https://github.com/{unit.checkout.repo}/blob/{revision}/{quote(path)}"
+    licenses, evidence = options.settled(*unit.notices.of(path))
+    return Origin(
+        repo=unit.repo,
+        path=path,
+        revision=revision,
+        url=url,
+        licenses=licenses,
+        evidence=evidence,
+    )
+
+
+def _file_revision(checkout: Checkout, path: str, digest: FileDigest) -> str:
+    if checkout.blobs is None:
+        return f"{checkout.commit}-unverified"
+    if checkout.blobs.get(path) == digest.blob:
+        return checkout.commit
+    return f"{checkout.commit}-dirty"
+
+
+def _unit_revision(unit: _Unit, parts: Sequence[Part]) -> str:
+    """The commit with the worst that was found out about any file read from it."""
+    if unit.checkout is None:
+        return ""
+    revisions = {dict(part.meta).get("revision", "") for part in parts}
+    return max(revisions | {unit.checkout.commit}, key=len)
+
+
+def _revision(units: Sequence[_Unit], groups: Sequence[Sequence[Part]]) -> str:
+    """The commit when one checkout is all there is, with a digest if it was edited; else ""."""
+    if len(units) != 1 or units[0].checkout is None:
+        return ""
+    revision = _unit_revision(units[0], groups[0])
+    if revision == units[0].checkout.commit:
+        return revision
+    return f"{revision}-{content_revision((part.name, part.digest) for part in groups[0])}"
+
+
+def _facts(options: DirectoryOptions, policy: LicensePolicy, revision: str) -> Mapping[str, object]:
+    return {"kind": options.kind, "policy": policy.policy_digest(), "revision": revision}
+
+
+def _provenance(
+    units: Sequence[_Unit], groups: Sequence[Sequence[Part]]
+) -> tuple[tuple[str, str], ...]:
+    facts = [
+        (f"repository {unit.repo}", _unit_revision(unit, parts) or "no commit")
+        for unit, parts in zip(units, groups, strict=True)
+    ]
+    return (*sorted(facts), ("files", str(sum(len(parts) for parts in groups))))

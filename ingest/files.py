@@ -1,0 +1,145 @@
+"""Whole files as slices: what `installed` and `directory` have in common.
+
+Method: the driver digests every candidate and writes what it found out (repository, licences)
+into the part; the worker judges the licence first, then reads one file at a time and compares
+it with its digest. A candidate that cannot be read is a part too, which the worker answers
+with a `Skip`, so that the funnel counts it.
+Cost: each file is read twice, once by the driver and once by a worker.
+Limits: a worker holds one file of at most `MAX_FILE_BYTES`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ingest.digests import FileDigest
+from ingest.errors import ChangedInput, TransientFault, is_transient
+from ingest.licenses import LicensePolicy
+from ingest.records import Part, Skip, Slice, SourceFile
+from ingest.slicing import make_slice, pack, target_bytes
+from ingest.walk import MAX_FILE_BYTES, NOT_A_FILE, UNREADABLE, Found, open_regular, read_up_to
+
+_SET_ASIDE = frozenset({UNREADABLE, NOT_A_FILE})
+# Opening and checking a file costs about as much as reading this many bytes.
+_FILE_COST = 2_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Where a file belongs."""
+
+    repo: str
+    path: str
+    revision: str
+    url: str
+    licenses: tuple[str, ...]
+    evidence: str
+
+
+def file_part(found: Found, digest: FileDigest | str | None, origin: Origin | None) -> Part:
+    """The part of one candidate; one without an origin needs a problem."""
+    problem = found.problem or (digest if isinstance(digest, str) else "")
+    known = digest if isinstance(digest, FileDigest) and not problem else None
+    size = known.size if known else found.size
+    return Part(
+        path=found.path,
+        name=found.name,
+        digest=known.sha256 if known else "",
+        size=size,
+        start=0,
+        stop=size,
+        language=found.language,
+        meta=(("skip", problem),) if problem or origin is None else _meta(origin),
+    )
+
+
+def slice_files(
+    groups: Sequence[Sequence[Part]],
+    *,
+    source: str,
+    slice_bytes: int | None,
+    facts: Mapping[str, object],
+) -> tuple[Slice, ...]:
+    """Slices of whole files; each group (a repository) is kept together where it fits."""
+    target = target_bytes(sum(_cost(part) for group in groups for part in group), slice_bytes)
+    return tuple(
+        make_slice(
+            source=source,
+            stream="",
+            parts=parts,
+            size=sum(_bytes(part) for part in parts),
+            facts=facts,
+        )
+        for parts in pack(groups, _cost, target)
+    )
+
+
+def read_files(policy: LicensePolicy, piece: Slice, revision: str) -> Iterator[SourceFile | Skip]:
+    """One record a part, in order.
+
+    Raises `ChangedInput` when a file is not the one that was planned, `TransientFault` when
+    reading it may work later.
+    """
+    for row, part in enumerate(piece.parts):
+        meta = dict(part.meta)
+        licenses = tuple(word for word in meta.get("licenses", "").split("|") if word)
+        reason = meta.get("skip") or policy.refusal(licenses)
+        if reason is not None:
+            yield Skip(
+                language=part.language,
+                reason=reason,
+                row=row,
+                detail=f"{part.name}: {meta.get('evidence', '')}".removesuffix(": ")[:200],
+                quarantined=part.name if reason in _SET_ASIDE else "",
+            )
+            continue
+        yield SourceFile(
+            source=piece.source,
+            source_revision=revision,
+            repo=meta["repo"],
+            path=meta["path"],
+            revision=meta["revision"],
+            url=meta["url"],
+            language=part.language,
+            content=_content(part),
+            licenses=policy.recorded(licenses),
+            license_evidence=meta["evidence"],
+            stars=-1,
+            row=row,
+        )
+
+
+def _content(part: Part) -> bytes:
+    try:
+        with open_regular(part.path) as file:
+            data = read_up_to(file, MAX_FILE_BYTES + 1)
+    except OSError as error:
+        if is_transient(error):
+            raise TransientFault(part.name, str(error)) from error
+        raise ChangedInput(part.name) from error
+    except ValueError as error:
+        raise ChangedInput(part.name) from error
+    if hashlib.sha256(data).hexdigest() != part.digest:
+        raise ChangedInput(part.name)
+    return data
+
+
+def _meta(origin: Origin) -> tuple[tuple[str, str], ...]:
+    return (
+        ("evidence", origin.evidence),
+        ("licenses", "|".join(origin.licenses)),
+        ("path", origin.path),
+        ("repo", origin.repo),
+        ("revision", origin.revision),
+        ("url", origin.url),
+    )
+
+
+def _bytes(part: Part) -> int:
+    return part.size if part.digest else 0
+
+
+def _cost(part: Part) -> int:
+    return _bytes(part) + _FILE_COST

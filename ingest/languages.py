@@ -1,0 +1,86 @@
+"""The eight languages and the names they go by.
+
+Method: two frozen tables, one from file extensions, one from the spellings that data sets use
+(folder names of The Stack, Linguist names, short names). Cost: one dict look-up.
+Limits: no look at the content; `.pyi` stubs and `.d.ts` declarations hold no bodies: the
+first are left out here, the second are files like others and left to the extractor.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from types import MappingProxyType
+
+LANGUAGES: tuple[str, ...] = (
+    "go",
+    "java",
+    "javascript",
+    "php",
+    "python",
+    "ruby",
+    "rust",
+    "typescript",
+)
+
+EXTENSIONS: Mapping[str, str] = MappingProxyType(
+    {
+        ".py": "python",
+        ".java": "java",
+        ".go": "go",
+        ".php": "php",
+        ".js": "javascript",
+        ".mjs": "javascript",
+        ".cjs": "javascript",
+        ".jsx": "javascript",
+        ".rb": "ruby",
+        ".rs": "rust",
+        ".ts": "typescript",
+        ".tsx": "typescript",
+        ".mts": "typescript",
+        ".cts": "typescript",
+    }
+)
+
+_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        **{language: language for language in LANGUAGES},
+        "golang": "go",
+        "js": "javascript",
+        "jsx": "javascript",
+        "node": "javascript",
+        "nodejs": "javascript",
+        "ecmascript": "javascript",
+        "php5": "php",
+        "php7": "php",
+        "php8": "php",
+        "py": "python",
+        "python2": "python",
+        "python3": "python",
+        "cpython": "python",
+        "rb": "ruby",
+        "rs": "rust",
+        "ts": "typescript",
+        "tsx": "typescript",
+    }
+)
+
+
+def language_of(path: str) -> str:
+    """The language of a path by its extension (any case); "" if it is none of the eight."""
+    return EXTENSIONS.get(PurePosixPath(path).suffix.lower(), "")
+
+
+def normalise_language(name: str) -> str:
+    """The language that a data set calls `name` ("TSX", "golang", "JavaScript"); "" if none."""
+    return _NAMES.get(name.strip().casefold(), "")
+
+
+def suggestion(name: str) -> str:
+    """The supported language that `name` was likely meant to be; "" if nothing is near."""
+    known = normalise_language(name)
+    if known:
+        return known
+    near = difflib.get_close_matches(name.strip().casefold(), sorted(_NAMES), n=1, cutoff=0.6)
+    return _NAMES[near[0]] if near else ""
