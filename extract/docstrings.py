@@ -1,0 +1,111 @@
+"""Raw documentation to its text: delimiters and leaders off, dedented; nothing else is changed.
+
+Method: a Python docstring is evaluated as the literal it is (`ast.literal_eval`, and a small
+lexer for what only Python 2 accepts) and cleaned by `inspect.cleandoc`, so that it equals
+`ast.get_docstring(clean=True)`; comments lose their leaders line by line.
+Cost: linear; a docstring without backslash is sliced, not evaluated.
+Limits: lone surrogates (which no UTF-8 file can hold) become "?"; a Rust `#[doc]` attribute
+whose value is a macro is no documentation.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import warnings
+from collections.abc import Iterable
+
+_LITERAL = re.compile(r"([A-Za-z]{0,2})(\"\"\"|'''|\"|')(.*)\2\Z", re.S)
+_LEADER = re.compile(r"(?:/{2,}!?|#+)[ ]?")
+_STAR = re.compile(r"[ \t]*\*[ ]?")
+_ATTRIBUTE = re.compile(r"#\[\s*doc\s*=\s*(r?)(#*)\"(.*)\"\2\s*\]\Z", re.S)
+_RUST_ESCAPE = re.compile(r"\\(?:\n\s*|x([0-7][0-9a-fA-F])|u\{([0-9a-fA-F_]{1,8})\}|(.))", re.S)
+_RUST_LETTERS = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
+
+
+def python_docstring(raw: str) -> str | None:
+    """The cleaned text of the string expression `raw`; None if it is no docstring.
+
+    Byte strings, f-strings, t-strings and other expressions are none (as in `ast`).
+    """
+    value = _string_value(raw)
+    if value is None:
+        return None
+    return inspect.cleandoc(value).encode("utf-8", "replace").decode("utf-8")
+
+
+def _string_value(raw: str) -> str | None:
+    literal = _LITERAL.match(raw)
+    if literal is not None:
+        prefix, quote, inner = literal.groups()
+        plain = quote not in inner and "\\" not in inner and not inner.endswith(quote[0])
+        if plain and prefix.lower() in ("", "u", "r"):
+            return inner.replace("\r\n", "\n").replace("\r", "\n")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value = ast.literal_eval(raw)
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return _python2_value(raw)
+    return value if isinstance(value, str) else None
+
+
+def _python2_value(raw: str) -> str | None:
+    """What Python 2 alone accepts (`ur"..."`): the characters between the quotes."""
+    literal = _LITERAL.match(raw)
+    if literal is None or literal[1].lower() not in ("", "u", "r", "ur"):
+        return None
+    quote, inner = literal[2], literal[3]
+    return None if quote in inner.replace("\\" + quote[0], "") else inner.replace("\r\n", "\n")
+
+
+def comment_text(raws: Iterable[str]) -> str:
+    """The text of comments and attributes that follow each other, in file order."""
+    lines: list[str] = []
+    run: list[str] = []
+    for raw in raws:
+        text = raw.replace("\r\n", "\n").rstrip()
+        if text.startswith(("/*", "=begin", "#[")):
+            lines += _dedented(run)
+            run = []
+            lines += _block(text) if text[0] != "#" else _attribute(text)
+        else:
+            run.append(_LEADER.sub("", text, count=1))
+    lines += _dedented(run)
+    return "\n".join(line.rstrip() for line in lines).strip("\n")
+
+
+def _dedented(lines: list[str]) -> list[str]:
+    filled = [line for line in lines if line.strip()]
+    margin = min((len(line) - len(line.lstrip()) for line in filled), default=0)
+    return [line[margin:] for line in lines]
+
+
+def _block(text: str) -> list[str]:
+    if text.startswith("=begin"):
+        body = text.split("\n")[1:]
+        return _dedented(body[:-1] if body and body[-1].startswith("=end") else body)
+    inner = re.sub(r"\A/\*+!?", "", text)
+    inner = re.sub(r"\*+/\Z", "", inner) if inner.endswith("*/") else inner
+    first, *rest = inner.split("\n")
+    return [first.strip(), *_dedented([_STAR.sub("", line, count=1) for line in rest])]
+
+
+def _attribute(text: str) -> list[str]:
+    match = _ATTRIBUTE.match(text)
+    if match is None:
+        return []
+    value = match[3] if match[1] else _RUST_ESCAPE.sub(_unescaped, match[3])
+    lines = value.split("\n")
+    # `#[doc = " text"]` is what `/// text` stands for, with its space.
+    return _dedented([line[1:] if line.startswith(" ") else line for line in lines])
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    digits = match[1] or (match[2] or "").replace("_", "")
+    if digits:
+        code = int(digits, 16)
+        return chr(code) if code < 0xD800 or 0xDFFF < code < 0x110000 else "\ufffd"
+    letter = match[3] or ""
+    return _RUST_LETTERS.get(letter, letter)

@@ -1,0 +1,158 @@
+"""Bytes to query matches, with every bound that hostile input needs.
+
+Method: one parser, query and cursor per grammar and process, made at first use. Files up to
+256 KB are parsed from bytes; larger ones through a callable with a progress callback, because
+the binding ignores the callback for bytes, under a budget of two seconds.
+After a cancelled parse the same parser would resume the old file on the next call and hand its
+tree over as the new file's: the parser is reset after every call.
+Cost: 12 to 20 MB/s a core to parse, about 180 bytes of memory a source byte at worst.
+Limits: 1 MB a file; the binding holds the interpreter lock, so parallelism is by processes,
+and a parser must not be shared between threads.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import importlib.metadata
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+from tree_sitter import Language as Grammar
+from tree_sitter import Node, Parser, Query, QueryCursor
+
+from extract.languages import LANGUAGES, RULES_VERSION, Language, capsule_of, language_row
+
+MAX_BYTES = 1_000_000
+"""Larger files are refused before they come here."""
+WATCHED_BYTES = 256 * 1024
+"""Larger files are parsed under the budget."""
+BUDGET_SECONDS = 2.0
+_CHUNK_BYTES = 64 * 1024
+
+Matches = list[tuple[int, dict[str, list[Node]]]]
+
+
+class FunctionsError(Exception):
+    """A file gives no functions. `reason` is one of parse_timeout, not_utf8, parse_failed."""
+
+    def __init__(self, reason: str, value: str) -> None:
+        super().__init__(f"{reason}: {value}. Count the file under this reason and leave it out.")
+        self.reason = reason
+        self.value = value
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Pickled by workers: the message alone would not rebuild it.
+        return (FunctionsError, (self.reason, self.value))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tools:
+    """What reads one grammar; owned by one thread."""
+
+    parser: Parser
+    cursor: QueryCursor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parsed:
+    """The matches of one file; `root` keeps the tree alive."""
+
+    root: Node
+    matches: Matches
+
+
+@functools.cache
+def tools(language: str, capsule: str) -> Tools:
+    """Parser and cursor of a grammar, made once per process."""
+    row = language_row(language)
+    build: Callable[[], object] = getattr(importlib.import_module(row.module), capsule)
+    grammar = Grammar(build())
+    return Tools(parser=Parser(grammar), cursor=QueryCursor(Query(grammar, row.query)))
+
+
+def parse(
+    language: str,
+    path: str,
+    content: bytes,
+    *,
+    max_bytes: int = MAX_BYTES,
+    budget: float = BUDGET_SECONDS,
+) -> Parsed:
+    """Parses `content` and runs the language's query over it.
+
+    Raises FunctionsError: parse_timeout when parsing and matching a file above `WATCHED_BYTES`
+    takes longer than `budget` seconds, parse_failed when it is above `max_bytes`.
+    """
+    if len(content) > max_bytes:
+        raise FunctionsError("parse_failed", f"{len(content)} bytes, at most {max_bytes}")
+    row = language_row(language)
+    kit = tools(language, capsule_of(row, path))
+    if len(content) <= WATCHED_BYTES:
+        try:
+            root = kit.parser.parse(content).root_node
+        finally:
+            kit.parser.reset()
+        return Parsed(root=root, matches=kit.cursor.matches(root))
+    return _parse_watched(kit, content, budget)
+
+
+def _parse_watched(kit: Tools, content: bytes, budget: float) -> Parsed:
+    deadline = time.monotonic() + budget
+
+    def read(offset: int, _point: object) -> bytes:
+        return content[offset : offset + _CHUNK_BYTES]
+
+    def late(_offset: int, _error: bool = False) -> bool:
+        return time.monotonic() > deadline
+
+    try:
+        root = kit.parser.parse(read, progress_callback=late).root_node
+        matches = kit.cursor.matches(root, None, late)
+    except ValueError as error:
+        reason = "parse_timeout" if time.monotonic() > deadline else "parse_failed"
+        raise FunctionsError(reason, f"{len(content)} bytes: {error}") from error
+    finally:
+        kit.parser.reset()
+    if time.monotonic() > deadline:
+        # A cancelled cursor does not raise: it returns the matches it had.
+        raise FunctionsError("parse_timeout", f"{len(content)} bytes: over {budget} s")
+    return Parsed(root=root, matches=matches)
+
+
+def _distribution(row: Language) -> str:
+    return row.module.replace("_", "-")
+
+
+@functools.cache
+def grammar_versions() -> dict[str, str]:
+    """Distribution name to installed version, of tree-sitter and every grammar."""
+    names = ["tree-sitter", *(_distribution(row) for row in LANGUAGES.values())]
+    return {name: importlib.metadata.version(name) for name in sorted(names)}
+
+
+def extractor_id(language: str, path: str) -> str:
+    """What cut the functions of a file, e.g. "tree-sitter-python 0.25.0 q:1a2b3c4d5e6f".
+
+    The digest covers the query, the patterns of the row and `RULES_VERSION`.
+    """
+    row = language_row(language)
+    return _extractor_id(row, capsule_of(row, path))
+
+
+@functools.cache
+def _extractor_id(row: Language, capsule: str) -> str:
+    digest = hashlib.sha256(f"{RULES_VERSION}\0{capsule}".encode())
+    for field in fields(row):
+        value = getattr(row, field.name)
+        text = (
+            value.pattern + b"%d" % value.flags
+            if isinstance(value, re.Pattern)
+            else str(value).encode()
+        )
+        digest.update(b"\0" + text)
+    name = _distribution(row)
+    return f"{name} {grammar_versions()[name]} q:{digest.hexdigest()[:12]}"

@@ -1,0 +1,97 @@
+"""The tree-sitter queries, one per grammar family.
+
+Every query is flat: each match is one function with its name and the wrapper that starts it, or
+one comment, decorator or overload signature. Which comment belongs to which function is decided
+afterwards by byte arithmetic (`attach`), because the `(comment)* . (function)` patterns that
+grammars ship are quadratic in runs of comments.
+
+Captures: `@def` a function with a body; `@name` its name; `@anchor` the wrapper (export,
+declaration, visibility call) whose start is the real start; `@doc` the first statement of a
+Python body; `@comment`; `@decorator` a sibling that belongs to the next function's text;
+`@skip` a sibling that may stand between a function and its documentation (overload signatures).
+Limits: functions passed as arguments (callbacks) are left out on purpose: their only name is
+that of the function that takes them.
+"""
+
+from __future__ import annotations
+
+PYTHON = """
+(function_definition name: (identifier) @name) @def
+(function_definition body: (block . (comment)* .
+  (expression_statement . [(string) (concatenated_string) (parenthesized_expression)] @doc))) @def
+(decorated_definition definition: (function_definition) @def) @anchor
+"""
+
+JAVA = """
+(method_declaration name: (identifier) @name body: (block)) @def
+(constructor_declaration name: (identifier) @name) @def
+(compact_constructor_declaration name: (identifier) @name) @def
+(block_comment) @comment
+(line_comment) @comment
+"""
+
+GO = """
+(function_declaration name: (identifier) @name body: (block)) @def
+(method_declaration name: (field_identifier) @name body: (block)) @def
+(comment) @comment
+"""
+
+PHP = """
+(function_definition name: (name) @name) @def
+(method_declaration name: (name) @name body: (compound_statement)) @def
+(comment) @comment
+"""
+
+RUBY = """
+(method name: (_) @name) @def
+(singleton_method name: (_) @name) @def
+(call arguments: (argument_list [(method) (singleton_method)] @def .)) @anchor
+(comment) @comment
+"""
+
+RUST = """
+(function_item name: (identifier) @name) @def
+(line_comment) @comment
+(block_comment) @comment
+(attribute_item) @decorator
+"""
+
+_FN = "[(arrow_function) (function_expression) (generator_function)]"
+_BOUND = f"(variable_declarator name: (identifier) @name value: {_FN} @def)"
+
+_ECMASCRIPT = f"""
+(function_declaration name: (_) @name) @def
+(generator_function_declaration name: (_) @name) @def
+(method_definition name: (_) @name) @def
+(variable_declarator name: (identifier) @name value: {_FN} @def) @anchor
+(lexical_declaration . {_BOUND} .) @anchor
+(variable_declaration . {_BOUND} .) @anchor
+(export_statement
+  declaration: [(function_declaration) (generator_function_declaration)] @def) @anchor
+(export_statement value: {_FN} @def) @anchor
+(export_statement declaration: (lexical_declaration . {_BOUND} .)) @anchor
+(export_statement declaration: (variable_declaration . {_BOUND} .)) @anchor
+(expression_statement (assignment_expression left: (_) @name right: {_FN} @def)) @anchor
+(expression_statement (assignment_expression
+  right: (assignment_expression left: (_) @name right: {_FN} @def))) @anchor
+(pair key: (_) @name value: {_FN} @def) @anchor
+(comment) @comment
+"""
+
+JAVASCRIPT = (
+    _ECMASCRIPT
+    + f"""
+(field_definition property: (_) @name value: {_FN} @def) @anchor
+"""
+)
+
+TYPESCRIPT = (
+    _ECMASCRIPT
+    + f"""
+(public_field_definition name: (_) @name value: {_FN} @def) @anchor
+(class_body (decorator) @decorator)
+(function_signature) @skip
+(export_statement declaration: (function_signature)) @skip
+(method_signature) @skip
+"""
+)
