@@ -129,7 +129,7 @@ def render_card(manifest: Manifest, funnel: Funnel) -> bytes:
 
 def samples_table(manifest: Manifest) -> str:
     """Samples by language and split."""
-    rows = []
+    rows: list[list[str | int]] = []
     counts = manifest.counts()
     for language, splits in counts.items():
         numbers = [splits.get(split, 0) for split in layout.SPLITS]

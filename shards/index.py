@@ -56,6 +56,8 @@ class Index:
 
     table: Any
     """The pyarrow.Table over the map."""
+    keys: NDArray[np.bytes_]
+    """The ids, shape (n,), dtype S32."""
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -75,16 +77,24 @@ class Index:
 
         No copy where the index is one batch. `BadIndex` where a row has another length.
         """
-        pieces = [_fixed(chunk, _WIDTHS[name], name) for chunk in self.table.column(name).chunks]
-        if len(pieces) == 1:
-            return pieces[0]
-        return np.concatenate([*pieces, np.empty(0, dtype=f"S{_WIDTHS[name]}")])
+        return _fixed_width(self.table, name)
+
+    def first(self) -> str:
+        """The first id; "" where there is none."""
+        return bytes(self.keys[0]).decode("ascii", "replace") if len(self.keys) else ""
 
     def find(self, key: str) -> int | None:
         """The row of a key by binary search, or None."""
-        keys = self.fixed_width("key")
-        row = int(np.searchsorted(keys, key.encode("ascii", "replace")))
-        return row if row < len(keys) and keys[row] == key.encode("ascii", "replace") else None
+        wanted = key.encode("ascii", "replace")
+        row = int(np.searchsorted(self.keys, wanted))
+        return row if row < len(self.keys) and self.keys[row] == wanted else None
+
+
+def _fixed_width(table: Any, name: str) -> NDArray[np.bytes_]:
+    pieces = [_fixed(chunk, _WIDTHS[name], name) for chunk in table.column(name).chunks]
+    if len(pieces) == 1:
+        return pieces[0]
+    return np.concatenate([*pieces, np.empty(0, dtype=f"S{_WIDTHS[name]}")])
 
 
 def _fixed(chunk: Any, width: int, name: str) -> NDArray[np.bytes_]:
@@ -102,16 +112,19 @@ def _fixed(chunk: Any, width: int, name: str) -> NDArray[np.bytes_]:
     return view
 
 
-def open_index(path: Path) -> Index:
-    """Maps the index at a path. `BadIndex` where it is no Arrow file or of another schema."""
+def open_index(path: Path, *, full: bool = False) -> Index:
+    """Maps the index at a path; `full` reads it whole to check every value.
+
+    `BadIndex` where it is no Arrow file, of another schema, or its ids are not 32 characters.
+    """
     try:
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
             table = reader.read_all()
-        table.validate(full=True)
+        table.validate(full=full)
     except (pa.ArrowException, OSError, EOFError) as error:
         raise BadIndex(f"{path.name} is no readable Arrow file: {error}") from error
     if not table.schema.equals(INDEX_SCHEMA):
         raise BadIndex(f"{path.name} has another schema: {table.schema.to_string()[:500]}")
     if any(column.null_count for column in table.columns):
         raise BadIndex(f"{path.name} holds nulls")
-    return Index(table=table)
+    return Index(table=table, keys=_fixed_width(table, "key"))

@@ -9,7 +9,7 @@ one does not have are removed, but only those whose names this room gives.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,8 @@ from shards.manifest import (
 from shards.removals import RemovalsFile
 from shards.split import SplitOptions, SplitRule
 from shards.writer import ShardFiles
+
+WorkOf = Callable[[ShardFiles], Path]
 
 
 class SealError(ValueError):
@@ -67,8 +69,8 @@ def unseal(base: Path) -> None:
         (base / name).unlink(missing_ok=True)
 
 
-def build_manifest(parts: Parts, work: Path) -> Manifest:
-    """The manifest of the parts; `work` holds the sidecars of `write_shard`.
+def build_manifest(parts: Parts, work_of: WorkOf) -> Manifest:
+    """The manifest of the parts; `work_of` names the `work` folder each shard was given.
 
     `SealError` where the funnel does not add up or does not end in the shards.
     """
@@ -86,7 +88,7 @@ def build_manifest(parts: Parts, work: Path) -> Manifest:
         format=FORMAT,
         name=parts.name,
         config_digest=parts.config_digest,
-        content_sha256=content_sha256([work / shard.digests.path for shard in shards]),
+        content_sha256=content_sha256([work_of(shard) / shard.digests.path for shard in shards]),
         samples=samples,
         tokens=sum(shard.tokens for shard in shards),
         licenses=dict(sorted(licenses.items())),
@@ -121,19 +123,22 @@ def _shard_facts(shard: ShardFiles) -> ShardFacts:
     )
 
 
-def write_published(base: Path, parts: Parts, *, work: Path, tmp: Path) -> Manifest:
+def write_published(base: Path, parts: Parts, *, work_of: WorkOf, tmp: Path) -> Manifest:
     """Seals the dataset and returns its manifest.
 
-    Shards and evidence stand in place already; `tmp` lies on the file system of `base`.
+    Shards and evidence stand in place already; `work_of` names the folder that `write_shard`
+    was given as `work` for a shard; `tmp` lies on the file system of `base`.
     `SealError` where the parts contradict each other; nothing is published then.
     """
-    manifest = build_manifest(parts, work)
+    manifest = build_manifest(parts, work_of)
     unseal(base)
     ordered = sorted(parts.shards, key=lambda shard: shard.tar.path)
     written = [
         *(facts for shard in parts.shards for facts in shard.published()),
         *(file.file for file in parts.removals),
-        write_attribution(base, [work / shard.attribution.path for shard in ordered], tmp),
+        write_attribution(
+            base, [work_of(shard) / shard.attribution.path for shard in ordered], tmp
+        ),
         write_bytes(base, layout.FUNNEL, parts.funnel.to_json(), tmp),
         write_bytes(base, layout.CARD, render_card(manifest, parts.funnel), tmp),
     ]
