@@ -1,0 +1,151 @@
+"""Evaluation sets as rows: JSON lines, plain or gzip, read once, strictly.
+
+A row that was not understood could be the very one that leaks, so everything stops the build:
+a missing file, a line that is no JSON object, a row with neither query nor code, code without a
+language, a set without rows. A column that is null or "" is missing. Limits: lines of 16 MiB,
+sets of 2 million rows, both checked while reading; gzip is recognised by its first two bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from dedupe.options import DecontaminateSet
+
+MAX_LINE_BYTES = 16 << 20
+MAX_ROWS = 2_000_000
+
+_GZIP = b"\x1f\x8b"
+_DEFAULTS: dict[str, tuple[str, ...]] = {
+    "query": ("query", "question", "doc", "docstring"),
+    "code": ("code", "positive", "function"),
+    "language": ("language", "lang"),
+}
+
+
+class EvaluationSetError(ValueError):
+    """An evaluation set that cannot be read; `path`, `line` (0: the file) and `value` say where."""
+
+    def __init__(self, path: str, line: int, message: str, value: str = "") -> None:
+        place = f"{path}:{line}" if line else path
+        shown = f": {value[:200]!r}" if value else ""
+        super().__init__(f"decontamination set {place}: {message}{shown}")
+        self.path = path
+        self.line = line
+        self.value = value
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationRow:
+    """One row of an evaluation set; "" where it lacks a query, code or language."""
+
+    item: str
+    """Its `id` where it has one, else `line N`."""
+    query: str
+    code: str
+    language: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationRows:
+    """All rows of a set and the SHA-256 of its uncompressed bytes."""
+
+    rows: tuple[EvaluationRow, ...]
+    digest: str
+
+
+def read_set(wanted: DecontaminateSet) -> EvaluationRows:
+    """All rows of the set. Raises `EvaluationSetError`."""
+    digest = hashlib.sha256()
+    rows: list[EvaluationRow] = []
+    for line, data in _lines(wanted):
+        digest.update(data)
+        if not data.strip():
+            continue
+        if len(rows) >= MAX_ROWS:
+            raise _error(wanted, line, f"more than {MAX_ROWS} rows; split the set")
+        rows.append(_row(wanted, line, data))
+    if not rows:
+        raise _error(wanted, 0, "it holds no rows; an empty set protects nothing: drop or fix it")
+    return EvaluationRows(rows=tuple(rows), digest=digest.hexdigest())
+
+
+def _row(wanted: DecontaminateSet, line: int, data: bytes) -> EvaluationRow:
+    try:
+        row = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _error(wanted, line, f"no JSON ({error}); fix the line", _shown(data)) from error
+    if not isinstance(row, dict):
+        raise _error(wanted, line, "no JSON object; one row a line is expected", _shown(data))
+    query = _column(wanted, line, row, "query")
+    code = _column(wanted, line, row, "code")
+    language = (_column(wanted, line, row, "language") or wanted.language or "").lower()
+    if not query and not code:
+        names = ", ".join(sorted(map(str, row)))
+        raise _error(wanted, line, "neither query nor code; name them under `columns`", names)
+    if code and not language:
+        raise _error(wanted, line, "code without a language; set `language` for the whole set")
+    item = row.get("id")
+    return EvaluationRow(
+        item=str(item) if isinstance(item, str | int) and item != "" else f"line {line}",
+        query=query,
+        code=code,
+        language=language,
+    )
+
+
+def _column(wanted: DecontaminateSet, line: int, row: dict[str, object], role: str) -> str:
+    named = wanted.columns.get(role)
+    if named is not None and named not in row:
+        names = ", ".join(sorted(row))
+        raise _error(wanted, line, f"no column {named!r} (columns.{role}); it has", names)
+    for column in _DEFAULTS[role] if named is None else (named,):
+        value = row.get(column)
+        if value is None or value == "":
+            continue
+        if not isinstance(value, str):
+            raise _error(wanted, line, f"column {column!r} holds no text", repr(value))
+        return value
+    return ""
+
+
+def _lines(wanted: DecontaminateSet) -> Iterator[tuple[int, bytes]]:
+    try:
+        with _open(wanted) as file:
+            line = 0
+            while data := file.readline(MAX_LINE_BYTES + 1):
+                line += 1
+                if len(data) > MAX_LINE_BYTES:
+                    raise _error(wanted, line, f"longer than {MAX_LINE_BYTES} bytes; split it")
+                yield line, data
+    except (OSError, EOFError) as error:
+        reason = f"cannot be read ({type(error).__name__}: {error}); check decontaminate.path"
+        raise _error(wanted, 0, reason) from error
+
+
+@contextmanager
+def _open(wanted: DecontaminateSet) -> Iterator[BinaryIO]:
+    with wanted.path.open("rb") as plain:
+        magic = plain.read(len(_GZIP))
+        plain.seek(0)
+        if magic != _GZIP:
+            yield plain
+            return
+        with gzip.GzipFile(fileobj=plain) as unpacked:
+            yield cast(BinaryIO, unpacked)
+
+
+def _error(
+    wanted: DecontaminateSet, line: int, message: str, value: str = ""
+) -> EvaluationSetError:
+    return EvaluationSetError(str(wanted.path), line, message, value)
+
+
+def _shown(data: bytes) -> str:
+    return data[:200].decode("utf-8", "replace")
