@@ -71,7 +71,10 @@ def tools(language: str, capsule: str) -> Tools:
     row = language_row(language)
     build: Callable[[], object] = getattr(importlib.import_module(row.module), capsule)
     grammar = Grammar(build())
-    return Tools(parser=Parser(grammar), cursor=QueryCursor(Query(grammar, row.query)))
+    cursor = QueryCursor(Query(grammar, row.query))
+    if row.max_depth:
+        cursor.set_max_start_depth(row.max_depth)
+    return Tools(parser=Parser(grammar), cursor=cursor)
 
 
 def parse(
@@ -84,8 +87,8 @@ def parse(
 ) -> Parsed:
     """Parses `content` and runs the language's query over it.
 
-    Raises FunctionsError: parse_timeout when parsing and matching a file above `WATCHED_BYTES`
-    takes longer than `budget` seconds, parse_failed when it is above `max_bytes`.
+    Raises FunctionsError: parse_timeout when parsing a file above `WATCHED_BYTES` takes longer
+    than `budget` seconds, parse_failed when the file is above `max_bytes`.
     """
     if len(content) > max_bytes:
         raise FunctionsError("parse_failed", f"{len(content)} bytes, at most {max_bytes}")
@@ -103,24 +106,27 @@ def parse(
 def _parse_watched(kit: Tools, content: bytes, budget: float) -> Parsed:
     deadline = time.monotonic() + budget
 
-    def read(offset: int, _point: object) -> bytes:
-        return content[offset : offset + _CHUNK_BYTES]
+    held: list[bytes] = []
 
-    def late(_offset: int, _error: bool = False) -> bool:
+    def read(offset: int, _point: object) -> bytes:
+        # tree-sitter 0.26.1 reads a chunk after dropping its reference: unless we hold one, it
+        # reads freed memory (a crash of the process on files above 256 KB, seen on real Java).
+        held.append(content[offset : offset + _CHUNK_BYTES])
+        return held[-1]
+
+    def late(_offset: int, _error: bool) -> bool:
         return time.monotonic() > deadline
 
     try:
         root = kit.parser.parse(read, progress_callback=late).root_node
-        matches = kit.cursor.matches(root, None, late)
     except ValueError as error:
         reason = "parse_timeout" if time.monotonic() > deadline else "parse_failed"
         raise FunctionsError(reason, f"{len(content)} bytes: {error}") from error
     finally:
         kit.parser.reset()
-    if time.monotonic() > deadline:
-        # A cancelled cursor does not raise: it returns the matches it had.
-        raise FunctionsError("parse_timeout", f"{len(content)} bytes: over {budget} s")
-    return Parsed(root=root, matches=matches)
+    # Matching has no budget of its own: it is linear, and tree-sitter 0.26.1 crashes the process
+    # when a cursor is given a progress callback.
+    return Parsed(root=root, matches=kit.cursor.matches(root))
 
 
 def _distribution(row: Language) -> str:
