@@ -1,0 +1,5 @@
+"""`python -m xtrove` is the console script."""
+
+from xtrove.cli import main
+
+main()

@@ -1,0 +1,188 @@
+"""The build: from a config to a sealed dataset, or to where it was stopped.
+
+plan -> extract -> bands -> verify -> select -> layout -> shard, removals -> seal. Everything a
+task finished is kept by its receipt, so that the same command after a kill, a full disk or a
+Ctrl-C redoes only what was in flight.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from ingest.errors import SourceError
+from shards.funnel import Funnel
+from shards.layout import FUNNEL
+from shards.manifest import Manifest, load_manifest
+from xtrove import state
+from xtrove.conduct import Conductor
+from xtrove.config import BuildConfig
+from xtrove.console import duration, err
+from xtrove.engine import started
+from xtrove.errors import Interrupted, Misuse, Stop
+from xtrove.finish import finish
+from xtrove.log import Log
+from xtrove.planning import Plan, make_plan, ready, workspace_of, write_plan
+from xtrove.progress import Progress
+from xtrove.rounds import settle
+from xtrove.versions import OURS, taken_names
+from xtrove.workspace import Workspace, driver_lock
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Built:
+    """What a build left, for the summary."""
+
+    output: Path
+    manifest: Manifest
+    funnel: Funnel
+    seconds: float
+    source_bytes: int
+    peak_bytes: int
+    reused: bool
+    stages: tuple[tuple[str, float], ...] = ()
+
+
+def build(config: BuildConfig, base: Path) -> Built:
+    """Build, or go on building, the dataset of a config; relative paths start at `base`."""
+    start = time.monotonic()
+    _check_names()
+    config = ready(config, base)
+    workspace = workspace_of(config)
+    plan = _planned(config)
+    if state.is_finished(workspace, plan):
+        return _finished(plan, workspace, time.monotonic() - start)
+    _make_folders(workspace)
+    with driver_lock(workspace, err().print):
+        log = Log.create(workspace.work / "logs")
+        with Progress(err(), log) as progress, _signals():
+            try:
+                built = _run(plan, workspace, progress, log, start)
+            except KeyboardInterrupt:
+                log.event("interrupted")
+                raise _interrupted(progress, workspace) from None
+            except Stop as error:
+                log.event("stopped", message=error.message, remedy=error.remedy)
+                raise
+        return built
+
+
+def _run(plan: Plan, workspace: Workspace, progress: Progress, log: Log, start: float) -> Built:
+    log.event("build", key=plan.key, config=plan.config.dump(), inputs=plan.inputs)
+    state.remember(workspace, plan, sealed=False)
+    write_plan(plan, workspace)
+    progress.begin("start", 1)
+    with started(workspace, plan.config.workers, progress.say) as engine:
+        stage = progress.stages["start"]
+        stage.done = 1
+        progress.finish(stage)
+        conductor = Conductor(engine=engine, progress=progress, log=log)
+        result = settle(plan, conductor)
+        _log_excess(plan, conductor, result.slices, log)
+        log.event("decided", **result.facts)
+        manifest, funnel = finish(plan, conductor, result)
+        progress.tick(force=True)
+    state.remember(workspace, plan, sealed=True)
+    seconds = time.monotonic() - start
+    log.event("sealed", seconds=round(seconds, 2), peak_bytes=progress.peak_bytes)
+    return Built(
+        output=workspace.output,
+        manifest=manifest,
+        funnel=funnel,
+        seconds=seconds,
+        source_bytes=sum(
+            int(conductor.facts("extract", s.task.key)["grown"]) for s in result.slices
+        ),
+        peak_bytes=progress.peak_bytes,
+        reused=False,
+        stages=tuple((s.name, s.seconds()) for s in progress.stages.values()),
+    )
+
+
+def _log_excess(plan: Plan, conductor: Conductor, counted: tuple[object, ...], log: Log) -> None:
+    """Slices that were read beyond what the quotas needed change nothing; say which."""
+    for piece in plan.slices:
+        if piece not in counted and conductor.has("extract", piece.task.key):
+            log.event("read beyond the quota", source=piece.source, label=piece.task.label)
+
+
+def _planned(config: BuildConfig) -> Plan:
+    """The plan, with a word every ten seconds while large inputs are digested."""
+    last = time.monotonic()
+    total = 0
+
+    def hashed(count: int) -> None:
+        nonlocal last, total
+        total += count
+        if time.monotonic() - last > 10:
+            last = time.monotonic()
+            err().print(f"digesting the inputs: {total / 1e6:,.0f} MB so far")
+
+    try:
+        return make_plan(config, hashed)
+    except SourceError as error:
+        raise Misuse(f"{error.message}: {error.value}", remedy=error.remedy) from None
+    except KeyboardInterrupt:
+        raise Interrupted("stopped while listing the inputs; nothing was written") from None
+
+
+def _check_names() -> None:
+    for folder, owners in taken_names().items():
+        raise Misuse(
+            f"the installed package {owners[0]!r} owns the folder name {folder!r}, one of ours "
+            f"({', '.join(OURS)}): Python would import one in place of the other",
+            remedy=f"pip uninstall {owners[0]}, or use a fresh virtual environment",
+        )
+
+
+def _make_folders(workspace: Workspace) -> None:
+    for name, folder in (("output", workspace.output), ("work", workspace.work)):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Misuse(
+                f"{name}: cannot make the folder {str(folder)!r}: {error.strerror}",
+                remedy=f"give a folder that can be written: --set {name}=...",
+            ) from None
+
+
+def _finished(plan: Plan, workspace: Workspace, seconds: float) -> Built:
+    return Built(
+        output=workspace.output,
+        manifest=load_manifest(workspace.output),
+        funnel=Funnel.from_json((workspace.output / FUNNEL).read_bytes()),
+        seconds=seconds,
+        source_bytes=sum(piece.task.bytes for piece in plan.slices),
+        peak_bytes=0,
+        reused=True,
+    )
+
+
+def _interrupted(progress: Progress, workspace: Workspace) -> Interrupted:
+    stages = [stage for stage in progress.stages.values() if stage.name != "start"]
+    now = stages[-1] if stages else None
+    where = f"in stage {now.name}, {now.done} of {now.tasks} done" if now else "before any stage"
+    elapsed = duration(time.monotonic() - progress.start)
+    return Interrupted(
+        f"stopped after {elapsed} {where}; nothing half-written is in {workspace.output}",
+        remedy="run the same command again: what is finished is kept",
+    )
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """SIGTERM ends the build as Ctrl-C does."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,118 @@
+"""The command line. Exit 0 done, 1 the work failed, 2 the words or the config are wrong."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xtrove import config as configs
+from xtrove.console import err, out
+from xtrove.errors import Stop
+
+app = typer.Typer(
+    name="xtrove",
+    help="Permissively licensed code in, a verified data set of (query, function) pairs out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Dataset = Annotated[Path, typer.Argument(help="Folder of a finished build.", show_default=False)]
+
+
+@app.command()
+def build(
+    config: Annotated[
+        Path | None,
+        typer.Argument(
+            help="YAML file. Without it: the Python standard library and the packages xtrove "
+            "depends on, as installed here.",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(help="Folder of the dataset (else `output:`, else data/NAME).", metavar="DIR"),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Tasks at once (else one a CPU).", min=1, show_default=False)
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Change one key, e.g. dedupe.threshold=0.8.", metavar="KEY=VALUE"
+        ),
+    ] = None,
+    print_config: Annotated[
+        bool,
+        typer.Option("--print-config", help="Show defaults, file and --set merged, and stop."),
+    ] = False,
+) -> None:
+    """Build a dataset; the same command goes on with a build that was stopped."""
+    changes = list(settings or [])
+    chosen = configs.load(config, changes)
+    update = {"output": output, "workers": workers}
+    chosen = chosen.model_copy(update={k: v for k, v in update.items() if v is not None})
+    if output is not None:
+        chosen = configs.validate(chosen.dump(), name="--output")
+    if print_config:
+        out().print(configs.as_yaml(chosen), end="", markup=False)
+        return
+    from xtrove.build import build as run
+    from xtrove.summary import show
+
+    show(run(chosen, Path.cwd()), out())
+
+
+@app.command()
+def verify(dataset: Dataset) -> None:
+    """Recompute everything a dataset claims: checksums, index, counts, witnesses, splits."""
+    from xtrove.checking import verify as run
+
+    run(dataset)
+
+
+@app.command()
+def inspect(
+    dataset: Dataset,
+    samples: Annotated[int, typer.Option(help="How many samples to show.", min=0, max=1000)] = 3,
+) -> None:
+    """Show counts by language, split, licence and reason, and readable samples."""
+    from xtrove.looking import inspect as run
+
+    run(dataset, samples)
+
+
+@app.command()
+def why(
+    dataset: Dataset,
+    id: Annotated[str, typer.Argument(help="32 hex digits, or at least the first 6.")],
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Work folder of the build, for the diff (else DATASET/.xtrove)."),
+    ] = None,
+) -> None:
+    """Explain a pair: kept or dropped, by which rule, its witness, the licence evidence."""
+    from xtrove.looking import why as run
+
+    run(dataset, id, work)
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app()
+    except Stop as error:
+        err().print(f"error: {error.message}", style="bold red", markup=False)
+        if error.remedy:
+            err().print(f"  {error.remedy}", markup=False)
+        sys.exit(error.code)
+    except KeyboardInterrupt:
+        err().print("stopped", style="bold red")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)

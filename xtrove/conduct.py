@@ -1,0 +1,117 @@
+"""Runs the tasks of a stage, keeps count, and decides what a fault means for the build.
+
+A stage ends well when every task has its receipt. A fault of a slice is counted and the others
+go on, so that one bad disk sector does not cost the rest; the build then ends unsealed, with
+the failed slices named. A fault of the config, the credentials or the disk stops at once, and so
+do 20 failures in a row in plan order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from xtrove.engine import FAILURES_IN_A_ROW, Done, Engine, failures_in_a_row
+from xtrove.errors import Stop
+from xtrove.log import Log
+from xtrove.planning import PlannedSlice
+from xtrove.progress import Progress, StageProgress
+from xtrove.stages.run_files import Records, load
+from xtrove.task import Task
+from xtrove.workspace import Workspace
+
+MAX_NAMED = 5
+
+
+class Conductor:
+    """Drives one engine for one build; remembers the facts of every finished task."""
+
+    def __init__(self, *, engine: Engine, progress: Progress, log: Log) -> None:
+        self._engine = engine
+        self._progress = progress
+        self._log = log
+        self._facts: dict[tuple[str, str], Mapping[str, Any]] = {}
+
+    @property
+    def workspace(self) -> Workspace:
+        """Where the build works."""
+        return self._engine.workspace
+
+    def facts(self, stage: str, key: str) -> Mapping[str, Any]:
+        """What a finished task reported."""
+        return self._facts[stage, key]
+
+    def has(self, stage: str, key: str) -> bool:
+        """Whether a task was finished in this build, or found finished."""
+        return (stage, key) in self._facts
+
+    def say(self, message: str) -> None:
+        """One line for people."""
+        self._progress.say(message)
+
+    def decisions(self, key: str) -> Records:
+        """What the select stage decided, in rank order."""
+        return load(self.workspace.folder("select", key) / "decisions.npy")  # type: ignore[return-value]
+
+    @contextmanager
+    def driver_stage(self, task: Task) -> Iterator[None]:
+        """A stage of one task that the driver does itself."""
+        stage = self._progress.begin(task.stage, 1)
+        yield
+        stage.done = 1
+        self._progress.finish(stage)
+
+    def extract(self, slices: Iterable[PlannedSlice]) -> None:
+        """Read the slices that have not been read in this build."""
+        tasks = [s.task for s in slices if ("extract", s.task.key) not in self._facts]
+        if tasks:
+            self.run("extract", tasks)
+
+    def run(self, name: str, tasks: Sequence[Task]) -> list[Mapping[str, Any]]:
+        """Run tasks of one stage; returns their facts in plan order. Raises `Stop`."""
+        unique = {task.key: task for task in tasks}
+        stage = self._progress.begin(name, len(unique), sum(t.bytes for t in unique.values()))
+        failed: dict[int, str] = {}
+        for done in self._engine.run(list(unique.values()), self._progress.tick):
+            self._note(stage, done, failed)
+            self._progress.tick()
+        self._progress.finish(stage)
+        if failed:
+            names = "\n".join(f"  {text}" for text in list(failed.values())[:MAX_NAMED])
+            raise Stop(
+                f"{len(failed)} of {len(unique)} {name} tasks failed; the build is not sealed:\n"
+                f"{names}",
+                remedy=f"{self._log.path} has every fault; run the same command again "
+                "to retry only these",
+            )
+        return [self._facts[task.stage, task.key] for task in tasks]
+
+    def _note(self, stage: StageProgress, done: Done, failed: dict[int, str]) -> None:
+        outcome, task = done.outcome, done.task
+        stage.done += 1
+        self._log.event(
+            "task", stage=task.stage, key=task.key, label=task.label, reused=outcome.reused,
+            seconds=round(outcome.seconds, 3), peak_bytes=outcome.peak_bytes,
+            **({"fault": outcome.fault, "message": outcome.message} if outcome.fault else {}),
+        )  # fmt: skip
+        if outcome.fault == "stop":
+            raise Stop(f"{task.label}: {outcome.message}", remedy=outcome.remedy)
+        if outcome.fault:
+            stage.failed += 1
+            first_line = outcome.message.split("\n", 1)[0]
+            failed[done.position] = f"{task.label}: {first_line}"
+            row = failures_in_a_row(set(failed), done.position)
+            if row >= FAILURES_IN_A_ROW:
+                raise Stop(
+                    f"{row} {task.stage} tasks failed in a row, the last with: {first_line}",
+                    remedy="the input or the machine is broken, not a record: mend it, then run "
+                    "the same command again",
+                )
+            return
+        stage.reused += outcome.reused
+        stage.bytes += task.bytes
+        stage.worked_bytes += 0 if outcome.reused else task.bytes
+        stage.busy_seconds += outcome.seconds
+        stage.peak_bytes = max(stage.peak_bytes, outcome.peak_bytes)
+        self._facts[task.stage, task.key] = outcome.facts

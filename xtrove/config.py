@@ -1,0 +1,262 @@
+"""The config of a build: YAML checked against typed models before any work starts.
+
+Defaults, file and `--set` are merged in that order; an unknown key is refused with the key
+that was probably meant; a key written twice in the file is refused too, since YAML would
+silently take the last. The digest leaves out what cannot change the data: output, work and
+workers.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from ingest.sources import SourceOptions
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from dedupe.options import DecontaminateSet, DedupeOptions, QueryCapOptions
+from extract.options import ExtractOptions, FilterOptions, RedactKind
+from ingest.licenses import LicensePolicy
+from shards.boundaries import ShardOptions
+from xtrove.canonical import digest
+from xtrove.errors import Misuse
+
+NOT_IN_DIGEST = {"output", "work", "workers"}
+MAX_CONFIG_BYTES = 1_000_000
+
+
+class BuildConfig(BaseModel):
+    """Everything that decides what a build makes, and where."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
+    output: Annotated[str, Field(min_length=1)]
+    work: str | None = None
+    workers: Annotated[int, Field(ge=1)] | None = None
+    sources: Annotated[list[SourceOptions], Field(min_length=1)]
+    licenses: LicensePolicy = LicensePolicy()
+    filters: FilterOptions = FilterOptions()
+    redact: tuple[RedactKind, ...] = ("email", "ip", "key")
+    query_cap: QueryCapOptions = QueryCapOptions()
+    dedupe: DedupeOptions = DedupeOptions()
+    decontaminate: tuple[DecontaminateSet, ...] = ()
+    shards: ShardOptions = ShardOptions()
+    slice_bytes: Annotated[int, Field(ge=1_000_000, le=256_000_000)] | None = None
+
+    @field_validator("output", "work")
+    @classmethod
+    def _local(cls, value: str | None) -> str | None:
+        if value is not None and "://" in value:
+            raise ValueError(
+                f"{value!r} is a URI; this version writes to a local or shared folder: "
+                "give a path that every node can write"
+            )
+        return value
+
+    @property
+    def extract(self) -> ExtractOptions:
+        """The options of the extract room."""
+        return ExtractOptions(filters=self.filters, redact=self.redact)
+
+    def source_names(self) -> list[str]:
+        """A name for every source, unique in this build: its own, or its kind with a number."""
+        names: list[str] = []
+        for source in self.sources:
+            name = base = source.name or source.kind
+            number = 1
+            while name in names:
+                if source.name:
+                    raise Misuse(
+                        f"sources: the name {name!r} stands twice",
+                        remedy="give every source a name of its own",
+                    )
+                number += 1
+                name = f"{base}-{number}"
+            names.append(name)
+        return names
+
+    def dump(self) -> dict[str, Any]:
+        """The whole config as JSON types, defaults included."""
+        return self.model_dump(mode="json")
+
+    def digest(self) -> str:
+        """SHA-256 of what decides the data; local paths of the sources are not part of it:
+        what they hold is digested file by file."""
+        data = {key: value for key, value in self.dump().items() if key not in NOT_IN_DIGEST}
+        data["sources"] = [_without_path(source) for source in data["sources"]]
+        data["decontaminate"] = [_without_path(item) for item in data["decontaminate"]]
+        return digest(data)
+
+
+def _without_path(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if key != "path"}
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML without duplicate keys."""
+
+
+def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in seen:
+            line = key_node.start_mark.line + 1
+            raise Misuse(f"the key {key!r} stands twice (line {line})", remedy="keep one of them")
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def parse_yaml(text: str, *, name: str) -> dict[str, Any]:
+    """A YAML mapping; raises `Misuse` naming the file and the line."""
+    try:
+        data = yaml.load(text, Loader=_UniqueKeys)
+    except yaml.YAMLError as error:
+        raise Misuse(f"{name} is not YAML: {error}", remedy="mend the line it names") from None
+    except Misuse as error:
+        raise Misuse(f"{name}: {error.message}", remedy=error.remedy) from None
+    if not isinstance(data, dict):
+        raise Misuse(
+            f"{name} holds {type(data).__name__}, not keys and values",
+            remedy="start from `xtrove build --print-config`",
+        )
+    return data
+
+
+def load(path: Path | None, settings: Iterable[str] = ()) -> BuildConfig:
+    """Defaults, then the file, then `--set key.path=value` in order."""
+    if path is None:
+        text = (files("xtrove") / "default.yaml").read_text(encoding="utf-8")
+        data = parse_yaml(text, name="the embedded default")
+    else:
+        data = parse_yaml(_read(path), name=str(path))
+    for setting in settings:
+        apply_setting(data, setting)
+    if isinstance(data.get("name"), str):
+        data.setdefault("output", f"data/{data['name']}")
+    return validate(data, name=str(path) if path else "the embedded default")
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.is_file() and path.stat().st_size > MAX_CONFIG_BYTES:
+            raise Misuse(f"{path} has more than {MAX_CONFIG_BYTES:,} bytes: not a config")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misuse(
+            f"cannot read the config {str(path)!r}: {error}",
+            remedy="give the path of a YAML file, or none for the embedded default",
+        ) from None
+
+
+def apply_setting(data: dict[str, Any], setting: str) -> None:
+    """Change `data` in place by one `key.path=value`; numbers in the path index lists."""
+    path, equals, text = setting.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise Misuse(f"--set {setting!r} is not key.path=value", remedy="e.g. dedupe.threshold=0.8")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise Misuse(f"--set {path}: {text!r} is not a YAML value") from None
+    place: Any = data
+    for key in keys[:-1]:
+        place = _step(place, key, setting)
+    if isinstance(place, list):
+        place[_index(place, keys[-1], setting)] = value
+    else:
+        place[keys[-1]] = value
+
+
+def _step(place: Any, key: str, setting: str) -> Any:
+    if isinstance(place, list):
+        return place[_index(place, key, setting)]
+    inner = place.setdefault(key, {})
+    if not isinstance(inner, dict | list):
+        raise Misuse(f"--set {setting!r}: {key!r} holds {inner!r}, which has no keys")
+    return inner
+
+
+def _index(place: list[Any], key: str, setting: str) -> int:
+    if not key.isdigit() or int(key) >= len(place):
+        raise Misuse(
+            f"--set {setting!r}: {key!r} is no position in a list of {len(place)}",
+            remedy=f"use 0 to {len(place) - 1}",
+        )
+    return int(key)
+
+
+def validate(data: Mapping[str, Any], *, name: str) -> BuildConfig:
+    """The typed config; every fault of the file is named at once, with a suggestion."""
+    try:
+        config = BuildConfig.model_validate(data)
+    except ValidationError as error:
+        faults = [_fault(entry) for entry in error.errors(include_url=False)]
+        raise Misuse(
+            f"{name} is refused:\n" + "\n".join(f"  {fault}" for fault in faults),
+            remedy="`xtrove build --print-config` shows every key with its default",
+        ) from None
+    config.source_names()
+    return config
+
+
+def _fault(entry: Any) -> str:
+    loc: tuple[str | int, ...] = entry["loc"]
+    kinds = {option.model_fields["kind"].default for option in _source_models()}
+    place = ".".join(str(part) for part in loc if part not in kinds)
+    if entry["type"] == "extra_forbidden":
+        known = _known_keys(loc[:-1])
+        near = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+        return f"{place}: unknown key; {hint}"
+    if entry["type"] == "missing":
+        return f"{place}: is missing"
+    message = entry["msg"].removeprefix("Value error, ")
+    value = entry.get("input")
+    shown = "" if isinstance(value, dict | list) else f" (found {value!r})"
+    return f"{place}: {message}{shown}"
+
+
+def _source_models() -> list[type[BaseModel]]:
+    return [model for model in _models(SourceOptions) if "kind" in model.model_fields]
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """Every pydantic model that stands in a type annotation."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
+        return [model for part in typing.get_args(annotation) for model in _models(part)]
+    return []
+
+
+def _known_keys(loc: tuple[str | int, ...]) -> list[str]:
+    """The keys allowed at a place of the config."""
+    models: list[type[BaseModel]] = [BuildConfig]
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        tagged = [
+            m for m in models if "kind" in m.model_fields and m.model_fields["kind"].default == part
+        ]
+        if tagged:
+            models = tagged
+            continue
+        fields = [m.model_fields[part] for m in models if part in m.model_fields]
+        models = [model for field in fields for model in _models(field.annotation)]
+    return sorted({key for model in models for key in model.model_fields})
+
+
+def as_yaml(config: BuildConfig) -> str:
+    """The config as YAML that can be fed back in."""
+    return yaml.safe_dump(config.dump(), sort_keys=False, allow_unicode=True, width=100)

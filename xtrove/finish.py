@@ -1,0 +1,191 @@
+"""From decisions to a sealed dataset: layout, shards, evidence, funnel, seal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dedupe.fingerprint import scheme_facts
+from dedupe.select import REASONS
+from ingest.languages import LANGUAGES
+from shards.atomic import FileFacts
+from shards.funnel import Funnel
+from shards.manifest import Manifest, Quarantined, SourceFacts
+from shards.published import Parts, unseal, write_published
+from shards.removals import RemovalsFile
+from shards.split import SplitRule
+from shards.writer import ShardFiles
+from xtrove.canonical import digest
+from xtrove.conduct import Conductor
+from xtrove.errors import Stop
+from xtrove.planning import Plan
+from xtrove.rounds import Round
+from xtrove.stages import layout, removals, shard
+from xtrove.stages.run_files import RunName
+from xtrove.stages.select import open_items
+from xtrove.task import Task
+from xtrove.versions import published_versions, stage_version
+
+
+def finish(plan: Plan, conductor: Conductor, result: Round) -> tuple[Manifest, Funnel]:
+    """Write shards and evidence, then seal."""
+    workspace = conductor.workspace
+    funnel, refused = _funnel(plan, conductor, result)
+    planned = _layout(plan, conductor, result)
+    key = planned["key"]
+    tmp = shard.output_tmp(workspace)
+    tmp.mkdir(parents=True, exist_ok=True)
+    unseal(workspace.output)
+    files, folders = _write_shards(conductor, result, key, planned["shards"])
+    removed = int(result.facts["pairs"]) - int(planned["kept"]) + refused
+    evidence = _write_removals(conductor, result, key, removed)
+    config = plan.config
+    parts = Parts(
+        name=config.name,
+        config_digest=config.digest(),
+        sources=tuple(
+            SourceFacts(
+                name=listing.source,
+                kind=listing.kind,
+                revision=listing.revision,
+                provenance=sorted(listing.provenance),
+            )
+            for listing in plan.listings
+        ),
+        versions=published_versions(),
+        dedupe=scheme_facts(config.dedupe),
+        per_repo_cap=config.query_cap.per_repo or 0,
+        total_cap=config.query_cap.total or 0,
+        splits=config.shards.splits,
+        rule=SplitRule(**planned["rule"]),
+        max_bytes=config.shards.max_bytes,
+        shards=tuple(files),
+        removals=tuple(evidence),
+        funnel=funnel,
+        quarantined=tuple(_quarantined(plan, conductor, result)),
+    )
+    seal = Task(stage="seal", key=digest(key)[:40], label="manifest, card, checksums", spec={})
+    with conductor.driver_stage(seal):
+        manifest = write_published(
+            workspace.output, parts, work_of=lambda s: folders[s.tar.path], tmp=tmp
+        )
+    return manifest, funnel
+
+
+def _layout(plan: Plan, conductor: Conductor, result: Round) -> dict[str, Any]:
+    spec = {
+        "runs": result.runs,
+        "select": result.select_key,
+        "splits": plan.config.shards.splits.model_dump(mode="json"),
+        "max_bytes": plan.config.shards.max_bytes,
+    }
+    key = digest("layout", stage_version(layout.ROOMS), spec)[:40]
+    task = Task(stage="layout", key=key, label="shard boundaries", spec=spec)
+    return {**conductor.run("layout", [task])[0], "key": key}
+
+
+def _write_shards(
+    conductor: Conductor, result: Round, layout_key: str, shards: Sequence[Sequence[Any]]
+) -> tuple[list[ShardFiles], dict[str, Path]]:
+    version = stage_version(shard.ROOMS)
+    tasks = [
+        Task(
+            stage="shard",
+            key=digest("shard", version, layout_key, list(row))[:40],
+            label=f"{row[0]} {row[1]} {row[2]}",
+            spec={"runs": result.runs, "layout": layout_key, "shard": list(row)},
+        )
+        for row in shards
+    ]
+    facts = conductor.run("shard", tasks)
+    files = [ShardFiles.from_dict(fact["files"]) for fact in facts]
+    folders = [conductor.workspace.folder("shard", task.key) for task in tasks]
+    return files, {f.tar.path: folder for f, folder in zip(files, folders, strict=True)}
+
+
+def _write_removals(
+    conductor: Conductor, result: Round, layout_key: str, rows: int
+) -> list[RemovalsFile]:
+    parts = max(1, -(-rows // removals.ROWS_PER_PART))
+    version = stage_version(removals.ROOMS)
+    tasks = [
+        Task(
+            stage="removals",
+            key=digest("removals", version, layout_key, part, parts)[:40],
+            label=f"evidence {part + 1} of {parts}",
+            spec={"runs": result.runs, "layout": layout_key, "part": part, "parts": parts},
+        )
+        for part in range(parts)
+    ]
+    return [
+        RemovalsFile(file=FileFacts(**fact["file"]), rows=fact["rows"])
+        for fact in conductor.run("removals", tasks)
+    ]
+
+
+def _funnel(plan: Plan, conductor: Conductor, result: Round) -> tuple[Funnel, int]:
+    """The counts of the slices that count, and how many pairs the extract stage refused."""
+    funnel = Funnel()
+    refused = 0
+    for listing in plan.listings:
+        for item in listing.quarantined:
+            funnel.add(listing.source, "unknown", "files", reason="corrupt_input")
+            conductor.say(f"quarantined: {listing.source}: {item.name}: {item.reason}")
+    for piece in result.slices:
+        facts = conductor.facts("extract", piece.task.key)
+        refused += _add_slice(funnel, facts)
+    runs = [RunName(key=piece.task.key, source=piece.source) for piece in result.slices]
+    decisions = conductor.decisions(result.select_key)
+    start = 0
+    for piece, items in zip(result.slices, open_items(conductor.workspace, runs), strict=True):
+        stop = start + len(items)
+        _add_decisions(funnel, piece.source, items["language"], decisions["reason"][start:stop])
+        start = stop
+    wrong = funnel.check()
+    if wrong:
+        raise Stop("the funnel does not add up: " + "; ".join(wrong[:5]), remedy="report this")
+    return funnel, refused
+
+
+def _add_slice(funnel: Funnel, facts: Mapping[str, Any]) -> int:
+    """Add the extract stage's counts of a slice; returns its refused pairs."""
+    refused = 0
+    source = facts["source"]
+    for language, level, reason, count in facts["counts"]:
+        held = funnel.at(source, language, level)
+        if reason == "seen":
+            held.seen += count
+            held.kept += count
+        else:
+            held.kept -= count
+            held.dropped[reason] += count
+            refused += count if level == "pairs" else 0
+    return refused
+
+
+def _add_decisions(
+    funnel: Funnel, source: str, language: npt.NDArray[np.uint8], reason: npt.NDArray[np.uint8]
+) -> None:
+    codes, counts = np.unique(
+        language.astype(np.int64) * 256 + reason.astype(np.int64), return_counts=True
+    )
+    for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
+        name, why = LANGUAGES[code // 256], REASONS[code % 256]
+        if code % 256:
+            funnel.drop_kept(source, name, "pairs", reason=why, count=count)
+
+
+def _quarantined(plan: Plan, conductor: Conductor, result: Round) -> list[Quarantined]:
+    found = [
+        Quarantined(source=listing.source, name=item.name, reason=item.reason)
+        for listing in plan.listings
+        for item in listing.quarantined
+    ]
+    for piece in result.slices:
+        for name, reason in conductor.facts("extract", piece.task.key)["quarantined"]:
+            found.append(Quarantined(source=piece.source, name=name, reason=reason))
+    return found

@@ -1,0 +1,254 @@
+"""`xtrove inspect` and `xtrove why`: what is in a dataset, and why a pair is or is not.
+
+`why` answers from the dataset alone; only the diff of a removed pair needs the work files of
+the build (the removed code is published nowhere), and says so where they are gone.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.table import Table
+
+import extract.files
+import extract.filters
+from shards.dataset import Dataset
+from shards.manifest import ManifestError
+from shards.removals import Removal, removal_files
+from shards.sample import Sample
+from shards.summary import Summary, summarise
+from xtrove.console import amount, out
+from xtrove.errors import Misuse, Stop
+from xtrove.stages.run_files import load, open_run
+
+SHORTEST_PREFIX = 6
+MEANINGS: Mapping[str, str] = {
+    **extract.files.REASONS,
+    **extract.filters.REASONS,
+    "exact_duplicate": "a kept pair of an earlier rank has the same normalised code",
+    "near_duplicate": "a kept pair of an earlier rank is as similar as the threshold asks",
+    "query_cap": "its query is already answered by as many kept pairs as the config allows",
+    "over_quota": "its language already had the number of pairs the config asks for",
+    "decontaminated": "it is, or answers, an item of an evaluation set named in the config",
+}
+LEXERS = {"php": "php", "typescript": "typescript"}
+
+
+def open_dataset(path: Path) -> Dataset:
+    """The dataset of a folder; raises `Misuse` where there is none."""
+    try:
+        return Dataset.open(path)
+    except (ManifestError, OSError) as error:
+        raise Misuse(str(error), remedy="give the folder of a finished build") from None
+
+
+def inspect(path: Path, samples: int) -> None:
+    """Print counts by language, split, licence and reason, and readable samples."""
+    dataset = open_dataset(path)
+    found = summarise(dataset, samples=samples, seed=0)
+    console = out()
+    _show_counts(console, dataset, found)
+    for sample in found.samples:
+        _show_sample(console, sample)
+
+
+def _show_counts(console: Console, dataset: Dataset, found: Summary) -> None:
+    manifest = dataset.manifest
+    size = sum(shard.bytes for shard in manifest.shards)
+    console.print(
+        f"[bold]{manifest.name}[/]  {manifest.samples:,} samples, "
+        f"{len(manifest.shards):,} shards, {amount(size)}"
+    )
+    table = Table("language", *("train", "validation", "test"), box=None, pad_edge=False)
+    for language, counts in dataset.counts().items():
+        cells = (f"{counts.get(split, 0):,}" for split in ("train", "validation", "test"))
+        table.add_row(language, *cells)
+    console.print(table)
+    console.print(f"split by {manifest.split.by} ({manifest.split.reason})")
+    for title, rows in (("licences", manifest.licenses), ("removed", found.removals)):
+        words = ", ".join(f"{name} {count:,}" for name, count in _largest_first(rows))
+        console.print(f"{title}: {words or 'none'}", markup=False)
+    quantiles = ", ".join(f"{name} {value:,}" for name, value in found.tokens.items())
+    console.print(f"tokens of code: {quantiles}", markup=False)
+
+
+def _largest_first(rows: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(rows.items(), key=lambda row: (-row[1], row[0]))
+
+
+def _show_sample(console: Console, sample: Sample) -> None:
+    console.rule(f"{sample['id']}")
+    console.print(f"query:    {sample['query']}", markup=False)
+    console.print(
+        f"function: {sample['name']}  ({sample['language']}, {sample['tokens']} tokens, "
+        f"quality {sample['quality']})",
+        markup=False,
+    )
+    _show_place(console, sample)
+    language = str(sample["language"])
+    console.print(
+        Syntax(
+            str(sample["code"]),
+            LEXERS.get(language, language),
+            background_color="default",
+            word_wrap=True,
+        )
+    )
+
+
+def _show_place(console: Console, sample: Sample) -> None:
+    lines = f":{sample['start_line']}-{sample['end_line']}" if sample["start_line"] != -1 else ""
+    console.print(
+        f"from:     {sample['repo']} {sample['path']}{lines} "
+        f"({sample['source']}, revision {sample['revision'] or 'unknown'})",
+        markup=False,
+    )
+    licenses = ", ".join(str(item) for item in _strings(sample["licenses"]))
+    console.print(f"licence:  {licenses} ({sample['license_evidence']})", markup=False)
+    if sample["url"]:
+        console.print(f"url:      {sample['url']}", markup=False)
+
+
+def _strings(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def why(path: Path, prefix: str, work: Path | None) -> None:
+    """Explain one pair. Raises `Misuse` for an id that is malformed, unknown or ambiguous."""
+    dataset = open_dataset(path)
+    wanted = _one_id(dataset, prefix.strip().lower())
+    sample = dataset.get(wanted)
+    if sample is not None:
+        _explain_kept(dataset, sample)
+        return
+    removal = dataset.removal(wanted)
+    if removal is None:
+        raise Stop(f"the evidence for {wanted} cannot be read", remedy=f"xtrove verify {path}")
+    _explain_removed(dataset, removal, work or path / ".xtrove")
+
+
+def _one_id(dataset: Dataset, prefix: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{6,32}", prefix):
+        raise Misuse(
+            f"{prefix!r} is no id: an id is 32 hex digits, and at least {SHORTEST_PREFIX} are needed"
+        )
+    found = sorted({*_kept_ids(dataset, prefix), *_removed_ids(dataset, prefix)})
+    if not found:
+        raise Misuse(
+            f"no pair of {dataset.path} has the id {prefix}",
+            remedy="functions without documentation, and those in refused files, have no id: "
+            "funnel.json counts them",
+        )
+    if len(found) > 1:
+        raise Misuse(
+            f"{len(found)} ids start with {prefix}: {', '.join(found[:5])}",
+            remedy="give more digits",
+        )
+    return found[0]
+
+
+def _kept_ids(dataset: Dataset, prefix: str) -> Iterator[str]:
+    low, high = prefix.encode(), prefix.encode() + b"g"
+    for shard in dataset.shards():
+        first, last = np.searchsorted(shard.index.keys, [low, high])
+        for key in shard.index.keys[int(first) : min(int(last), int(first) + 5)]:
+            yield key.decode()
+
+
+def _removed_ids(dataset: Dataset, prefix: str) -> Iterator[str]:
+    for file in removal_files(dataset.path):
+        for batch in pq.ParquetFile(file).iter_batches(columns=["id"]):
+            yield from (id for id in batch.column(0).to_pylist() if id.startswith(prefix))
+
+
+def _explain_kept(dataset: Dataset, sample: Sample) -> None:
+    console = out()
+    console.print(
+        f"[bold green]kept[/] {sample['id']}: it passed every filter, and no kept pair of "
+        "an earlier rank is a duplicate of it"
+    )
+    _show_sample(console, sample)
+    shown = 0
+    for file in removal_files(dataset.path):
+        columns = ["id", "witness_id", "reason", "score", "repo", "path"]
+        for batch in pq.ParquetFile(file).iter_batches(columns=columns):
+            for row in batch.to_pylist():
+                if row["witness_id"] == sample["id"]:
+                    shown += 1
+                    if shown <= 5:
+                        console.print(
+                            f"stands for {row['id']} ({row['reason']}, score "
+                            f"{row['score']:.3f}): {row['repo']} {row['path']}",
+                            markup=False,
+                        )
+    if shown > 5:
+        console.print(f"and for {shown - 5:,} more")
+
+
+def _explain_removed(dataset: Dataset, removal: Removal, work: Path) -> None:
+    console = out()
+    console.print(f"[bold red]dropped[/] {removal.id}: {removal.reason}")
+    console.print(f"rule:     {MEANINGS.get(removal.reason, 'unknown reason')}", markup=False)
+    if removal.detail:
+        console.print(f"detail:   {removal.detail}", markup=False)
+    lines = f":{removal.start_line}-{removal.end_line}" if removal.start_line != -1 else ""
+    console.print(f"function: {removal.name}  ({removal.language})", markup=False)
+    console.print(
+        f"from:     {removal.repo} {removal.path}{lines} ({removal.source})", markup=False
+    )
+    removed = _work_sample(work, removal.id)
+    if removed is not None:
+        licenses = ", ".join(str(item) for item in _strings(removed["licenses"]))
+        console.print(f"licence:  {licenses} ({removed['license_evidence']})", markup=False)
+    if not removal.witness_id:
+        return
+    score = f", score {removal.score:.4f}" if removal.score >= 0 else ""
+    console.print(f"witness:  {removal.witness_id}{score}", markup=False)
+    witness = dataset.get(removal.witness_id)
+    if witness is None:
+        return
+    _show_place(console, witness)
+    if removed is None:
+        console.print(
+            f"(no diff: the removed code is published nowhere, and {work} does not hold "
+            "it; name the work folder of the build with --work)",
+            markup=False,
+        )
+        return
+    _show_diff(console, witness, removed)
+
+
+def _show_diff(
+    console: Console, witness: Mapping[str, object], removed: Mapping[str, object]
+) -> None:
+    for title in ("query", "code"):
+        diff = "\n".join(
+            difflib.unified_diff(
+                str(witness[title]).splitlines(), str(removed[title]).splitlines(),
+                f"kept {title}", f"dropped {title}", lineterm="",
+            )
+        )  # fmt: skip
+        if diff:
+            console.print(Syntax(diff, "diff", background_color="default"))
+        else:
+            console.print(f"(the {title} is the same to the letter)")
+
+
+def _work_sample(work: Path, wanted: str) -> dict[str, object] | None:
+    """The sample of a removed pair in the build's work files, where they are still there."""
+    high, low = int(wanted[:16], 16), int(wanted[16:], 16)
+    for path in sorted((work / "files" / "extract").glob("*/items.npy")):
+        ids = load(path)["id"]  # type: ignore[call-overload]
+        rows = np.flatnonzero((ids[:, 0] == np.uint64(high)) & (ids[:, 1] == np.uint64(low)))
+        if len(rows):
+            sample: dict[str, object] = json.loads(open_run(path.parent).sample(int(rows[0])))
+            return sample
+    return None

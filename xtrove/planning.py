@@ -1,0 +1,180 @@
+"""What a build will do, fixed before any worker starts.
+
+The sources are listed at their revisions, their slices permuted by hash (so that a quota is a
+sample), and everything a task needs is written to WORK/plan. The build key is the digest of
+config, inputs and code: same key, same bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dedupe.decontaminate import DecontaminateSet, EvaluationIndex
+from ingest.sources import SourceOptions, plan, resolve_paths
+
+from ingest.records import Listing, Slice
+from xtrove.canonical import digest
+from xtrove.config import BuildConfig
+from xtrove.errors import Misuse
+from xtrove.stages import extract
+from xtrove.task import Task
+from xtrove.versions import node_versions, stage_version
+from xtrove.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedSlice:
+    """One extract task; the order of these is the rank order of the build."""
+
+    source: str
+    stream: str
+    task: Task
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """A build before it starts."""
+
+    config: BuildConfig
+    listings: tuple[Listing, ...]
+    slices: tuple[PlannedSlice, ...]
+    quotas: dict[str, int]
+    """Source -> most pairs a language."""
+    inputs: dict[str, str]
+    """Source (or evaluation set) -> digest of all that will be read."""
+    key: str
+    files: dict[str, object]
+    """Name in WORK/plan -> JSON value that tasks will read."""
+
+
+def ready(config: BuildConfig, base: Path) -> BuildConfig:
+    """The config with every path absolute, so that it means the same on every node."""
+    if "/working_dir_files/_ray_pkg_" in f"{base}/":
+        _refuse_relative(config)
+    sources = [resolve_paths(source, base) for source in config.sources]
+    sets = tuple(
+        item.model_copy(update={"path": base / item.path.expanduser()})
+        for item in config.decontaminate
+    )
+    paths = {"output": str(_absolute(base, config.output))}
+    if config.work:
+        paths["work"] = str(_absolute(base, config.work))
+    return config.model_copy(update={"sources": sources, "decontaminate": sets, **paths})
+
+
+def _absolute(base: Path, path: str) -> Path:
+    return (base / Path(path).expanduser()).resolve()
+
+
+def _refuse_relative(config: BuildConfig) -> None:
+    """Ray unpacks a working directory to a folder that is deleted with the job."""
+    for key, value in (("output", config.output), ("work", config.work or "/")):
+        if not Path(value).is_absolute():
+            raise Misuse(
+                f"{key}: {value!r} is relative, and this job runs in a folder that Ray deletes",
+                remedy=f"give an absolute path that every node shares: --set {key}=/mnt/...",
+            )
+
+
+def workspace_of(config: BuildConfig) -> Workspace:
+    """The folders of a config that is `ready`."""
+    output = Path(config.output)
+    return Workspace(work=Path(config.work) if config.work else output / ".xtrove", output=output)
+
+
+def make_plan(config: BuildConfig, hashed: Callable[[int], None]) -> Plan:
+    """List and digest all inputs. Reads every input file once; writes nothing."""
+    names = config.source_names()
+    sets = config.decontaminate
+    evaluation = EvaluationIndex.build(sets, config.dedupe).digest() if sets else ""
+    listings: list[Listing] = []
+    slices: list[PlannedSlice] = []
+    files: dict[str, object] = {}
+    for name, options in zip(names, config.sources, strict=True):
+        listing = plan(options, name, config.licenses, config.slice_bytes, hashed)
+        listings.append(listing)
+        settings = _settings(config, name, options, listing.revision, sets)
+        settings_name = f"settings-{digest(settings)[:32]}.json"
+        files[settings_name] = settings
+        decisive = digest(_portable(settings), evaluation)
+        for piece in sorted(listing.slices, key=lambda s: digest(name, s.label, s.digest)):
+            slices.append(_planned(name, piece, settings_name, decisive))
+            files[f"slice-{piece.digest}.json"] = dataclasses.asdict(piece)
+    inputs = {
+        listing.source: digest(
+            listing.revision,
+            [piece.digest for piece in listing.slices],
+            [dataclasses.asdict(item) for item in listing.quarantined],
+        )
+        for listing in listings
+    }
+    if evaluation:
+        inputs["decontaminate"] = evaluation
+    quotas = {
+        name: source.max_per_language
+        for name, source in zip(names, config.sources, strict=True)
+        if source.max_per_language is not None
+    }
+    return Plan(
+        config=config,
+        listings=tuple(listings),
+        slices=tuple(slices),
+        quotas=quotas,
+        inputs=inputs,
+        key=digest(config.digest(), inputs, node_versions()),
+        files=files,
+    )
+
+
+def _settings(
+    config: BuildConfig,
+    name: str,
+    options: SourceOptions,
+    revision: str,
+    sets: tuple[DecontaminateSet, ...],
+) -> dict[str, object]:
+    return {
+        "name": name,
+        "revision": revision,
+        "source": options.model_dump(mode="json"),
+        "policy": config.licenses.model_dump(mode="json"),
+        "extract": config.extract.model_dump(mode="json"),
+        "dedupe": config.dedupe.model_dump(mode="json"),
+        "splits": config.shards.splits.model_dump(mode="json"),
+        "decontaminate": [item.model_dump(mode="json") for item in sets],
+    }
+
+
+def _portable(settings: dict[str, object]) -> dict[str, object]:
+    """The settings without what cannot change a run: where things lie, and how many are wanted.
+
+    The threshold is no part of a run: another one reuses it.
+    """
+    source: dict[str, object] = dict(settings["source"])  # type: ignore[call-overload]
+    for key in ("path", "max_per_language"):
+        source.pop(key, None)
+    dedupe: dict[str, object] = dict(settings["dedupe"])  # type: ignore[call-overload]
+    if not settings["decontaminate"]:
+        dedupe.pop("threshold", None)
+    return {**settings, "source": source, "dedupe": dedupe, "decontaminate": None}
+
+
+def _planned(name: str, piece: Slice, settings_name: str, decisive: str) -> PlannedSlice:
+    key = digest("extract", stage_version(extract.ROOMS), decisive, piece.digest)[:40]
+    task = Task(
+        stage="extract",
+        key=key,
+        label=f"{name}: {piece.label}",
+        spec={"settings": settings_name, "slice": f"slice-{piece.digest}.json"},
+        bytes=piece.bytes,
+    )
+    return PlannedSlice(source=name, stream=piece.stream, task=task)
+
+
+def write_plan(plan: Plan, workspace: Workspace) -> None:
+    """Put down what tasks will read."""
+    for name, value in plan.files.items():
+        workspace.write_json(workspace.plan_path(name), value)

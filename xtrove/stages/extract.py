@@ -1,0 +1,287 @@
+"""Stage extract: one slice of one source -> one run.
+
+rows -> licence, size, generated, minified checks -> functions -> query and code -> filters ->
+decontamination -> exact key, signature, band keys, encoded sample -> run files and counts.
+Memory: one batch of pairs, plus 24 bytes a band key of the slice (900 bytes a pair at 36
+bands), plus the evaluation index where one is configured.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from dedupe.decontaminate import DecontaminateSet, EvaluationIndex
+from ingest.sources import SourceOptions, read
+from pydantic import TypeAdapter
+
+from dedupe.bands import BAND_ROW
+from dedupe.fingerprint import Fingerprint, fingerprints
+from dedupe.options import DedupeOptions
+from extract.extract import Extraction, extract_file, extract_pair
+from extract.options import ExtractOptions
+from extract.pair import DroppedPair, Pair
+from ingest.languages import LANGUAGES
+from ingest.licenses import LicensePolicy
+from ingest.records import Part, Skip, Slice, SourceFile, SourcePair
+from shards.layout import SPLITS
+from shards.sample import encode
+from shards.split import SplitOptions, group_hash, split_of
+from xtrove.stages.run_files import RUN_ITEM, Ragged, halves, save
+from xtrove.workspace import Workspace
+
+ROOMS = ("ingest", "extract", "dedupe", "shards")
+BATCH = 512
+UNKNOWN_LANGUAGE = "unknown"
+DROP_FIELDS = (
+    "id", "language", "source", "repo", "path", "start_line", "end_line", "name", "reason",
+    "detail", "witness_id", "score", "code_sha256",
+)  # fmt: skip
+DROP_SCHEMA = pa.schema(
+    [
+        (
+            name,
+            pa.int64()
+            if name.endswith("_line")
+            else pa.float64()
+            if name == "score"
+            else pa.string(),
+        )
+        for name in DROP_FIELDS
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExtractSettings:
+    """What the extract stage needs of the config, for one source."""
+
+    name: str
+    revision: str
+    source: SourceOptions
+    policy: LicensePolicy
+    extract: ExtractOptions
+    dedupe: DedupeOptions
+    splits: SplitOptions
+    decontaminate: tuple[DecontaminateSet, ...]
+
+
+@functools.lru_cache(maxsize=8)
+def settings(path: Path) -> ExtractSettings:
+    """The settings the driver wrote for a source."""
+    data = json.loads(path.read_bytes())
+    adapter: TypeAdapter[SourceOptions] = TypeAdapter(SourceOptions)
+    return ExtractSettings(
+        name=data["name"],
+        revision=data["revision"],
+        source=adapter.validate_python(data["source"]),
+        policy=LicensePolicy.model_validate(data["policy"]),
+        extract=ExtractOptions.model_validate(data["extract"]),
+        dedupe=DedupeOptions.model_validate(data["dedupe"]),
+        splits=SplitOptions.model_validate(data["splits"]),
+        decontaminate=tuple(DecontaminateSet.model_validate(s) for s in data["decontaminate"]),
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def evaluation_index(
+    sets: tuple[DecontaminateSet, ...], options: DedupeOptions
+) -> EvaluationIndex | None:
+    """The index of the evaluation sets; built once in every worker process."""
+    return EvaluationIndex.build(sets, options) if sets else None
+
+
+def read_slice(path: Path) -> Slice:
+    """The slice the driver wrote down."""
+    data = json.loads(path.read_bytes())
+    parts = tuple(
+        Part(**{**part, "meta": tuple((key, value) for key, value in part["meta"])})
+        for part in data.pop("parts")
+    )
+    return Slice(**data, parts=parts)
+
+
+def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """Do one slice; returns the counts and the names of what was quarantined."""
+    chosen = settings(workspace.plan_path(spec["settings"]))
+    piece = read_slice(workspace.plan_path(spec["slice"]))
+    with (
+        workspace.task_folder("extract", key) as folder,
+        (folder / "payload.bin").open("wb") as payload,
+        (folder / "shingles.bin").open("wb") as shingles,
+    ):
+        writer = _Writer(settings=chosen, payload=Ragged(payload), shingles=Ragged(shingles))
+        rows = read(chosen.source, chosen.name, chosen.policy, piece, chosen.revision)
+        for batch in writer.batches(rows):
+            writer.add(batch)
+        payload.flush()
+        shingles.flush()
+        writer.finish(folder)
+    return {
+        "source": chosen.name,
+        "counts": sorted([*key, count] for key, count in writer.counts.items()),
+        "redactions": dict(sorted(writer.redactions.items())),
+        "quarantined": sorted(writer.quarantined.items()),
+        "details": dict(sorted(writer.details.items())),
+        "items": len(writer.items),
+        "band_rows": writer.band_rows(),
+        "bytes": piece.bytes,
+        "grown": writer.grown,
+    }
+
+
+@dataclass(kw_only=True, slots=True)
+class _Writer:
+    """Collects one slice; every row it is given ends in exactly one count a level."""
+
+    settings: ExtractSettings
+    payload: Ragged
+    shingles: Ragged
+    items: list[tuple[object, ...]] = field(default_factory=list)
+    bands: list[np.ndarray] = field(default_factory=list)
+    drops: list[tuple[object, ...]] = field(default_factory=list)
+    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    redactions: Counter[str] = field(default_factory=Counter)
+    quarantined: dict[str, str] = field(default_factory=dict)
+    details: dict[str, str] = field(default_factory=dict)
+    sets: dict[bytes, int] = field(default_factory=dict)
+    grown: int = 0
+
+    def batches(self, rows: Iterator[SourceFile | SourcePair | Skip]) -> Iterator[list[Pair]]:
+        """Pairs in rank order, some hundreds at a time; counts what does not become one."""
+        batch: list[Pair] = []
+        for row in rows:
+            if isinstance(row, Skip):
+                self._skip(row)
+                continue
+            if isinstance(row, SourceFile):
+                self.grown += len(row.content)
+                result = extract_file(row, self.settings.extract)
+            else:
+                self.grown += len(row.code)
+                result = extract_pair(row, self.settings.extract)
+            self._count(row.language, result)
+            batch.extend(result.pairs)
+            if len(batch) >= BATCH:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _skip(self, row: Skip) -> None:
+        language = row.language or UNKNOWN_LANGUAGE
+        self.counts[language, "files", "seen"] += row.rows
+        self.counts[language, "files", row.reason] += row.rows
+        if row.quarantined:
+            self.quarantined[row.quarantined] = f"{row.reason}: {row.detail}"
+        elif row.detail:
+            self.details.setdefault(row.reason, row.detail)
+
+    def _count(self, language: str, result: Extraction) -> None:
+        self.counts[language, "files", "seen"] += 1
+        if result.file_reason:
+            self.counts[language, "files", result.file_reason] += 1
+            return
+        self.counts[language, "functions", "seen"] += result.functions
+        for reason, count in result.function_drops:
+            self.counts[language, "functions", reason] += count
+        self.counts[language, "pairs", "seen"] += len(result.pairs) + len(result.dropped)
+        for dropped in result.dropped:
+            self._drop(dropped)
+        self.redactions.update(dict(result.redactions))
+
+    def _drop(self, pair: Pair | DroppedPair, reason: str = "", **evidence: object) -> None:
+        row = {name: getattr(pair, name, "") for name in DROP_FIELDS}
+        row.update({"witness_id": "", "score": 0.0, **evidence})
+        if reason:
+            row["reason"] = reason
+        self.counts[pair.language, "pairs", str(row["reason"])] += 1
+        self.drops.append(tuple(row.values()))
+
+    def add(self, batch: list[Pair]) -> None:
+        """Fingerprint a batch, decontaminate it, and keep its samples."""
+        options = self.settings.dedupe
+        marks = fingerprints([(p.language, p.code, p.query) for p in batch], options)
+        index = evaluation_index(self.settings.decontaminate, options)
+        for pair, mark in zip(batch, marks, strict=True):
+            hit = index.match(pair.language, pair.code, pair.query, mark) if index else None
+            if hit is not None:
+                self._drop(
+                    pair,
+                    "decontaminated",
+                    detail=hit.layer,
+                    witness_id=f"{hit.set}:{hit.item}",
+                    score=float(hit.score),
+                )
+            else:
+                self._keep(pair, mark)
+
+    def _keep(self, pair: Pair, mark: Fingerprint) -> None:
+        data = encode(pair, tokens=mark.tokens, query_group=mark.query_group)
+        number = self.sets.get(mark.exact_key)
+        if number is None:
+            number = self.shingles.append(mark.shingles.astype("<u8").tobytes())
+            self.sets[mark.exact_key] = number
+            rows = np.empty(len(mark.band_keys), dtype=BAND_ROW)
+            rows["key"] = mark.band_keys
+            rows["exact"] = int.from_bytes(mark.exact_key[:8], "little")
+            rows["item"] = len(self.items)
+            self.bands.append(rows)
+        self.payload.append(data)
+        splits = (
+            SPLITS.index(split_of(pair.repo, pair.path, self.settings.splits, rule))
+            for rule in ("repository", "path")
+        )
+        self.items.append(
+            (
+                halves(bytes.fromhex(pair.id)),
+                halves(mark.exact_key),
+                int(mark.query_group, 16),
+                repo_number(pair.repo),
+                group_hash(pair.repo, pair.path),
+                LANGUAGES.index(pair.language),
+                *splits,
+                len(data),
+                number,
+            )
+        )
+
+    def band_rows(self) -> int:
+        """How many band keys the run holds."""
+        return sum(len(rows) for rows in self.bands)
+
+    def finish(self, folder: Path) -> None:
+        """Write everything but the payload, which is written already."""
+        save(folder / "items.npy", np.array(self.items, dtype=RUN_ITEM))
+        save(folder / "payload.npy", self.payload.offsets())
+        save(folder / "sets.npy", self.shingles.offsets() // np.uint64(8))
+        raw = folder / "shingles.bin"
+        save(folder / "shingles.npy", np.fromfile(raw, dtype="<u8"))
+        raw.unlink()
+        empty = np.empty(0, dtype=BAND_ROW)
+        rows = np.concatenate(self.bands) if self.bands else empty
+        save(folder / "bands.npy", rows[np.argsort(rows["key"], kind="stable")])
+        columns = list(zip(*self.drops, strict=True)) or [()] * len(DROP_FIELDS)
+        table = pa.table(
+            [
+                pa.array(column, field.type)
+                for column, field in zip(columns, DROP_SCHEMA, strict=True)
+            ],
+            schema=DROP_SCHEMA,
+        )
+        pq.write_table(table, folder / "drops.parquet", compression="zstd")
+
+
+@functools.lru_cache(maxsize=4096)
+def repo_number(repo: str) -> int:
+    """A 64-bit number for a repository, equal for names that differ in case only."""
+    return int.from_bytes(hashlib.sha256(repo.casefold().encode()).digest()[:8], "big")

@@ -1,0 +1,110 @@
+"""Stage removals: one range of ids -> the evidence for every pair that is not in the shards.
+
+Joins what the select stage removed with what filters and decontamination refused in the extract
+stage. Memory: about 300 bytes a removed pair of the range; shingles and samples are read one
+row group at a time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from dedupe.select import REASONS
+from shards.removals import Removal, write_removals
+from xtrove.stages.layout import NO_WITNESS
+from xtrove.stages.run_files import Records, RunName, hex_id, load, open_run, place, read_runs
+from xtrove.stages.shard import output_tmp
+from xtrove.workspace import Workspace
+
+ROOMS = ("shards", "dedupe", "ingest")
+ROWS_PER_PART = 200_000
+
+
+def bounds(part: int, parts: int) -> tuple[int, int]:
+    """The half-open range of the first 64 bits of ids that a part covers."""
+    return (part << 64) // parts, ((part + 1) << 64) // parts
+
+
+def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """Write removals/part-NNNNN.parquet."""
+    runs = read_runs(workspace, spec["runs"])
+    low, high = bounds(spec["part"], spec["parts"])
+    rows: list[tuple[str, Callable[[], Removal]]] = []
+    rows += _selected(workspace, runs, spec["layout"], low, high)
+    rows += _refused(workspace, runs, f"{low:016x}", f"{high:016x}" if high < 1 << 64 else "g")
+    rows.sort(key=lambda row: row[0])
+    written = write_removals(
+        workspace.output,
+        f"part-{spec['part']:05d}",
+        (make() for _, make in rows),
+        tmp=output_tmp(workspace),
+    )
+    return {
+        "rows": written.rows,
+        "file": dataclasses.asdict(written.file),
+        "published": {written.file.path: written.file.bytes},
+    }
+
+
+def _selected(
+    workspace: Workspace, runs: list[RunName], layout: str, low: int, high: int
+) -> Iterator[tuple[str, Callable[[], Removal]]]:
+    table: Records = load(workspace.folder("layout", layout) / "removed.npy")  # type: ignore[assignment]
+    first = table["id"][:, 0] if len(table) else np.empty(0, dtype=np.uint64)
+    start = int(np.searchsorted(first, np.uint64(low)))
+    stop = int(np.searchsorted(first, np.uint64(high))) if high < 1 << 64 else len(first)
+    for row in table[start:stop]:
+        yield hex_id(row["id"]), functools.partial(_evidence, workspace, runs, row)
+
+
+def _evidence(workspace: Workspace, runs: list[RunName], row: Any) -> Removal:
+    """The evidence for one pair that dedupe, a query cap or a quota removed."""
+    ordinal, index = place(row["item"])
+    source = open_run(workspace.folder("extract", runs[ordinal].key))
+    sample = json.loads(source.sample(index))
+    reason = REASONS[int(row["reason"])]
+    near = reason == "near_duplicate"
+    exact = reason == "exact_duplicate"
+    witness = ""
+    if row["witness"] != NO_WITNESS:
+        other, position = place(row["witness"])
+        items = open_run(workspace.folder("extract", runs[other].key)).items
+        witness = hex_id(items[position]["id"])
+    return Removal(
+        id=sample["id"],
+        language=sample["language"],
+        source=sample["source"],
+        repo=sample["repo"],
+        path=sample["path"],
+        start_line=sample["start_line"],
+        end_line=sample["end_line"],
+        name=sample["name"],
+        reason=reason,
+        detail=f"query group {sample['query_group']}" if reason == "query_cap" else "",
+        code_sha256=sample["code_sha256"],
+        witness_id=witness,
+        score=float(row["score"]) if near or exact else -1.0,
+        exact_key=hex_id(source.items[index]["exact"]) if exact else "",
+        shingles=tuple(source.shingles_of(index).tolist()) if near else (),
+    )
+
+
+def _refused(
+    workspace: Workspace, runs: list[RunName], low: str, high: str
+) -> Iterator[tuple[str, Callable[[], Removal]]]:
+    for run_name in runs:
+        path = workspace.folder("extract", run_name.key) / "drops.parquet"
+        if not path.stat().st_size:
+            continue
+        for row in pq.read_table(path, memory_map=True).to_pylist():
+            if low <= row["id"] < high:
+                if not row["witness_id"]:
+                    row["score"] = -1.0
+                yield row["id"], functools.partial(Removal, **row)

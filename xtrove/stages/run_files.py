@@ -1,0 +1,155 @@
+"""The run files of the extract stage: what one slice leaves for all later stages.
+
+    items.npy      one RUN_ITEM a surviving pair, in rank order (row, start_byte)
+    payload.bin    the encoded samples, one after the other; payload.npy their offsets (n + 1)
+    shingles.npy   sorted 64-bit shingle hashes, one set after the other, for distinct codes only
+    sets.npy       offsets of the sets (m + 1); RUN_ITEM.shingles says which set an item has
+    bands.npy      BAND_ROW sorted by key; `item` is the position in items.npy
+    drops.parquet  evidence of the documented functions that filters or decontamination refused
+
+Everything is memory-mapped by its readers, so that a reader's memory is what it touches.
+Cost: about 130 bytes an item, plus its sample, 8 bytes a shingle and 24 bytes a band key.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from xtrove.workspace import Workspace
+
+U64 = npt.NDArray[np.uint64]
+Records = npt.NDArray[np.void]
+
+RUN_ITEM = np.dtype(
+    [
+        ("id", "<u8", (2,)),
+        ("exact", "<u8", (2,)),
+        ("query_group", "<u8"),
+        ("repo", "<u8"),
+        ("file", "<u8"),
+        ("language", "u1"),
+        ("split_repository", "u1"),
+        ("split_path", "u1"),
+        ("size", "<u4"),
+        ("shingles", "<u4"),
+    ]
+)
+"""`id` and `exact` are big-endian halves as numbers, so that sorting them sorts the hex digits;
+`size` is the length of the payload in bytes."""
+
+SLICE_SHIFT = np.uint64(32)
+"""An item's number in a build: ordinal of its slice in rank order << 32 | position in the run."""
+
+
+def halves(data: bytes) -> tuple[int, int]:
+    """The two 64-bit halves of 16 bytes, most significant first."""
+    return int.from_bytes(data[:8], "big"), int.from_bytes(data[8:16], "big")
+
+
+def hex_id(pair: npt.ArrayLike) -> str:
+    """The 32 hex digits of an id stored as two halves."""
+    high, low = (int(value) for value in np.asarray(pair))
+    return f"{high:016x}{low:016x}"
+
+
+def save(path: Path, array: npt.NDArray[np.generic]) -> None:
+    """Write one .npy file, never pickled."""
+    with path.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def load(path: Path) -> npt.NDArray[np.generic]:
+    """Memory-map one .npy file (an empty array cannot be mapped and is read)."""
+    large = path.stat().st_size > 256
+    array: npt.NDArray[np.generic] = np.load(
+        path, mmap_mode="r" if large else None, allow_pickle=False
+    )
+    return array
+
+
+class Ragged:
+    """Collects byte strings of different lengths into one file, and their offsets."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._offsets: list[int] = [0]
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def append(self, data: bytes) -> int:
+        """Append one string; returns its number."""
+        self._file.write(data)
+        self._offsets.append(self._offsets[-1] + len(data))
+        return len(self) - 1
+
+    def offsets(self) -> U64:
+        """Offsets in bytes, one more than there are strings."""
+        return np.array(self._offsets, dtype=np.uint64)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One slice's run files, memory-mapped."""
+
+    items: Records
+    payload: npt.NDArray[np.uint8]
+    payload_offsets: U64
+    shingles: U64
+    sets: U64
+
+    def sample(self, index: int) -> bytes:
+        """The encoded sample of an item."""
+        start, stop = self.payload_offsets[index], self.payload_offsets[index + 1]
+        return self.payload[int(start) : int(stop)].tobytes()
+
+    def shingles_of(self, index: int) -> U64:
+        """The sorted shingle hashes of an item."""
+        number = int(self.items[index]["shingles"])
+        return self.shingles[int(self.sets[number]) : int(self.sets[number + 1])]
+
+
+@functools.lru_cache(maxsize=64)
+def open_run(folder: Path) -> Run:
+    """Map the run files of one slice; the last 64 stay mapped."""
+    payload = folder / "payload.bin"
+    return Run(
+        items=load(folder / "items.npy"),  # type: ignore[arg-type]
+        payload=np.memmap(payload, dtype=np.uint8, mode="r")
+        if payload.stat().st_size
+        else np.empty(0, dtype=np.uint8),
+        payload_offsets=load(folder / "payload.npy").astype(np.uint64, copy=False),
+        shingles=load(folder / "shingles.npy").astype(np.uint64, copy=False),
+        sets=load(folder / "sets.npy").astype(np.uint64, copy=False),
+    )
+
+
+def number(ordinal: int, index: int) -> int:
+    """The number of an item in the build."""
+    return ordinal << 32 | index
+
+
+def place(item: int) -> tuple[int, int]:
+    """(ordinal of the slice, position in its run) of an item number."""
+    return int(item) >> 32, int(item) & 0xFFFFFFFF
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunName:
+    """A run in rank order: its position in the list is the ordinal of its slice."""
+
+    key: str
+    source: str
+
+
+def read_runs(workspace: Workspace, name: str) -> list[RunName]:
+    """The runs of a round, as the driver wrote them down, in rank order."""
+    rows = json.loads(workspace.plan_path(name).read_bytes())
+    return [RunName(key=key, source=source) for key, source in rows]

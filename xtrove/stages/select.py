@@ -1,0 +1,101 @@
+"""Stage select: edges -> which pairs are kept, and why each other one goes.
+
+One task: the greedy pass is sequential in rank order by definition (a quota, a query cap and a
+witness all depend on every earlier decision). Memory: about 100 bytes a pair for the arrays,
+and Python objects for contested pairs only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dedupe.options import QueryCapOptions
+from dedupe.select import Items, select
+from dedupe.verify import EDGE
+from ingest.languages import LANGUAGES
+from xtrove.stages.run_files import Records, RunName, load, read_runs, save
+from xtrove.workspace import Workspace
+
+ROOMS = ("dedupe",)
+DECISION = np.dtype([("item", "<u8"), ("reason", "u1"), ("witness", "<i8"), ("score", "<f8")])
+"""`witness` is a position in the same array, -1 for none."""
+
+
+def item_numbers(runs: list[Records]) -> npt.NDArray[np.uint64]:
+    """Numbers of all items, ascending."""
+    parts = [
+        np.arange(len(items), dtype=np.uint64) | np.uint64(ordinal << 32)
+        for ordinal, items in enumerate(runs)
+    ]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
+
+
+def open_items(workspace: Workspace, runs: list[RunName]) -> list[Records]:
+    """The item tables of all runs, memory-mapped."""
+    return [load(workspace.folder("extract", run.key) / "items.npy") for run in runs]  # type: ignore[misc]
+
+
+def column(tables: list[Records], name: str) -> npt.NDArray[Any]:
+    """One field of all items, in rank order."""
+    return np.concatenate([np.ascontiguousarray(items[name]) for items in tables])
+
+
+def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """Decide for every item of these runs."""
+    runs = read_runs(workspace, spec["runs"])
+    tables = open_items(workspace, runs)
+    numbers = item_numbers(tables)
+    sources = sorted({run.source for run in runs})
+    lengths = [len(items) for items in tables]
+    source = np.repeat([sources.index(run.source) for run in runs], lengths).astype(np.int64)
+    cell = source * len(LANGUAGES) + column(tables, "language")
+    limits, quota = _quotas(spec["quotas"], sources, cell)
+    found = [load(workspace.folder("verify", name) / "edges.npy") for name in spec["verify"]]
+    items = Items(
+        item=numbers,
+        exact=column(tables, "exact"),
+        query_group=column(tables, "query_group"),
+        repo=column(tables, "repo"),
+        quota=quota,
+    )
+    edges = np.concatenate([np.empty(0, dtype=EDGE), *found])
+    decisions = select(items, edges, QueryCapOptions.model_validate(spec["query_cap"]), limits)
+    table = np.empty(len(numbers), dtype=DECISION)
+    table["item"] = numbers
+    table["reason"] = decisions.reason
+    table["witness"] = decisions.witness
+    table["score"] = decisions.score
+    with workspace.task_folder("select", key) as folder:
+        save(folder / "decisions.npy", table)
+    return {"kept": _kept(table, cell, sources), "edges": len(edges), "items": len(numbers)}
+
+
+def _quotas(
+    wanted: dict[str, int], sources: list[str], cell: npt.NDArray[np.int64]
+) -> tuple[list[int], npt.NDArray[np.int32]]:
+    """The limits, and for every item the number of the limit that binds it (-1: none)."""
+    codes = np.full(len(sources) * len(LANGUAGES), -1, dtype=np.int32)
+    limits: list[int] = []
+    for number, name in enumerate(sources):
+        if name in wanted:
+            for language in range(len(LANGUAGES)):
+                codes[number * len(LANGUAGES) + language] = len(limits)
+                limits.append(wanted[name])
+    return limits, codes[cell]
+
+
+def _kept(
+    table: Records, cell: npt.NDArray[np.int64], sources: list[str]
+) -> dict[str, dict[str, list[int]]]:
+    """source -> language -> [kept, ordinal of the slice of the last kept item]."""
+    kept: dict[str, dict[str, list[int]]] = {}
+    alive = np.flatnonzero(table["reason"] == 0)
+    cells, counts = np.unique(cell[alive], return_counts=True)
+    for value, count in zip(cells.tolist(), counts.tolist(), strict=True):
+        last = int(alive[np.flatnonzero(cell[alive] == value)[-1]])
+        name, language = sources[value // len(LANGUAGES)], LANGUAGES[value % len(LANGUAGES)]
+        kept.setdefault(name, {})[language] = [count, int(table["item"][last]) >> 32]
+    return kept

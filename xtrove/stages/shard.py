@@ -1,0 +1,60 @@
+"""Stage shard: the id list of one output shard -> tar, index and Parquet twin.
+
+Samples were encoded by the extract stage; they are copied in id order from the memory-mapped
+runs. Memory: what `shards.writer` holds, and 24 bytes a sample of the list.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ingest.licenses import is_permissive
+from shards.writer import write_shard
+from xtrove.stages.run_files import Records, hex_id, load, open_run, place, read_runs
+from xtrove.workspace import Workspace
+
+ROOMS = ("shards", "ingest")
+
+
+def license_class(licenses: list[str]) -> str:
+    """The class that readers filter by."""
+    if licenses == ["NOASSERTION"]:
+        return "unknown"
+    return "permissive" if is_permissive(licenses) else "other"
+
+
+def output_tmp(workspace: Workspace) -> Path:
+    """Temporary names on the file system of the output."""
+    return workspace.output / ".xtrove" / "tmp"
+
+
+def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """Write one shard under its final name."""
+    runs = read_runs(workspace, spec["runs"])
+    language, split, number, start, stop = spec["shard"]
+    kept = workspace.folder("layout", spec["layout"]) / f"kept-{language}-{split}.npy"
+    rows: Records = load(kept)[start:stop]  # type: ignore[assignment]
+
+    def samples() -> Iterator[tuple[str, bytes]]:
+        for row in rows:
+            ordinal, index = place(row["item"])
+            folder = workspace.folder("extract", runs[ordinal].key)
+            yield hex_id(row["id"]), open_run(folder).sample(index)
+
+    with workspace.task_folder("shard", key) as folder:
+        files = write_shard(
+            workspace.output,
+            language,
+            split,
+            number,
+            samples(),
+            license_class,
+            tmp=output_tmp(workspace),
+            work=folder,
+        )
+        shutil.rmtree(folder / "tmp", ignore_errors=True)
+    published = {file.path: file.bytes for file in files.published()}
+    return {"files": files.as_dict(), "published": published}

@@ -1,0 +1,41 @@
+"""Stage verify: candidate pairs of a range of slices -> edges with their true Jaccard.
+
+A task takes the pairs whose later item stands in its slices, from every bands file (each sorted
+by the later item). Memory: 16 bytes a pair, and the pages of the shingle files it touches.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dedupe.bands import PAIR
+from dedupe.verify import edges
+from xtrove.stages.run_files import U64, load, open_run, place, read_runs, save
+from xtrove.workspace import Workspace
+
+ROOMS = ("dedupe",)
+PAIRS_PER_TASK = 200_000
+
+
+def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """Keep the pairs whose shingle sets are as similar as the threshold asks."""
+    runs = read_runs(workspace, spec["runs"])
+    chunks = [np.empty(0, dtype=PAIR)]
+    for bands_key in spec["bands"]:
+        pairs = load(workspace.folder("bands", bands_key) / "pairs.npy")
+        later = pairs["later"]  # type: ignore[call-overload]
+        start = int(np.searchsorted(later, np.uint64(spec["first"] << 32)))
+        stop = int(np.searchsorted(later, np.uint64(spec["last"] << 32)))
+        chunks.append(np.array(pairs[start:stop]))
+    wanted = np.unique(np.concatenate(chunks))
+
+    def shingles_of(item: int) -> U64:
+        ordinal, index = place(item)
+        return open_run(workspace.folder("extract", runs[ordinal].key)).shingles_of(index)
+
+    found = edges(wanted, shingles_of, spec["threshold"])
+    with workspace.task_folder("verify", key) as folder:
+        save(folder / "edges.npy", found)
+    return {"pairs": len(wanted), "edges": len(found)}

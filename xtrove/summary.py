@@ -1,0 +1,77 @@
+"""What a build says at its end: the funnel with every reason, the output, the speed."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from shards.funnel import LEVELS, Funnel, Level
+from xtrove.build import Built
+from xtrove.console import amount, duration
+
+
+def funnel_table(funnel: Funnel) -> Table:
+    """Seen, every drop reason and kept, for files, functions and pairs over all sources."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column("what")
+    table.add_column("count", justify="right")
+    table.add_column("share", justify="right", style="dim")
+    totals = funnel.totals()
+    for name in LEVELS:
+        _level_rows(table, name, totals[name])
+    return table
+
+
+def _level_rows(table: Table, name: str, level: Level) -> None:
+    table.add_row(f"[bold]{name} seen[/]", f"{level.seen:,}", "")
+    for reason, count in sorted(level.dropped.items(), key=lambda item: (-item[1], item[0])):
+        share = 100 * count / level.seen if level.seen else 0
+        table.add_row(f"  {reason}", f"{count:,}", f"{share:.1f}%")
+    share = 100 * level.kept / level.seen if level.seen else 0
+    table.add_row("  [green]kept[/]", f"{level.kept:,}", f"{share:.1f}%")
+
+
+def show(built: Built, console: Console) -> None:
+    """The closing table, then what to type next."""
+    manifest = built.manifest
+    console.print(funnel_table(built.funnel))
+    dropped = built.funnel.totals()["pairs"].dropped
+    size = sum(shard.bytes for shard in manifest.shards)
+    languages = ", ".join(
+        f"{language} {sum(splits.values()):,}" for language, splits in manifest.counts().items()
+    )
+    splits: dict[str, int] = {}
+    for held in manifest.counts().values():
+        for split, count in held.items():
+            splits[split] = splits.get(split, 0) + count
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold")
+    table.add_column()
+    table.add_row(
+        "duplicates removed",
+        f"{dropped['exact_duplicate']:,} exact, "
+        f"{dropped['near_duplicate']:,} near (Jaccard >= {manifest.dedupe['threshold']})",
+    )
+    table.add_row("samples", f"{manifest.samples:,} ({languages})")
+    table.add_row(
+        "splits",
+        ", ".join(f"{name} {count:,}" for name, count in splits.items())
+        + f" (by {manifest.split.by})",
+    )
+    table.add_row("shards", f"{len(manifest.shards):,} tars, {amount(size)}")
+    if manifest.quarantined:
+        table.add_row("quarantined", f"{len(manifest.quarantined):,} (named in manifest.json)")
+    if built.reused:
+        table.add_row("time", f"{duration(built.seconds)}: finished before, inputs unchanged")
+    else:
+        speed = built.source_bytes / max(built.seconds, 1e-9)
+        table.add_row(
+            "time",
+            f"{duration(built.seconds)}, {amount(built.source_bytes)} of source, {amount(speed)}/s",
+        )
+        table.add_row("memory", f"{amount(built.peak_bytes)} at most, all processes together")
+    console.print(table)
+    console.print(f"\nThe dataset is in {built.output}. Next:")
+    console.print(f"  xtrove verify {built.output}     recompute every checksum, count and witness")
+    console.print(f"  xtrove inspect {built.output}    counts and readable samples")
+    console.print(f"  xtrove why {built.output} ID     why a pair was kept or dropped")

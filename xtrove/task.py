@@ -1,0 +1,105 @@
+"""One task, run by whatever process has it: do it unless it is done, and say how it went.
+
+The answer is plain JSON types, never an exception: exceptions with data of their own do not
+survive the way from a worker to the driver.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import resource
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ingest.errors import SourceError, TransientFault, is_transient
+from xtrove.errors import Stop
+from xtrove.workspace import Receipt, Workspace, running_task
+
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """What a worker is told; everything large stands in files that `spec` names."""
+
+    stage: str
+    key: str
+    label: str
+    spec: Mapping[str, Any]
+    bytes: int = 0
+    """What progress counts: source bytes for extract, 0 elsewhere."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How a task went: its facts, or its fault (`transient`, `failed` or `stop`)."""
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    fault: str = ""
+    message: str = ""
+    remedy: str = ""
+    seconds: float = 0.0
+    peak_bytes: int = 0
+    reused: bool = False
+
+
+def execute(work: str, output: str, stage: str, key: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """Run one task to its receipt; returns the fields of an `Outcome`."""
+    workspace = Workspace(work=Path(work), output=Path(output))
+    start = time.monotonic()
+    try:
+        with running_task(workspace):
+            receipt = workspace.receipt(stage, key)
+            if receipt is not None:
+                return {"facts": dict(receipt.facts), "reused": True}
+            facts = _perform(workspace, stage, key, spec, start)
+    except TransientFault as error:
+        return _fault("transient", str(error))
+    except SourceError as error:
+        return _fault("stop", f"{error.message}: {error.value}", error.remedy)
+    except Stop as error:
+        return _fault("stop", error.message, error.remedy)
+    except OSError as error:
+        return _os_fault(error)
+    except Exception as error:  # one bad slice must not take the build with it
+        return _fault(
+            "failed", f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-4)}"
+        )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"facts": facts, "seconds": time.monotonic() - start, "peak_bytes": peak}
+
+
+def _perform(
+    workspace: Workspace, stage: str, key: str, spec: dict[str, Any], start: float
+) -> dict[str, Any]:
+    module = importlib.import_module(f"xtrove.stages.{stage}")
+    facts: dict[str, Any] = module.run(workspace, key, spec)
+    folder = workspace.folder(stage, key)
+    outputs = workspace.outputs(stage, key) if folder.is_dir() else {}
+    outputs.update({f"output:{name}": size for name, size in facts.pop("published", {}).items()})
+    seconds = time.monotonic() - start
+    workspace.write_receipt(
+        Receipt(stage=stage, key=key, outputs=outputs, facts=facts, seconds=seconds)
+    )
+    return facts
+
+
+def _os_fault(error: OSError) -> dict[str, Any]:
+    if error.errno in DISK:
+        return _fault(
+            "stop",
+            f"cannot write: {error}",
+            "free space (or move `work:` to another disk), then run the same command again: "
+            "what is finished is kept",
+        )
+    kind = "transient" if is_transient(error) else "failed"
+    return _fault(kind, f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-4)}")
+
+
+def _fault(fault: str, message: str, remedy: str = "") -> dict[str, Any]:
+    return {"fault": fault, "message": message, "remedy": remedy}
