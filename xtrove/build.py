@@ -77,7 +77,7 @@ def _run(plan: Plan, workspace: Workspace, progress: Progress, log: Log, start: 
     state.remember(workspace, plan, sealed=False)
     write_plan(plan, workspace)
     progress.begin("start", 1)
-    with started(workspace, plan.config.workers, progress.say) as engine:
+    with started(workspace, plan.config.workers, progress.say, log) as engine:
         stage = progress.stages["start"]
         stage.done = 1
         progress.finish(stage)

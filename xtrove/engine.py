@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from xtrove.errors import Stop
+from xtrove.log import Log
 from xtrove.task import Outcome, Task, execute
 from xtrove.versions import node_versions
 from xtrove.workspace import Workspace
@@ -128,7 +129,7 @@ def _answer(reference: Any) -> Outcome:
 
 @contextmanager
 def started(
-    workspace: Workspace, workers: int | None, say: Callable[[str], None]
+    workspace: Workspace, workers: int | None, say: Callable[[str], None], log: Log
 ) -> Iterator[Engine]:
     """Connect to the cluster of RAY_ADDRESS, or start a private one; check every node first."""
     address = os.environ.get("RAY_ADDRESS", "")
@@ -152,6 +153,7 @@ def started(
             object_store_memory=OBJECT_STORE_BYTES,
             **quiet,
         )
+    _redirect(log)
     try:
         slots = int(_cluster().get("CPU", 1))
         nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
@@ -162,6 +164,17 @@ def started(
         yield Engine(workspace=workspace, slots=max(1, slots), nodes=len(nodes))
     finally:
         ray.shutdown()
+
+
+def _redirect(log: Log) -> None:
+    """Send what Ray prints about dying workers to the log: it goes to stdout whatever
+    `log_to_driver` says, and has no public switch (Ray 2.60)."""
+    import ray._private.worker as internals
+
+    if hasattr(internals, "print_to_stdstream"):
+        internals.print_to_stdstream = lambda data, ignore_prefix: log.event(
+            "ray", lines=data.get("lines")
+        )
 
 
 def _cluster() -> dict[str, float]:
