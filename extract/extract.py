@@ -26,6 +26,7 @@ from extract.functions import (
     may_hold_documentation,
     strip_code_documentation,
 )
+from extract.languages import LANGUAGES
 from extract.options import ExtractOptions
 from extract.pair import DroppedPair, Pair, pair_id
 from extract.quality import quality
@@ -77,6 +78,8 @@ class _Candidate:
 def extract_file(file: SourceFile, options: ExtractOptions) -> Extraction:
     """The pairs of one file. Never raises for what a file holds: see `file_reason`."""
     reason = refuse_file(file.path, file.language, file.content, options.filters)
+    if not reason and file.language not in LANGUAGES:
+        reason = "unsupported_language"
     if reason:
         return _refused(reason)
     try:
@@ -104,14 +107,14 @@ def extract_pair(pair: SourcePair, options: ExtractOptions) -> Extraction:
     """
     reason = refuse_path(pair.path, pair.language, options.filters) if pair.path else ""
     code, extractor = pair.code, ""
-    if not reason and is_utf8(code.encode("utf-8", "surrogatepass")):
+    if not reason and not is_utf8(code.encode("utf-8", "surrogatepass")):
+        reason = "code_not_unicode"
+    if not reason and pair.language in LANGUAGES:
+        extractor = extractor_id(pair.language, pair.path)
         try:
             code, _ = strip_code_documentation(pair.language, code)
-            extractor = extractor_id(pair.language, pair.path)
         except FunctionsError:
             code = pair.code
-    elif not reason:
-        reason = "code_not_unicode"
     candidate = _Candidate(
         documentation=pair.query,
         doc_kind="",

@@ -185,7 +185,7 @@ def looks_like_code(query: str) -> bool:
     """Whether a query is commented-out code: a statement, or a quarter and more of symbols."""
     if _CODE_START.match(query) is not None:
         return True
-    if query.endswith(("{", "}", "};", ");")):
+    if query.endswith(("{", "};", ");")):
         return True
     text = _PLACEHOLDERS.sub("x", query) if "<" in query else query
     size = len(text.translate(_SPACES))

@@ -13,7 +13,7 @@ Method: the sum of eight parts, each with its maximum:
     lines       100  body lines 0..1: 20, 2: 50, 3..60: 100, 61..150: 70, more: 40
     provenance  150  by source: documentation 100, pair 100, description 80, returns 20; by kind:
                      docstring, doc_comment and unknown 50, line_comment 10
-    shape        50  25 for four words in five without symbols, 25 for 4..40 words
+    shape        50  25 for under one symbol in 20 characters, 25 for 4..40 words
 
 minus 150 for the phrases of stubs ("getter for", "todo", "deprecated") and 50 for a question.
 Content words are runs of two and more letters that are not stop words, of the first 64 words.
@@ -49,9 +49,9 @@ _VERBS = word_set(
     " issue iterate join keep kill launch lay limit list listen load locate lock log lookup make"
     " manage map mark match measure merge migrate modify monitor mount move multiply mutate"
     " navigate negate normalize notify obtain open order overwrite pack pad paginate parse"
-    " partition pass patch peek perform persist pick place play poll pop populate post prepare prepend"
-    " present preserve prevent print process produce prompt propagate provide prune publish pull"
-    " purge push put query queue raise read rebuild receive recompute record recover redirect"
+    " partition pass patch peek perform persist pick place play poll pop populate post prepare"
+    " prepend present preserve prevent print process produce prompt propagate provide prune publish"
+    " pull purge push put query queue raise read rebuild receive recompute record recover redirect"
     " reduce refresh register reject release reload remove rename render repeat replace report"
     " represent request require reset resize resolve restart restore resume retain retrieve retry"
     " return reverse revert revoke rewrite roll rotate round route run sample sanitize save scale"
@@ -79,7 +79,7 @@ _STUBS = re.compile(
 _CONTENT = re.compile(r"[^\W\d_]{2,}")
 _PARAMETERS = re.compile(r"\(([^()]{0,400})")
 _PARAMETER = re.compile(r"[A-Za-z]\w{2,}")
-_SYMBOLS = frozenset("=<>{}[]()$%^\\|*~+&;#@_/")
+_WITHOUT_SYMBOLS = str.maketrans("", "", "=<>{}[]()$%^\\|*~+&;#@_/")
 _MAX_WORDS = 64
 _SOURCE_POINTS = {"documentation": 100, "pair": 100, "description": 80, "returns": 20}
 
@@ -110,7 +110,7 @@ def quality(
         + _lines(body_lines)
         + _SOURCE_POINTS.get(query_source, 50)
         + (10 if doc_kind == "line_comment" else 50)
-        + _shape(words)
+        + _shape(lowered, len(words))
     )
     if _STUBS.search(lowered) is not None:
         points -= 150
@@ -142,7 +142,7 @@ def _opening(words: list[str], name: str) -> int:
 def _overlap(content: list[str], folded_code: str) -> int:
     if not content:
         return 0
-    hits = sum(1 for word in content if word in folded_code)
+    hits = len([word for word in content if word in folded_code])
     share = hits * 100 // len(content)
     if share < 25:
         return 8 * share
@@ -150,7 +150,7 @@ def _overlap(content: list[str], folded_code: str) -> int:
 
 
 def _novelty(content: list[str], named: list[str]) -> int:
-    new = sum(1 for word in content if word not in named and word[:-1] not in named)
+    new = len([word for word in content if word not in named and word[:-1] not in named])
     return (0, 34, 67, 100)[min(new, 3)]
 
 
@@ -170,6 +170,6 @@ def _lines(body_lines: int) -> int:
     return 70 if body_lines <= 150 else 40
 
 
-def _shape(words: list[str]) -> int:
-    plain = sum(1 for word in words if _SYMBOLS.isdisjoint(word))
-    return 25 * (plain * 5 >= len(words) * 4) + 25 * (4 <= len(words) <= 40)
+def _shape(query: str, words: int) -> int:
+    plain = len(query.translate(_WITHOUT_SYMBOLS))
+    return 25 * ((len(query) - plain) * 20 < len(query)) + 25 * (4 <= words <= 40)

@@ -45,7 +45,8 @@ _STOP = re.compile(
 )
 _HEADING = re.compile(r"(?:#{1,6}|={1,4}) (?=\S)")
 _DESCRIPTION = re.compile(r"[@\\](?:description|desc|brief|summary|short)\b:?")
-_RETURNS = re.compile(r"(?:[@\\]returns?\b|:returns?:|Returns:(?=\s))")
+_RETURNS = re.compile(r"(?:[@\\]returns?\b|:returns?:|Returns:(?=\s|$))")
+_PYTHON_TYPE = re.compile(r"^[\w.\[\]|]{1,60}: ")
 _CALL_SEQUENCE = re.compile(r":?call-seq:")
 _TAG_START = re.compile(r"[@\\:][A-Za-z]|(?:Args|Arguments|Parameters|Raises|Yields|Throws)\s?:")
 _SENTENCE_END = re.compile(r"[.!?](?=\s)")
@@ -201,4 +202,6 @@ def _without_type(text: str, language: str) -> str:
         return ""
     if language == "php":
         return text.partition(" ")[2]
+    if language == "python":
+        return _PYTHON_TYPE.sub("", text)
     return text.lstrip(" -\u2013\u2014")
