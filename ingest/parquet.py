@@ -6,7 +6,9 @@ rewrite and is cheap to check again. The reader decodes one row group in small b
 group of up to `HELD_BYTES` is decoded once and held; a larger one is decoded twice, first for
 the fault and then for the rows, so that a fault never comes after half of its rows went out.
 Cost: a footer a file; decoding at about 1 GB/s. Limits: footers up to 64 MB and row groups up
-to 2 GB of wanted columns. Source: the Parquet format (footer: length, `PAR1`).
+to 2 GB of wanted columns; page checksums are verified where the file has them, and without
+them damage that still decompresses goes unseen. Source: the Parquet format (the file ends in
+the footer, its length and `PAR1`).
 pyarrow publishes no types: its objects do not leave this module except as `RecordBatch`.
 """
 
@@ -101,7 +103,7 @@ class ParquetReader:
         raw = open_regular(path)
         try:
             footer = _footer_digest(raw)
-            return cls(raw, pq.ParquetFile(raw), footer)
+            return cls(raw, pq.ParquetFile(raw, page_checksum_verification=True), footer)
         except (pa.ArrowException, OSError) as error:
             raw.close()
             if isinstance(error, OSError) and error.errno is not None:

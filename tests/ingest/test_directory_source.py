@@ -1,0 +1,286 @@
+"""Folders and git checkouts, with real repositories made by git."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ingest.directory import DirectoryOptions, plan, read
+from ingest.errors import ChangedInput, SourceError
+from ingest.git import github_repo, parse_remote, read_checkout
+from ingest.licenses import LicensePolicy
+from ingest.records import Listing, Skip, SourceFile
+
+MIT = (
+    "Permission is hereby granted, free of charge, to any person obtaining a copy of this "
+    'software and associated documentation files (the "Software"), to deal in the Software '
+    "without restriction. The above copyright notice and this permission notice shall be "
+    "included in all copies or substantial portions of the Software."
+)
+GPL = "GNU GENERAL PUBLIC LICENSE Version 3, 29 June 2007"
+ISOLATED = {
+    "PATH": os.environ["PATH"],
+    "HOME": "/nonexistent",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_AUTHOR_NAME": "a",
+    "GIT_AUTHOR_EMAIL": "a@example.org",
+    "GIT_COMMITTER_NAME": "a",
+    "GIT_COMMITTER_EMAIL": "a@example.org",
+    "GIT_AUTHOR_DATE": "2020-01-01T00:00:00Z",
+    "GIT_COMMITTER_DATE": "2020-01-01T00:00:00Z",
+}
+
+
+def git(root: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(root), *words], env=ISOLATED, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def put(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def checkout(root: Path, files: dict[str, str], remote: str = "") -> str:
+    root.mkdir(parents=True, exist_ok=True)
+    git(root, "init", "-q", "-b", "main")
+    if remote:
+        git(root, "remote", "add", "origin", remote)
+    put(root, files)
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "x")
+    return git(root, "rev-parse", "HEAD")
+
+
+def run(root: Path, **options: object) -> tuple[Listing, dict[str, SourceFile | Skip]]:
+    chosen = DirectoryOptions.model_validate({"path": str(root), **options})
+    listing = plan(chosen, "src", LicensePolicy())
+    records: dict[str, SourceFile | Skip] = {}
+    for piece in listing.slices:
+        for part, record in zip(
+            piece.parts, read(chosen, "src", LicensePolicy(), piece, listing.revision), strict=True
+        ):
+            records[part.name] = record
+    return listing, records
+
+
+def files(records: dict[str, SourceFile | Skip]) -> dict[str, SourceFile]:
+    return {name: one for name, one in records.items() if isinstance(one, SourceFile)}
+
+
+def test_clean_github_checkout_has_commit_and_links(tmp_path: Path) -> None:
+    root = tmp_path / "work"
+    commit = checkout(
+        root,
+        {"LICENSE": MIT, "a.py": "x = 1\n", "d/b c.go": "package b\n"},
+        "https://user:secret@github.com/owner/name.git",
+    )
+    put(root, {"untracked.py": "y = 2\n"})
+    listing, records = run(root)
+    assert listing.revision == commit
+    assert set(records) == {"a.py", "d/b c.go"}
+    one = files(records)["d/b c.go"]
+    assert (one.repo, one.path, one.revision) == ("owner/name", "d/b c.go", commit)
+    assert one.url == f"https://github.com/owner/name/blob/{commit}/d/b%20c.go"
+    assert (one.licenses, one.license_evidence) == (("MIT",), "LICENSE: text of MIT")
+    assert one.source_revision == commit
+    assert "secret" not in repr(listing)
+    assert ("repository owner/name", commit) in listing.provenance
+
+
+def test_edited_files_are_dirty_and_have_no_link(tmp_path: Path) -> None:
+    commit = checkout(
+        tmp_path, {"LICENSE": MIT, "a.py": "x\n", "b.py": "y\n"}, "git@github.com:o/n.git"
+    )
+    put(tmp_path, {"a.py": "changed\n"})
+    listing, records = run(tmp_path)
+    assert listing.revision.startswith(f"{commit}-dirty-")
+    edited, clean = files(records)["a.py"], files(records)["b.py"]
+    assert (edited.revision, edited.url) == (f"{commit}-dirty", "")
+    assert (clean.revision, clean.url[:24]) == (commit, "https://github.com/o/n/b")
+    put(tmp_path, {"a.py": "changed again\n"})
+    assert run(tmp_path)[0].revision != listing.revision
+
+
+def test_nested_checkouts_and_worktrees_are_repositories_of_their_own(tmp_path: Path) -> None:
+    first = checkout(tmp_path / "one", {"COPYING": MIT, "a.py": "1\n"})
+    second = checkout(tmp_path / "two", {"a.rb": "2\n"}, "ssh://git@gitlab.com/g/sub/proj.git")
+    git(tmp_path / "one", "worktree", "add", "-q", str(tmp_path / "tree"), "-b", "other")
+    git(tmp_path / "one", "pack-refs", "--all")
+    put(tmp_path, {"loose.js": "3\n"})
+    listing, records = run(tmp_path, declared_licenses=["ISC"])
+    found = {name: (one.repo, one.revision, one.url) for name, one in files(records).items()}
+    assert found == {
+        "loose.js": (tmp_path.name, "", ""),
+        "one/a.py": ("one", first, ""),
+        "tree/a.py": ("tree", first, ""),
+        "two/a.rb": ("sub/proj", second, ""),
+    }
+    assert files(records)["one/a.py"].licenses == ("MIT",)
+    assert files(records)["two/a.rb"].license_evidence == "declared by config"
+    assert len(listing.revision) == 16
+
+
+def test_the_nearest_licence_file_counts(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        {
+            "LICENSE": MIT,
+            "a.py": "",
+            "vendor_gpl/COPYING": GPL,
+            "vendor_gpl/deep/b.py": "",
+            "odd/LICENSE.txt": "Ask me first.",
+            "odd/c.py": "",
+            "dual/LICENSE-MIT": MIT,
+            "dual/LICENSE-GPL": GPL,
+            "dual/d.py": "",
+            "code/license.py": "",
+        },
+    )
+    records = run(tmp_path)[1]
+    reasons = {name: getattr(one, "reason", "file") for name, one in records.items()}
+    assert reasons == {
+        "a.py": "file",
+        "code/license.py": "file",
+        "dual/d.py": "license_not_permissive",
+        "odd/c.py": "license_unknown",
+        "vendor_gpl/deep/b.py": "license_not_permissive",
+    }
+    declared = files(run(tmp_path, declared_licenses=["MIT"])[1])
+    assert "odd/c.py" in declared
+    assert "vendor_gpl/deep/b.py" not in declared
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("pyproject.toml", '[project]\nlicense = "MIT"', ("MIT",)),
+        ("pyproject.toml", '[project]\nlicense = {text = "isc"}', ("ISC",)),
+        ("pyproject.toml", '[tool.poetry]\nlicense = "Apache-2.0"', ("Apache-2.0",)),
+        ("package.json", '{"license": "MIT"}', ("MIT",)),
+        ("package.json", '{"license": {"type": "BSD-3-Clause"}}', ("BSD-3-Clause",)),
+        ("Cargo.toml", '[package]\nlicense = "MIT/Apache-2.0"', ("Apache-2.0 OR MIT",)),
+        ("package.json", "[" * 100_000, ()),
+        ("package.json", '{"license": "UNLICENSED"}', ()),
+        ("Cargo.toml", "not toml", ()),
+    ],
+)
+def test_manifests_speak_where_no_licence_file_does(
+    tmp_path: Path, name: str, text: str, expected: tuple[str, ...]
+) -> None:
+    put(tmp_path, {name: text, "src/a.py": ""})
+    (record,) = run(tmp_path)[1].values()
+    if expected:
+        assert isinstance(record, SourceFile)
+        assert record.licenses == expected
+        assert record.license_evidence.startswith(f"{name}: license ")
+    else:
+        assert isinstance(record, Skip)
+        assert record.reason == "license_unknown"
+
+
+def test_nothing_of_the_repositorys_config_runs(tmp_path: Path) -> None:
+    checkout(tmp_path, {"LICENSE": MIT, "a.py": "x\n", ".gitattributes": "*.py filter=evil\n"})
+    trap = tmp_path.parent / f"{tmp_path.name}-trap"
+    script = tmp_path / ".git/evil.sh"
+    script.write_text(f"#!/bin/sh\ntouch '{trap}'\ncat\n")
+    script.chmod(0o755)
+    for key in ("filter.evil.clean", "core.fsmonitor", "diff.external", "core.sshCommand"):
+        git(tmp_path, "config", key, str(script))
+    for hook in ("post-index-change", "reference-transaction", "pre-auto-gc"):
+        (tmp_path / f".git/hooks/{hook}").write_text(script.read_text())
+        (tmp_path / f".git/hooks/{hook}").chmod(0o755)
+    put(tmp_path, {"a.py": "y\n"})
+    assert set(files(run(tmp_path)[1])) == {"a.py"}
+    assert not trap.exists()
+    git(tmp_path, "status")
+    assert trap.exists(), "the trap must work on those who step in it"
+
+
+def test_hostile_git_folders_are_plain_folders(tmp_path: Path) -> None:
+    for place, head in enumerate(["ref: ../../etc/passwd", "", "ref: refs/heads/../../x", "zz"]):
+        put(tmp_path / str(place), {".git/HEAD": head, "a.py": ""})
+    put(tmp_path / "file", {".git": "gitdir: /dev/zero", "a.py": ""})
+    put(tmp_path / "nul", {".git": "gitdir: a\0b", "a.py": ""})
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link/.git").symlink_to(tmp_path / "0/.git")
+    for folder in tmp_path.iterdir():
+        assert read_checkout(folder) is None
+    assert len(run(tmp_path, declared_licenses=["MIT"])[1]) == 6
+
+
+def test_without_git_nothing_proves_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = checkout(tmp_path, {"LICENSE": MIT, "a.py": "x\n"}, "https://github.com/o/n")
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    one = files(run(tmp_path)[1])["a.py"]
+    assert (one.repo, one.revision, one.url) == ("o/n", f"{commit}-unverified", "")
+
+
+def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
+    put(tmp_path, {"LICENSE": MIT, "a.py": "x\n"})
+    options = DirectoryOptions(path=str(tmp_path))
+    listing = plan(options, "s", LicensePolicy())
+    for change in ("y\n", None):
+        (tmp_path / "a.py").unlink()
+        if change is not None:
+            put(tmp_path, {"a.py": change})
+        with pytest.raises(ChangedInput, match=r"a\.py"):
+            list(read(options, "s", LicensePolicy(), listing.slices[0], listing.revision))
+
+
+def test_digests_hold_no_path_and_follow_what_is_read(tmp_path: Path) -> None:
+    for place in ("here", "there"):
+        put(tmp_path / place / "p", {"LICENSE": MIT, "a.py": "x\n"})
+    here, there = (
+        plan(DirectoryOptions(path=str(tmp_path / place / "p")), "s", LicensePolicy())
+        for place in ("here", "there")
+    )
+    assert [one.digest for one in here.slices] == [one.digest for one in there.slices]
+    moved = replace(here, slices=()), replace(there, slices=())
+    assert moved[0] == moved[1]
+    assert str(tmp_path) not in repr(replace(here, slices=()))
+    options = DirectoryOptions(path=str(tmp_path / "here/p"))
+    other = plan(options, "s", LicensePolicy(allow=("MIT",)))
+    assert other.slices[0].digest != here.slices[0].digest
+    put(tmp_path / "here/p", {"a.py": "z\n"})
+    assert plan(options, "s", LicensePolicy()).slices[0].digest != here.slices[0].digest
+
+
+def test_an_empty_or_missing_folder_stops_the_build(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no readable file of go"):
+        plan(DirectoryOptions(path=str(tmp_path), languages=("go",)), "s", LicensePolicy())
+    with pytest.raises(SourceError, match="not a folder"):
+        plan(DirectoryOptions(path=str(tmp_path / "no")), "s", LicensePolicy())
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://github.com/o/n.git", ("github.com", "o/n")),
+        ("https://token@github.com/o/n", ("github.com", "o/n")),
+        ("git@github.com:o/n.git", ("github.com", "o/n")),
+        ("ssh://git@host.org:2222/a/b/c.git", ("host.org", "b/c")),
+        ("/srv/git/x.git", ("", "")),
+        ("ext::sh -c evil", ("", "")),
+        ("https://github.com/o", ("", "")),
+    ],
+)
+def test_parse_remote(url: str, expected: tuple[str, str]) -> None:
+    assert parse_remote(url) == expected
+
+
+def test_github_pages() -> None:
+    assert github_repo("https://github.com/o/n.js/tree/main/x") == "o/n.js"
+    assert github_repo("https://www.github.com/o/n.git#readme") == "o/n"
+    assert github_repo("https://github.com/sponsors/me") == ""
+    assert github_repo("https://example.org/github.com/o/n") == ""
