@@ -19,6 +19,7 @@ from shards.funnel import LEVELS, Funnel
 from shards.manifest import Manifest
 from shards.sample import FIELDS, LIST_FIELDS, NUMBER_FIELDS
 
+DEFAULT: Final = "default"
 GATED_KINDS: Final = frozenset({"the-stack", "the-stack-v2"})
 """Source kinds whose terms bind whoever publishes their content again."""
 _TERMS: Final = (
@@ -44,7 +45,7 @@ def size_category(samples: int) -> str:
 def config_names(manifest: Manifest) -> dict[str, list[str]]:
     """Config name -> its languages; `default` holds all."""
     languages = manifest.languages()
-    return {"default": languages, **{language: [language] for language in languages}}
+    return {DEFAULT: languages, **{language: [language] for language in languages}}
 
 
 def front_matter(manifest: Manifest) -> dict[str, object]:
@@ -55,8 +56,8 @@ def front_matter(manifest: Manifest) -> dict[str, object]:
         for split in layout.SPLITS:
             shards = [s for s in manifest.shards if s.split == split and s.language in languages]
             if shards:
-                paths = [layout.parquet_path(shard.path) for shard in shards]
-                files.append({"split": split, "path": paths})
+                folder = "*" if name == DEFAULT else name
+                files.append({"split": split, "path": f"parquet/{folder}/{split}-*.parquet"})
                 splits.append({"name": split, "num_examples": sum(s.samples for s in shards)})
         configs.append({"config_name": name, "data_files": files})
         infos.append({"config_name": name, "features": _features(), "splits": splits})
@@ -212,9 +213,9 @@ def _cap_text(manifest: Manifest) -> str:
 
 
 def _loading(manifest: Manifest) -> str:
-    shard = manifest.shards[0] if manifest.shards else None
-    language = shard.language if shard else "python"
-    tar = shard.path if shard else layout.tar_path("python", "train", 0)
+    shards = sorted(manifest.shards, key=lambda shard: (shard.split != "train", shard.path))
+    language = shards[0].language if shards else "python"
+    tar = shards[0].path if shards else layout.tar_path("python", "train", 0)
     return "\n".join(
         [
             "```python",

@@ -26,11 +26,11 @@ MAX_TEXT_BYTES = 1 << 28
 _LANGUAGE = re.compile(r"[a-z0-9][a-z0-9_+#-]{0,63}")
 _TAR = re.compile(
     r"data/(?P<language>[a-z0-9][a-z0-9_+#-]{0,63})/"
-    r"(?P<split>train|validation|test)-(?P<number>[0-9]{5,9})\.tar"
+    r"(?P<split>train|validation|test)-(?P<number>[0-9]{5})\.tar"
 )
 _TWINS = re.compile(
-    r"data/[a-z0-9][a-z0-9_+#-]{0,63}/(train|validation|test)-[0-9]{5,9}\.(tar|idx\.arrow)"
-    r"|parquet/[a-z0-9][a-z0-9_+#-]{0,63}/(train|validation|test)-[0-9]{5,9}\.parquet"
+    r"data/[a-z0-9][a-z0-9_+#-]{0,63}/(train|validation|test)-[0-9]{5}\.(tar|idx\.arrow)"
+    r"|parquet/[a-z0-9][a-z0-9_+#-]{0,63}/(train|validation|test)-[0-9]{5}\.parquet"
 )
 _REMOVALS = re.compile(r"removals/[A-Za-z0-9][A-Za-z0-9_+#-]{0,99}\.parquet")
 _TEXTS = frozenset({MANIFEST, CHECKSUMS, FUNNEL, CARD, ATTRIBUTION})
@@ -53,8 +53,8 @@ def tar_path(language: str, split: str, number: int) -> str:
     """`data/<language>/<split>-00000.tar`; `ValueError` on a bad part."""
     if split not in SPLITS:
         raise ValueError(f"split {split!r} is none of {', '.join(SPLITS)}")
-    if not 0 <= number < 10**9:
-        raise ValueError(f"shard number {number} is outside 0..999999999")
+    if not 0 <= number < 100_000:
+        raise ValueError(f"shard number {number} is outside 0..99999: raise shards.max_bytes")
     return f"data/{check_language(language)}/{split}-{number:05d}.tar"
 
 

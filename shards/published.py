@@ -133,12 +133,11 @@ def write_published(base: Path, parts: Parts, *, work_of: WorkOf, tmp: Path) -> 
     manifest = build_manifest(parts, work_of)
     unseal(base)
     ordered = sorted(parts.shards, key=lambda shard: shard.tar.path)
+    sidecars = [work_of(shard) / shard.attribution.path for shard in ordered]
     written = [
         *(facts for shard in parts.shards for facts in shard.published()),
         *(file.file for file in parts.removals),
-        write_attribution(
-            base, [work_of(shard) / shard.attribution.path for shard in ordered], tmp
-        ),
+        write_attribution(base, sidecars, tmp),
         write_bytes(base, layout.FUNNEL, parts.funnel.to_json(), tmp),
         write_bytes(base, layout.CARD, render_card(manifest, parts.funnel), tmp),
     ]

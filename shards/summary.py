@@ -46,7 +46,7 @@ def summarise(dataset: Dataset, samples: int = 3, seed: int = 0) -> Summary:
     manifest = dataset.manifest
     tokens = [shard.index.numbers("tokens") for shard in dataset.shards()]
     every = np.concatenate(tokens) if tokens else np.empty(0, dtype=np.int64)
-    values = np.percentile(every, QUANTILES, method="inverted_cdf") if len(every) else []
+    values = np.percentile(every, QUANTILES, method="inverted_cdf").tolist() if len(every) else []
     reasons: Counter[str] = Counter()
     for path in removal_files(dataset.path):
         with pq.ParquetFile(path, memory_map=True) as file:

@@ -15,6 +15,7 @@ from typing import BinaryIO, Final
 
 from shards.boundaries import archive_bytes
 from shards.sample import BLOCK, MAX_PAYLOAD_BYTES, tar_size
+from shards.writer import MODE, OWNER
 
 _NAME: Final = re.compile(r"([0-9a-f]{32})\.json")
 _ZEROS: Final = bytes(BLOCK)
@@ -31,8 +32,9 @@ class Member:
     key: str
     offset: int
     """Of the payload."""
-    header: bytes
     payload: bytes
+    plain: bool
+    """Whether owner, mode and time are those of `shards.writer`."""
 
 
 def read_members(stream: BinaryIO) -> Iterator[Member]:
@@ -45,18 +47,19 @@ def read_members(stream: BinaryIO) -> Iterator[Member]:
         if header == _ZEROS:
             _check_end(stream, offset)
             return
-        key, size = _parse(header, offset)
+        info = _parse(header, offset)
+        key, size = info.name.removesuffix(".json"), info.size
         payload = stream.read(size)
         padding = stream.read(tar_size(size) - BLOCK - size)
         if len(payload) != size or len(padding) != tar_size(size) - BLOCK - size:
             raise BrokenTar(f"{key}: the tar ends inside its payload at offset {offset + BLOCK}")
         if padding.strip(b"\0"):
             raise BrokenTar(f"{key}: the padding behind its payload is not zero")
-        yield Member(key=key, offset=offset + BLOCK, header=header, payload=payload)
+        yield Member(key=key, offset=offset + BLOCK, payload=payload, plain=_is_plain(info))
         offset += tar_size(size)
 
 
-def _parse(header: bytes, offset: int) -> tuple[str, int]:
+def _parse(header: bytes, offset: int) -> tarfile.TarInfo:
     try:
         info = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
     except (tarfile.HeaderError, UnicodeDecodeError) as error:
@@ -69,7 +72,12 @@ def _parse(header: bytes, offset: int) -> tuple[str, int]:
         )
     if not 0 <= info.size <= MAX_PAYLOAD_BYTES:
         raise BrokenTar(f"{match[1]}: size {info.size} at offset {offset} is out of range")
-    return match[1], info.size
+    return info
+
+
+def _is_plain(info: tarfile.TarInfo) -> bool:
+    owner = (info.uid, info.gid, info.uname, info.gname)
+    return owner == (0, 0, OWNER, OWNER) and info.mode == MODE and info.mtime == 0
 
 
 def _check_end(stream: BinaryIO, offset: int) -> None:

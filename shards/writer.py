@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from tarfile import USTAR_FORMAT, TarInfo
 from typing import Any, Final, cast
 
 import pyarrow as pa
@@ -68,16 +67,6 @@ class ShardFiles:
         for name in ("tar", "index", "parquet", "digests", "attribution"):
             fields[name] = FileFacts(**cast(dict[str, Any], fields[name]))
         return cls(**cast(dict[str, Any], fields))
-
-
-def member_header(key: str, size: int) -> bytes:
-    """The 512 header bytes of a member, exactly as `write_shard` writes them."""
-    info = TarInfo(f"{key}.json")
-    info.size = size
-    info.mtime = 0
-    info.mode = MODE
-    info.uname = info.gname = OWNER
-    return info.tobuf(format=USTAR_FORMAT)
 
 
 @dataclass(kw_only=True, slots=True)
