@@ -148,4 +148,4 @@ def _error(
 
 
 def _shown(data: bytes) -> str:
-    return data[:200].decode("utf-8", "replace")
+    return data[:200].decode("utf-8", "replace").rstrip("\r\n")

@@ -36,7 +36,7 @@ def test_unknown_fields_are_refused_and_options_do_not_change() -> None:
     with pytest.raises(ValidationError, match="bnads"):
         DedupeOptions.model_validate({"bnads": 3})
     with pytest.raises(ValidationError, match="frozen"):
-        DedupeOptions().threshold = 0.8  # type: ignore[misc]
+        DedupeOptions().threshold = 0.8
 
 
 def test_null_turns_a_cap_off_and_zero_is_refused() -> None:

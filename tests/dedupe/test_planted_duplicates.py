@@ -28,7 +28,7 @@ def corpus() -> list[Planted]:
     return plant(functions, seed=7)
 
 
-@pytest.mark.parametrize("threshold", [0.7, 0.85])
+@pytest.mark.parametrize("threshold", [0.7, 0.8])
 def test_nothing_is_removed_wrongly_and_little_is_missed(
     corpus: list[Planted], threshold: float
 ) -> None:
@@ -39,10 +39,17 @@ def test_nothing_is_removed_wrongly_and_little_is_missed(
     assert everything.wrong == 0
     assert everything.both / everything.brute >= floor
     assert everything.missed <= (1 - floor) * everything.brute
-    for kind in ("exact", "re-indented", "re-commented"):
-        assert outcomes[kind].both / outcomes[kind].brute >= floor
     # The plants must be there to be found: each kind loses a good part to brute force.
-    assert all(outcomes[kind].brute > 20 for kind in CLASSES)
+    assert all(outcomes[kind].brute > 10 for kind in CLASSES)
+
+
+def test_recall_holds_where_no_copy_helps(corpus: list[Planted]) -> None:
+    """Only originals, renamed and edited ones, so that every find is the bands' own."""
+    near = [planted for planted in corpus if planted.kind in ("original", "renamed", "edited")]
+    everything = total(compare(near, DedupeOptions()))
+    floor = DedupeOptions().recall_at_threshold - 0.02
+    assert everything.wrong == 0 and everything.brute > 150
+    assert everything.both / everything.brute >= floor
 
 
 def test_every_removal_can_be_proved_from_what_is_published(corpus: list[Planted]) -> None:

@@ -1,0 +1,200 @@
+"""Decontamination: injected copies by class, brute force, and the real set where it is here."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import textwrap
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from benchmarks.recall import CLASSES, library_functions, plant
+from dedupe.decontaminate import EvaluationIndex, Hit
+from dedupe.fingerprint import fingerprints
+from dedupe.options import DecontaminateSet, DedupeOptions
+from dedupe.tokens import tokens
+from extract.functions import strip_code_documentation
+
+OPTIONS = DedupeOptions()
+PROTECTED = 150
+FLOORS = {
+    "original": 1.0,
+    "exact": 1.0,
+    "re-indented": 1.0,
+    "re-commented": 1.0,
+    "documented": 1.0,
+    "embedded": 1.0,
+    "edited": 0.98,
+    "renamed": 0.75,
+}
+"""Least share of the injected copies that is found; measured: 1 but for edited and renamed."""
+
+
+def hits_of(index: EvaluationIndex, codes: Sequence[str], query: str = "") -> list[Hit | None]:
+    prints = fingerprints([("python", code, query) for code in codes], OPTIONS)
+    return [
+        index.match("python", code, query, found) for code, found in zip(codes, prints, strict=True)
+    ]
+
+
+def documented(code: str) -> str:
+    """The function with a docstring as its first statement."""
+    function = ast.parse(code).body[0]
+    assert isinstance(function, ast.FunctionDef)
+    first = function.body[0]
+    lines = code.splitlines(keepends=True)
+    if first.lineno == function.lineno:
+        return code
+    docstring = f'{" " * first.col_offset}"""Do it well.\n\n    And say so."""\n'
+    return "".join([*lines[: first.lineno - 1], docstring, *lines[first.lineno - 1 :]])
+
+
+def embedded(code: str, around: str) -> str:
+    return f"def outer(one):\n{textwrap.indent(around + code + around, '    ')}    return one\n"
+
+
+def index_of(path: Path, rows: Sequence[dict[str, str]], **fields: float) -> EvaluationIndex:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    wanted = DecontaminateSet.model_validate({"name": "held", "path": path, **fields})
+    return EvaluationIndex.build([wanted], OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def functions() -> list[str]:
+    return library_functions(2 * PROTECTED)
+
+
+@pytest.fixture(scope="module")
+def index(functions: list[str], tmp_path_factory: pytest.TempPathFactory) -> EvaluationIndex:
+    rows = [
+        {"id": f"e{number}", "code": documented(code), "language": "python"}
+        for number, code in enumerate(functions[:PROTECTED])
+    ]
+    return index_of(tmp_path_factory.mktemp("held") / "set.jsonl", rows)
+
+
+@pytest.mark.parametrize("kind", FLOORS)
+def test_injected_copies_are_found(kind: str, functions: list[str], index: EvaluationIndex) -> None:
+    protected, others = functions[:PROTECTED], functions[PROTECTED:]
+    if kind in CLASSES:
+        codes = [planted.code for planted in plant(protected, seed=5) if planted.kind == kind]
+    elif kind == "documented":
+        codes = [documented(code) for code in protected]
+    else:
+        codes = [embedded(*both) for both in zip(protected, others, strict=True)]
+    found = hits_of(index, codes)
+    assert len(codes) == PROTECTED
+    recall = sum(hit is not None for hit in found) / len(codes)
+    assert recall >= FLOORS[kind]
+
+
+def test_near_and_contained_are_those_of_brute_force(
+    functions: list[str], index: EvaluationIndex
+) -> None:
+    """Both ways: nothing above the bounds is missed and nothing below them is a hit."""
+    planted = [planted.code for planted in plant(functions[:60], seed=2)]
+    codes = planted + functions[PROTECTED:] + [embedded(code, "") for code in functions[:40]]
+    held = [sets_of(form) for code in functions[:PROTECTED] for form in (documented(code), code)]
+    found = hits_of(index, codes)
+    for code, hit in zip(codes, found, strict=True):
+        mine = sets_of(code)
+        best = Fraction(0)
+        for theirs in held:
+            shared, union = len(mine & theirs), len(mine | theirs)
+            if Fraction(shared, union) >= Fraction(7, 10):
+                best = max(best, Fraction(shared, union))
+            elif Fraction(shared, len(theirs)) >= Fraction(1, 2):
+                best = max(best, Fraction(shared, len(theirs)))
+        assert (hit is not None) == (best > 0)
+        if hit is not None and hit.layer != "exact":
+            assert hit.score == float(best)
+    layers = {hit.layer for hit in found if hit is not None}
+    assert layers == {"exact", "near", "contained"} and None in found
+
+
+def sets_of(code: str) -> frozenset[tuple[str, ...]]:
+    words = tokens("python", code)
+    return frozenset(tuple(words[at : at + 5]) for at in range(len(words) - 4))
+
+
+def test_queries_are_compared_folded_whatever_the_language(tmp_path: Path) -> None:
+    rows = [{"id": "q1", "query": "Sort a  LIST"}, {"query": "x", "code": ""}]
+    index = index_of(tmp_path / "set.jsonl", rows)
+    hit = hits_of(index, ["a = 1"], query=" sort a list\n")[0]
+    assert hit == Hit(set="held", item="q1", layer="query", score=1.0)
+    assert hits_of(index, ["a = 1"], query="sort a lists") == [None]
+    assert hits_of(index, ["a = 1"], query="") == [None]
+
+
+def test_short_functions_are_protected_by_exact_key_in_their_language_only(
+    tmp_path: Path,
+) -> None:
+    code = 'def f(a):\n    """Doc."""\n    return a + 1\n'
+    index = index_of(tmp_path / "set.jsonl", [{"id": "s", "code": code, "language": "python"}])
+    bare = "def f( a ):\n\treturn a + 1  # more\n"
+    other = code.replace("Doc.", "Another one.")
+    assert [hit and hit.layer for hit in hits_of(index, [bare, other])] == ["exact", "exact"]
+    assert hits_of(index, [bare.replace("1", "2"), "# nothing"]) == [None, None]
+    foreign = fingerprints([("ruby", bare, "")], OPTIONS)[0]
+    assert index.match("ruby", bare, "", foreign) is None
+
+
+def test_near_matches_stay_in_their_language(functions: list[str], index: EvaluationIndex) -> None:
+    code = max(functions[:PROTECTED], key=len)
+    assert index.match("ruby", code, "", fingerprints([("python", code, "")], OPTIONS)[0])
+    renamed = code.replace("def ", "def very_", 1)
+    found = fingerprints([("python", renamed, "")], OPTIONS)[0]
+    assert index.match("python", renamed, "", found) is not None
+    assert index.match("ruby", renamed, "", found) is None
+
+
+def test_unknown_languages_and_counts(tmp_path: Path) -> None:
+    rows = [
+        {"query": "a", "code": "x y", "language": "cobol"},
+        {"query": "b", "code": "x y", "language": "go"},
+    ]
+    counts = index_of(tmp_path / "set.jsonl", rows).counts()
+    expected = {"rows": 2, "queries": 2, "functions": 2, "unknown_language": 1}
+    assert counts == {"held": expected}
+
+
+def test_the_digest_moves_with_contents_and_options_and_not_with_the_place(tmp_path: Path) -> None:
+    row = {"query": "a", "code": "x y", "language": "go"}
+    (tmp_path / "deep").mkdir()
+    one = index_of(tmp_path / "set.jsonl", [row])
+    moved = index_of(tmp_path / "deep" / "other.jsonl", [row])
+    assert one.digest() == moved.digest()
+    changed = [
+        index_of(tmp_path / "set.jsonl", [row, row]),
+        index_of(tmp_path / "set.jsonl", [row], containment=0.6),
+        EvaluationIndex.build([], OPTIONS),
+        EvaluationIndex.build([], DedupeOptions(ngram=4)),
+    ]
+    assert len({one.digest(), *(index.digest() for index in changed)}) == 5
+
+
+def test_an_empty_index_matches_nothing() -> None:
+    assert hits_of(EvaluationIndex.build([], OPTIONS), library_functions(3)) == [None] * 3
+
+
+def test_every_function_and_query_of_cosqa_is_found() -> None:
+    data = os.environ.get("XTROVE_DATA")
+    if not data:
+        pytest.skip("XTROVE_DATA is not set")
+    folder = Path(data) / "eval" / "cosqa"
+    sets = [
+        DecontaminateSet(name=name, path=folder / f"{name}.jsonl") for name in ("codebase", "dev")
+    ]
+    index = EvaluationIndex.build(sets, OPTIONS)
+    assert index.counts()["codebase"]["functions"] == 6267
+    rows = [json.loads(line) for line in (folder / "dev.jsonl").read_text().splitlines()]
+    for row in rows:
+        bare, _ = strip_code_documentation("python", row["code"])
+        layers = [hit and hit.layer for hit in hits_of(index, [row["code"], bare + "  # x"])]
+        assert layers == ["exact", "exact"]
+        hit = hits_of(index, ["pass"], query=row["query"].upper())[0]
+        assert hit is not None and hit.layer == "query"
