@@ -13,7 +13,7 @@ proposed; `CandidateStats.capped` counts what all pairs would have given beyond 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,8 @@ unique, smaller is earlier."""
 PAIR = np.dtype([("later", "<u8"), ("earlier", "<u8")])
 """Two items by rank number, to be verified."""
 
-Rows = NDArray[np.void]
+Rows: TypeAlias = NDArray[np.void]
+"""A one-dimensional structured array; its dtype is named where it is used."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,12 +43,12 @@ class CandidateStats:
     """Pairs that all-pairs would have given, minus `pairs`."""
 
 
-def candidates(rows: NDArray[Any]) -> NDArray[Any]:
+def candidates(rows: Rows) -> Rows:
     """Pairs to verify, of dtype `PAIR`, distinct, sorted by (later, earlier)."""
     return candidates_with_stats(rows)[0]
 
 
-def candidates_with_stats(rows: NDArray[Any]) -> tuple[NDArray[Any], CandidateStats]:
+def candidates_with_stats(rows: Rows) -> tuple[Rows, CandidateStats]:
     """`candidates`, with the counts for the log."""
     _check(rows)
     groups = _earliest_of_groups(rows)
@@ -75,7 +76,7 @@ def candidates_with_stats(rows: NDArray[Any]) -> tuple[NDArray[Any], CandidateSt
     return distinct_pairs(pairs), stats
 
 
-def distinct_pairs(pairs: NDArray[Any]) -> NDArray[Any]:
+def distinct_pairs(pairs: Rows) -> Rows:
     """Sorted by (later, earlier), each once: also for the pairs of several key ranges."""
     ordered = pairs[np.lexsort((pairs["earlier"], pairs["later"]))]
     keep = np.ones(len(ordered), dtype=np.bool_)
@@ -85,7 +86,7 @@ def distinct_pairs(pairs: NDArray[Any]) -> NDArray[Any]:
     return ordered[keep]
 
 
-def _earliest_of_groups(rows: NDArray[Any]) -> NDArray[Any]:
+def _earliest_of_groups(rows: Rows) -> Rows:
     """The earliest item of each exact key in each bucket, sorted by (key, item)."""
     ordered = rows[np.lexsort((rows["item"], rows["exact"], rows["key"]))]
     keep = np.ones(len(ordered), dtype=np.bool_)
@@ -96,7 +97,7 @@ def _earliest_of_groups(rows: NDArray[Any]) -> NDArray[Any]:
     return groups[np.lexsort((groups["item"], groups["key"]))]
 
 
-def _check(rows: NDArray[Any]) -> None:
+def _check(rows: Rows) -> None:
     if rows.dtype != BAND_ROW or rows.ndim != 1:
         raise ValueError(
             f"band rows have dtype {rows.dtype} and shape {rows.shape}; they must have "

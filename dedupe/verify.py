@@ -13,19 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dedupe.bands import PAIR
+from dedupe.bands import PAIR, Rows
 from dedupe.shingles import U64, jaccard
 
 EDGE = np.dtype([("later", "<u8"), ("earlier", "<u8"), ("intersection", "<u4"), ("union", "<u4")])
 """Two items by rank number with the sizes of intersection and union of their shingles."""
 
 
-def edges(pairs: NDArray[Any], shingles_of: Callable[[int], U64], threshold: float) -> NDArray[Any]:
+def edges(pairs: Rows, shingles_of: Callable[[int], U64], threshold: float) -> Rows:
     """The pairs of Jaccard at or above `threshold`, of dtype `EDGE`, in the order of `pairs`.
 
     `shingles_of` gives the sorted distinct shingles of an item; empty sets are similar to none.

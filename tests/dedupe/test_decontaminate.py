@@ -29,9 +29,10 @@ FLOORS = {
     "documented": 1.0,
     "embedded": 1.0,
     "edited": 0.98,
-    "renamed": 0.75,
+    "renamed": 0.8,
 }
-"""Least share of the injected copies that is found; measured: 1 but for edited and renamed."""
+"""Least share of the injected copies that is found; measured: 1 but for renamed, 0.83 (a name
+that stands in most lines of a short function leaves few 5-grams)."""
 
 
 def hits_of(index: EvaluationIndex, codes: Sequence[str], query: str = "") -> list[Hit | None]:
