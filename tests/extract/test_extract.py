@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -201,6 +202,28 @@ def test_long_queries_are_cut_and_quality_filters() -> None:
     strict = ExtractOptions(filters=FilterOptions(min_quality=1000))
     (dropped,) = extract_file(source_file(code), strict).dropped
     assert (dropped.reason, dropped.detail) == ("min_quality", str(pair.quality))
+
+
+def test_no_half_of_a_secret_survives_the_cut() -> None:
+    words = "sum of rows\n    " * 41 + "and mail to"
+    for pad in range(30):
+        doc = f"{words} {'x' * pad} joe.doe@corp.net when it is all done"
+        body = "    kept = list(rows)\n    return sum(kept) + 1\n"
+        got = extract_file(source_file(f'def total(rows):\n    """{doc}"""\n{body}'), OPTIONS)
+        (pair,) = got.pairs
+        assert len(pair.query) > 490 and "doe" not in pair.query and "corp" not in pair.query
+
+
+@pytest.mark.parametrize(
+    "unit", ["{@abc ", "[abc](", "<b ", "`abc <", "@return {", "http://", "key='a1"]
+)
+def test_a_hostile_docstring_of_the_largest_file_is_quick(unit: str) -> None:
+    line = unit * (76 // len(unit)) + "\n"
+    text = f'def total(rows):\n    """{line * (900_000 // len(line))}"""\n    return rows\n'
+    start = time.process_time()
+    got = extract_file(source_file(text), OPTIONS)
+    assert time.process_time() - start < 3.0
+    assert got.functions == 1 and not got.pairs
 
 
 CODE = (
