@@ -22,6 +22,18 @@ from ingest.pairs import PairsOptions
 from ingest.records import Listing, Skip, Slice, SourceFile, SourcePair
 from ingest.the_stack import TheStackOptions
 
+__all__ = [
+    "DirectoryOptions",
+    "InstalledOptions",
+    "PairsOptions",
+    "SourceOptions",
+    "TheStackOptions",
+    "describe",
+    "plan",
+    "read",
+    "resolve_paths",
+]
+
 SourceOptions = Annotated[
     InstalledOptions | DirectoryOptions | PairsOptions | TheStackOptions,
     Field(discriminator="kind"),

@@ -204,6 +204,6 @@ def test_options_that_change_the_rows_change_the_digests(tmp_path: Path) -> None
         {"languages": ["python"]},
         {"declared_licenses": ["ISC"]},
     ]
-    digests = [run(tmp_path, **change)[0].slices[0].digest for change in changes]
+    digests = [run(tmp_path, None, **change)[0].slices[0].digest for change in changes]
     assert len(set(digests)) == len(changes)
     assert run(tmp_path, max_per_language=3)[0].slices[0].digest == digests[0]
