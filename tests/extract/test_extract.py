@@ -31,7 +31,7 @@ def total(rows, rate):
 
     :param rows: items
     """
-    # Only what is in stock.
+    # Only what is in stock: ann@corp.net, bob@corp.net.
     token = "{SECRET}"
     return sum(row.price * rate for row in rows if row.stock and token)
 
@@ -129,7 +129,10 @@ def test_a_file_by_hand() -> None:
     (pair,) = got.pairs
     assert pair.query == "Sum the prices of all items, converted by <EMAIL>."
     assert pair.code.startswith("@cached\ndef total(rows, rate):\n")
-    assert "Sum the prices" not in pair.code and "# Only what is in stock." in pair.code
+    assert (
+        "Sum the prices" not in pair.code
+        and "# Only what is in stock: <EMAIL>, <EMAIL>." in pair.code
+    )
     assert 'token = "<KEY>"' in pair.code
     assert (pair.name, pair.start_line, pair.end_line) == ("total", 5, 13)
     assert pair.url == "https://h.example/p.py#L5-L13"
@@ -147,7 +150,7 @@ def test_a_file_by_hand() -> None:
         ("echo", "query_in_code"),
         ("short", "code_too_short"),
     ]
-    assert got.redactions == (("email", 1), ("key", 1))
+    assert got.redactions == (("email", 3), ("key", 1))
 
 
 def test_redaction_is_a_choice_and_details_never_hold_a_secret() -> None:
@@ -199,7 +202,9 @@ def test_long_queries_are_cut_and_quality_filters() -> None:
     code = f'def total(rows):\n    """{long}"""\n    kept = list(rows)\n    return sum(kept) + 1\n'
     (pair,) = extract_file(source_file(code), OPTIONS).pairs
     assert 256 <= len(pair.query) <= 512 and pair.query.endswith("now.")
-    strict = ExtractOptions(filters=FilterOptions(min_quality=1000))
+    equal = ExtractOptions(filters=FilterOptions(min_quality=pair.quality))
+    assert extract_file(source_file(code), equal).pairs == (pair,)
+    strict = ExtractOptions(filters=FilterOptions(min_quality=pair.quality + 1))
     (dropped,) = extract_file(source_file(code), strict).dropped
     assert (dropped.reason, dropped.detail) == ("min_quality", str(pair.quality))
 

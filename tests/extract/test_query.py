@@ -99,6 +99,11 @@ def test_a_megabyte_of_hostile_text_is_quick(unit: str) -> None:
         assert time.process_time() - start < 0.5
 
 
+def test_only_the_first_20_000_characters_are_looked_at() -> None:
+    assert normalise_query("\n" * 19_984 + "Return the user.", "go", "").text == "Return the user."
+    assert normalise_query("\n" * 20_000 + "Return the user.", "go", "").text == ""
+
+
 WORDS = st.text(st.characters(categories=["L", "N", "Zs"], include_characters=" .,()\n"))
 
 
