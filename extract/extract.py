@@ -86,7 +86,9 @@ def extract_file(file: SourceFile, options: ExtractOptions) -> Extraction:
     try:
         if not may_hold_documentation(file.language, file.content):
             return _refused("no_documentation_marker")
-        found = functions(file.language, file.path, file.content)
+        found = functions(
+            file.language, file.path, file.content, max_bytes=options.filters.max_file_bytes
+        )
         extractor = extractor_id(file.language, file.path)
     except FunctionsError as error:
         return _refused(error.reason)

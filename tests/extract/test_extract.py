@@ -266,6 +266,13 @@ def test_refused_pairs(query: str, code: str, language: str, path: str, reason: 
     assert got.functions == 1
 
 
+def test_a_raised_size_limit_reaches_the_parser() -> None:
+    text = SOURCE + "\n# filler to make the file large\n" * 40_000
+    assert extract_file(source_file(text), OPTIONS).file_reason == "too_large"
+    raised = ExtractOptions(filters=FilterOptions(max_file_bytes=2_000_000))
+    assert len(extract_file(source_file(text), raised).pairs) == 1
+
+
 @given(st.text(max_size=200), st.text(max_size=200), st.sampled_from(["python", "go", "sql"]))
 def test_any_ready_pair_adds_up(query: str, code: str, language: str) -> None:
     holds(extract_pair(source_pair(query, code, language), OPTIONS))
