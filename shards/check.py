@@ -2,8 +2,9 @@
 
 Files and checksums; each shard with its index and twin; then evidence and totals. Nothing is
 taken from the build, and nothing in the dataset is trusted: a damaged file becomes a finding.
-Memory: 24 bytes a sample and one shard's index batch; scratch files of about 50 bytes a sample
-go to the system's temporary folder. About 2,500 samples a second on one core.
+Memory: 24 bytes a sample and about 60 MiB (the same for 38 and 154 MB of shards; mapped files
+come on top and are given back); scratch files of about 50 bytes a sample go to the system's
+temporary folder. About 7,500 samples of 350 tokens a second on one core.
 """
 
 from __future__ import annotations

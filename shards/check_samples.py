@@ -1,7 +1,7 @@
 """The checks of one sample by itself: everything that can be recomputed from its own fields.
 
 Id, code digest, token count and split are computed again; the folded query may not stand in the
-folded code. Cost: about 0.2 ms a sample, most of it the lexer.
+folded code. Cost: about 0.1 ms a sample, most of it the lexer.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ arrays: 24 bytes a sample stay in memory.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,8 +68,7 @@ def check_shard(
     """Reads a shard and reports what is wrong with it; never raises over its content."""
     stem = facts.path.replace("/", "-")
     tally, kept = Tally(), Counter[tuple[str, str]]()
-    sizes: list[int] = []
-    groups: list[tuple[int, int]] = []
+    sizes, groups = array("q"), array("Q")
     keys = ["", ""]
     digests, attribution = scratch / f"{stem}.digests", scratch / f"{stem}.attribution"
     with digests.open("wb") as sidecar:
@@ -89,12 +89,12 @@ def check_shard(
             sidecar.write(digest_row(member.key, member.payload))
             sample = _decoded(subject, member, findings)
             if sample is None:
-                groups.append((0, 0))
+                groups.extend((0, 0))
                 continue
             tally.add(sample)
             kept[text(sample, "source"), text(sample, "language")] += 1
             group = int(text(sample, "query_group"), 16)
-            groups.append((group, group_hash(text(sample, "repo"), None)))
+            groups.extend((group, group_hash(text(sample, "repo"), None)))
             check_sample(subject, sample, facts, rules, findings)
             _check_entry(subject, member, sample, entry, license_class, findings)
             if twin is not _UNREAD and twin != sample:

@@ -5,6 +5,7 @@ They work on what `check_shard` left: arrays of 24 bytes a sample, and sidecars 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -205,9 +206,9 @@ def check_texts(
 
 
 def _check_front_matter(text: str, manifest: Manifest, findings: Findings) -> None:
-    parts = text.split("---\n", 2)
+    block = re.match(r"---\n(.*?\n)---\n", text, re.DOTALL)
     try:
-        head = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0] else None
+        head = yaml.safe_load(block[1]) if block else None
     except (yaml.YAMLError, RecursionError) as error:
         findings.add("card", layout.CARD, f"its front matter is no YAML: {error}")
         return

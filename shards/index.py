@@ -3,7 +3,7 @@
 An Arrow IPC file beside the tar, memory-mapped by readers. `offset` is the byte offset of the
 payload (not of its header), so that `tar[offset : offset + size]` is the sample's JSON.
 Columns have fixed widths in bytes (32, 16 and 64 hex digits), so that `fixed_width` gives a
-NumPy view of them without a copy. About 200 bytes a sample.
+NumPy view of them without a copy. About 170 bytes a sample.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ def write_shards(
         split = split_of(pair.repo, pair.path, options, RULE.by)
         groups.setdefault((pair.language, split), []).append(pair)
     files = []
-    for (language, split), members in sorted(groups.items()):
+    for (language, name), members in sorted(groups.items()):
         payloads = [payload(pair) for pair in members]
         sizes = tar_sizes(np.array([len(data) for data in payloads]))
         ranges = plan_shards([pair.id for pair in members], sizes, MAX_BYTES)
@@ -169,7 +169,7 @@ def write_shards(
                 write_shard(
                     base,
                     language,
-                    split,
+                    name,
                     number,
                     rows,
                     license_class,
