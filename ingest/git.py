@@ -5,9 +5,9 @@ worktrees and submodules through `gitdir:` and `commondir`), which runs nothing.
 the commit come from `git ls-tree`, the one git command used: it reads objects only, so no hook,
 filter, file-system monitor or diff driver of the repository's own config can run; fetching
 missing objects is switched off.
-Cost: one process per checkout. Limits: 120 s for git; a reftable repository has no readable
-refs and counts as a plain folder; without git the commit stands but nothing proves that the
-files are the commit's.
+Cost: one process per checkout. Limits: 120 s and 256 MB of listing for git; a reftable
+repository has no readable refs and counts as a plain folder; without git the commit stands but
+nothing proves that the files are the commit's.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import re
 import shutil
 import stat
 import subprocess
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,13 @@ from pathlib import Path
 from ingest.walk import read_capped
 
 GIT_TIMEOUT_S = 120
+MAX_TREE_BYTES = 256 * 1024 * 1024
 _MAX_REF_BYTES = 32 * 1024 * 1024
+_SAFE = (
+    *("-c", "safe.directory=*"),
+    *("-c", "core.fsmonitor=false"),
+    *("-c", "core.hooksPath=/dev/null"),
+)
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _REF = re.compile(r"refs/[A-Za-z0-9._/@+#=-]+")
 _OWNER_NAME = r"(?P<owner>[A-Za-z0-9][\w.-]*)/(?P<name>[\w.-]+?)(?:\.git)?"
@@ -51,7 +58,7 @@ class Checkout:
     """Path -> object id of the commit's files; None when git could not tell."""
 
 
-def read_checkout(root: Path) -> Checkout | None:
+def read_checkout(root: Path, *, tree_cap: int = MAX_TREE_BYTES) -> Checkout | None:
     """The facts of the checkout whose work tree is `root`; None if it has no readable commit."""
     folder = _git_folder(root)
     if folder is None:
@@ -65,7 +72,7 @@ def read_checkout(root: Path) -> Checkout | None:
         repo=repo or root.name,
         commit=commit,
         github=host == "github.com",
-        blobs=_blobs(root, commit),
+        blobs=_blobs(root, commit, tree_cap),
     )
 
 
@@ -145,31 +152,38 @@ def _text(path: Path) -> str:
     return data.decode("utf-8", "replace") if data is not None else ""
 
 
-def _blobs(root: Path, commit: str) -> Mapping[str, str] | None:
+def _blobs(root: Path, commit: str, cap: int) -> Mapping[str, str] | None:
     """Path -> object id of the regular files of a commit, in the bytes' file-system decoding."""
     git = shutil.which("git")
     if git is None:
         return None
-    words = [
-        "-c",
-        "safe.directory=*",
-        "-c",
-        "core.fsmonitor=false",
-        "-c",
-        "core.hooksPath=/dev/null",
-    ]
+    command = [git, *_SAFE, "-C", str(root), "ls-tree", "-r", "-z", "--full-tree", commit]
     try:
-        done = subprocess.run(
-            [git, *words, "-C", str(root), "ls-tree", "-r", "-z", "--full-tree", commit],
+        with subprocess.Popen(
+            command,
             env=_environment(root),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=GIT_TIMEOUT_S,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            output = _limited_output(process, cap)
+    except OSError:
         return None
-    return _parse_tree(done.stdout)
+    return _parse_tree(output) if process.returncode == 0 and output is not None else None
+
+
+def _limited_output(process: subprocess.Popen[bytes], cap: int) -> bytes | None:
+    """All it writes; None if that is too much or takes too long (trees can be nested bombs)."""
+    timer = threading.Timer(GIT_TIMEOUT_S, process.kill)
+    timer.start()
+    try:
+        output = process.stdout.read(cap + 1) if process.stdout is not None else b""
+    finally:
+        timer.cancel()
+    if len(output) > cap:
+        process.kill()
+        return None
+    return output
 
 
 def _environment(root: Path) -> dict[str, str]:

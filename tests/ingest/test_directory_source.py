@@ -217,6 +217,26 @@ def test_hostile_git_folders_are_plain_folders(tmp_path: Path) -> None:
     assert len(run(tmp_path, declared_licenses=["MIT"])[1]) == 6
 
 
+def test_a_tree_that_unfolds_without_end_is_given_up(tmp_path: Path) -> None:
+    checkout(tmp_path, {"a.py": "x\n"})
+    tree, kind = git(tmp_path, "rev-parse", "HEAD:a.py"), "100644 blob"
+    for _ in range(9):
+        entries = "".join(f"{kind} {tree}\tf{i}.py\n" for i in range(10))
+        done = subprocess.run(
+            ["git", "-C", str(tmp_path), "mktree"],
+            env=ISOLATED,
+            input=entries.encode(),
+            capture_output=True,
+            check=True,
+        )
+        tree, kind = done.stdout.decode().strip(), "040000 tree"
+    commit = git(tmp_path, "commit-tree", tree, "-m", "a billion files")
+    git(tmp_path, "update-ref", "refs/heads/main", commit)
+    facts = read_checkout(tmp_path, tree_cap=1_000_000)
+    assert facts is not None
+    assert (facts.commit, facts.blobs) == (commit, None)
+
+
 def test_without_git_nothing_proves_the_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
