@@ -267,7 +267,7 @@ def test_refused_pairs(query: str, code: str, language: str, path: str, reason: 
 
 
 def test_a_raised_size_limit_reaches_the_parser() -> None:
-    text = SOURCE + "\n# filler to make the file large\n" * 40_000
+    text = SOURCE + "\n\ndef f(x):\n    return x + 1\n" * 38_000
     assert extract_file(source_file(text), OPTIONS).file_reason == "too_large"
     raised = ExtractOptions(filters=FilterOptions(max_file_bytes=2_000_000))
     assert len(extract_file(source_file(text), raised).pairs) == 1
