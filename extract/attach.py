@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
+from operator import attrgetter
 
 from tree_sitter import Node
 
@@ -19,7 +20,9 @@ from extract.languages import Language
 from extract.parse import Matches
 
 _COMMENT, _DECORATOR, _SKIP = 0, 1, 2
+_KINDS = {"decorator": _DECORATOR, "skip": _SKIP}
 _REACH = 4096
+_BLOCK_STARTS = (b"/*", b"=b")
 _BRACKETS = frozenset(b"(){}=;")
 
 Span = tuple[int, int]
@@ -40,19 +43,48 @@ class Found:
     """In file order: comments and attributes, or the first statement of a Python body."""
 
 
+_BY_START = attrgetter("start")
+
+
 def found_functions(row: Language, content: bytes, matches: Matches) -> list[Found]:
-    """The functions of a file by start, each with its wrappers and documentation."""
+    """The functions of a file by start, an outer before an inner one, each with its wrappers
+    and documentation."""
     found, items = _collect(matches)
-    functions = sorted(found.values(), key=_order)
-    if row.placement == "above" and items:
-        items.sort()
-        _attach(row, content, functions, items)
-        functions.sort(key=_order)
+    functions = sorted(found.values(), key=_BY_START)
+    if row.placement == "body":
+        for function in functions:
+            _drop_last_comments(content, function)
+    elif items:
+        _attach(row, content, functions, _outermost(items))
+        functions.sort(key=_BY_START)
     return functions
 
 
-def _order(function: Found) -> tuple[int, int]:
-    return (function.start, -function.end)
+def _outermost(items: list[Item]) -> list[Item]:
+    """Sorted by start, without what stands inside a decorator or an exported signature."""
+    items.sort()
+    kept: list[Item] = []
+    reach = 0
+    for item in items:
+        if item[0] >= reach:
+            kept.append(item)
+            if item[2] != _COMMENT:
+                reach = item[1]
+    return kept
+
+
+def _drop_last_comments(content: bytes, function: Found) -> None:
+    """The Python grammar counts comments after the last statement to the body; `ast` does not."""
+    node, end = function.node, function.end
+    while content[content.rfind(b"\n", function.start, end) + 1 : end].lstrip()[:1] == b"#":
+        children = node.named_children
+        while children and children[-1].type == "comment":
+            del children[-1]
+        if not children:
+            break
+        node = children[-1]
+        end = node.end_byte
+    function.end = end
 
 
 def _collect(matches: Matches) -> tuple[dict[Span, Found], list[Item]]:
@@ -60,14 +92,19 @@ def _collect(matches: Matches) -> tuple[dict[Span, Found], list[Item]]:
     found: dict[Span, Found] = {}
     items: list[Item] = []
     for _, captured in matches:
-        if "def" not in captured:
-            items.extend(_items(captured))
+        nodes = captured.get("comment")
+        if nodes is not None:
+            items.append((*nodes[0].byte_range, _COMMENT))
             continue
-        node = captured["def"][0]
-        span = node.byte_range
+        nodes = captured.get("def")
+        if nodes is None:
+            kind = "decorator" if "decorator" in captured else "skip"
+            items.append((*captured[kind][0].byte_range, _KINDS[kind]))
+            continue
+        span = nodes[0].byte_range
         function = found.get(span)
         if function is None:
-            function = Found(node=node, start=span[0], end=span[1], name=(span[0], span[0]))
+            function = Found(node=nodes[0], start=span[0], end=span[1], name=(span[0], span[0]))
             found[span] = function
         if "name" in captured:
             function.name = captured["name"][0].byte_range
@@ -76,13 +113,6 @@ def _collect(matches: Matches) -> tuple[dict[Span, Found], list[Item]]:
         if "doc" in captured:
             function.documentation = (captured["doc"][0].byte_range,)
     return found, items
-
-
-def _items(captured: dict[str, list[Node]]) -> list[Item]:
-    for name, nodes in captured.items():
-        kind = _COMMENT if name == "comment" else _DECORATOR if name == "decorator" else _SKIP
-        return [(*node.byte_range, kind) for node in nodes]
-    return []
 
 
 def _attach(row: Language, content: bytes, functions: list[Found], items: list[Item]) -> None:
@@ -107,37 +137,33 @@ def _walk(row: Language, content: bytes, function: Found, items: list[Item], at:
         start, end, kind = items[at]
         at -= 1
         if end > edge:
-            if kind == _SKIP:
-                # The export around the signature that was just passed.
-                edge = start
             continue
+        if edge - end > _REACH:
+            break
         if kind == _COMMENT and content[end - 1] == 10:
             # The Rust grammar ends a doc line after its newline.
             end -= 1
-        if edge - end > _REACH:
-            break
         gap = content[end:edge]
-        if gap.strip(b" \t\r\n\f;," if kind == _SKIP else None):
+        if gap and not gap.isspace() and (kind != _SKIP or gap.strip(b" \t\r\n\f;,")):
             break
         lines = gap.count(b"\n")
         crossed = crossed or lines > 0
         if kind != _COMMENT:
-            documents = row.documented_attribute and row.documented_attribute.match(
-                content, start, end
-            )
-            if documents:
+            if row.documented_attribute and row.documented_attribute.match(content, start, end):
                 docs.append((start, end))
             elif kind == _DECORATOR:
                 function.start = start
             edge = start
             continue
-        if lines > 1 or closed or (crossed and not _alone(content, items, at, start)):
+        if lines > 1 or closed:
+            break
+        if crossed and start and content[start - 1] != 10 and not _alone(content, items, at, start):
             break
         if row.directive is not None and row.directive.match(content, start, end):
             pass
         elif row.documentation is not None and row.documentation.match(content, start, end):
             docs.append((start, end))
-            closed = not row.accumulates and content[start + 1] != content[start] != 35
+            closed = not row.accumulates and content[start : start + 2] in _BLOCK_STARTS
         elif docs and not row.accumulates:
             break
         crossed = crossed or b"\n" in content[start:end]
@@ -154,7 +180,7 @@ def _alone(content: bytes, items: list[Item], before: int, start: int) -> bool:
     if before >= 0 and items[before][2] == _COMMENT and line < items[before][1] <= start:
         line = items[before][1]
     prefix = content[line:start].strip()
-    return not prefix or (line == 0 and prefix == b"\xef\xbb\xbf")
+    return not prefix or prefix.endswith(b"<?php") or (line == 0 and prefix == b"\xef\xbb\xbf")
 
 
 def _read_header(

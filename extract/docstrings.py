@@ -14,11 +14,13 @@ import ast
 import inspect
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 _LITERAL = re.compile(r"([A-Za-z]{0,2})(\"\"\"|'''|\"|')(.*)\2\Z", re.S)
-_LEADER = re.compile(r"(?:/{2,}!?|#+)[ ]?")
-_STAR = re.compile(r"[ \t]*\*[ ]?")
+_LEADER = re.compile(r"^(?:/{2,}!?|#+)[ ]?", re.M)
+_STAR = re.compile(r"^[ \t]*\*[ ]?", re.M)
+_OPEN = re.compile(r"\A/\*+!?")
+_CLOSE = re.compile(r"\*+/\Z")
 _ATTRIBUTE = re.compile(r"#\[\s*doc\s*=\s*(r?)(#*)\"(.*)\"\2\s*\]\Z", re.S)
 _RUST_ESCAPE = re.compile(r"\\(?:\n\s*|x([0-7][0-9a-fA-F])|u\{([0-9a-fA-F_]{1,8})\}|(.))", re.S)
 _RUST_LETTERS = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
@@ -60,36 +62,36 @@ def _python2_value(raw: str) -> str | None:
     return None if quote in inner.replace("\\" + quote[0], "") else inner.replace("\r\n", "\n")
 
 
-def comment_text(raws: Iterable[str]) -> str:
-    """The text of comments and attributes that follow each other, in file order."""
-    lines: list[str] = []
-    run: list[str] = []
-    for raw in raws:
-        text = raw.replace("\r\n", "\n").rstrip()
-        if text.startswith(("/*", "=begin", "#[")):
-            lines += _dedented(run)
-            run = []
-            lines += _block(text) if text[0] != "#" else _attribute(text)
-        else:
-            run.append(_LEADER.sub("", text, count=1))
-    lines += _dedented(run)
-    return "\n".join(line.rstrip() for line in lines).strip("\n")
+def comment_text(raws: Sequence[bytes]) -> str:
+    """The text of comments and attributes that follow each other, in file order (UTF-8)."""
+    joined = b"\n".join(raws).decode("utf-8").replace("\r\n", "\n").replace("\r", "")
+    if not any(raw.startswith((b"/*", b"=begin", b"#[")) for raw in raws):
+        lines = _dedented(_LEADER.sub("", joined).split("\n"))
+    elif len(raws) == 1:
+        lines = _piece(joined)
+    else:
+        lines = [line for raw in raws for line in comment_text([raw]).split("\n")]
+    return "\n".join(map(str.rstrip, lines)).strip("\n")
+
+
+def _piece(text: str) -> list[str]:
+    return _attribute(text) if text.startswith("#[") else _block(text)
 
 
 def _dedented(lines: list[str]) -> list[str]:
-    filled = [line for line in lines if line.strip()]
-    margin = min((len(line) - len(line.lstrip()) for line in filled), default=0)
-    return [line[margin:] for line in lines]
+    margin = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
+    return [line[margin:] for line in lines] if margin else lines
 
 
 def _block(text: str) -> list[str]:
     if text.startswith("=begin"):
-        body = text.split("\n")[1:]
+        body = text.rstrip().split("\n")[1:]
         return _dedented(body[:-1] if body and body[-1].startswith("=end") else body)
-    inner = re.sub(r"\A/\*+!?", "", text)
-    inner = re.sub(r"\*+/\Z", "", inner) if inner.endswith("*/") else inner
-    first, *rest = inner.split("\n")
-    return [first.strip(), *_dedented([_STAR.sub("", line, count=1) for line in rest])]
+    inner = _CLOSE.sub("", _OPEN.sub("", text.rstrip(), count=1), count=1)
+    first, newline, rest = inner.partition("\n")
+    return (
+        [first.strip(), *_dedented(_STAR.sub("", rest).split("\n"))] if newline else [inner.strip()]
+    )
 
 
 def _attribute(text: str) -> list[str]:

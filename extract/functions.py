@@ -36,6 +36,7 @@ __all__ = [
     "strip_code_documentation",
 ]
 
+_QUOTED = re.compile(r"(?:\A|\[)(['\"])([^'\"\n]+)\1\]?\Z")
 _WORD = re.compile(r"[\w$#]+[?!=]?")
 
 
@@ -114,7 +115,7 @@ def _function(
     code, lines, trivial = "", 0, False
     if documentation or whole:
         code = _code(row, content, found, bool(documentation))
-        lines = sum(1 for text in code.splitlines() if text.strip())
+        lines = sum(map(bool, map(str.strip, code.split("\n"))))
         trivial = is_trivial(content, found)
     return Function(
         name=_name(content, found),
@@ -132,9 +133,9 @@ def _function(
 
 
 def _documentation(row: Language, content: bytes, found: Found) -> str:
-    raws = [content[start:end].decode("utf-8") for start, end in found.documentation]
+    raws = [content[start:end] for start, end in found.documentation]
     if row.placement == "body":
-        return python_docstring(raws[0]) or ""
+        return python_docstring(raws[0].decode("utf-8")) or ""
     return comment_text(raws)
 
 
@@ -162,8 +163,9 @@ def _name(content: bytes, found: Found) -> str:
     text = content[found.name[0] : found.name[1]].decode("utf-8")
     if text.isidentifier():
         return text
-    if text[:1] in "\"'" and len(text) > 2:
-        return text[1:-1]
+    quoted = _QUOTED.search(text)
+    if quoted is not None:
+        return quoted[2]
     words = _WORD.findall(text)
     return words[-1] if words and "." in text else text
 

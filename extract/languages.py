@@ -34,6 +34,10 @@ class Language:
     variants: tuple[tuple[str, str], ...] = ()
     """(path suffix, capsule) where a dialect has a grammar of its own."""
     query: str
+    max_depth: int = 0
+    """Depth below which the grammar allows no function: the query stops there; 0 for none."""
+    max_indents: int = 0
+    """Indentation levels the grammar's scanner holds safely; 0 where indentation means nothing."""
     placement: Literal["body", "above"]
     """Where documentation stands: first in the body, or in comments above."""
     documentation: re.Pattern[bytes] | None = None
@@ -64,6 +68,7 @@ _ROWS = (
         module="tree_sitter_python",
         query=queries.PYTHON,
         placement="body",
+        max_indents=300,
         marker=re.compile(rb"""(?:\A(?:\xef\xbb\xbf)?|[\n\r:\\])[ \t\f(]*[rRuU]{0,2}["']"""),
         wrappers=(("", ""), ("class X:\n", "\n")),
     ),
@@ -81,6 +86,7 @@ _ROWS = (
         name="go",
         module="tree_sitter_go",
         query=queries.GO,
+        max_depth=1,
         placement="above",
         documentation=re.compile(rb"/[/*]"),
         directive=re.compile(
