@@ -13,17 +13,16 @@ from fractions import Fraction
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 
 from dedupe.evidence import near_duplicate_score
 from dedupe.fingerprint import exact_key
 from dedupe.select import EXACT_DUPLICATE, NEAR_DUPLICATE, QUERY_CAP, REASONS
 from dedupe.tokens import UnknownLanguageError, tokens
-from shards.dataset import DamagedShard, Dataset
+from shards.dataset import Dataset
 from shards.findings import Findings
-from shards.index import BadIndex
-from shards.layout import UnsafePath
 from shards.removals import NO_SCORE, Removal, RemovalsError, read_removals, removal_files
-from shards.sample import Sample, SampleError, text
+from shards.sample import Sample, text
 
 EXACT: Final = REASONS[EXACT_DUPLICATE]
 NEAR: Final = REASONS[NEAR_DUPLICATE]
@@ -84,7 +83,7 @@ def _check_row(
         if row.reason not in (EXACT, NEAR, CAP):
             return
         witness = dataset.get(row.witness_id)
-    except (SampleError, DamagedShard, BadIndex, UnsafePath, OSError) as error:
+    except (pa.ArrowException, ValueError, OSError) as error:
         findings.add("witness", subject, f"witness {row.witness_id!r} cannot be read: {error}")
         return
     findings.counts["witnesses"] += 1

@@ -133,12 +133,13 @@ def _index_rows(base: Path, tar: str, findings: Findings) -> Iterator[_Row]:
     path = layout.index_path(tar)
     try:
         index = open_index(layout.safe_file(base, path), full=True)
-    except (BadIndex, layout.UnsafePath) as error:
+        for batch in index.table.to_batches(max_chunksize=_BATCH):
+            yield from batch.to_pylist()
+        return
+    except (BadIndex, layout.UnsafePath, UnicodeDecodeError) as error:
         findings.add("index", path, str(error))
-        while True:
-            yield _UNREAD
-    for batch in index.table.to_batches(max_chunksize=_BATCH):
-        yield from batch.to_pylist()
+    while True:
+        yield _UNREAD
 
 
 def _twin_rows(base: Path, tar: str, findings: Findings) -> Iterator[_Row]:

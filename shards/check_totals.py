@@ -138,10 +138,13 @@ def check_funnel(
     if removals.rows != manifest.removals:
         findings.add("count", _MANIFEST, f"removals is {manifest.removals}, found {removals.rows}")
     try:
-        funnel = Funnel.from_json(layout.read_text_file(base, layout.FUNNEL))
+        data = layout.read_text_file(base, layout.FUNNEL)
+        funnel = Funnel.from_json(data)
     except (FunnelError, ValueError) as error:
         findings.add("funnel", layout.FUNNEL, str(error))
         return None
+    if funnel.to_json() != data:
+        findings.add("funnel", layout.FUNNEL, "is not in canonical form")
     for wrong in funnel.check():
         findings.add("funnel", layout.FUNNEL, wrong)
     kept = sum((shard.kept for shard in shards), Counter[tuple[str, str]]())

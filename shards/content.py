@@ -4,7 +4,7 @@
 samples, sorted by id: it does not depend on shard sizes, compression or library versions. Each
 shard has a sidecar of 48-byte rows (16 bytes of id, 32 of digest, sorted), and the sidecars are
 merged by ranges of the id, so that memory is bounded by `_RANGE_ROWS` rows (about 100 MB with
-the text) whatever the number of samples. About 2 million samples a second.
+the text) whatever the number of samples. About 1.5 million samples a second.
 """
 
 from __future__ import annotations

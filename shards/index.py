@@ -63,9 +63,11 @@ class Index:
         return int(self.table.num_rows)
 
     def entry(self, row: int) -> Entry:
-        """One row."""
-        values = self.table.slice(row, 1).to_pylist()[0]
-        return Entry(**values)
+        """One row. `BadIndex` where its text is not UTF-8."""
+        try:
+            return Entry(**self.table.slice(row, 1).to_pylist()[0])
+        except UnicodeDecodeError as error:
+            raise BadIndex(f"row {row} of an index is not UTF-8: {error}") from error
 
     def numbers(self, name: str) -> NDArray[np.int64]:
         """An integer column, shape (n,)."""
@@ -121,10 +123,10 @@ def open_index(path: Path, *, full: bool = False) -> Index:
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
             table = reader.read_all()
         table.validate(full=full)
-    except (pa.ArrowException, OSError, EOFError) as error:
+        fits = table.schema.equals(INDEX_SCHEMA)
+        nulls = fits and any(column.null_count for column in table.columns)
+    except (pa.ArrowException, ValueError, OSError, EOFError) as error:
         raise BadIndex(f"{path.name} is no readable Arrow file: {error}") from error
-    if not table.schema.equals(INDEX_SCHEMA):
-        raise BadIndex(f"{path.name} has another schema: {table.schema.to_string()[:500]}")
-    if any(column.null_count for column in table.columns):
-        raise BadIndex(f"{path.name} holds nulls")
+    if not fits or nulls:
+        raise BadIndex(f"{path.name} has another schema than an index, or holds nulls")
     return Index(table=table, keys=_fixed_width(table, "key"))

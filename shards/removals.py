@@ -130,9 +130,10 @@ def removal_files(dataset: Path) -> list[Path]:
 def _open(path: Path) -> Any:
     try:
         file = pq.ParquetFile(path, memory_map=True)
-    except (pa.ArrowException, OSError) as error:
+        fits = file.schema_arrow.equals(REMOVALS_SCHEMA)
+    except (pa.ArrowException, ValueError, OSError) as error:
         raise RemovalsError(f"{path.name} is no readable Parquet file: {error}") from error
-    if not file.schema_arrow.equals(REMOVALS_SCHEMA):
+    if not fits:
         file.close()
         raise RemovalsError(f"{path.name} has another schema than the evidence")
     return file
@@ -145,7 +146,7 @@ def read_removals(path: Path, batch_rows: int = 4096) -> Iterator[Removal]:
             for batch in file.iter_batches(batch_size=batch_rows):
                 for row in batch.to_pylist():
                     yield _removal(row)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, ValueError, OSError) as error:
             raise RemovalsError(f"{path.name}: {error}") from error
 
 

@@ -4,7 +4,7 @@ A member `<key>.json` holds the fields of `FIELDS`, always all of them, with fix
 nulls (unknown text is "", an unknown number -1); keys are sorted, separators compact, text is
 UTF-8 and unescaped, so that equal samples have equal bytes. Readers that infer a schema from
 the first samples (Hugging Face `datasets` looks at five) therefore see the whole schema.
-Cost: about 15 us to encode and 20 us to decode and check a 1.5 kB sample.
+Cost: about 11 us to encode and 9 us to decode and check a 1.8 kB sample.
 """
 
 from __future__ import annotations
