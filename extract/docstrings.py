@@ -79,8 +79,14 @@ def _piece(text: str) -> list[str]:
 
 
 def _dedented(lines: list[str]) -> list[str]:
-    margin = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
-    return [line[margin:] for line in lines] if margin else lines
+    margin = -1
+    for line in lines:
+        if line and not line[0].isspace():
+            return lines
+        if line.strip():
+            indent = len(line) - len(line.lstrip())
+            margin = indent if margin < 0 else min(margin, indent)
+    return [line[margin:] for line in lines] if margin > 0 else lines
 
 
 def _block(text: str) -> list[str]:
