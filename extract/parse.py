@@ -7,8 +7,9 @@ After a cancelled parse the same parser would resume the old file on the next ca
 tree over as the new file's: the parser is reset after every call.
 Cost: 12 to 20 MB/s a core to parse, about 180 bytes of memory a source byte at worst.
 Limits: 1 MB a file; no 4,096 punctuation bytes or keywords in a row (matching is quadratic in
-them), no 300 levels of indentation in Python (its scanner crashes at 511 and a string); the binding holds the interpreter lock, so parallelism is by processes,
-and a parser must not be shared between threads.
+them), no 300 levels of indentation in Python (its scanner crashes at 511 and a string); the
+binding holds the interpreter lock, so parallelism is by processes, and a parser must not be
+shared between threads.
 """
 
 from __future__ import annotations
