@@ -58,7 +58,10 @@ def front_matter(manifest: Manifest) -> dict[str, object]:
             if shards:
                 folder = "*" if name == DEFAULT else name
                 files.append({"split": split, "path": f"parquet/{folder}/{split}-*.parquet"})
-                splits.append({"name": split, "num_examples": sum(s.samples for s in shards)})
+                held = sum(s.samples for s in shards)
+                # `datasets` ignores a split without num_bytes, and does not check its value.
+                size = sum(s.bytes for s in shards)
+                splits.append({"name": split, "num_bytes": size, "num_examples": held})
         configs.append({"config_name": name, "data_files": files})
         infos.append({"config_name": name, "features": _features(), "splits": splits})
     head: dict[str, object] = {

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from ingest.errors import SourceError
+from dedupe.evaluation_sets import EvaluationSetError
+from ingest.errors import SourceError, TransientFault
 from shards.funnel import Funnel
 from shards.layout import FUNNEL
 from shards.manifest import Manifest, load_manifest
@@ -30,6 +31,7 @@ from xtrove.log import Log
 from xtrove.planning import Plan, make_plan, ready, workspace_of, write_plan
 from xtrove.progress import Progress
 from xtrove.rounds import settle
+from xtrove.task import DISK, FREE_SPACE
 from xtrove.versions import OURS, taken_names
 from xtrove.workspace import Workspace, driver_lock
 
@@ -66,10 +68,18 @@ def build(config: BuildConfig, base: Path) -> Built:
             except KeyboardInterrupt:
                 log.event("interrupted")
                 raise _interrupted(progress, workspace) from None
+            except OSError as error:
+                raise _disk(error) from None
             except Stop as error:
                 log.event("stopped", message=error.message, remedy=error.remedy)
                 raise
         return built
+
+
+def _disk(error: OSError) -> Stop:
+    """A fault of the disk that the driver met itself; the log may not be writable either."""
+    remedy = FREE_SPACE if error.errno in DISK else "mend what it names, run the same command again"
+    return Stop(f"cannot go on: {error}", remedy=remedy)
 
 
 def _run(plan: Plan, workspace: Workspace, progress: Progress, log: Log, start: float) -> Built:
@@ -127,6 +137,10 @@ def _planned(config: BuildConfig) -> Plan:
         return make_plan(config, hashed)
     except SourceError as error:
         raise Misuse(f"{error.message}: {error.value}", remedy=error.remedy) from None
+    except EvaluationSetError as error:
+        raise Misuse(str(error), remedy="mend it, or leave it out of `decontaminate:`") from None
+    except TransientFault as error:
+        raise Stop(str(error)) from None
     except KeyboardInterrupt:
         raise Interrupted("stopped while listing the inputs; nothing was written") from None
 

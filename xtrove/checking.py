@@ -12,6 +12,7 @@ from shards.layout import UnsafePath
 from shards.manifest import ManifestError
 from xtrove.console import duration, err, out
 from xtrove.errors import Misuse, Stop
+from xtrove.stages.shard import license_class
 
 LINE_SECONDS = 30.0
 
@@ -40,7 +41,7 @@ def verify(dataset: Path) -> None:
 
     try:
         with bar:
-            report = check_dataset(dataset, progress)
+            report = check_dataset(dataset, progress, license_class=license_class)
     except (ManifestError, UnsafePath, NotADirectoryError, FileNotFoundError) as error:
         raise Misuse(str(error), remedy="give the folder of a finished build") from None
     counts = ", ".join(f"{count:,} {name}" for name, count in report.counts.items())

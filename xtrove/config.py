@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from ingest.sources import SourceOptions
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dedupe.options import DecontaminateSet, DedupeOptions, QueryCapOptions
 from extract.options import ExtractOptions, FilterOptions, RedactKind
 from ingest.licenses import LicensePolicy
+from ingest.sources import SourceOptions
 from shards.boundaries import ShardOptions
 from xtrove.canonical import digest
 from xtrove.errors import Misuse

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from typing import TextIO
 
 from rich.console import Console
 
@@ -11,13 +12,19 @@ from rich.console import Console
 @functools.cache
 def out() -> Console:
     """For what was asked for: tables, samples, JSON."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+    return _console(sys.stdout)
 
 
 @functools.cache
 def err() -> Console:
     """For progress, warnings and errors."""
-    return Console(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty())
+    return _console(sys.stderr)
+
+
+def _console(file: TextIO) -> Console:
+    """Lines are wrapped for a terminal only: a log or a pipe gets them whole."""
+    wide = None if file.isatty() else 200
+    return Console(file=file, highlight=False, soft_wrap=not file.isatty(), width=wide)
 
 
 def amount(count: float) -> str:

@@ -21,12 +21,14 @@ from shards.split import SplitRule
 from shards.writer import ShardFiles
 from xtrove.canonical import digest
 from xtrove.conduct import Conductor
+from xtrove.console import err
 from xtrove.errors import Stop
 from xtrove.planning import Plan
 from xtrove.rounds import Round
 from xtrove.stages import layout, removals, shard
 from xtrove.stages.run_files import RunName
 from xtrove.stages.select import open_items
+from xtrove.tables import funnel_table
 from xtrove.task import Task
 from xtrove.versions import published_versions, stage_version
 
@@ -35,7 +37,11 @@ def finish(plan: Plan, conductor: Conductor, result: Round) -> tuple[Manifest, F
     """Write shards and evidence, then seal."""
     workspace = conductor.workspace
     funnel, refused = _funnel(plan, conductor, result)
-    planned = _layout(plan, conductor, result)
+    try:
+        planned = _layout(plan, conductor, result)
+    except Stop:
+        err().print(funnel_table(funnel))
+        raise
     key = planned["key"]
     tmp = shard.output_tmp(workspace)
     tmp.mkdir(parents=True, exist_ok=True)

@@ -39,7 +39,6 @@ MEANINGS: Mapping[str, str] = {
     "over_quota": "its language already had the number of pairs the config asks for",
     "decontaminated": "it is, or answers, an item of an evaluation set named in the config",
 }
-LEXERS = {"php": "php", "typescript": "typescript"}
 
 
 def open_dataset(path: Path) -> Dataset:
@@ -56,7 +55,7 @@ def inspect(path: Path, samples: int) -> None:
     found = summarise(dataset, samples=samples, seed=0)
     console = out()
     _show_counts(console, dataset, found)
-    for sample in found.samples:
+    for sample in found.shown:
         _show_sample(console, sample)
 
 
@@ -73,15 +72,13 @@ def _show_counts(console: Console, dataset: Dataset, found: Summary) -> None:
         table.add_row(language, *cells)
     console.print(table)
     console.print(f"split by {manifest.split.by} ({manifest.split.reason})")
-    for title, rows in (("licences", manifest.licenses), ("removed", found.removals)):
-        words = ", ".join(f"{name} {count:,}" for name, count in _largest_first(rows))
+    for title, rows in (("licences", found.licenses), ("removed", found.removals)):
+        words = ", ".join(f"{name} {count:,}" for name, count in rows.items())
         console.print(f"{title}: {words or 'none'}", markup=False)
-    quantiles = ", ".join(f"{name} {value:,}" for name, value in found.tokens.items())
+    quantiles = ", ".join(
+        f"{percent}% {value:,}" for percent, value in found.token_quantiles.items()
+    )
     console.print(f"tokens of code: {quantiles}", markup=False)
-
-
-def _largest_first(rows: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(rows.items(), key=lambda row: (-row[1], row[0]))
 
 
 def _show_sample(console: Console, sample: Sample) -> None:
@@ -93,15 +90,15 @@ def _show_sample(console: Console, sample: Sample) -> None:
         markup=False,
     )
     _show_place(console, sample)
-    language = str(sample["language"])
-    console.print(
-        Syntax(
-            str(sample["code"]),
-            LEXERS.get(language, language),
-            background_color="default",
-            word_wrap=True,
-        )
-    )
+    _show_code(console, str(sample["code"]), str(sample["language"]))
+
+
+def _show_code(console: Console, code: str, lexer: str) -> None:
+    """Highlighted on a terminal, to the letter elsewhere."""
+    if console.is_terminal:
+        console.print(Syntax(code, lexer, background_color="default", word_wrap=True))
+    else:
+        console.print(code, markup=False, highlight=False)
 
 
 def _show_place(console: Console, sample: Sample) -> None:
@@ -138,7 +135,8 @@ def why(path: Path, prefix: str, work: Path | None) -> None:
 def _one_id(dataset: Dataset, prefix: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{6,32}", prefix):
         raise Misuse(
-            f"{prefix!r} is no id: an id is 32 hex digits, and at least {SHORTEST_PREFIX} are needed"
+            f"{prefix!r} is no id: an id is 32 hex digits",
+            remedy=f"give all of them, or at least the first {SHORTEST_PREFIX}",
         )
     found = sorted({*_kept_ids(dataset, prefix), *_removed_ids(dataset, prefix)})
     if not found:
@@ -237,7 +235,7 @@ def _show_diff(
             )
         )  # fmt: skip
         if diff:
-            console.print(Syntax(diff, "diff", background_color="default"))
+            _show_code(console, diff, "diff")
         else:
             console.print(f"(the {title} is the same to the letter)")
 

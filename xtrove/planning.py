@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dedupe.decontaminate import DecontaminateSet, EvaluationIndex
-from ingest.sources import SourceOptions, plan, resolve_paths
-
+from dedupe.decontaminate import EvaluationIndex
+from dedupe.options import DecontaminateSet
 from ingest.records import Listing, Slice
+from ingest.sources import SourceOptions, plan, resolve_paths
 from xtrove.canonical import digest
 from xtrove.config import BuildConfig
 from xtrove.errors import Misuse

@@ -5,30 +5,9 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from shards.funnel import LEVELS, Funnel, Level
 from xtrove.build import Built
 from xtrove.console import amount, duration
-
-
-def funnel_table(funnel: Funnel) -> Table:
-    """Seen, every drop reason and kept, for files, functions and pairs over all sources."""
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column("what")
-    table.add_column("count", justify="right")
-    table.add_column("share", justify="right", style="dim")
-    totals = funnel.totals()
-    for name in LEVELS:
-        _level_rows(table, name, totals[name])
-    return table
-
-
-def _level_rows(table: Table, name: str, level: Level) -> None:
-    table.add_row(f"[bold]{name} seen[/]", f"{level.seen:,}", "")
-    for reason, count in sorted(level.dropped.items(), key=lambda item: (-item[1], item[0])):
-        share = 100 * count / level.seen if level.seen else 0
-        table.add_row(f"  {reason}", f"{count:,}", f"{share:.1f}%")
-    share = 100 * level.kept / level.seen if level.seen else 0
-    table.add_row("  [green]kept[/]", f"{level.kept:,}", f"{share:.1f}%")
+from xtrove.tables import funnel_table
 
 
 def show(built: Built, console: Console) -> None:

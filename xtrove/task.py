@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import importlib
 import resource
+import shutil
 import time
 import traceback
 from collections.abc import Mapping
@@ -21,6 +22,12 @@ from xtrove.errors import Stop
 from xtrove.workspace import Receipt, Workspace, running_task
 
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+NEARLY_FULL_BYTES = 16_000_000
+FREE_SPACE = (
+    "free space (or move `work:` to another disk), then run the same command again: "
+    "what is finished is kept"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +72,7 @@ def execute(work: str, output: str, stage: str, key: str, spec: dict[str, Any]) 
     except Stop as error:
         return _fault("stop", error.message, error.remedy)
     except OSError as error:
-        return _os_fault(error)
+        return _os_fault(error, workspace)
     except Exception as error:  # one bad slice must not take the build with it
         return _fault(
             "failed", f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-4)}"
@@ -89,16 +96,22 @@ def _perform(
     return facts
 
 
-def _os_fault(error: OSError) -> dict[str, Any]:
+def _os_fault(error: OSError, workspace: Workspace) -> dict[str, Any]:
     if error.errno in DISK:
-        return _fault(
-            "stop",
-            f"cannot write: {error}",
-            "free space (or move `work:` to another disk), then run the same command again: "
-            "what is finished is kept",
-        )
+        return _fault("stop", f"cannot write: {error}", FREE_SPACE)
+    full = [str(folder) for folder in (workspace.work, workspace.output) if _is_full(folder)]
+    if error.errno is None and full:
+        # NumPy and Arrow report a short write without saying why.
+        return _fault("stop", f"No space left on the disk of {full[0]}: {error}", FREE_SPACE)
     kind = "transient" if is_transient(error) else "failed"
     return _fault(kind, f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-4)}")
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < NEARLY_FULL_BYTES
+    except OSError:
+        return False
 
 
 def _fault(fault: str, message: str, remedy: str = "") -> dict[str, Any]:

@@ -20,19 +20,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from dedupe.decontaminate import DecontaminateSet, EvaluationIndex
-from ingest.sources import SourceOptions, read
 from pydantic import TypeAdapter
 
 from dedupe.bands import BAND_ROW
+from dedupe.decontaminate import EvaluationIndex
 from dedupe.fingerprint import Fingerprint, fingerprints
-from dedupe.options import DedupeOptions
+from dedupe.options import DecontaminateSet, DedupeOptions
 from extract.extract import Extraction, extract_file, extract_pair
 from extract.options import ExtractOptions
 from extract.pair import DroppedPair, Pair
 from ingest.languages import LANGUAGES
 from ingest.licenses import LicensePolicy
 from ingest.records import Part, Skip, Slice, SourceFile, SourcePair
+from ingest.sources import SourceOptions, read
 from shards.layout import SPLITS
 from shards.sample import encode
 from shards.split import SplitOptions, group_hash, split_of
@@ -93,11 +93,20 @@ def settings(path: Path) -> ExtractSettings:
 
 
 @functools.lru_cache(maxsize=1)
-def evaluation_index(
-    sets: tuple[DecontaminateSet, ...], options: DedupeOptions
-) -> EvaluationIndex | None:
-    """The index of the evaluation sets; built once in every worker process."""
-    return EvaluationIndex.build(sets, options) if sets else None
+def evaluation_index(sets: str, options: str) -> EvaluationIndex:
+    """The index of the evaluation sets (JSON of both); built once in every worker process."""
+    adapter = TypeAdapter(tuple[DecontaminateSet, ...])
+    return EvaluationIndex.build(
+        adapter.validate_json(sets), DedupeOptions.model_validate_json(options)
+    )
+
+
+def index_of(chosen: ExtractSettings) -> EvaluationIndex | None:
+    """The index that a source is held against, if the config names any set."""
+    if not chosen.decontaminate:
+        return None
+    sets = TypeAdapter(tuple[DecontaminateSet, ...]).dump_json(chosen.decontaminate).decode()
+    return evaluation_index(sets, chosen.dedupe.model_dump_json())
 
 
 def read_slice(path: Path) -> Slice:
@@ -119,7 +128,12 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
         (folder / "payload.bin").open("wb") as payload,
         (folder / "shingles.bin").open("wb") as shingles,
     ):
-        writer = _Writer(settings=chosen, payload=Ragged(payload), shingles=Ragged(shingles))
+        writer = _Writer(
+            settings=chosen,
+            index=index_of(chosen),
+            payload=Ragged(payload),
+            shingles=Ragged(shingles),
+        )
         rows = read(chosen.source, chosen.name, chosen.policy, piece, chosen.revision)
         for batch in writer.batches(rows):
             writer.add(batch)
@@ -144,6 +158,7 @@ class _Writer:
     """Collects one slice; every row it is given ends in exactly one count a level."""
 
     settings: ExtractSettings
+    index: EvaluationIndex | None
     payload: Ragged
     shingles: Ragged
     items: list[tuple[object, ...]] = field(default_factory=list)
@@ -211,7 +226,7 @@ class _Writer:
         """Fingerprint a batch, decontaminate it, and keep its samples."""
         options = self.settings.dedupe
         marks = fingerprints([(p.language, p.code, p.query) for p in batch], options)
-        index = evaluation_index(self.settings.decontaminate, options)
+        index = self.index
         for pair, mark in zip(batch, marks, strict=True):
             hit = index.match(pair.language, pair.code, pair.query, mark) if index else None
             if hit is not None:

@@ -1,0 +1,161 @@
+"""The config: what is refused, with which words, and what decides the digest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xtrove import config as configs
+from xtrove.errors import Misuse
+
+MINIMAL = "name: mine\nsources:\n  - {kind: directory, path: /code}\n"
+
+
+def _file(folder: Path, text: str) -> Path:
+    path = folder / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _refused(folder: Path, text: str, *settings: str) -> str:
+    with pytest.raises(Misuse) as caught:
+        configs.load(_file(folder, text), settings)
+    assert caught.value.code == 2
+    return f"{caught.value.message}\n{caught.value.remedy}"
+
+
+def test_the_embedded_default_is_the_library_and_our_own_dependencies() -> None:
+    config = configs.load(None)
+    assert [source.kind for source in config.sources] == ["installed"]
+    assert config.output == "data/installed"
+
+
+def test_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
+    config = configs.load(_file(tmp_path, MINIMAL))
+    assert (config.filters.min_query_chars, config.filters.min_code_chars) == (15, 50)
+    assert config.filters.max_code_chars == 8000
+    assert (config.dedupe.threshold, config.dedupe.ngram) == (0.7, 5)
+    assert (config.dedupe.bands, config.dedupe.rows) == (36, 7)
+    assert (config.query_cap.per_repo, config.query_cap.total) == (1, 3)
+    assert config.shards.max_bytes == 256_000_000
+    assert config.output == "data/mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("dedup: {threshold: 0.7}\n", ["dedup", "did you mean 'dedupe'?"]),
+        ("dedupe: {treshold: 0.7}\n", ["dedupe.treshold", "did you mean 'threshold'?"]),
+        (
+            "filters: {min_query_char: 3}\n",
+            ["filters.min_query_char", "did you mean 'min_query_chars'?"],
+        ),
+        ("shards: {splits: {valid: 0.1}}\n", ["shards.splits.valid", "'validation'"]),
+        ("licenses: {allow: permissive, unknwon: keep}\n", ["licenses.unknwon", "'unknown'"]),
+        ("dedupe: {threshold: 7}\n", ["dedupe.threshold", "7"]),
+        ("workers: 0\n", ["workers", "0"]),
+        ("output: s3://bucket/x\n", ["output", "s3://bucket/x", "shared folder"]),
+        ("name: again\n", ["'name' stands twice", "line 4"]),
+    ],
+)
+def test_a_fault_is_named_with_its_place_and_a_remedy(
+    text: str, words: list[str], tmp_path: Path
+) -> None:
+    message = _refused(tmp_path, MINIMAL + text)
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("{kind: directory, path: x, exlude: ['*.py']}", ["sources.0.exlude", "'exclude'"]),
+        ("{kind: directroy, path: x}", ["sources.0", "directroy"]),
+        ("{kind: directory}", ["sources.0.path", "missing"]),
+        ("{kind: the-stack, path: 'hf://datasets/bigcode/the-stack'}", ["sources.0.path", "hf://"]),
+        ("{kind: directory, path: x, languages: [pyton]}", ["pyton", "python"]),
+    ],
+)
+def test_a_fault_of_a_source_is_named(source: str, words: list[str], tmp_path: Path) -> None:
+    message = _refused(tmp_path, f"name: mine\nsources:\n  - {source}\n")
+    for word in words:
+        assert word in message
+
+
+def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
+    message = _refused(tmp_path, MINIMAL + "dedup: 1\nworkers: none\n")
+    assert "dedup:" in message
+    assert "workers:" in message
+
+
+@pytest.mark.parametrize("text", ["- 1\n- 2\n", "a: [1\n", "just words", "\tx: 1"])
+def test_what_is_no_mapping_is_refused(text: str, tmp_path: Path) -> None:
+    assert "config.yaml" in _refused(tmp_path, text)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Misuse, match="none.yaml"):
+        configs.load(tmp_path / "none.yaml")
+
+
+def test_set_changes_keys_and_lists_in_order(tmp_path: Path) -> None:
+    settings = [
+        "dedupe.threshold=0.8",
+        "dedupe.threshold=0.9",
+        "sources.0.max_per_language=5",
+        "shards.max_bytes=1MiB",
+        "redact=[email]",
+    ]
+    config = configs.load(_file(tmp_path, MINIMAL), settings)
+    assert config.dedupe.threshold == 0.9
+    assert config.sources[0].max_per_language == 5
+    assert config.shards.max_bytes == 1 << 20
+    assert config.redact == ("email",)
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("dedupe.treshold=1", "did you mean 'threshold'?"),
+        ("nonsense", "key.path=value"),
+        ("=3", "key.path=value"),
+        ("sources.7.path=x", "no position in a list of 1"),
+        ("name.first=x", "has no keys"),
+        ("name=[", "not a YAML value"),
+    ],
+)
+def test_a_bad_set_is_refused(setting: str, words: str, tmp_path: Path) -> None:
+    assert words in _refused(tmp_path, MINIMAL, setting)
+
+
+def test_the_printed_config_is_the_same_config(tmp_path: Path) -> None:
+    config = configs.load(_file(tmp_path, MINIMAL), ["dedupe.threshold=0.75"])
+    again = configs.load(_file(tmp_path, configs.as_yaml(config)))
+    assert again == config
+
+
+def test_the_digest_leaves_out_where_and_how_fast(tmp_path: Path) -> None:
+    base = configs.load(_file(tmp_path, MINIMAL)).digest()
+    for same in ("output=/a", "work=/b", "workers=3", "sources.0.path=/elsewhere"):
+        assert configs.load(_file(tmp_path, MINIMAL), [same]).digest() == base
+    for other in ("dedupe.threshold=0.8", "name=yours", "redact=[]", "query_cap.total=4"):
+        assert configs.load(_file(tmp_path, MINIMAL), [other]).digest() != base
+
+
+def test_two_sources_of_one_kind_get_names_of_their_own(tmp_path: Path) -> None:
+    text = MINIMAL + "  - {kind: directory, path: /more}\n"
+    assert configs.load(_file(tmp_path, text)).source_names() == ["directory", "directory-2"]
+    twice = "name: x\nsources:\n" + "  - {kind: directory, path: /a, name: same}\n" * 2
+    assert "'same' stands twice" in _refused(tmp_path, twice)
+
+
+@given(st.dictionaries(st.text(max_size=8), st.integers() | st.text(max_size=8), max_size=4))
+def test_no_mapping_breaks_the_checks(data: dict[str, int | str]) -> None:
+    text = yaml.safe_dump(data, allow_unicode=True)
+    parsed = configs.parse_yaml(text, name="test")
+    with pytest.raises(Misuse):
+        configs.validate(parsed, name="test")

@@ -1,0 +1,119 @@
+"""The house rules, held: sizes, the direction of imports, annotations, folder names."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ROOMS = ("ingest", "extract", "dedupe", "shards", "train", "evaluate")
+HALL = "xtrove"
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+FOLDERS = (*ROOMS, HALL, "tests", "benchmarks", "cluster")
+
+
+def _files(*folders: str) -> list[Path]:
+    return [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def _ours() -> list[Path]:
+    return [path for path in _files(*FOLDERS) if "golden" not in path.parts]
+
+
+def _imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+def test_the_rooms_are_there() -> None:
+    for room in ROOMS:
+        assert (ROOT / room / "__init__.py").is_file()
+    assert (ROOT / "pyproject.toml").is_file()
+    assert (ROOT / "README.md").is_file()
+
+
+@pytest.mark.parametrize("path", _ours(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_and_functions_are_short(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= MAX_FILE_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert lines <= MAX_FUNCTION_LINES, f"{node.name}: {lines} lines"
+
+
+@pytest.mark.parametrize("path", _files(*ROOMS, HALL), ids=lambda p: str(p.relative_to(ROOT)))
+def test_modules_say_what_they_are(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), "no module docstring"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in {"print", "eval", "exec"}, f"line {node.lineno}"
+    assert not _imports(path) & {"pickle", "dill", "cloudpickle", "marshal", "shelve"}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_rooms_to_its_left(room: str) -> None:
+    allowed = set(ROOMS[: ROOMS.index(room) + 1])
+    for path in _files(room):
+        wrong = (_imports(path) & {*ROOMS, HALL}) - allowed
+        assert not wrong, f"{path.relative_to(ROOT)} imports {sorted(wrong)}"
+
+
+def test_only_one_file_imports_ray() -> None:
+    found = [path.name for path in _files(*ROOMS, HALL) if "ray" in _imports(path)]
+    assert found == ["engine.py"]
+
+
+def test_no_drawer_for_odds_and_ends() -> None:
+    names = {path.stem for path in _files(*ROOMS, HALL)} | {
+        path.name for path in ROOT.iterdir() if path.is_dir()
+    }
+    assert not names & {"utils", "util", "common", "helpers", "misc"}
+
+
+def test_no_installed_distribution_owns_a_folder_of_ours() -> None:
+    owners = importlib.metadata.packages_distributions()
+    for name in (*ROOMS, HALL):
+        assert set(owners.get(name, [])) <= {"xtrove"}, f"{name}: {owners[name]}"
+
+
+def test_no_dependency_brings_such_a_distribution_in() -> None:
+    names = {
+        re.split(r"[\s;<>=!~\[(]", requirement, maxsplit=1)[0].lower()
+        for distribution in importlib.metadata.distributions()
+        for requirement in distribution.requires or []
+        if "extra ==" not in requirement
+    }
+    assert not names & {"evaluate", "dedupe"}
+
+
+def test_every_direct_dependency_is_pinned() -> None:
+    pinned = {
+        line.split("==")[0].lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+        if "==" in line
+    }
+    for requirement in importlib.metadata.requires("xtrove") or []:
+        name = re.split(r"[\s;<>=!~\[(]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+        assert name in pinned | {"xtrove"}, f"{name} is not in constraints.txt"
+
+
+def test_everything_committed_is_ours_to_publish() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    for name in filter(None, listed):
+        assert (ROOT / name).stat().st_size < 500_000, f"{name} is large"
