@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -23,13 +23,13 @@ from shards.manifest import Manifest, load_manifest
 from xtrove import state
 from xtrove.conduct import Conductor
 from xtrove.config import BuildConfig
-from xtrove.console import duration, err
+from xtrove.console import amount, duration, err
 from xtrove.engine import started
 from xtrove.errors import Interrupted, Misuse, Stop
 from xtrove.finish import finish
 from xtrove.log import Log
 from xtrove.planning import Plan, make_plan, ready, workspace_of, write_plan
-from xtrove.progress import Progress
+from xtrove.progress import LINE_SECONDS, Progress
 from xtrove.rounds import settle
 from xtrove.task import DISK, FREE_SPACE
 from xtrove.versions import OURS, taken_names
@@ -122,27 +122,35 @@ def _log_excess(plan: Plan, conductor: Conductor, counted: tuple[object, ...], l
 
 
 def _planned(config: BuildConfig) -> Plan:
-    """The plan, with a word every ten seconds while large inputs are digested."""
-    last = time.monotonic()
-    total = 0
+    """The plan; says how far it is while large inputs are digested."""
+    console = err()
+    with ExitStack() as stack:
+        status = stack.enter_context(console.status("")) if console.is_terminal else None
+        told = time.monotonic()
+        total = 0
 
-    def hashed(count: int) -> None:
-        nonlocal last, total
-        total += count
-        if time.monotonic() - last > 10:
-            last = time.monotonic()
-            err().print(f"digesting the inputs: {total / 1e6:,.0f} MB so far")
+        def hashed(count: int) -> None:
+            nonlocal told, total
+            total += count
+            words = f"digesting the inputs: {amount(total)}"
+            if status:
+                status.update(words)
+            elif time.monotonic() - told > LINE_SECONDS:
+                told = time.monotonic()
+                console.print(words)
 
-    try:
-        return make_plan(config, hashed)
-    except SourceError as error:
-        raise Misuse(f"{error.message}: {error.value}", remedy=error.remedy) from None
-    except EvaluationSetError as error:
-        raise Misuse(str(error), remedy="mend it, or leave it out of `decontaminate:`") from None
-    except TransientFault as error:
-        raise Stop(str(error)) from None
-    except KeyboardInterrupt:
-        raise Interrupted("stopped while listing the inputs; nothing was written") from None
+        try:
+            return make_plan(config, hashed)
+        except SourceError as error:
+            raise Misuse(f"{error.message}: {error.value}", remedy=error.remedy) from None
+        except EvaluationSetError as error:
+            raise Misuse(
+                str(error), remedy="mend it, or leave it out of `decontaminate:`"
+            ) from None
+        except TransientFault as error:
+            raise Stop(str(error)) from None
+        except KeyboardInterrupt:
+            raise Interrupted("stopped while listing the inputs; nothing was written") from None
 
 
 def _check_names() -> None:

@@ -9,12 +9,13 @@ machine; its idle processes cost about 0.8 GB.
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ FIRST_PAUSE_SECONDS = 1.0
 FAILURES_IN_A_ROW = 20
 OBJECT_STORE_BYTES = 100 * 1024 * 1024
 POLL_SECONDS = 0.25
+LOOK_SECONDS = 2.0
+PROBE_SECONDS = 120
+SAME_CODE = "install the same checkout on every node: pip install -e . -c constraints.txt"
+SHARED = "put `output:` (and `work:`) on a mount that every node can write"
 LOCAL_ENVIRONMENT = {
     # `uv run` would zip the working folder, output included, and ship it to local workers.
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
@@ -51,13 +56,29 @@ class Done:
     outcome: Outcome
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pact:
+    """What every node must have in common with the driver; hashable, it travels with each task."""
+
+    nonce: str
+    versions: tuple[tuple[str, str], ...]
+    folders: tuple[tuple[str, str], ...]
+    """Name -> path of a folder that holds the file `session-<nonce>`."""
+
+
 class Engine:
     """A connection to Ray; use `started`."""
 
-    def __init__(self, *, workspace: Workspace, slots: int, nodes: int) -> None:
+    def __init__(
+        self, *, workspace: Workspace, workers: int | None, pact: Pact, say: Callable[[str], None]
+    ) -> None:
         self.workspace = workspace
-        self.slots = slots
-        self.nodes = nodes
+        self._workers = workers
+        self._pact = pact
+        self._say = say
+        self._cluster: tuple[int, int] = (0, 0)
+        self._window = 2
+        self._look_at = 0.0
 
     def run(self, tasks: Sequence[Task], tick: Callable[[], None]) -> Iterator[Done]:
         """Run the tasks, in plan order as slots get free; yields them as they end.
@@ -82,7 +103,7 @@ class Engine:
     ) -> Iterator[Done]:
         import ray
 
-        remote = ray.remote(num_cpus=1, max_retries=3, retry_exceptions=False)(execute)
+        remote = ray.remote(num_cpus=1, max_retries=3, retry_exceptions=False)(perform)
         waiting = list(reversed(open_positions))
         later: list[tuple[float, int]] = []
         tries: dict[int, int] = {}
@@ -91,7 +112,8 @@ class Engine:
             now = time.monotonic()
             waiting += [position for due, position in later if due <= now]
             later = [entry for entry in later if entry[0] > now]
-            while waiting and len(flying) < 2 * self.slots:
+            self._look(now)
+            while waiting and len(flying) < self._window:
                 position = waiting.pop()
                 flying[self._submit(remote, tasks[position])] = position
             if flying:
@@ -110,10 +132,26 @@ class Engine:
                 else:
                     yield Done(position=position, task=tasks[position], outcome=outcome)
 
+    def _look(self, now: float) -> None:
+        """Every few seconds: let the window follow the nodes that came and went."""
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_SECONDS
+        found = _cluster()
+        if found == self._cluster:
+            return
+        if self._cluster != (0, 0):
+            self._say(f"the cluster has {_words(*found)} now")
+        self._cluster = found
+        cpus = max(1, found[1])
+        # Twice the CPUs, so that none waits for the driver; a smaller wish is kept exactly.
+        is_limited = self._workers is not None and self._workers < cpus
+        self._window = self._workers if self._workers and is_limited else 2 * cpus
+
     def _submit(self, remote: Any, task: Task) -> Any:
         work, output = str(self.workspace.work), str(self.workspace.output)
         return remote.options(name=task.stage).remote(
-            work, output, task.stage, task.key, dict(task.spec)
+            self._pact, work, output, task.stage, task.key, dict(task.spec)
         )
 
 
@@ -155,13 +193,10 @@ def started(
         )
     _redirect(log)
     try:
-        slots = int(_cluster().get("CPU", 1))
-        nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-        if address:
-            say(f"cluster at {address}: {len(nodes)} nodes, {slots} CPUs")
-            _check_nodes(workspace, nodes)
-            slots = min(slots, workers) if workers else slots
-        yield Engine(workspace=workspace, slots=max(1, slots), nodes=len(nodes))
+        with _pact(workspace) as pact:
+            if address:
+                _look_at_cluster(workspace, pact, say)
+            yield Engine(workspace=workspace, workers=workers, pact=pact, say=say)
     finally:
         ray.shutdown()
 
@@ -177,82 +212,131 @@ def _redirect(log: Log) -> None:
         )
 
 
-def _cluster() -> dict[str, float]:
+def _nodes() -> list[Any]:
     import ray
 
-    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return resources
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
-def probe(work: str, output: str, nonce: str) -> dict[str, Any]:
-    """Run on every node: what code is here, and can this node read and write both folders?"""
-    answer: dict[str, Any] = {"host": socket.gethostname(), "versions": node_versions()}
-    for name, folder in (("work", Path(work)), ("output", Path(output))):
-        try:
-            seen = (folder / f".probe-{nonce}").read_text(encoding="utf-8")
-            mark = folder / f".probe-{nonce}-{uuid.uuid4().hex}"
-            mark.write_text(nonce, encoding="utf-8")
-            answer[name] = {"seen": seen, "mark": mark.name}
-        except OSError as error:
-            answer[name] = {"error": str(error)}
-    return answer
+def _cluster() -> tuple[int, int]:
+    """Living nodes, and the CPUs they offer."""
+    nodes = _nodes()
+    return len(nodes), int(sum(node["Resources"].get("CPU", 0) for node in nodes))
 
 
-def _check_nodes(workspace: Workspace, nodes: Sequence[Any]) -> None:
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+def _words(nodes: int, cpus: int) -> str:
+    return f"{nodes} node{'s' * (nodes != 1)} and {cpus} CPU{'s' * (cpus != 1)}"
 
+
+@contextmanager
+def _pact(workspace: Workspace) -> Iterator[Pact]:
+    """What every node is held to, for as long as the build lasts."""
     nonce = uuid.uuid4().hex
-    folders = {"work": workspace.work, "output": workspace.output}
-    remote = ray.remote(num_cpus=0, max_retries=0)(probe)
+    folders = {"work": workspace.work, "output": workspace.output / ".xtrove"}
+    pact = Pact(
+        nonce=nonce,
+        versions=tuple(node_versions().items()),
+        folders=tuple((name, str(folder)) for name, folder in folders.items()),
+    )
     try:
         for folder in folders.values():
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / f".probe-{nonce}").write_text(nonce, encoding="utf-8")
-        for node in nodes:
-            strategy = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
-            reference = remote.options(scheduling_strategy=strategy).remote(
-                str(workspace.work), str(workspace.output), nonce
-            )
-            name = f"node {node['NodeID'][:8]} ({node['NodeManagerAddress']})"
-            try:
-                answer = ray.get(reference, timeout=120)
-            except ray.exceptions.RayError as error:
-                raise Stop(
-                    f"{name} cannot run our code: {str(error)[:800]}",
-                    remedy="install this checkout on every node: "
-                    "pip install -e . -c constraints.txt",
-                ) from None
-            _check_answer(name, answer, folders, nonce)
+            (folder / f"session-{nonce}").write_text(nonce, encoding="utf-8")
+        yield pact
     finally:
         for folder in folders.values():
-            for mark in folder.glob(f".probe-{nonce}*"):
+            for mark in folder.glob(f"session-{nonce}*"):
                 mark.unlink(missing_ok=True)
+        with suppress(OSError):  # it holds more where it is the work folder
+            folders["output"].rmdir()
 
 
-def _check_answer(name: str, answer: Any, folders: dict[str, Path], nonce: str) -> None:
+def perform(
+    pact: Pact, work: str, output: str, stage: str, key: str, spec: dict[str, Any]
+) -> dict[str, Any]:
+    """Run on a node: one task, unless the node breaks the pact.
+
+    The nodes of the start were probed; those that join later are held to it here.
+    """
+    reason, remedy = _breach(pact)
+    if reason:
+        return {"fault": "stop", "message": f"node {socket.gethostname()} {reason}",
+                "remedy": remedy}  # fmt: skip
+    return execute(work, output, stage, key, spec)
+
+
+@functools.lru_cache(maxsize=4)
+def _breach(pact: Pact) -> tuple[str, str]:
+    """Once in a worker process: how this node breaks the pact, and the remedy; else empty."""
     ours = node_versions()
-    different = {
-        key: (answer["versions"].get(key), value)
-        for key, value in ours.items()
-        if answer["versions"].get(key) != value
-    }
+    theirs = dict(pact.versions)
+    different = [
+        f"{key}: {ours.get(key)}, the driver has {value}"
+        for key, value in theirs.items()
+        if ours.get(key) != value
+    ]
     if different:
-        words = "; ".join(
-            f"{key}: {there}, here {here}" for key, (there, here) in different.items()
-        )
-        raise Stop(
-            f"{name} runs other versions: {words}",
-            remedy="install the same checkout and constraints.txt on every node",
-        )
-    for key, folder in folders.items():
-        found = answer[key]
-        if found.get("seen") != nonce or not (folder / found["mark"]).exists():
-            raise Stop(
-                f"{name} does not share the {key} folder {folder}: "
-                f"{found.get('error', 'what it writes there does not arrive here')}",
-                remedy="put `output:` (and `work:`) on a mount that every node can write",
-            )
+        return (f"runs other versions: {'; '.join(different)}", SAME_CODE)
+    for name, folder in pact.folders:
+        try:
+            (Path(folder) / f"session-{pact.nonce}").read_bytes()
+        except OSError as error:
+            return (f"does not share the {name} folder: {error}", SHARED)
+    return ("", "")
+
+
+def probe(pact: Pact) -> dict[str, Any]:
+    """Run on every node at the start: does it keep the pact, and can it write both folders?"""
+    reason, remedy = _breach(pact)
+    marks: list[str] = []
+    for name, folder in pact.folders:
+        if reason:
+            break
+        mark = Path(folder) / f"session-{pact.nonce}-{uuid.uuid4().hex}"
+        try:
+            mark.write_text(pact.nonce, encoding="utf-8")
+        except OSError as error:
+            reason, remedy = f"cannot write the {name} folder: {error}", SHARED
+        marks.append(str(mark))
+    return {"reason": reason, "remedy": remedy, "marks": marks}
+
+
+def _look_at_cluster(workspace: Workspace, pact: Pact, say: Callable[[str], None]) -> None:
+    """Probe all nodes at once; raises `Stop` for the first one that breaks the pact."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    nodes = _nodes()
+    cpus = _cluster()[1]
+    say(f"on a cluster of {_words(len(nodes), cpus)}")
+    if not cpus:
+        say("no node offers a CPU yet: the tasks wait until one joins (`ray status` shows them)")
+    remote = ray.remote(num_cpus=0, max_retries=0)(probe)
+    asked = []
+    for node in nodes:
+        strategy = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
+        asked.append((node, remote.options(scheduling_strategy=strategy).remote(pact)))
+    for node, reference in asked:
+        name = f"node {node['NodeID'][:8]} ({node['NodeManagerAddress']})"
+        try:
+            answer = ray.get(reference, timeout=PROBE_SECONDS)
+        except ray.exceptions.RayError as error:
+            if node["NodeID"] not in {other["NodeID"] for other in _nodes()}:
+                say(f"{name} left the cluster")
+                continue
+            raise Stop(f"{name} cannot run our code: {_essence(error)}", remedy=SAME_CODE) from None
+        if answer["reason"]:
+            raise Stop(f"{name} {answer['reason']}", remedy=answer["remedy"])
+        for mark in answer["marks"]:
+            if not Path(mark).exists():
+                raise Stop(f"{name} writes {mark}, which does not arrive here", remedy=SHARED)
+
+
+def _essence(error: BaseException) -> str:
+    """The last line of Ray's report that names an error; else its beginning."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if "Error: " in line]
+    return (named[-1] if named else " ".join(lines))[:500] or type(error).__name__
 
 
 def failures_in_a_row(failed: set[int], position: int) -> int:
