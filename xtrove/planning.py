@@ -43,6 +43,8 @@ class Plan:
     slices: tuple[PlannedSlice, ...]
     quotas: dict[str, int]
     """Source -> most pairs a language."""
+    languages: dict[str, tuple[str, ...]]
+    """Source -> languages it is read for, sorted."""
     inputs: dict[str, str]
     """Source (or evaluation set) -> digest of all that will be read."""
     key: str
@@ -123,6 +125,10 @@ def make_plan(config: BuildConfig, hashed: Callable[[int], None]) -> Plan:
         listings=tuple(listings),
         slices=tuple(slices),
         quotas=quotas,
+        languages={
+            name: tuple(sorted(source.wanted()))
+            for name, source in zip(names, config.sources, strict=True)
+        },
         inputs=inputs,
         key=digest(config.digest(), inputs, node_versions()),
         files=files,

@@ -55,7 +55,7 @@ def settle(plan: Plan, conductor: Conductor) -> Round:
             last = None
             continue
         last = _settle_source(plan, conductor, included, pieces)
-        cut = _cut(pieces, last, plan.quotas[source])
+        cut = _cut(plan, pieces, last)
         if len(included) + len(cut) != len(last.slices):
             last = None
         included += cut
@@ -78,7 +78,7 @@ def _settle_source(
         result = decide(plan, conductor, before + read)
         survivors = result.kept.get(pieces[0].source, {})
         grown = {
-            stream: _next(stream, held, wanted[stream], survivors, limit)
+            stream: _next(_languages(plan, held[0]), held, wanted[stream], survivors, limit)
             for stream, held in streams.items()
         }
         if grown == wanted:
@@ -86,15 +86,19 @@ def _settle_source(
         wanted = grown
 
 
+def _languages(plan: Plan, piece: PlannedSlice) -> tuple[str, ...]:
+    """The languages whose quotas a stream has to fill."""
+    return (piece.stream,) if piece.stream in LANGUAGES else plan.languages[piece.source]
+
+
 def _next(
-    stream: str,
+    languages: Sequence[str],
     held: Sequence[PlannedSlice],
     read: int,
     survivors: Mapping[str, Sequence[int]],
     limit: int,
 ) -> int:
     """How many slices of a stream to read next; the same number when it is settled."""
-    languages = [stream] if stream in LANGUAGES else list(LANGUAGES)
     counts = [survivors[name][0] if name in survivors else 0 for name in languages]
     if read >= len(held) or min(counts) >= limit:
         return read
@@ -103,16 +107,16 @@ def _next(
     return min(len(held), max(read + 1, min(estimate, read * 4)))
 
 
-def _cut(pieces: list[PlannedSlice], result: Round, limit: int) -> list[PlannedSlice]:
+def _cut(plan: Plan, pieces: list[PlannedSlice], result: Round) -> list[PlannedSlice]:
     """The slices up to the one that holds the last survivor each stream still needed."""
     position = {piece.task.key: number for number, piece in enumerate(result.slices)}
+    limit = plan.quotas[pieces[0].source]
     survivors = result.kept.get(pieces[0].source, {})
     ends: dict[str, int] = {}
-    for stream in {piece.stream for piece in pieces}:
-        languages = [stream] if stream in LANGUAGES else list(LANGUAGES)
-        found = [survivors.get(name, (0, 0)) for name in languages]
+    for piece in {piece.stream: piece for piece in pieces}.values():
+        found = [survivors.get(name, (0, 0)) for name in _languages(plan, piece)]
         full = all(count >= limit for count, _ in found)
-        ends[stream] = max(ordinal for _, ordinal in found) if full else len(result.slices)
+        ends[piece.stream] = max(at for _, at in found) if full else len(result.slices)
     return [p for p in pieces if position.get(p.task.key, len(position) + 1) <= ends[p.stream]]
 
 
