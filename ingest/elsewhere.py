@@ -1,0 +1,206 @@
+"""Files behind any other URI, through fsspec: `s3://`, `https://`, `gs://`, `memory://`.
+
+Method: the listing takes names, sizes and whatever identifies a version (ETag, else the times
+the store keeps, hashed); a worker asks for them again when it opens a file, since nothing pins
+such a file. Ranges are fetched by `cat_file`, without fsspec's read-ahead.
+Cost: a request a range, and one to open. Limits: credentials are those that the package of the
+scheme finds by itself; counted requests are our calls, which that package may repeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import fsspec  # type: ignore[import-untyped]
+
+from ingest.budget import ReadLimits, bucket
+from ingest.entries import Entry
+from ingest.errors import ChangedInput, SourceError, TransientFault
+from ingest.ranged import RangedFile
+from ingest.traffic import meter
+
+TRIES = 5
+_TAGS = ("ETag", "etag", "md5Hash", "content_md5", "checksum", "sha256")
+_TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OtherPlace:
+    """A folder or file of a file system; see `ingest.places.Place`."""
+
+    uri: str
+    limits: ReadLimits
+    revision: str = ""
+
+    def files(self, folder: str = "", *, recursive: bool = True) -> tuple[Entry, ...]:
+        """The files in a folder, sorted by name."""
+        system, root = _system(self.uri, self.limits)
+        start = f"{root.rstrip('/')}/{folder.strip('/')}".rstrip("/") if folder else root
+        depth = None if recursive else 1
+
+        def find() -> dict[str, Any]:
+            return dict(system.find(start, maxdepth=depth, detail=True))
+
+        try:
+            found = _tried(self.uri, self.limits, find)
+        except FileNotFoundError:
+            return ()
+        entries = (_entry(self.uri, root, path, facts) for path, facts in found.items())
+        return tuple(sorted((one for one in entries if one), key=lambda one: one.name))
+
+    def folders(self, folder: str = "") -> tuple[str, ...]:
+        """The folders in a folder, sorted by name."""
+        system, root = _system(self.uri, self.limits)
+        start = f"{root.rstrip('/')}/{folder.strip('/')}".rstrip("/")
+
+        def ls() -> list[Mapping[str, Any]]:
+            return list(system.ls(start, detail=True))
+
+        try:
+            found = _tried(self.uri, self.limits, ls)
+        except (FileNotFoundError, NotADirectoryError):
+            return ()
+        names = [str(one["name"]) for one in found if one.get("type") == "directory"]
+        return tuple(sorted(name.rstrip("/").rpartition("/")[2] for name in names))
+
+
+def pin(uri: str, limits: ReadLimits) -> OtherPlace:
+    """A place of a URI; see `ingest.places.pin`."""
+    system, root = _system(uri, limits)
+    try:
+        there = _tried(uri, limits, lambda: bool(system.exists(root)))
+    except FileNotFoundError:
+        there = False
+    if not there:
+        raise SourceError("nothing is there", value=_shown(uri), remedy="Check the URI.")
+    return OtherPlace(uri=uri, limits=limits)
+
+
+def open_file(uri: str, name: str, size: int, digest: str, limits: ReadLimits) -> RangedFile:
+    """A file, compared with what was planned; one request."""
+    system, path = _system(uri, limits)
+    try:
+        facts = _tried(uri, limits, lambda: dict(system.info(path)))
+    except FileNotFoundError as error:
+        raise ChangedInput(name) from error
+    if facts.get("size") != size or _digest(facts) != digest:
+        raise ChangedInput(name)
+
+    def fetch(start: int, stop: int) -> bytes:
+        data = _tried(uri, limits, lambda: _cat(system, path, start, stop, size))
+        meter().add(_host(uri), 0, len(data))
+        return data
+
+    return RangedFile(name, size, fetch)
+
+
+def _cat(system: Any, path: str, start: int, stop: int, size: int) -> bytes:
+    data = bytes(system.cat_file(path, start=start, end=stop))
+    if len(data) == size and size > stop - start:
+        # A server without ranges answers with everything.
+        return data[start:stop]
+    if len(data) != stop - start:
+        raise ConnectionError(f"{len(data)} bytes of {stop - start}")
+    return data
+
+
+def _system(uri: str, limits: ReadLimits) -> tuple[Any, str]:
+    scheme = uri.split("://", 1)[0]
+    options: dict[str, Any] = {}
+    if scheme in ("http", "https"):
+        import aiohttp
+
+        wait = limits.timeout_s
+        timeout = aiohttp.ClientTimeout(total=limits.patience_s, sock_connect=wait, sock_read=wait)
+        options = {"client_kwargs": {"timeout": timeout}}
+    elif scheme == "s3":
+        options = {
+            "config_kwargs": {
+                "connect_timeout": limits.timeout_s,
+                "read_timeout": limits.timeout_s,
+            }
+        }
+    try:
+        system, path = fsspec.url_to_fs(uri, **options)
+    except (ImportError, ValueError) as error:
+        raise SourceError(
+            "no way to read such a URI", value=_shown(uri), remedy=f"{str(error)[:200]}"
+        ) from error
+    return system, str(path)
+
+
+def _tried(uri: str, limits: ReadLimits, call: Callable[[], T]) -> T:
+    """Call, and again after faults that may pass. `FileNotFoundError` goes through."""
+    began = time.monotonic()
+    for number in range(TRIES):
+        bucket(limits.requests_per_second).take()
+        meter().add(_host(uri), 1, 0)
+        try:
+            return call()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise
+        except PermissionError as error:
+            raise SourceError(
+                "access is refused",
+                value=_shown(uri),
+                remedy="Check the credentials that the package of this scheme reads.",
+            ) from error
+        except Exception as error:
+            cause = f"{type(error).__name__}: {error}"[:200]
+            status = getattr(error, "status", 0)
+            if not _may_pass(error) or (400 <= status < 500 and status not in (408, 425, 429)):
+                raise SourceError("reading failed", value=_shown(uri), remedy=cause) from error
+            wait = 0.5 * 2**number
+            spent = time.monotonic() - began
+            if number + 1 == TRIES or spent + wait > limits.patience_s:
+                raise TransientFault(_shown(uri), cause) from error
+            time.sleep(wait)
+    raise AssertionError("unreachable")
+
+
+def _may_pass(error: Exception) -> bool:
+    """Errors of the network; the classes of each package are known by their module only."""
+    module = type(error).__module__.split(".", 1)[0]
+    networked = module in ("aiohttp", "botocore", "aiobotocore", "httpx", "httpx2", "requests")
+    return networked or isinstance(error, (OSError, asyncio.TimeoutError, TimeoutError))
+
+
+def _entry(uri: str, root: str, path: str, facts: Mapping[str, Any]) -> Entry | None:
+    size = facts.get("size")
+    if facts.get("type") != "file" or not isinstance(size, int):
+        return None
+    if path.rstrip("/") == root.rstrip("/"):
+        name, place = path.rstrip("/").rpartition("/")[2], uri
+    else:
+        name = path.removeprefix(root.rstrip("/")).lstrip("/")
+        place = f"{uri.rstrip('/')}/{name}"
+    if not name.isprintable() or any(step in ("", ".", "..") for step in name.split("/")):
+        return None
+    return Entry(name=name, size=size, digest=_digest(facts), uri=place)
+
+
+def _digest(facts: Mapping[str, Any]) -> str:
+    for key in _TAGS:
+        if facts.get(key):
+            tag = str(facts[key]).removeprefix("W/").strip('"')
+            return f"etag:{tag[:128]}"
+    known = {key: str(facts[key]) for key in _TIMES if facts.get(key) is not None}
+    text = f"{facts.get('size')} {sorted(known.items())}"
+    return f"etag:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+
+
+def _host(uri: str) -> str:
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def _shown(uri: str) -> str:
+    parts = urlsplit(uri)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:300]

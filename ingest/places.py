@@ -1,0 +1,154 @@
+"""Where the files of a source lie, behind one interface: this machine, the Hub, or any fsspec URI.
+
+How to use it. On the driver, once a source:
+
+    place = pin(options.path, limits)          # resolves a branch to its commit, asks access
+    entries = place.files("data")              # sorted by name; one listing, pages followed
+    chosen = digested(entries, progress)       # SHA-256 of local files; others have a digest
+    revision = revision_of(place, chosen)      # the commit, or a digest of names and digests
+    Part(path=entry.uri, name=entry.name, digest=entry.digest, size=entry.size, ...)
+
+On a worker, from the part alone: `open_part(part, limits)` is a seekable binary file. A remote
+one is a `RangedFile`: a read costs what it reads (nothing is read ahead; wrap it in
+`io.BufferedReader(file, 8 << 20)` to read lines), and `prefetch(ranges)` fetches many ranges in
+few requests. Retries, waits and deadlines happen inside.
+
+Paths: a local file or folder; `hf://datasets/OWNER/NAME[@REVISION][/folder or file]`, where a
+revision may hold slashes only as `refs/convert/parquet`, `refs/pr/N` or percent-encoded; any
+other `scheme://` goes to fsspec, whose package for it must be installed.
+Digests: SHA-256 in bare hex for local files, `sha256:` (LFS) or `git:` (others) on the Hub,
+`etag:` elsewhere. The URI of a Hub file holds the commit, so that what a branch does later is
+not seen; elsewhere a worker compares the `etag:` again.
+Faults: `SourceError` (no access, nothing there, with the page and the remedy), `ChangedInput`,
+`TransientFault` (after the retries). Reading a local file raises `OSError` as before.
+Cost: pinning is 1 or 2 requests, listing 1 per 1,000 entries, an opened Hub file 1 resolver
+request in all: its ranges then go to the CDN. Limits: links in local folders are not followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, BinaryIO, Protocol, cast
+
+from pydantic import AfterValidator
+
+from ingest import elsewhere, hub
+from ingest.budget import ReadLimits
+from ingest.digests import FileDigest, Progress, Wish, digest_files
+from ingest.entries import Entry
+from ingest.local import LocalPlace, is_local
+from ingest.ranged import RangedFile
+from ingest.records import Part
+from ingest.slicing import content_revision
+from ingest.walk import TOO_LARGE, open_regular
+
+__all__ = [
+    "Entry",
+    "Place",
+    "PlacePath",
+    "RangedFile",
+    "absolute",
+    "digested",
+    "is_local",
+    "open_entry",
+    "open_part",
+    "pin",
+    "revision_of",
+]
+
+
+class Place(Protocol):
+    """The files of one source at one revision."""
+
+    @property
+    def uri(self) -> str:
+        """The path as the config has it (absolute, if it is local)."""
+
+    @property
+    def revision(self) -> str:
+        """The commit that was pinned; "" where a place has none (see `revision_of`)."""
+
+    def files(self, folder: str = "", *, recursive: bool = True) -> tuple[Entry, ...]:
+        """The files in a folder, relative to the place, sorted by name; () if it is not there.
+
+        A place that is one file holds that file, under its own name.
+        """
+
+    def folders(self, folder: str = "") -> tuple[str, ...]:
+        """The names of the folders directly in a folder, sorted; () if it is not there."""
+
+
+def _valid(value: str) -> str:
+    if not value.strip() or "\0" in value:
+        raise ValueError(f"{value!r} is no path: name a local path or a URI (hf://datasets/...)")
+    if value.startswith("hf://"):
+        hub.parse(value)
+    return value
+
+
+PlacePath = Annotated[str, AfterValidator(_valid)]
+"""A path in the config: local, `hf://` or another URI; made absolute by `absolute`."""
+
+
+def absolute(path: str, base: Path) -> str:
+    """The same path; a local one absolute: `~` is home, others are relative to `base`."""
+    if not is_local(path):
+        return path
+    return str((base.absolute() / Path(path).expanduser()).resolve())
+
+
+def pin(path: str, limits: ReadLimits | None = None) -> Place:
+    """The place a path names, at the revision found now.
+
+    Raises `SourceError` when it is not there or must not be read, `TransientFault` when it
+    could not be asked.
+    """
+    if is_local(path):
+        return LocalPlace.at(path)
+    if path.startswith("hf://"):
+        return hub.pin(path, limits or ReadLimits())
+    return elsewhere.pin(path, limits or ReadLimits())
+
+
+def digested(entries: Sequence[Entry], progress: Progress | None = None) -> tuple[Entry, ...]:
+    """The entries with a digest each; one that cannot be read has a `problem` instead.
+
+    Only local files without a problem are read here, whatever their size. Same order.
+    """
+    todo = [one for one in entries if not one.digest and one.problem in ("", TOO_LARGE)]
+    answers = digest_files([Wish(path=one.uri) for one in todo], progress)
+    found = dict(zip((one.name for one in todo), answers, strict=True))
+    return tuple(_with(one, found.get(one.name)) for one in entries)
+
+
+def revision_of(place: Place, entries: Sequence[Entry]) -> str:
+    """The commit that was pinned, or else 16 hex digits over the names and digests."""
+    return place.revision or content_revision((one.name, one.digest) for one in entries)
+
+
+def open_part(part: Part, limits: ReadLimits | None = None) -> BinaryIO:
+    """The file of a part, for reading; close it. Works on any machine that reaches the place."""
+    return _open(part.path, part.name, part.size, part.digest, limits or ReadLimits())
+
+
+def open_entry(entry: Entry, limits: ReadLimits | None = None) -> BinaryIO:
+    """The file of an entry, for reading; close it."""
+    return _open(entry.uri, entry.name, entry.size, entry.digest, limits or ReadLimits())
+
+
+def _open(uri: str, name: str, size: int, digest: str, limits: ReadLimits) -> BinaryIO:
+    if is_local(uri):
+        return open_regular(uri)
+    if uri.startswith("hf://"):
+        return cast(BinaryIO, hub.open_file(uri, name, size, digest, limits))
+    return cast(BinaryIO, elsewhere.open_file(uri, name, size, digest, limits))
+
+
+def _with(entry: Entry, answer: FileDigest | str | None) -> Entry:
+    if answer is None:
+        return entry
+    if isinstance(answer, str):
+        return replace(entry, problem=answer)
+    return replace(entry, size=answer.size, digest=answer.sha256, problem="")
