@@ -32,6 +32,7 @@ FAILURES_IN_A_ROW = 20
 OBJECT_STORE_BYTES = 100 * 1024 * 1024
 POLL_SECONDS = 0.25
 LOOK_SECONDS = 2.0
+HEAD_SECONDS = 15
 PROBE_SECONDS = 120
 SAME_CODE = "install the same checkout on every node: pip install -e . -c constraints.txt"
 SHARED = "put `output:` (and `work:`) on a mount that every node can write"
@@ -79,6 +80,7 @@ class Engine:
         self._cluster: tuple[int, int] = (0, 0)
         self._window = 2
         self._look_at = 0.0
+        self._silent_since = 0.0
 
     def run(self, tasks: Sequence[Task], tick: Callable[[], None]) -> Iterator[Done]:
         """Run the tasks, in plan order as slots get free; yields them as they end.
@@ -137,6 +139,8 @@ class Engine:
         if now < self._look_at:
             return
         self._look_at = now + LOOK_SECONDS
+        if not self._head_answers(now):
+            return
         found = _cluster()
         if found == self._cluster:
             return
@@ -147,6 +151,24 @@ class Engine:
         # Twice the CPUs, so that none waits for the driver; a smaller wish is kept exactly.
         is_limited = self._workers is not None and self._workers < cpus
         self._window = self._workers if self._workers and is_limited else 2 * cpus
+
+    def _head_answers(self, now: float) -> bool:
+        """Whether the head can be reached; Ray itself would end this process after 60 s of not
+        reaching it, without a word of ours. Raises `Stop` before that."""
+        host, _, port = _head().rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=1.0).close()
+        except OSError:
+            self._silent_since = self._silent_since or now
+            if now - self._silent_since > HEAD_SECONDS:
+                raise Stop(
+                    f"the head of the cluster ({host}) has not answered for {HEAD_SECONDS} s",
+                    remedy="start the cluster again, then run the same command again: "
+                    "what is finished is kept",
+                ) from None
+            return False
+        self._silent_since = 0.0
+        return True
 
     def _submit(self, remote: Any, task: Task) -> Any:
         work, output = str(self.workspace.work), str(self.workspace.output)
@@ -210,6 +232,12 @@ def _redirect(log: Log) -> None:
         internals.print_to_stdstream = lambda data, ignore_prefix: log.event(
             "ray", lines=data.get("lines")
         )
+
+
+def _head() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().gcs_address)
 
 
 def _nodes() -> list[Any]:

@@ -1,0 +1,42 @@
+"""Runs the xtrove command line on the head of a cluster; the one script `ray submit` uploads.
+
+    ray submit cluster/cluster.yaml cluster/submit.py -- build CONFIG --output /mnt/shared/dataset
+
+Everything after `--` goes to `xtrove` as it stands. The script imports nothing of the checkout:
+xtrove must be installed on the nodes, which the setup commands of the cluster file do. Paths are
+paths on the head. Without RAY_ADDRESS the driver joins the Ray that runs on this machine and
+never starts one of its own. The exit code is that of xtrove.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+from collections.abc import Sequence
+
+INSTALL = "pip install -e CHECKOUT -c CHECKOUT/constraints.txt"
+
+
+def main(words: Sequence[str]) -> int:
+    """Become `xtrove WORDS`; returns an exit code only where that cannot be done."""
+    if not words:
+        sys.stderr.write(f"{__doc__}\n")
+        return 2
+    try:
+        importlib.metadata.distribution("xtrove")
+    except importlib.metadata.PackageNotFoundError:
+        sys.stderr.write(
+            f"error: xtrove is not installed for {sys.executable}, the `python` of this machine\n"
+            f"  run on every node: {INSTALL}, and let PATH in ~/.bashrc begin with its bin folder\n"
+        )
+        return 1
+    os.environ["RAY_ADDRESS"] = os.environ.get("RAY_ADDRESS") or "auto"
+    # -P: this script runs in a home folder, and a folder called `evaluate` there is not ours.
+    command = [sys.executable, "-P", "-m", "xtrove", *words]
+    sys.stdout.flush()
+    os.execv(sys.executable, command)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
