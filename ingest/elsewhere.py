@@ -1,8 +1,9 @@
 """Files behind any other URI, through fsspec: `s3://`, `https://`, `gs://`, `memory://`.
 
-Method: the listing takes names, sizes and whatever identifies a version (ETag, else the times
-the store keeps, hashed); a worker asks for them again when it opens a file, since nothing pins
-such a file. Ranges are fetched by `cat_file`, without fsspec's read-ahead.
+Method: a file is known by its ETag, or else by its size and the times that the store keeps,
+hashed; where a listing has no ETag (its times differ from those of the file itself), one
+request a file finds out. A worker asks again when it opens a file, since nothing pins it.
+Ranges are fetched by `cat_file`, without fsspec's read-ahead.
 Cost: a request a range, and one to open. Limits: credentials are those that the package of the
 scheme finds by itself; counted requests are our calls, which that package may repeat.
 """
@@ -13,7 +14,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ from ingest.entries import Entry
 from ingest.errors import ChangedInput, SourceError, TransientFault
 from ingest.ranged import RangedFile
 from ingest.traffic import meter
+from ingest.walk import UNREADABLE
 
 TRIES = 5
 _TAGS = ("ETag", "etag", "md5Hash", "content_md5", "checksum", "sha256")
@@ -81,6 +83,19 @@ def pin(uri: str, limits: ReadLimits) -> OtherPlace:
     if not there:
         raise SourceError("nothing is there", value=_shown(uri), remedy="Check the URI.")
     return OtherPlace(uri=uri, limits=limits)
+
+
+def identified(entry: Entry, limits: ReadLimits) -> Entry:
+    """The entry with its size and digest; one request. Listings of some stores have neither."""
+    system, path = _system(entry.uri, limits)
+    try:
+        facts = _tried(entry.uri, limits, lambda: dict(system.info(path)))
+    except FileNotFoundError as error:
+        raise ChangedInput(entry.name) from error
+    size = facts.get("size")
+    if not isinstance(size, int):
+        return replace(entry, problem=UNREADABLE)
+    return replace(entry, size=size, digest=_digest(facts))
 
 
 def open_file(uri: str, name: str, size: int, digest: str, limits: ReadLimits) -> RangedFile:
@@ -173,9 +188,9 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _entry(uri: str, root: str, path: str, facts: Mapping[str, Any]) -> Entry | None:
-    size = facts.get("size")
-    if facts.get("type") != "file" or not isinstance(size, int):
+    if facts.get("type") != "file":
         return None
+    size = facts.get("size")
     if path.rstrip("/") == root.rstrip("/"):
         name, place = path.rstrip("/").rpartition("/")[2], uri
     else:
@@ -183,14 +198,24 @@ def _entry(uri: str, root: str, path: str, facts: Mapping[str, Any]) -> Entry | 
         place = f"{uri.rstrip('/')}/{name}"
     if not name.isprintable() or any(step in ("", ".", "..") for step in name.split("/")):
         return None
-    return Entry(name=name, size=size, digest=_digest(facts), uri=place)
+    known = isinstance(size, int) and _tag(facts)
+    return Entry(
+        name=name,
+        size=size if isinstance(size, int) else -1,
+        digest=_digest(facts) if known else "",
+        uri=place,
+    )
+
+
+def _tag(facts: Mapping[str, Any]) -> str:
+    found = (str(facts[key]).removeprefix("W/").strip('"') for key in _TAGS if facts.get(key))
+    return next(found, "")[:128]
 
 
 def _digest(facts: Mapping[str, Any]) -> str:
-    for key in _TAGS:
-        if facts.get(key):
-            tag = str(facts[key]).removeprefix("W/").strip('"')
-            return f"etag:{tag[:128]}"
+    tag = _tag(facts)
+    if tag:
+        return f"etag:{tag}"
     known = {key: str(facts[key]) for key in _TIMES if facts.get(key) is not None}
     text = f"{facts.get('size')} {sorted(known.items())}"
     return f"etag:{hashlib.sha256(text.encode()).hexdigest()[:32]}"

@@ -12,8 +12,9 @@ class Entry:
     name: str
     """Path relative to the place, with `/`; escaped if it cannot be published."""
     size: int
+    """-1 where the listing does not say; see `digested`."""
     digest: str
-    """"" for a local file that was not read yet; see `ingest.places`."""
+    """"" for a file that was not looked at yet; `ingest.places.digested` fills it in."""
     uri: str
     """What goes into `Part.path`: a local path, or a URI pinned to the revision."""
     problem: str = ""

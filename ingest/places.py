@@ -4,7 +4,7 @@ How to use it. On the driver, once a source:
 
     place = pin(options.path, limits)          # resolves a branch to its commit, asks access
     entries = place.files("data")              # sorted by name; one listing, pages followed
-    chosen = digested(entries, progress)       # SHA-256 of local files; others have a digest
+    chosen = digested(entries, progress)       # SHA-256 of local files, ETag elsewhere, Hub: free
     revision = revision_of(place, chosen)      # the commit, or a digest of names and digests
     Part(path=entry.uri, name=entry.name, digest=entry.digest, size=entry.size, ...)
 
@@ -28,6 +28,7 @@ request in all: its ranges then go to the CDN. Limits: links in local folders ar
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, BinaryIO, Protocol, cast
@@ -42,7 +43,7 @@ from ingest.local import LocalPlace, is_local
 from ingest.ranged import RangedFile
 from ingest.records import Part
 from ingest.slicing import content_revision
-from ingest.walk import TOO_LARGE, open_regular
+from ingest.walk import open_regular
 
 __all__ = [
     "Entry",
@@ -112,15 +113,23 @@ def pin(path: str, limits: ReadLimits | None = None) -> Place:
     return elsewhere.pin(path, limits or ReadLimits())
 
 
-def digested(entries: Sequence[Entry], progress: Progress | None = None) -> tuple[Entry, ...]:
+def digested(
+    entries: Sequence[Entry], progress: Progress | None = None, limits: ReadLimits | None = None
+) -> tuple[Entry, ...]:
     """The entries with a digest each; one that cannot be read has a `problem` instead.
 
-    Only local files without a problem are read here, whatever their size. Same order.
+    Local files are read as a whole, whatever their size; of files elsewhere the size and the
+    ETag are asked for where the listing had none. Same order.
     """
-    todo = [one for one in entries if not one.digest and one.problem in ("", TOO_LARGE)]
-    answers = digest_files([Wish(path=one.uri) for one in todo], progress)
-    found = dict(zip((one.name for one in todo), answers, strict=True))
-    return tuple(_with(one, found.get(one.name)) for one in entries)
+    todo = [one for one in entries if not one.digest and not one.problem]
+    near = [one for one in todo if is_local(one.uri)]
+    answers = digest_files([Wish(path=one.uri) for one in near], progress)
+    found = {one.uri: _with(one, answer) for one, answer in zip(near, answers, strict=True)}
+    far = [one for one in todo if not is_local(one.uri)]
+    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="place") as pool:
+        asked = pool.map(lambda one: elsewhere.identified(one, limits or ReadLimits()), far)
+        found.update((one.uri, one) for one in asked)
+    return tuple(found.get(one.uri, one) for one in entries)
 
 
 def revision_of(place: Place, entries: Sequence[Entry]) -> str:
@@ -146,9 +155,7 @@ def _open(uri: str, name: str, size: int, digest: str, limits: ReadLimits) -> Bi
     return cast(BinaryIO, elsewhere.open_file(uri, name, size, digest, limits))
 
 
-def _with(entry: Entry, answer: FileDigest | str | None) -> Entry:
-    if answer is None:
-        return entry
+def _with(entry: Entry, answer: FileDigest | str) -> Entry:
     if isinstance(answer, str):
         return replace(entry, problem=answer)
-    return replace(entry, size=answer.size, digest=answer.sha256, problem="")
+    return replace(entry, size=answer.size, digest=answer.sha256)
