@@ -133,6 +133,10 @@ class ParquetReader:
         """Bytes of the file."""
         return self._raw.seek(0, io.SEEK_END)
 
+    def schema(self) -> Any:
+        """The Arrow schema, for a contract that `check` cannot state."""
+        return self._file.schema_arrow
+
     def check(self, columns: Mapping[str, Column]) -> tuple[str, ...]:
         """The wanted columns that the file has. Raises `BrokenFile` if one does not fit."""
         schema = self._file.schema_arrow
