@@ -34,7 +34,10 @@ POLL_SECONDS = 0.25
 LOOK_SECONDS = 2.0
 HEAD_SECONDS = 15
 PROBE_SECONDS = 120
-SAME_CODE = "install the same checkout on every node: pip install -e . -c constraints.txt"
+SAME_CODE = (
+    "install the same checkout on every node (pip install -e . -c constraints.txt), and do not "
+    "change it while a build runs"
+)
 SHARED = "put `output:` (and `work:`) on a mount that every node can write"
 LOCAL_ENVIRONMENT = {
     # `uv run` would zip the working folder, output included, and ship it to local workers.
@@ -184,7 +187,8 @@ def _answer(reference: Any) -> Outcome:
         return Outcome(**ray.get(reference))
     except ray.exceptions.RayError as error:
         kind = type(error).__name__
-        return Outcome(fault="failed", message=f"its worker died ({kind}): {str(error)[:500]}")
+        # Tried again from here too: each round of Ray's retries can set one more row aside.
+        return Outcome(fault="transient", message=f"its worker died ({kind}): {str(error)[:500]}")
 
 
 @contextmanager

@@ -6,6 +6,7 @@
     WORK/files/<stage>/<key>/...
     WORK/plan/...          what tasks read: options and slices
     WORK/tmp/              unique names; emptied by the next driver
+    WORK/crash/            where workers died (stages/crash_note.py); emptied by the next driver
     WORK/logs/
 
 A task writes to a unique folder in tmp/, fsyncs it, renames it, then writes its receipt the
@@ -166,7 +167,8 @@ def driver_lock(workspace: Workspace, say: Callable[[str], None]) -> Iterator[No
         file.write(canonical({"pid": os.getpid(), "host": socket.gethostname()}))
         file.flush()
         _wait_for_tasks(workspace, say)
-        shutil.rmtree(workspace.work / "tmp", ignore_errors=True)
+        for folder in ("tmp", "crash"):
+            shutil.rmtree(workspace.work / folder, ignore_errors=True)
         yield
 
 

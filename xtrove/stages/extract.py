@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,13 @@ from ingest.sources import SourceOptions, read
 from shards.layout import SPLITS
 from shards.sample import encode
 from shards.split import SplitOptions, group_hash, split_of
+from xtrove.stages.crash_note import DEATHS, CrashNote, noted
 from xtrove.stages.run_files import RUN_ITEM, Ragged, halves, save
 from xtrove.workspace import Workspace
 
 ROOMS = ("ingest", "extract", "dedupe", "shards")
 BATCH = 512
+FAILURES_IN_A_ROW = 20
 UNKNOWN_LANGUAGE = "unknown"
 DROP_FIELDS = (
     "id", "language", "source", "repo", "path", "start_line", "end_line", "name", "reason",
@@ -127,10 +130,12 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
         workspace.task_folder("extract", key) as folder,
         (folder / "payload.bin").open("wb") as payload,
         (folder / "shingles.bin").open("wb") as shingles,
+        ExitStack() as stack,
     ):
         writer = _Writer(
             settings=chosen,
             index=index_of(chosen),
+            note=stack.enter_context(noted(workspace.work / "crash", key)),
             payload=Ragged(payload),
             shingles=Ragged(shingles),
         )
@@ -159,6 +164,7 @@ class _Writer:
 
     settings: ExtractSettings
     index: EvaluationIndex | None
+    note: CrashNote
     payload: Ragged
     shingles: Ragged
     items: list[tuple[object, ...]] = field(default_factory=list)
@@ -170,6 +176,7 @@ class _Writer:
     details: dict[str, str] = field(default_factory=dict)
     sets: dict[bytes, int] = field(default_factory=dict)
     grown: int = 0
+    failures: int = 0
 
     def batches(self, rows: Iterator[SourceFile | SourcePair | Skip]) -> Iterator[list[Pair]]:
         """Pairs in rank order, some hundreds at a time; counts what does not become one."""
@@ -178,12 +185,14 @@ class _Writer:
             if isinstance(row, Skip):
                 self._skip(row)
                 continue
-            if isinstance(row, SourceFile):
-                self.grown += len(row.content)
-                result = extract_file(row, self.settings.extract)
-            else:
-                self.grown += len(row.code)
-                result = extract_pair(row, self.settings.extract)
+            if row.row in self.note.poison:
+                self._skip(_aside(row, "worker_crashed", f"{DEATHS} workers died at it"))
+                continue
+            with self.note.at(row.row):
+                result = self._extract(row)
+            if isinstance(result, Skip):
+                self._skip(result)
+                continue
             self._count(row.language, result)
             batch.extend(result.pairs)
             if len(batch) >= BATCH:
@@ -191,6 +200,26 @@ class _Writer:
                 batch = []
         if batch:
             yield batch
+
+    def _extract(self, row: SourceFile | SourcePair) -> Extraction | Skip:
+        """Cut one row; a row that our own code fails on is set aside by name.
+
+        Too many of those in a row are a fault of ours, not of the input: the slice fails then.
+        """
+        try:
+            if isinstance(row, SourceFile):
+                self.grown += len(row.content)
+                result = extract_file(row, self.settings.extract)
+            else:
+                self.grown += len(row.code)
+                result = extract_pair(row, self.settings.extract)
+        except Exception as error:
+            self.failures += 1
+            if self.failures >= FAILURES_IN_A_ROW:
+                raise
+            return _aside(row, "extractor_failed", f"{type(error).__name__}: {error}")
+        self.failures = 0
+        return result
 
     def _skip(self, row: Skip) -> None:
         language = row.language or UNKNOWN_LANGUAGE
@@ -294,6 +323,16 @@ class _Writer:
             schema=DROP_SCHEMA,
         )
         pq.write_table(table, folder / "drops.parquet", compression="zstd")
+
+
+def _aside(row: SourceFile | SourcePair, reason: str, detail: str) -> Skip:
+    return Skip(
+        language=row.language,
+        reason=reason,
+        row=row.row,
+        detail=detail[:200],
+        quarantined=f"{row.repo}/{row.path}",
+    )
 
 
 @functools.lru_cache(maxsize=4096)

@@ -1,0 +1,112 @@
+"""A file that kills its workers, or that our code fails on, costs itself and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.hall import support
+from xtrove.stages.crash_note import DEATHS, noted
+
+FUNCTION = '''
+def {name}(values):
+    """Return how many of the values are {name} ones, counted from the left."""
+    counted = [value for value in values if value.{name} and value is not None]
+    return len(counted) + sum(1 for value in counted if value.again)
+'''
+SABOTAGE = '''
+import importlib.abc, importlib.machinery, os, signal, sys
+
+class Finder(importlib.abc.MetaPathFinder):
+    """Wraps extract.parse.parse, so that two markers in a file do what a broken parser would."""
+
+    def find_spec(self, name, path, target=None):
+        if name != "extract.parse":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        run = spec.loader.exec_module
+
+        def exec_module(module):
+            run(module)
+            whole = module.parse
+
+            def parse(language, path, content, **words):
+                if b"MARK_OF_DEATH" in content:
+                    os.kill(os.getpid(), signal.SIGSEGV)
+                if b"MARK_OF_FAILURE" in content:
+                    raise RuntimeError("as broken code would")
+                return whole(language, path, content, **words)
+
+            module.parse = parse
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+sys.meta_path.insert(0, Finder())
+'''
+
+
+@pytest.mark.slow
+def test_poison_is_set_aside_by_name(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    names = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta")
+    for name in names:
+        (source / f"{name}.py").write_text(FUNCTION.format(name=name), encoding="utf-8")
+    for name, mark in (("broken", "MARK_OF_FAILURE"), ("mortal", "MARK_OF_DEATH")):
+        text = f"# {mark}\n" + FUNCTION.format(name=name)
+        (source / f"{name}.py").write_text(text, encoding="utf-8")
+    (tmp_path / "shim").mkdir()
+    (tmp_path / "shim" / "sitecustomize.py").write_text(SABOTAGE, encoding="utf-8")
+    shards = {"splits": {"validation": 0, "test": 0}}
+    config = support.library_config(source, shards=shards)
+    path = support.write_config(tmp_path / "config.yaml", config)
+    paths = {"PYTHONPATH": f"{support.ROOT}:{tmp_path / 'shim'}"}
+    output = tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, "-m", "xtrove", "build", str(path), "--output", str(output)],
+        cwd=support.ROOT,
+        env={**support.environment(), **paths},
+        capture_output=True,
+        text=True,
+        timeout=support.TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "raylet" not in done.stdout + done.stderr
+    dropped = support.funnel(output)["totals"]["files"]["dropped"]
+    assert dropped["worker_crashed"] == 1
+    assert dropped["extractor_failed"] == 1
+    named = {item["name"]: item["reason"] for item in support.manifest(output)["quarantined"]}
+    assert any(name.endswith("mortal.py") for name in named)
+    assert any("as broken code would" in reason for reason in named.values())
+    assert support.manifest(output)["samples"] == len(names)
+    assert support.xtrove("verify", output).returncode == 0
+
+
+def _die_at(folder: Path, row: int) -> None:
+    script = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from xtrove.stages.crash_note import noted\n"
+        "with noted(Path(sys.argv[1]), 'key') as note, note.at(int(sys.argv[2])):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    words = [sys.executable, "-c", script, str(folder), str(row)]
+    subprocess.run(words, cwd=support.ROOT, env=support.environment(), check=False)
+
+
+def test_a_row_is_poison_after_three_deaths_and_not_before(tmp_path: Path) -> None:
+    for death in range(DEATHS):
+        with noted(tmp_path / "other", "key") as note:
+            assert not note.poison
+        _die_at(tmp_path, 7)
+        if death == 0:
+            _die_at(tmp_path, 8)
+    with noted(tmp_path, "key") as note:
+        assert note.poison == {7}
+    with noted(tmp_path, "key") as note:
+        assert not note.poison, "a slice that was done starts anew"
