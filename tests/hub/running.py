@@ -1,0 +1,106 @@
+"""Start the small Hub from a test, and run real clients against it in processes of their own.
+
+Method: `HF_ENDPOINT` is read when `huggingface_hub` is imported, so that a client is a child
+process whose environment is set before; it gets a script and answers one JSON value.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.hub.store import Store
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 120
+
+
+class RunningHub:
+    """A Hub that serves."""
+
+    def __init__(self, endpoint: str, cdn: str, folder: Path) -> None:
+        self.endpoint = endpoint
+        self.cdn = cdn
+        self.store = Store(folder / "root")
+        self._folder = folder
+
+    def faults(self, *faults: Mapping[str, object]) -> None:
+        """Replace the plan of faults (see `tests.hub.faults.Fault`)."""
+        self._control("faults", json.dumps(list(faults)).encode(), "PUT")
+
+    def log(self) -> list[dict[str, Any]]:
+        """The requests of clients so far, each with the end of its answer."""
+        self._control("idle", None, "GET")
+        path = self._folder / "log"
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        return [one for one in map(json.loads, lines) if not one["path"].startswith("/_/")]
+
+    def forget(self) -> None:
+        """Empty the log and the plan."""
+        self.faults()
+        (self._folder / "log").write_text("", "utf-8")
+
+    def _control(self, word: str, body: bytes | None, method: str) -> None:
+        request = urllib.request.Request(f"{self.endpoint}/_/{word}", data=body, method=method)
+        with urllib.request.urlopen(request, timeout=20) as response:
+            assert response.status == 200
+
+    def client(self, script: str, *words: str, token: str = "", **env: str) -> Any:
+        """What a script leaves in `answer`, run by a new process that knows only this Hub."""
+        code = f"import json, sys\n{script}\nsys.stdout.write('\\n' + json.dumps(answer))"
+        done = self.run([sys.executable, "-c", code, *words], token=token, **env)
+        assert done.returncode == 0, done.stderr[-4000:]
+        return json.loads(done.stdout.rpartition("\n")[2])
+
+    def run(
+        self, command: Sequence[str], *, token: str = "", **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        """A program in the checkout that knows only this Hub."""
+        return subprocess.run(
+            command,
+            env=self.environment(token) | env,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+
+    def environment(self, token: str = "") -> dict[str, str]:
+        """The variables of a client."""
+        kept = {key: os.environ[key] for key in ("PATH", "HOME", "TMPDIR") if key in os.environ}
+        return kept | {
+            "HF_ENDPOINT": self.endpoint,
+            "HF_HOME": str(self._folder / "home"),
+            "HF_TOKEN": token,
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "PYTHONPATH": str(ROOT),
+        }
+
+
+@contextmanager
+def running_hub(folder: Path, page: int = 1000) -> Iterator[RunningHub]:
+    """A Hub over `folder/root` that ends with the context."""
+    (folder / "root").mkdir(parents=True, exist_ok=True)
+    words = ["--root", str(folder / "root"), "--log", str(folder / "log"), "--page", str(page)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.hub", *words],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        ports = json.loads(process.stdout.readline())
+        try:
+            yield RunningHub(ports["endpoint"], ports["cdn"], folder)
+        finally:
+            process.kill()
