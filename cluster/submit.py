@@ -18,11 +18,11 @@ from collections.abc import Sequence
 INSTALL = "pip install -e CHECKOUT -c CHECKOUT/constraints.txt"
 
 
-def main(words: Sequence[str]) -> int:
-    """Become `xtrove WORDS`; returns an exit code only where that cannot be done."""
+def main(words: Sequence[str]) -> None:
+    """Become `xtrove WORDS`; exits with 1 where xtrove is not installed, with 2 without words."""
     if not words:
         sys.stderr.write(f"{__doc__}\n")
-        return 2
+        sys.exit(2)
     try:
         importlib.metadata.distribution("xtrove")
     except importlib.metadata.PackageNotFoundError:
@@ -30,13 +30,11 @@ def main(words: Sequence[str]) -> int:
             f"error: xtrove is not installed for {sys.executable}, the `python` of this machine\n"
             f"  run on every node: {INSTALL}, and let PATH in ~/.bashrc begin with its bin folder\n"
         )
-        return 1
+        sys.exit(1)
     os.environ["RAY_ADDRESS"] = os.environ.get("RAY_ADDRESS") or "auto"
     # -P: this script runs in a home folder, and a folder called `evaluate` there is not ours.
-    command = [sys.executable, "-P", "-m", "xtrove", *words]
-    sys.stdout.flush()
-    os.execv(sys.executable, command)
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "xtrove", *words])
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

@@ -32,7 +32,7 @@ FAILURES_IN_A_ROW = 20
 OBJECT_STORE_BYTES = 100 * 1024 * 1024
 POLL_SECONDS = 0.25
 LOOK_SECONDS = 2.0
-HEAD_SECONDS = 15
+HEAD_SECONDS = 10
 PROBE_SECONDS = 120
 SAME_CODE = (
     "install the same checkout on every node (pip install -e . -c constraints.txt), and do not "

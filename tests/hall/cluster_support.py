@@ -41,10 +41,9 @@ def free_port() -> int:
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """The environment of a child of a cluster: authentication off, no cluster but ours."""
+    """The environment of a child of a cluster: this checkout, authentication off, no other Ray."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
-    kept.pop("PYTHONPATH", None)
-    return {**kept, **QUIET, **changes}
+    return {**kept, **QUIET, "PYTHONPATH": str(support.ROOT), **changes}
 
 
 @dataclass(kw_only=True)
@@ -64,7 +63,9 @@ class Node:
         for member in {*family, *_family(self.process.pid)}:
             _signal(member, signal.SIGKILL)
         self.process.wait(timeout=20)
-        psutil.wait_procs(family, timeout=20)
+        deadline = time.monotonic() + 20
+        while any(map(_lives, family)) and time.monotonic() < deadline:
+            time.sleep(0.02)
 
 
 def _family(pid: int) -> list[psutil.Process]:
@@ -77,6 +78,14 @@ def _family(pid: int) -> list[psutil.Process]:
         except OSError:
             continue
     return found
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Whether it runs; an orphan may stay a zombie until PID 1 looks at it."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal(process: psutil.Process, number: int) -> None:

@@ -1,0 +1,208 @@
+"""Builds on a real cluster of several Ray nodes on this machine: same bytes, nodes that die,
+nodes that do not fit, and submitted jobs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hall import support
+from tests.hall.cluster_support import RAY, Cluster, cluster, environment, kill_group
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A config over a part of the standard library, in several slices."""
+    base = tmp_path_factory.mktemp("library")
+    return support.write_config(
+        base / "config.yaml", support.library_config(support.library(base / "source"))
+    )
+
+
+@pytest.fixture(scope="module")
+def reference(config: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The checksums of the same build on one machine."""
+    output = tmp_path_factory.mktemp("reference") / "dataset"
+    support.build(config, "--output", output, "--workers", 2)
+    return support.sums(output)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Cluster]:
+    """A head with a dashboard and one node; tests add nodes and take them away again."""
+    with cluster(dashboard=True) as held:
+        held.join()
+        yield held
+
+
+def _wait_for_words(process: subprocess.Popen[str], output: Path, words: str) -> None:
+    deadline = time.monotonic() + 60
+    logs = output / ".xtrove" / "logs"
+    while not any(words in log.read_text(encoding="utf-8") for log in logs.glob("*.jsonl")):
+        assert process.poll() is None, f"the build ended before it said {words!r}"
+        assert time.monotonic() < deadline, f"the build never said {words!r}"
+        time.sleep(0.05)
+
+
+def test_the_same_bytes_and_a_quiet_terminal(
+    shared: Cluster, config: Path, reference: str, tmp_path: Path
+) -> None:
+    output = tmp_path / "dataset"
+    done = shared.build(config, "--output", output)
+    assert done.returncode == 0, done.stderr
+    assert support.sums(output) == reference
+    assert done.stderr == "on a cluster of 2 nodes and 1 CPU\n"
+    assert not list((output / ".xtrove").glob("session-*"))
+
+
+def test_a_node_is_killed_and_another_joins(
+    shared: Cluster, config: Path, reference: str, tmp_path: Path
+) -> None:
+    output = tmp_path / "dataset"
+    lost = shared.join()
+    with shared.start_build(config, "--output", output) as process:
+        try:
+            support.wait_for_receipts(process, output, "extract", 1)
+            lost.kill()
+            assert not support.receipts(output, "shard"), "the kill came too late to mean anything"
+            _, err = process.communicate(timeout=support.TIMEOUT)
+        finally:
+            kill_group(process)
+    assert process.returncode == 0, err
+    assert support.sums(output) == reference
+    assert err.splitlines()[0] == "on a cluster of 3 nodes and 2 CPUs"
+    assert set(err.splitlines()[1:]) <= {"the cluster has 2 nodes and 1 CPU now"}
+
+
+def test_a_node_that_does_not_share_the_output_is_refused(
+    shared: Cluster, config: Path, tmp_path: Path
+) -> None:
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run(
+            ["unshare", "--mount", "true"], capture_output=True, check=False
+        ).returncode
+    ):
+        pytest.skip("unshare: no mount namespaces here")
+    parent = tmp_path / "mount"
+    parent.mkdir()
+    hidden = f'mount -t tmpfs none "{parent}" && exec "$@"'
+    node = shared.join(before=["unshare", "--mount", "sh", "-c", hidden, "sh"])
+    try:
+        done = shared.build(config, "--output", parent / "dataset")
+    finally:
+        node.kill()
+    assert done.returncode == 1
+    assert "does not share the work folder" in done.stderr
+    assert "put `output:` (and `work:`) on a mount that every node can write" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (parent / "dataset" / "SHA256SUMS").exists()
+    assert not support.receipts(parent / "dataset", "extract")
+
+
+@pytest.fixture(scope="module")
+def other_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout that differs in a file that decides bytes."""
+    copy = _checkout(tmp_path_factory.mktemp("other") / "checkout")
+    changed = copy / "xtrove" / "stages" / "__init__.py"
+    changed.write_text(changed.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
+    return copy
+
+
+def _checkout(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    for room in ("ingest", "extract", "dedupe", "shards", "xtrove"):
+        shutil.copytree(
+            support.ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    return folder
+
+
+def test_a_node_with_other_code_is_refused(
+    shared: Cluster, config: Path, other_code: Path, tmp_path: Path
+) -> None:
+    node = shared.join(changes={"PYTHONPATH": str(other_code)})
+    try:
+        done = shared.build(config, "--output", tmp_path / "dataset")
+    finally:
+        node.kill()
+    assert done.returncode == 1
+    assert "runs other versions: code: " in done.stderr
+    assert "install the same checkout on every node" in done.stderr
+    assert not support.receipts(tmp_path / "dataset", "extract")
+
+
+def test_a_node_with_other_code_that_joins_later_is_refused_too(
+    config: Path, other_code: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "dataset"
+    with cluster() as held, held.start_build(config, "--output", output) as process:
+        try:
+            _wait_for_words(process, output, "no node offers a CPU yet")
+            held.join(changes={"PYTHONPATH": str(other_code)})
+            _, err = process.communicate(timeout=60)
+        finally:
+            kill_group(process)
+    assert process.returncode == 1
+    assert "runs other versions: code: " in err
+    assert not support.receipts(output, "extract")
+
+
+def test_the_head_is_killed_and_a_new_cluster_goes_on(
+    config: Path, reference: str, tmp_path: Path
+) -> None:
+    output = tmp_path / "dataset"
+    with cluster() as held:
+        held.join()
+        with held.start_build(config, "--output", output) as process:
+            try:
+                before = support.wait_for_receipts(process, output, "extract", 1)
+                held.head.kill()
+                _, err = process.communicate(timeout=50)
+            finally:
+                kill_group(process)
+    assert process.returncode == 1, err
+    assert "has not answered for 10 s" in err
+    assert "run the same command again: what is finished is kept" in err
+    assert not (output / "SHA256SUMS").exists()
+    with cluster() as held:
+        held.join(cpus=2)
+        done = held.build(config, "--output", output)
+    assert done.returncode == 0, done.stderr
+    assert support.sums(output) == reference
+    assert not support.worked(output, "extract") & before
+
+
+def test_a_job_is_submitted(shared: Cluster, config: Path, reference: str, tmp_path: Path) -> None:
+    checkout, output = _checkout(tmp_path / "checkout"), tmp_path / "dataset"
+    refused = _submit(shared, checkout, config, "dataset")
+    assert refused.returncode != 0
+    text = refused.stdout + refused.stderr
+    assert "output: 'dataset' is relative, and this job runs in a folder that Ray deletes" in text
+    assert "exit code 2" in text
+    done = _submit(shared, checkout, config, str(output))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert support.sums(output) == reference
+
+
+def _submit(
+    held: Cluster, checkout: Path, config: Path, output: str
+) -> subprocess.CompletedProcess[str]:
+    path = f"{RAY.parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        [
+            str(RAY), "job", "submit", "--working-dir", ".", "--",
+            str(RAY.with_name("python")), "-m", "xtrove", "build", str(config), "--output", output,
+        ],
+        cwd=checkout,
+        env=environment(RAY_API_SERVER_ADDRESS=held.head.dashboard, PATH=path),
+        capture_output=True, text=True, timeout=support.TIMEOUT, check=False,
+    )  # fmt: skip
