@@ -216,7 +216,7 @@ class _Fetcher:
         etag = answer.resolved.get("x-linked-etag", "").removeprefix("W/").strip('"')
         size = answer.resolved.get("x-linked-size", "")
         _, _, oid = self._digest.rpartition(":")
-        if (etag and _OID.fullmatch(etag) and etag != oid) or (
+        if (oid and _OID.fullmatch(etag) and etag != oid) or (
             size.isdigit() and int(size) != self._size
         ):
             raise ChangedInput(self._name)

@@ -24,7 +24,11 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ingest.budget import ReadLimits
 from ingest.errors import ChangedInput, TransientFault, is_transient
+from ingest.places import open_part
+from ingest.ranged import RangedFile
+from ingest.records import Part
 from ingest.walk import open_regular, read_up_to
 
 MAX_FOOTER_BYTES = 64 * 1024 * 1024
@@ -33,6 +37,7 @@ HELD_BYTES = 32 * 1024 * 1024
 BATCH_BYTES = 2 * 1024 * 1024
 _MAX_BATCH_ROWS = 1024
 _BUFFER_BYTES = 1 << 20
+_TAIL_BYTES = 1 << 16
 _MAGIC = b"PAR1"
 
 
@@ -92,27 +97,37 @@ class ParquetReader:
     Raises `BrokenFile` from `open`; `OSError` when the file cannot be read at all.
     """
 
-    def __init__(self, raw: BinaryIO, file: Any, footer: str) -> None:
+    def __init__(self, raw: BinaryIO, file: Any, footer: str, footer_bytes: int) -> None:
         self._raw = raw
         self._file = file
         self.footer = footer
         """SHA-256 (hex) of the footer."""
+        self.footer_bytes = footer_bytes
+        self._fetched = -1
 
     @classmethod
     def open(cls, path: str) -> ParquetReader:
-        """Open a regular file."""
-        raw = open_regular(path)
+        """Open a regular local file."""
+        return cls.of(open_regular(path))
+
+    @classmethod
+    def of(cls, raw: BinaryIO, footer_bytes: int = 0) -> ParquetReader:
+        """Read an open file, which is closed with the reader or when this fails.
+
+        A known length of the footer saves bytes of a remote file.
+        """
         try:
-            footer = _footer_digest(raw)
+            footer = _footer(raw, footer_bytes)
             # The defaults hold the compressed bytes of whole column chunks: 160 MB more for a
             # row group of 180 MB.
             file = pq.ParquetFile(
                 raw,
+                metadata=_metadata(footer),
                 buffer_size=_BUFFER_BYTES,
                 pre_buffer=False,
                 page_checksum_verification=True,
             )
-            return cls(raw, file, footer)
+            return cls(raw, file, hashlib.sha256(footer).hexdigest(), len(footer))
         except (pa.ArrowException, OSError) as error:
             raw.close()
             if isinstance(error, OSError) and error.errno is not None:
@@ -169,6 +184,31 @@ class ParquetReader:
         """The record batches of a row group. Raises `BrokenGroup` before the first of them."""
         if size > MAX_GROUP_BYTES:
             raise BrokenGroup(f"{size} bytes in one row group, at most {MAX_GROUP_BYTES}")
+        self._fetch(group, columns)
+        try:
+            yield from self._checked(group, columns, size, rows)
+        except BrokenGroup:
+            if not isinstance(self._raw, RangedFile):
+                raise
+            # What was damaged on the way is whole the second time.
+            self._raw.forget()
+            self._fetch(group, columns)
+            yield from self._checked(group, columns, size, rows)
+
+    def _fetch(self, group: int, columns: Sequence[str]) -> None:
+        """The chunks of these columns of a remote file, in few requests; of one group at a time."""
+        if isinstance(self._raw, RangedFile):
+            if group != self._fetched:
+                self._raw.forget()
+            self._fetched = group
+            facts = self._file.metadata.row_group(group)
+            try:
+                self._raw.prefetch(_chunks(facts, frozenset(columns)))
+            except ValueError as error:
+                raise BrokenGroup(str(error)) from error
+
+    def _checked(self, group: int, columns: Sequence[str], size: int, rows: int) -> Iterator[Any]:
+        """The batches, of which none comes before all were decoded once."""
         if size <= HELD_BYTES:
             held = list(self._decode(group, columns, size, rows))
             yield from held
@@ -195,21 +235,29 @@ class ParquetReader:
 
 
 def open_planned(path: str, name: str, size: int, footer: str) -> ParquetReader:
-    """Open a file that was planned.
+    """Open a local file that was planned; see `open_planned_part`."""
+    part = Part(path=path, name=name, digest="", size=size, start=0, stop=0)
+    return open_planned_part(part, footer)
+
+
+def open_planned_part(
+    part: Part, footer: str, limits: ReadLimits | None = None, footer_bytes: int = 0
+) -> ParquetReader:
+    """Open the file of a part.
 
     Raises `ChangedInput` when it is not the same file, `TransientFault` when it may be later.
     """
     try:
-        reader = ParquetReader.open(path)
+        reader = ParquetReader.of(open_part(part, limits), footer_bytes)
     except OSError as error:
         if is_transient(error):
-            raise TransientFault(name, str(error)) from error
-        raise ChangedInput(name) from error
+            raise TransientFault(part.name, str(error)) from error
+        raise ChangedInput(part.name) from error
     except (ValueError, BrokenFile) as error:
-        raise ChangedInput(name) from error
-    if reader.footer != footer or reader.size() != size:
+        raise ChangedInput(part.name) from error
+    if reader.footer != footer or reader.size() != part.size:
         reader.__exit__()
-        raise ChangedInput(name)
+        raise ChangedInput(part.name)
     return reader
 
 
@@ -230,10 +278,30 @@ def _group(facts: Any, wanted: frozenset[str]) -> RowGroup:
     return RowGroup(rows=facts.num_rows, size=size)
 
 
-def _footer_digest(raw: BinaryIO) -> str:
+def _chunks(facts: Any, wanted: frozenset[str]) -> list[tuple[int, int]]:
+    """The byte ranges of the wanted columns of a row group."""
+    ranges: list[tuple[int, int]] = []
+    total = 0
+    for index in range(facts.num_columns):
+        column = facts.column(index)
+        if column.path_in_schema.split(".", 1)[0] in wanted:
+            start = column.data_page_offset
+            if column.has_dictionary_page and column.dictionary_page_offset > 0:
+                start = min(start, column.dictionary_page_offset)
+            total += column.total_compressed_size
+            ranges.append((start, start + column.total_compressed_size))
+    if total > MAX_GROUP_BYTES:
+        raise ValueError(f"{total} compressed bytes in one row group, at most {MAX_GROUP_BYTES}")
+    return ranges
+
+
+def _footer(raw: BinaryIO, expected: int) -> bytes:
+    """The footer; of a remote file in one request, or two if it is longer than expected."""
     end = raw.seek(0, io.SEEK_END)
     if end < 12:
         raise BrokenFile(f"unreadable footer: {end} bytes are too few for a Parquet file")
+    if isinstance(raw, RangedFile):
+        raw.prefetch([(max(0, end - (expected + 8 if expected else _TAIL_BYTES)), end)])
     raw.seek(end - 8)
     tail = read_up_to(raw, 8)
     if tail[4:] != _MAGIC:
@@ -241,10 +309,20 @@ def _footer_digest(raw: BinaryIO) -> str:
     length = int.from_bytes(tail[:4], "little")
     if length > min(end - 12, MAX_FOOTER_BYTES):
         raise BrokenFile(f"unreadable footer: {length} bytes long in a file of {end}")
+    if isinstance(raw, RangedFile):
+        raw.prefetch([(end - 8 - length, end)])
     raw.seek(end - 8 - length)
-    digest = hashlib.sha256(read_up_to(raw, length)).hexdigest()
+    footer = read_up_to(raw, length)
+    if isinstance(raw, RangedFile):
+        raw.forget()
     raw.seek(0)
-    return digest
+    return footer
+
+
+def _metadata(footer: bytes) -> Any:
+    """The parsed footer: a file of nothing else is read like any."""
+    whole = _MAGIC + footer + len(footer).to_bytes(4, "little") + _MAGIC
+    return pq.read_metadata(pa.BufferReader(whole))
 
 
 def _brief(error: Exception) -> str:
