@@ -59,6 +59,8 @@ class SourcePair:
     license_evidence: str
     stars: int
     row: int
+    partition: str = ""
+    """Split of the source itself (train, validation or test) where it is to be kept; else ""."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
