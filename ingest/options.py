@@ -6,12 +6,14 @@ nearest right one. Limits: `max_per_language` is only carried here, for the buil
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ingest.languages import LANGUAGES, suggestion
 from ingest.licenses import is_known, normalise
+from ingest.opt_out import opt_out_names, read_opt_out
 
 DECLARED = "declared by config"
 
@@ -61,10 +63,22 @@ class CommonOptions(BaseModel):
     max_per_language: Annotated[int, Field(ge=1)] | None = None
     declared_licenses: Annotated[tuple[str, ...], AfterValidator(_spdx)] = ()
     """Hold where the input itself names no licence that is known."""
+    opt_out: Annotated[tuple[str, ...], AfterValidator(opt_out_names)] = ()
+    """Owners, and repositories as `owner/repo`, whose records are refused as `opted_out`."""
+    opt_out_files: tuple[str, ...] = ()
+    """Local files of such names, one a line; the driver adds them to `opt_out`."""
 
     def wanted(self) -> frozenset[str]:
         """The languages to read."""
         return frozenset(LANGUAGES if self.languages is None else self.languages)
+
+    def with_opt_outs(self, base: Path) -> Self:
+        """The same options with the names of all files; raises `SourceError` for a bad one."""
+        if not self.opt_out_files:
+            return self
+        paths = [base.absolute() / Path(name).expanduser() for name in self.opt_out_files]
+        names = {*self.opt_out, *(name for path in paths for name in read_opt_out(path))}
+        return self.model_copy(update={"opt_out": tuple(sorted(names)), "opt_out_files": ()})
 
     def settled(self, licenses: tuple[str, ...], evidence: str) -> tuple[tuple[str, ...], str]:
         """The licences found with their evidence, or else those that the config declares."""

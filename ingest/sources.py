@@ -8,24 +8,31 @@ Cost and limits: those of the source. A new kind adds a module with its options,
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, assert_never
 
 from pydantic import Field
 
 from ingest import directory, installed, pairs, the_stack
+from ingest.budget import HubOptions, ReadLimits
 from ingest.digests import Progress
 from ingest.directory import DirectoryOptions
 from ingest.installed import InstalledOptions
 from ingest.licenses import LicensePolicy
+from ingest.opt_out import without
 from ingest.pairs import PairsOptions
+from ingest.places import absolute
 from ingest.records import Listing, Skip, Slice, SourceFile, SourcePair
+from ingest.slicing import canonical_digest
 from ingest.the_stack import TheStackOptions
 
 __all__ = [
     "DirectoryOptions",
+    "HubOptions",
     "InstalledOptions",
     "PairsOptions",
+    "ReadLimits",
     "SourceOptions",
     "TheStackOptions",
     "describe",
@@ -47,13 +54,54 @@ def plan(
     policy: LicensePolicy,
     slice_bytes: int | None = None,
     progress: Progress | None = None,
+    *,
+    limits: ReadLimits | None = None,
 ) -> Listing:
     """List a source into slices at the revision found now; paths must be absolute.
 
     `slice_bytes` is the size wanted of a slice (default: a function of the input);
-    `progress` hears of the bytes that were hashed. Raises `SourceError` when the source cannot
-    be used, `TransientFault` when it may be later.
+    `progress` hears of the bytes that were hashed; `limits` hold for requests to the Hub and
+    other places. Raises `SourceError` when the source cannot be used, `TransientFault` when it
+    may be later.
     """
+    listing = _plan(options, name, policy, slice_bytes, progress, limits)
+    if not options.opt_out:
+        return listing
+    # What is refused decides what a slice gives, whatever its kind.
+    slices = (
+        replace(one, digest=canonical_digest({"opt_out": options.opt_out, "slice": one.digest}))
+        for one in listing.slices
+    )
+    return replace(listing, slices=tuple(slices))
+
+
+def read(
+    options: SourceOptions,
+    name: str,
+    policy: LicensePolicy,
+    piece: Slice,
+    revision: str,
+    *,
+    limits: ReadLimits | None = None,
+) -> Iterator[SourceFile | SourcePair | Skip]:
+    """The records of one slice, one for each row or file, `row` strictly increasing.
+
+    `revision` is that of the listing; `limits` is this task's share of what may be asked of the
+    Hub (default: all of the default budget, as if no other task ran). Raises `ChangedInput` when
+    the input is no longer what was planned, `TransientFault` when reading may work later.
+    """
+    records = _read(options, name, policy, piece, revision, limits)
+    return without(options.opt_out, records) if options.opt_out else records
+
+
+def _plan(
+    options: SourceOptions,
+    name: str,
+    policy: LicensePolicy,
+    slice_bytes: int | None,
+    progress: Progress | None,
+    limits: ReadLimits | None,
+) -> Listing:
     match options:
         case InstalledOptions():
             return installed.plan(options, name, policy, slice_bytes, progress)
@@ -62,19 +110,19 @@ def plan(
         case PairsOptions():
             return pairs.plan(options, name, policy, slice_bytes, progress)
         case TheStackOptions():
-            return the_stack.plan(options, name, policy, slice_bytes, progress)
+            return the_stack.plan(options, name, policy, slice_bytes, progress, limits)
         case _ as unreachable:
             assert_never(unreachable)
 
 
-def read(
-    options: SourceOptions, name: str, policy: LicensePolicy, piece: Slice, revision: str
+def _read(
+    options: SourceOptions,
+    name: str,
+    policy: LicensePolicy,
+    piece: Slice,
+    revision: str,
+    limits: ReadLimits | None,
 ) -> Iterator[SourceFile | SourcePair | Skip]:
-    """The records of one slice, one for each row or file, `row` strictly increasing.
-
-    `revision` is that of the listing. Raises `ChangedInput` when the input is no longer what
-    was planned, `TransientFault` when reading may work later.
-    """
     match options:
         case InstalledOptions():
             return installed.read(options, name, policy, piece, revision)
@@ -83,17 +131,20 @@ def read(
         case PairsOptions():
             return pairs.read(options, name, policy, piece, revision)
         case TheStackOptions():
-            return the_stack.read(options, name, policy, piece, revision)
+            return the_stack.read(options, name, policy, piece, revision, limits)
         case _ as unreachable:
             assert_never(unreachable)
 
 
 def resolve_paths(options: SourceOptions, base: Path) -> SourceOptions:
-    """The same options with an absolute path: `~` is home, others are relative to `base`."""
+    """The same options with what workers need: absolute paths, and the lists of opt-outs read.
+
+    `~` is home, other local paths are relative to `base`, URIs stay as they are.
+    """
+    options = options.with_opt_outs(base)
     if isinstance(options, InstalledOptions):
         return options
-    path = (base.absolute() / Path(options.path).expanduser()).resolve()
-    return options.model_copy(update={"path": str(path)})
+    return options.model_copy(update={"path": absolute(options.path, base)})
 
 
 def describe(options: SourceOptions) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ingest.budget import ReadLimits
 from ingest.digests import FileDigest, Progress, Wish, digest_files
 from ingest.errors import SourceError, TransientFault, is_transient
 from ingest.languages import normalise_language
@@ -60,6 +61,7 @@ def plan(
     policy: LicensePolicy,
     slice_bytes: int | None = None,
     progress: Progress | None = None,
+    limits: ReadLimits | None = None,
 ) -> Listing:
     """List the row groups. Raises `SourceError` when no file of the languages can be read."""
     files, quarantined = _files(options)
@@ -92,7 +94,12 @@ def plan(
 
 
 def read(
-    options: TheStackOptions, name: str, policy: LicensePolicy, piece: Slice, revision: str
+    options: TheStackOptions,
+    name: str,
+    policy: LicensePolicy,
+    piece: Slice,
+    revision: str,
+    limits: ReadLimits | None = None,
 ) -> Iterator[SourceFile | Skip]:
     """The rows of a slice; a row group that cannot be decoded is one `corrupt_input`.
 
