@@ -14,8 +14,9 @@ from typing import Annotated, assert_never
 
 from pydantic import Field
 
-from ingest import directory, installed, pairs, the_stack
+from ingest import codesearchnet, directory, installed, pairs, the_stack
 from ingest.budget import HubOptions, ReadLimits
+from ingest.codesearchnet import CodeSearchNetOptions
 from ingest.digests import Progress
 from ingest.directory import DirectoryOptions
 from ingest.installed import InstalledOptions
@@ -28,6 +29,7 @@ from ingest.slicing import canonical_digest
 from ingest.the_stack import TheStackOptions
 
 __all__ = [
+    "CodeSearchNetOptions",
     "DirectoryOptions",
     "HubOptions",
     "InstalledOptions",
@@ -42,7 +44,7 @@ __all__ = [
 ]
 
 SourceOptions = Annotated[
-    InstalledOptions | DirectoryOptions | PairsOptions | TheStackOptions,
+    InstalledOptions | DirectoryOptions | PairsOptions | TheStackOptions | CodeSearchNetOptions,
     Field(discriminator="kind"),
 ]
 """The options of any source: a pydantic union told apart by `kind`."""
@@ -109,6 +111,8 @@ def _plan(
             return directory.plan(options, name, policy, slice_bytes, progress)
         case PairsOptions():
             return pairs.plan(options, name, policy, slice_bytes, progress)
+        case CodeSearchNetOptions():
+            return codesearchnet.plan(options, name, policy, slice_bytes, progress, limits)
         case TheStackOptions():
             return the_stack.plan(options, name, policy, slice_bytes, progress, limits)
         case _ as unreachable:
@@ -130,6 +134,8 @@ def _read(
             return directory.read(options, name, policy, piece, revision)
         case PairsOptions():
             return pairs.read(options, name, policy, piece, revision)
+        case CodeSearchNetOptions():
+            return codesearchnet.read(options, name, policy, piece, revision, limits)
         case TheStackOptions():
             return the_stack.read(options, name, policy, piece, revision, limits)
         case _ as unreachable:
@@ -144,7 +150,10 @@ def resolve_paths(options: SourceOptions, base: Path) -> SourceOptions:
     options = options.with_opt_outs(base)
     if isinstance(options, InstalledOptions):
         return options
-    return options.model_copy(update={"path": absolute(options.path, base)})
+    paths = {"path": absolute(options.path, base)}
+    if isinstance(options, CodeSearchNetOptions) and options.license_files is not None:
+        paths["license_files"] = absolute(options.license_files, base)
+    return options.model_copy(update=paths)
 
 
 def describe(options: SourceOptions) -> str:
