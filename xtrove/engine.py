@@ -38,6 +38,7 @@ SAME_CODE = (
     "install the same checkout on every node (pip install -e . -c constraints.txt), and do not "
     "change it while a build runs"
 )
+RESTART = "start Ray again, then run the same command again: what is finished is kept"
 SHARED = "put `output:` (and `work:`) on a mount that every node can write"
 LOCAL_ENVIRONMENT = {
     # `uv run` would zip the working folder, output included, and ship it to local workers.
@@ -166,8 +167,7 @@ class Engine:
             if now - self._silent_since > HEAD_SECONDS:
                 raise Stop(
                     f"the head of the cluster ({host}) has not answered for {HEAD_SECONDS} s",
-                    remedy="start the cluster again, then run the same command again: "
-                    "what is finished is kept",
+                    remedy=RESTART,
                 ) from None
             return False
         self._silent_since = 0.0
