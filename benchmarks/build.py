@@ -6,7 +6,7 @@ parses too (`bare.py`); (b) the whole build in a child process into a temporary 
 times of its log and the memory of all its processes (`watched.py`). DIR is a folder of The Stack
 v1 (default: $XTROVE_DATA/the-stack); `--default` takes the embedded config instead. Medians over
 the repeats. "Core s" counts every core for as long as the build had it, idle or not.
-Cost: about 45 s a repeat for 136 MB on two cores. Exit 2: no data.
+Cost: 22 s a repeat for 136 MB on two cores. Exit 2: no data.
 """
 
 from __future__ import annotations
