@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote, unquote
 
 import huggingface_hub
@@ -90,6 +90,8 @@ class HubPlace:
     address: Address
     limits: ReadLimits
     single: Entry | None = None
+    trees: dict[tuple[str, bool], list[Mapping[str, object]]] = field(default_factory=dict)
+    """Listings so far: a commit does not change."""
 
     def files(self, folder: str = "", *, recursive: bool = True) -> tuple[Entry, ...]:
         """The files in a folder, sorted by name."""
@@ -126,8 +128,14 @@ class HubPlace:
     def _api(self) -> str:
         return f"{_endpoint()}/api/datasets/{self.address.repo}"
 
-    def _tree(self, folder: str, recursive: bool) -> Iterator[Mapping[str, object]]:
-        path = "/".join(one for one in (self.address.path, folder.strip("/")) if one)
+    def _tree(self, folder: str, recursive: bool) -> list[Mapping[str, object]]:
+        key = (folder.strip("/"), recursive)
+        if key not in self.trees:
+            self.trees[key] = list(self._pages(*key))
+        return self.trees[key]
+
+    def _pages(self, folder: str, recursive: bool) -> Iterator[Mapping[str, object]]:
+        path = "/".join(one for one in (self.address.path, folder) if one)
         inner = f"/{quote(path, safe='')}" if path else ""
         url = f"{self._api()}/tree/{self.revision}{inner}?recursive={str(recursive).lower()}"
         for _ in range(MAX_PAGES):

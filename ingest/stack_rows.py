@@ -76,20 +76,45 @@ class StackRows:
         for place, stated in enumerate(licences):
             row = first + place
             ids, evidence = self._licences(stated)
-            reason = self.policy.refusal(ids)
-            if reason is not None:
-                yield self._skip(reason, row, ", ".join(ids))
+            refusal = self._refusal(ids, row)
+            if refusal is not None:
+                yield refusal
                 continue
             fields = {field: _decoded(column[place]) for field, column in texts.items()}
-            content: bytes | None = None
+            # A large value is copied out of its column only if the row passes so far.
             reason = self._reason(fields, sizes[place])
-            if reason is None:
-                content = None if contents is None else contents[place].as_py()
-                reason = _content_reason(content)
-            if reason is not None or content is None:
-                yield self._skip(reason or "null_content", row, str(fields["path"])[:200])
-                continue
-            yield self._file(fields, content, ids, evidence, whole_number(stars[place]), row)
+            content = None if reason or contents is None else contents[place].as_py()
+            reason = reason or _content_reason(content)
+            if reason is not None:
+                yield self._skip(reason, row, str(fields["path"]))
+            else:
+                yield self._file(fields, content, ids, evidence, stars[place], row)
+
+    def read_object(self, values: Mapping[str, object], row: int) -> SourceFile | Skip:
+        """The record of a row as plain values, of which nothing is known."""
+        ids, evidence = self._licences(_stated(values.get(LICENSES)))
+        refusal = self._refusal(ids, row)
+        if refusal is not None:
+            return refusal
+        fields = {field: _text(values.get(column)) for field, column in _TEXTS}
+        text = values.get(CONTENT)
+        if text is not None and not isinstance(text, str):
+            return self._skip("wrong_type", row, f"{CONTENT}: {type(text).__name__}, not text")
+        reason = self._reason(fields, values.get("size"))
+        content: bytes | None = None
+        if reason is None and text is not None:
+            try:
+                content = text.encode("utf-8")
+            except UnicodeEncodeError:
+                reason = "not_utf8"
+        reason = reason or _content_reason(content)
+        if reason is not None:
+            return self._skip(reason, row, str(fields["path"]))
+        return self._file(fields, content, ids, evidence, values.get("max_stars_count"), row)
+
+    def _refusal(self, ids: tuple[str, ...], row: int) -> Skip | None:
+        reason = self.policy.refusal(ids)
+        return None if reason is None else self._skip(reason, row, ", ".join(ids))
 
     def _licences(self, stated: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
         return self.options.settled(stated, LICENSES)
@@ -113,12 +138,13 @@ class StackRows:
     def _file(
         self,
         fields: Mapping[str, str | None],
-        content: bytes,
+        content: bytes | None,
         ids: tuple[str, ...],
         evidence: str,
-        stars: int | None,
+        stars: object,
         row: int,
     ) -> SourceFile:
+        counted = whole_number(stars)
         repo, path = fields["repo"] or "", fields["path"] or ""
         commit = fields["revision"] or ""
         proven = _REPO.fullmatch(repo) and _COMMIT.fullmatch(commit)
@@ -130,10 +156,10 @@ class StackRows:
             revision=commit if commit.isprintable() else "",
             url=f"https://github.com/{repo}/blob/{commit}/{quote(path)}" if proven else "",
             language=self.language,
-            content=content,
+            content=content or b"",
             licenses=self.policy.recorded(ids),
             license_evidence=evidence,
-            stars=-1 if stars is None else stars,
+            stars=-1 if counted is None else counted,
             row=row,
         )
 
@@ -142,6 +168,24 @@ def _content_reason(content: bytes | None) -> str | None:
     if content is None:
         return "null_content"
     return "too_large" if len(content) > MAX_FILE_BYTES else None
+
+
+def _stated(value: object) -> tuple[str, ...]:
+    """Licences as plain values; an item that is no text makes the row unknown."""
+    if not isinstance(value, list):
+        return ()
+    return tuple(item if isinstance(item, str) else "" for item in value)
+
+
+def _text(value: object) -> str | None:
+    """A text that can be written down, else None, which the row's checks refuse."""
+    if not isinstance(value, str):
+        return None
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return None
+    return value
 
 
 def _lists(batch: Any) -> list[tuple[str, ...]]:
