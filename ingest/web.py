@@ -6,7 +6,7 @@ own repetitions can be neither counted nor bounded from outside, and `HfFileSyst
 resolver for every range where one request a file is enough. Redirects are followed here, so
 that the token goes to the endpoint alone and a range keeps its header. 408, 425, 429, 5xx,
 dropped connections and slow answers are repeated after the wait the server states
-(`Retry-After`, `RateLimit`) or 0.5 s doubled up to 30 s; an answer that broke off goes on
+(`Retry-After`, `RateLimit`) or 0.25 s doubled up to 30 s; an answer that broke off goes on
 where it stopped.
 Cost: one request where nothing fails. Limits: `TRIES` failures in a row without progress, and
 `patience_s` in all; tokens are never part of a message.
@@ -258,7 +258,7 @@ def _next(question: Question, url: str, location: str) -> str:
 
 
 def _pause(failures: int) -> float:
-    return min(30.0, 0.25 * 2.0**failures) * random.uniform(0.75, 1.25)
+    return min(30.0, 0.125 * 2.0**failures) * random.uniform(0.75, 1.25)
 
 
 def _host(url: str) -> str:

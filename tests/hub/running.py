@@ -86,6 +86,52 @@ class RunningHub:
         }
 
 
+class Reader:
+    """A process with this room's functions; see `tests.hub.reading`."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def ask(self, do: str, **job: object) -> dict[str, Any]:
+        """The answer of a job, with `error`, `seconds` and `traffic` beside it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"do": do, **job}) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, "the reading process has died"
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def get(self, do: str, **job: object) -> Any:
+        """The answer of a job that must not fail."""
+        answer = self.ask(do, **job)
+        assert not answer["error"], answer["error"]
+        return answer["answer"]
+
+    def both(self, options: Mapping[str, object], **job: object) -> tuple[Any, list[Any]]:
+        """Plan a source and read all of it."""
+        plan = self.get("plan", options=options, **job)
+        return plan, self.get("read", options=options, plan=plan, **job)
+
+
+@contextmanager
+def running_reader(hub: RunningHub, **env: str) -> Iterator[Reader]:
+    """A reading process that knows only this Hub."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.hub.reading"],
+        cwd=ROOT,
+        env=hub.environment() | env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield Reader(process)
+        finally:
+            process.kill()
+
+
 @contextmanager
 def running_hub(folder: Path, page: int = 1000) -> Iterator[RunningHub]:
     """A Hub over `folder/root` that ends with the context."""
