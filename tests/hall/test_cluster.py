@@ -13,7 +13,15 @@ from pathlib import Path
 import pytest
 
 from tests.hall import support
-from tests.hall.cluster_support import RAY, Cluster, cluster, environment, kill_group
+from tests.hall.cluster_support import (
+    RAY,
+    XTROVE,
+    Cluster,
+    cluster,
+    environment,
+    free_port,
+    kill_group,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -218,3 +226,15 @@ def _submit(
         env=environment(RAY_API_SERVER_ADDRESS=held.head.dashboard, PATH=path),
         capture_output=True, text=True, timeout=support.TIMEOUT, check=False,
     )  # fmt: skip
+
+
+def test_an_address_where_nothing_answers(config: Path, tmp_path: Path) -> None:
+    start = time.monotonic()
+    done = subprocess.run(
+        [str(XTROVE), "build", str(config), "--output", str(tmp_path / "dataset")],
+        env=environment(RAY_ADDRESS=f"127.0.0.1:{free_port()}"),
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "RAY_ADDRESS: nothing answers at '127.0.0.1:" in done.stderr
+    assert time.monotonic() - start < 20
