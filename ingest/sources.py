@@ -14,7 +14,7 @@ from typing import Annotated, assert_never
 
 from pydantic import Field
 
-from ingest import codesearchnet, directory, installed, pairs, the_stack
+from ingest import codesearchnet, directory, installed, pairs, the_stack, the_stack_v2
 from ingest.budget import HubOptions, ReadLimits
 from ingest.codesearchnet import CodeSearchNetOptions
 from ingest.digests import Progress
@@ -27,6 +27,7 @@ from ingest.places import absolute
 from ingest.records import Listing, Skip, Slice, SourceFile, SourcePair
 from ingest.slicing import canonical_digest
 from ingest.the_stack import TheStackOptions
+from ingest.the_stack_v2 import TheStackV2Options
 
 __all__ = [
     "CodeSearchNetOptions",
@@ -37,6 +38,7 @@ __all__ = [
     "ReadLimits",
     "SourceOptions",
     "TheStackOptions",
+    "TheStackV2Options",
     "describe",
     "plan",
     "read",
@@ -44,7 +46,12 @@ __all__ = [
 ]
 
 SourceOptions = Annotated[
-    InstalledOptions | DirectoryOptions | PairsOptions | TheStackOptions | CodeSearchNetOptions,
+    InstalledOptions
+    | DirectoryOptions
+    | PairsOptions
+    | TheStackOptions
+    | TheStackV2Options
+    | CodeSearchNetOptions,
     Field(discriminator="kind"),
 ]
 """The options of any source: a pydantic union told apart by `kind`."""
@@ -115,6 +122,8 @@ def _plan(
             return codesearchnet.plan(options, name, policy, slice_bytes, progress, limits)
         case TheStackOptions():
             return the_stack.plan(options, name, policy, slice_bytes, progress, limits)
+        case TheStackV2Options():
+            return the_stack_v2.plan(options, name, policy, slice_bytes, progress, limits)
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -138,6 +147,8 @@ def _read(
             return codesearchnet.read(options, name, policy, piece, revision, limits)
         case TheStackOptions():
             return the_stack.read(options, name, policy, piece, revision, limits)
+        case TheStackV2Options():
+            return the_stack_v2.read(options, name, policy, piece, revision, limits)
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -150,6 +161,8 @@ def resolve_paths(options: SourceOptions, base: Path) -> SourceOptions:
     options = options.with_opt_outs(base)
     if isinstance(options, InstalledOptions):
         return options
+    if isinstance(options, TheStackV2Options):
+        options = options.resolved(base)
     paths = {"path": absolute(options.path, base)}
     if isinstance(options, CodeSearchNetOptions) and options.license_files is not None:
         paths["license_files"] = absolute(options.license_files, base)

@@ -4,13 +4,13 @@ Method: everything that a row says about itself is judged before any content is 
 this order: language, licence, vendored, generated, size, repository, path, blob id, encoding.
 Licences: `license_type` must be `permissive`, and every identifier of `detected_licenses`
 must pass the policy, and so must `gha_license_id`, where the set's own rule lets that one
-alone decide. Left out as saying nothing about the terms are the amendments that the set's own
-rule leaves out (`AMENDMENTS`), `unknown-license-reference` beside another identifier (a line
-that points at the licence that was found), and GitHub's `NOASSERTION`. `no_license` is never
-let in, whatever the config declares or keeps.
+alone decide. Left out as saying nothing about the terms are what the set's own rule leaves out
+(`SAY_NOTHING`: disclaimers, contributor agreements, and lines that point at a licence found
+elsewhere) and GitHub's `NOASSERTION`; where nothing else is left, the licence is unknown.
+`no_license` is never let in, whatever the config declares or keeps.
 Links: GitHub's page of the file where the row has the id of a repository there, else the
 archive's page of the content, whose id is computed from the verified bytes.
-Cost: 6 microseconds a row. Limits: other `LicenseRef-` identifiers are unknown, even those
+Cost: 6 microseconds a row. Limits: other `LicenseRef-` identifiers do not pass, even those
 that ScanCode calls permissive; contents in another encoding become UTF-8, and every offset
 taken from them is one of the UTF-8 text.
 Sources: BigCode's script that set `license_type`; SWHID (ISO/IEC 18670) for the archive's ids.
@@ -39,8 +39,7 @@ GENERATED = "generated"
 GITHUB_LICENSE = "gha_license_id"
 
 _SCANCODE = "LicenseRef-scancode-"
-_POINTER = f"{_SCANCODE}unknown-license-reference"
-AMENDMENTS = frozenset(
+SAY_NOTHING = frozenset(
     _SCANCODE + name
     for name in (
         "dco-1.1",
@@ -52,6 +51,7 @@ AMENDMENTS = frozenset(
         "google-cla",
         "jetty-ccla-1.1",
         "newton-king-cla",
+        "unknown-license-reference",
         "warranty-disclaimer",
     )
 )
@@ -202,9 +202,7 @@ class StackV2Rows:
 
 def _stated(detected: tuple[str, ...], github: str | None) -> tuple[tuple[str, ...], str]:
     """The identifiers that say something, and the columns they stand in."""
-    ids = [one for one in detected if one not in AMENDMENTS]
-    if any(one != _POINTER for one in ids):
-        ids = [one for one in ids if one != _POINTER]
+    ids = [one for one in detected if one not in SAY_NOTHING]
     from_github = [github] if github and github.upper() not in (NO_ASSERTION, "NONE") else []
     columns = [name for name, found in ((LICENSES, ids), (GITHUB_LICENSE, from_github)) if found]
     return (*ids, *from_github), " and ".join(columns or [LICENSES])

@@ -61,6 +61,11 @@ class _Planned:
     footer: str
     footer_bytes: int
     groups: tuple[RowGroup, ...]
+    grouped: bool
+
+    def weight(self, group: RowGroup) -> int:
+        """The bytes of content that a row group is taken to stand for."""
+        return group.size * _GROUPED_FACTOR if self.grouped else group.rows * ROW_BYTES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -258,12 +263,14 @@ def _why(problem: str) -> str:
 def _inspect(entry: Entry, language: str, limits: ReadLimits | None) -> _Planned | str:
     try:
         with ParquetReader.of(open_entry(entry, limits)) as reader:
+            shape = shape_of(reader.schema())
             return _Planned(
                 entry=entry,
                 language=language,
                 footer=reader.footer,
                 footer_bytes=reader.footer_bytes,
-                groups=reader.groups(shape_of(reader.schema()).columns),
+                groups=reader.groups(shape.columns),
+                grouped=shape.grouped,
             )
     except BrokenFile as error:
         return str(error)
@@ -276,7 +283,7 @@ def _inspect(entry: Entry, language: str, limits: ReadLimits | None) -> _Planned
 def _slices(
     planned: Sequence[_Planned], name: str, slice_bytes: int | None, facts: Mapping[str, object]
 ) -> tuple[Slice, ...]:
-    total = sum(_weight(group) for one in planned for group in one.groups)
+    total = sum(one.weight(group) for one in planned for group in one.groups)
     target = target_bytes(total, slice_bytes)
     slices: list[Slice] = []
     for language in sorted({one.language for one in planned}):
@@ -294,16 +301,12 @@ def _slices(
     return tuple(slices)
 
 
-def _weight(group: RowGroup) -> int:
-    return max(group.rows * ROW_BYTES, group.size * _GROUPED_FACTOR) if group.rows else 0
-
-
 def _units(one: _Planned, target: int) -> list[_Unit]:
     """The row groups of a file, those over the size of a slice in even pieces."""
     units: list[_Unit] = []
     base = 0
     for group in one.groups:
-        weight = _weight(group)
+        weight = one.weight(group)
         pieces = min(max(1, -(-weight // max(target, MIN_SLICE_BYTES))), max(group.rows, 1))
         cuts = [base + group.rows * piece // pieces for piece in range(pieces + 1)]
         units.extend(

@@ -120,7 +120,7 @@ def bucket() -> Iterator[Bucket]:
         timeout = 10
         disable_nagle_algorithm = True
 
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             _answer(kept, self)
 
         def log_message(self, *_: object) -> None:
