@@ -218,7 +218,7 @@ def _part(entry: Entry, language: str, meta: Sequence[tuple[str, str]], member: 
         digest=entry.digest,
         size=entry.size,
         start=0,
-        stop=1,
+        stop=entry.size,
         language=language,
         meta=tuple(sorted(meta)),
     )

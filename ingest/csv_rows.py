@@ -1,13 +1,15 @@
 """Records of a CSV file in which any line may be bad.
 
 Method: the first record names the columns. A record grows line by line until its quotes are
-closed; if it does not come out right (quotes never closed, other than the header's count of
-columns), only its first line is given up and reading goes on with the next one, so that a
-stray quote costs a line and not the rest of the file.
+closed; one that is whole but wrong (too few columns, not UTF-8) is one bad row. Where quotes are
+never closed, or closed in the middle of a field, only the first line is given up and reading
+goes on with the next one, so that a stray quote costs a line and not the rest of the file.
 Cost: about 40 MB/s. Memory: one record and what was read ahead, at most `MAX_RECORD` bytes.
 Limits: UTF-8, commas, `"` doubled inside quotes; fields up to 131,072 characters (the module's
-own limit) and records up to `MAX_RECORD` bytes and `MAX_LINES` lines; after `MAX_UNCLOSED`
-records without an end the file is given up. Blank lines are no rows. Source: RFC 4180.
+own limit) and records up to `MAX_RECORD` bytes and `MAX_LINES` lines. Looking ahead in vain
+costs no more than reading twice: a line that opens a quote would close the one before it.
+Lines inside a record whose quotes are broken are read as rows, and pass if they have the right
+count of columns: nothing in the format tells them apart. Blank lines are no rows. Source: RFC 4180.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from ingest.raw_rows import BadRow
 
 MAX_RECORD = 1_000_000
 MAX_LINES = 5_000
-MAX_UNCLOSED = 100
-_MARK = "\ufeff"
+_BROKEN = frozenset({"unclosed_quote", "invalid_csv"})
+_MARK = b"\xef\xbb\xbf"
 
 
 class NoHeader(Exception):
@@ -34,7 +36,7 @@ def csv_rows(lines: Iterator[bytes | None]) -> Iterator[Mapping[str, object] | B
     Raises `NoHeader`.
     """
     reader = _Records(lines)
-    header = read_header(reader.first())
+    header = _names(reader.first())
     while (record := reader.next(len(header))) is not None:
         if isinstance(record, BadRow):
             yield record
@@ -42,17 +44,20 @@ def csv_rows(lines: Iterator[bytes | None]) -> Iterator[Mapping[str, object] | B
             yield dict(zip(header, record, strict=True))
 
 
-def read_header(record: list[str] | BadRow | None) -> list[str]:
-    """The names of the columns. Raises `NoHeader`."""
+def header_of(lines: Iterator[bytes | None]) -> list[str]:
+    """The names of the columns of a file. Raises `NoHeader`."""
+    return _names(_Records(lines).first())
+
+
+def _names(record: list[str] | BadRow | None) -> list[str]:
     if record is None:
         raise NoHeader("the file is empty")
     if isinstance(record, BadRow):
         raise NoHeader(f"the first record is no header: {record.reason} {record.detail}")
-    names = [record[0].removeprefix(_MARK), *record[1:]]
-    doubled = sorted({name for name in names if names.count(name) > 1})
+    doubled = sorted({name for name in record if record.count(name) > 1})
     if doubled:
-        raise NoHeader(f"column {doubled[0][:100]!r} stands {names.count(doubled[0])} times")
-    return names
+        raise NoHeader(f"column {doubled[0][:100]!r} stands {record.count(doubled[0])} times")
+    return record
 
 
 class _Records:
@@ -61,18 +66,15 @@ class _Records:
     def __init__(self, lines: Iterator[bytes | None]) -> None:
         self._lines = lines
         self._again: deque[bytes | None] = deque()
-        self._unclosed = 0
 
     def first(self) -> list[str] | BadRow | None:
+        line = self._line()
+        if line is not None:
+            self._again.appendleft(line.removeprefix(_MARK) or None)
         return self.next(None)
 
     def next(self, columns: int | None) -> list[str] | BadRow | None:
         """The next record; None at the end."""
-        if self._unclosed > MAX_UNCLOSED:
-            self._unclosed = 0
-            self._again.clear()
-            self._lines = iter(())
-            return BadRow(reason="corrupt_input", detail=f"over {MAX_UNCLOSED} unclosed quotes")
         while (line := self._line()) is not None:
             if not line:
                 return BadRow(reason="line_too_long")
@@ -83,16 +85,19 @@ class _Records:
     def _record(self, line: bytes, columns: int | None) -> list[str] | BadRow:
         grown = [line]
         fields = _parse(line)
+        quotes = line.count(b'"')
         while fields is None and self._extend(grown):
-            fields = _parse(b"".join(grown)) if b'"' in grown[-1] else None
+            quotes += grown[-1].count(b'"')
+            # Parsing after each line would take the square of the record.
+            fields = _parse(b"".join(grown)) if quotes % 2 == 0 and b'"' in grown[-1] else None
         if fields is None:
-            self._unclosed += 1
             fields = BadRow(reason="unclosed_quote", detail=_shown(line))
-        elif isinstance(fields, list) and columns not in (None, len(fields)):
-            message = f"{len(fields)} columns, the header has {columns}: {_shown(line)}"
-            fields = BadRow(reason="wrong_column_count", detail=message[:200])
         if isinstance(fields, BadRow):
-            self._again.extendleft(reversed(grown[1:]))
+            if fields.reason in _BROKEN:
+                self._again.extendleft(reversed(grown[1:]))
+        elif columns not in (None, len(fields)):
+            message = f"{len(fields)} columns, the header has {columns}: {_shown(line)}"
+            return BadRow(reason="wrong_column_count", detail=message[:200])
         return fields
 
     def _extend(self, grown: list[bytes]) -> bool:

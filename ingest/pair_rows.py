@@ -145,6 +145,9 @@ class RowReader:
 
     def _stars(self, values: Mapping[str, object]) -> int:
         value, named = self._optional(values, "stars")
+        if isinstance(value, str) and len(value) < 16:
+            # CSV has no numbers, and no other way to leave a field out.
+            value = int(value) if value.isascii() and value.isdigit() else value or None
         number = whole_number(value)
         if number is None and value is not None and named:
             raise RefusedRow("wrong_type", f"stars: {str(value)[:100]!r} is no count")

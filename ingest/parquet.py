@@ -87,7 +87,7 @@ def _is_count(kind: Any) -> bool:
 
 
 KINDS: Mapping[str, Callable[[Any], bool]] = MappingProxyType(
-    {"text": _is_text, "list of text": _is_texts, "number": _is_count}
+    {"text": _is_text, "list of text": _is_texts, "number": _is_count, "any": lambda kind: True}
 )
 
 

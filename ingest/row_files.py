@@ -4,13 +4,13 @@ Method: the planned part says under `format` how it is stored; every reader yiel
 mappings and, for what cannot be read, a `BadRow`. A compressed or CSV file that breaks off gives
 its rows up to there and one `corrupt_input` that sets the file aside by name.
 Cost and limits: those of `ingest.jsonl`, `ingest.compressed`, `ingest.csv_rows`,
-`ingest.tables`. Only Parquet is cut into pieces here; any other file is one part.
+`ingest.tables`. Parquet parts are row groups, parts of JSON lines byte
+ranges; any other file is one part.
 """
 
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO, cast
 
@@ -21,15 +21,19 @@ from ingest.compressed import (
     compare,
     faults,
     gzip_lines,
+    is_planned,
     zip_lines,
 )
-from ingest.csv_rows import NoHeader, csv_rows
+from ingest.csv_rows import NoHeader, csv_rows, header_of
+from ingest.entries import Entry
+from ingest.errors import ChangedInput, TransientFault, is_transient
 from ingest.jsonl import MAX_LINE_BYTES, LineReader, parse_object
 from ingest.parquet import Column
-from ingest.places import open_part
+from ingest.places import open_entry, open_part
 from ingest.raw_rows import BadRow, Rows
 from ingest.records import Part
 from ingest.tables import table_rows
+from ingest.walk import UNREADABLE
 
 _READ_AHEAD = 8 << 20
 
@@ -76,24 +80,51 @@ def json_row(line: bytes | None) -> Mapping[str, object] | BadRow:
 
 
 def _plain_lines(part: Part, limits: ReadLimits | None) -> Iterator[bytes | None]:
-    with faults(part), open_part(part, limits) as file:
-        hashed = Hashed(file)
-        buffered = cast(BinaryIO, io.BufferedReader(hashed, _READ_AHEAD))
-        yield from LineReader(buffered, 0, sys.maxsize).lines()
-        compare(part, hashed)
+    """The lines that start in the range of the part, compared with what was planned."""
+    with faults(part), _buffered(open_part(part, limits), _READ_AHEAD) as buffered:
+        reader = LineReader(buffered, part.start, part.stop)
+        yield from reader.lines()
+        if buffered.seek(0, io.SEEK_END) != part.size or not _same(part, reader.digest):
+            raise ChangedInput(part.name)
+
+
+def _same(part: Part, sha256: str) -> bool:
+    planned = dict(part.meta).get("range", "")
+    if planned:
+        return planned == sha256
+    # A range of a file elsewhere has no digest: its place holds it to the pinned revision.
+    return (part.start, part.stop) != (0, part.size) or is_planned(part, sha256)
 
 
 def _csv_rows(part: Part, limits: ReadLimits | None) -> Rows:
     with faults(part), open_part(part, limits) as file:
         hashed = Hashed(file)
         try:
-            yield from csv_rows(_raw_lines(io.BufferedReader(hashed, _READ_AHEAD)))
+            yield from csv_rows(_raw_lines(cast(BinaryIO, io.BufferedReader(hashed, _READ_AHEAD))))
         except NoHeader as error:
             yield BadRow(reason="corrupt_input", detail=str(error), quarantined=part.name)
         compare(part, hashed)
 
 
-def _raw_lines(file: io.BufferedReader) -> Iterator[bytes | None]:
+def csv_header(entry: Entry, limits: ReadLimits | None) -> list[str] | str:
+    """The names of the columns of a CSV file, or why it has none."""
+    try:
+        with _buffered(open_entry(entry, limits), 1 << 16) as file:
+            return header_of(_raw_lines(file))
+    except NoHeader as error:
+        return str(error)
+    except OSError as error:
+        if is_transient(error):
+            raise TransientFault(entry.name, str(error)) from error
+        return UNREADABLE
+
+
+def _buffered(file: BinaryIO, size: int) -> BinaryIO:
+    """The file with a buffer, which is closed with it."""
+    return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, file), size))
+
+
+def _raw_lines(file: BinaryIO) -> Iterator[bytes | None]:
     """Lines with their ends; None for one over the cap."""
     while line := file.readline(MAX_LINE_BYTES):
         if len(line) == MAX_LINE_BYTES and not line.endswith(b"\n"):

@@ -117,7 +117,7 @@ def _plan(
         case DirectoryOptions():
             return directory.plan(options, name, policy, slice_bytes, progress)
         case PairsOptions():
-            return pairs.plan(options, name, policy, slice_bytes, progress)
+            return pairs.plan(options, name, policy, slice_bytes, progress, limits)
         case CodeSearchNetOptions():
             return codesearchnet.plan(options, name, policy, slice_bytes, progress, limits)
         case TheStackOptions():
@@ -142,7 +142,7 @@ def _read(
         case DirectoryOptions():
             return directory.read(options, name, policy, piece, revision)
         case PairsOptions():
-            return pairs.read(options, name, policy, piece, revision)
+            return pairs.read(options, name, policy, piece, revision, limits)
         case CodeSearchNetOptions():
             return codesearchnet.read(options, name, policy, piece, revision, limits)
         case TheStackOptions():

@@ -160,7 +160,7 @@ def test_other_formats_links_and_pipes_are_set_aside(tmp_path: Path) -> None:
     listing, records = run(tmp_path)
     assert len(records) == 1
     assert [(one.name, one.reason[:12]) for one in listing.quarantined] == [
-        ("b.parquet", "this version"),
+        ("b.parquet", "unreadable f"),
         ("c.jsonl", "symlink"),
         ("d.jsonl", "not_a_file"),
     ]
@@ -171,10 +171,10 @@ def test_nothing_to_read_stops_the_build(tmp_path: Path) -> None:
         run(tmp_path / "none.jsonl")
     with pytest.raises(SourceError, match="no file of pairs"):
         run(tmp_path)
-    (tmp_path / "b.csv").write_text("a,b")
-    with pytest.raises(SourceError, match=r"b\.csv.*come later"):
+    (tmp_path / "b.tsv").write_text("a\tb")
+    with pytest.raises(SourceError, match=r"b\.tsv: not a format that is read.*convert it"):
         run(tmp_path)
-    (tmp_path / "b.csv").unlink()
+    (tmp_path / "b.tsv").unlink()
     (tmp_path / "empty.jsonl").write_bytes(b"")
     with pytest.raises(SourceError, match="no file of pairs"):
         run(tmp_path)

@@ -48,8 +48,8 @@ def test_kind_chooses_the_model() -> None:
         ({"kind": "the-stack", "path": "hf://datasets/a/b/../c"}, "no empty"),
         ({"kind": "directory", "path": "x", "opt_out": ["a/b/c"]}, "neither an owner"),
         ({"kind": "directory", "path": " "}, "is no path"),
-        ({"kind": "pairs", "path": "a.csv"}, "come later"),
-        ({"kind": "pairs", "path": "a.PARQUET"}, "come later"),
+        ({"kind": "pairs", "path": "a.tsv"}, "not a format that is read"),
+        ({"kind": "pairs", "path": "hf://datasets/o/n/a.JSON"}, "not a format that is read"),
         (
             {"kind": "pairs", "path": "a.jsonl", "language": "JavaScript"},
             "did you mean 'javascript'",

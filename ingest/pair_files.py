@@ -1,0 +1,191 @@
+"""The files of a source of pairs, as pieces that can be read by themselves.
+
+Method: JSON lines are cut into byte ranges, Parquet into row groups; a compressed or CSV file is
+one piece. What the config asks of the columns is held against the header of each Parquet and
+CSV file here, so that a wrong name is said before any work starts. Local files are digested,
+and of JSON lines each range too, for a worker to compare.
+Cost: one read of every local file; of others the header. Limits: a gzip or CSV file is as long a
+task as it is long: cut large ones, or store them as Parquet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ingest.budget import ReadLimits
+from ingest.compressed import EXPANSION
+from ingest.digests import FileDigest, Progress, Wish, digest_files
+from ingest.entries import Entry
+from ingest.errors import ChangedInput
+from ingest.pair_rows import FIELDS, Columns
+from ingest.parquet import Column
+from ingest.places import digested, is_local
+from ingest.records import Part, Quarantine
+from ingest.row_files import csv_header
+from ingest.slicing import target_bytes
+from ingest.tables import TableFile, Unit, inspect
+
+READ = (".jsonl", ".jsonl.gz", ".csv", ".parquet")
+OTHER = (".json", ".tsv", ".gz", ".zst", ".bz2", ".xz", ".zip", ".arrow", ".feather", ".xlsx")
+OTHER_REASON = f"not a format that is read ({', '.join(READ)}): convert it"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairFiles:
+    """What a place holds."""
+
+    entries: tuple[Entry, ...]
+    """With digests, sorted by name."""
+    groups: tuple[list[Unit], ...]
+    """The pieces of each of them."""
+    quarantined: tuple[Quarantine, ...]
+    target: int
+    """Bytes a slice should have."""
+
+
+def survey(
+    found: Sequence[Entry],
+    columns: Columns,
+    slice_bytes: int | None,
+    progress: Progress | None,
+    limits: ReadLimits | None,
+) -> PairFiles:
+    """Look at each file once."""
+    quarantined: list[Quarantine] = []
+    tables: dict[str, TableFile] = {}
+    chosen: list[Entry] = []
+    for entry in found:
+        name = entry.name.lower()
+        if not name.endswith(READ):
+            if name.endswith(OTHER):
+                quarantined.append(Quarantine(name=entry.name, reason=OTHER_REASON))
+            continue
+        problem = entry.problem or _header(entry, columns, tables, limits)
+        if problem:
+            quarantined.append(Quarantine(name=entry.name, reason=problem))
+        else:
+            chosen.append(entry)
+    target = target_bytes(sum(_bytes(one, tables) for one in chosen), slice_bytes)
+    entries: list[Entry] = []
+    groups: list[list[Unit]] = []
+    for entry, ranges in _digested(chosen, target, progress, limits):
+        if entry.problem:
+            quarantined.append(Quarantine(name=entry.name, reason=entry.problem))
+            continue
+        entries.append(entry)
+        groups.append(_units(entry, tables.get(entry.name), ranges, target))
+    return PairFiles(
+        entries=tuple(entries),
+        groups=tuple(groups),
+        quarantined=tuple(sorted(quarantined, key=lambda one: one.name)),
+        target=target,
+    )
+
+
+def table_columns(columns: Columns) -> Mapping[str, Column]:
+    """The columns of a Parquet file: those that the config names must be there."""
+    named = columns.model_dump()
+    wanted = {
+        named[field] or field: Column(kind="any", required=named[field] is not None)
+        for field in (*FIELDS, "stars")
+        if named[field] or field in FIELDS
+    }
+    return wanted | {name: Column(kind="text") for name in (columns.query, columns.code)}
+
+
+def _header(
+    entry: Entry, columns: Columns, tables: dict[str, TableFile], limits: ReadLimits | None
+) -> str:
+    """Why the file cannot be used by what its header says; remembers that of a table."""
+    name = entry.name.lower()
+    wanted = table_columns(columns)
+    if name.endswith(".parquet"):
+        table = inspect(entry, wanted, limits)
+        if isinstance(table, str):
+            return table
+        tables[entry.name] = table
+    elif name.endswith(".csv"):
+        header = csv_header(entry, limits)
+        if isinstance(header, str):
+            return header
+        missing = [key for key, column in wanted.items() if column.required and key not in header]
+        if missing:
+            there = ", ".join(header)[:300]
+            return f"column {', '.join(missing)} is missing (the file has: {there})"
+    return ""
+
+
+def _bytes(entry: Entry, tables: Mapping[str, TableFile]) -> int:
+    """Uncompressed, as far as that is known."""
+    table = tables.get(entry.name)
+    if table is not None:
+        return sum(group.size for group in table.groups)
+    return entry.size * (EXPANSION if entry.name.lower().endswith(".gz") else 1)
+
+
+_Ranges = tuple[tuple[int, int, str], ...]
+"""Start, stop and SHA-256 ("" when not known) of each piece of a file of lines."""
+
+
+def _digested(
+    entries: Sequence[Entry], target: int, progress: Progress | None, limits: ReadLimits | None
+) -> list[tuple[Entry, _Ranges]]:
+    """The entries with their digests, in the same order."""
+    near = [one for one in entries if is_local(one.uri)]
+    cuts = [_cuts(one, target) for one in near]
+    wishes = [Wish(path=one.uri, ranges=cut) for one, cut in zip(near, cuts, strict=True)]
+    done: dict[str, tuple[Entry, _Ranges]] = {}
+    for one, cut, answer in zip(near, cuts, digest_files(wishes, progress), strict=True):
+        done[one.name] = _answered(one, cut, answer)
+    far = digested([one for one in entries if not is_local(one.uri)], progress, limits)
+    for one in far:
+        done[one.name] = one, tuple((start, stop, "") for start, stop in _cuts(one, target))
+    return [done[one.name] for one in entries]
+
+
+def _answered(
+    entry: Entry, cuts: tuple[tuple[int, int], ...], answer: FileDigest | str
+) -> tuple[Entry, _Ranges]:
+    if isinstance(answer, str):
+        return replace(entry, problem=answer), ()
+    if answer.size != entry.size:
+        raise ChangedInput(entry.name)
+    ranges = [(*cut, sha256) for cut, sha256 in zip(cuts, answer.ranges, strict=True)]
+    return replace(entry, digest=answer.sha256), tuple(ranges)
+
+
+def _cuts(entry: Entry, target: int) -> tuple[tuple[int, int], ...]:
+    """Equal ranges of at most `target` bytes of a file of lines; () for other formats."""
+    if not entry.name.lower().endswith(".jsonl"):
+        return ()
+    size, count = entry.size, -(-entry.size // target)
+    return tuple((size * i // count, size * (i + 1) // count) for i in range(count))
+
+
+def _units(entry: Entry, table: TableFile | None, ranges: _Ranges, target: int) -> list[Unit]:
+    if table is not None:
+        return replace(table, entry=entry).units("", (("format", "parquet"),))
+    name = entry.name.lower()
+    if name.endswith(".jsonl"):
+        return [
+            (_part(entry, "jsonl", start, stop, sha256), stop - start)
+            for start, stop, sha256 in ranges
+        ]
+    if not entry.size:
+        return []
+    kind = "csv" if name.endswith(".csv") else "jsonl.gz"
+    return [(_part(entry, kind, 0, entry.size, ""), _bytes(entry, {}))]
+
+
+def _part(entry: Entry, kind: str, start: int, stop: int, sha256: str) -> Part:
+    meta = (("format", kind), ("range", sha256)) if sha256 else (("format", kind),)
+    return Part(
+        path=entry.uri,
+        name=entry.name,
+        digest=entry.digest,
+        size=entry.size,
+        start=start,
+        stop=stop,
+        meta=meta,
+    )
