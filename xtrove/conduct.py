@@ -70,22 +70,41 @@ class Conductor:
 
     def run(self, name: str, tasks: Sequence[Task]) -> list[Mapping[str, Any]]:
         """Run tasks of one stage; returns their facts in plan order. Raises `Stop`."""
-        unique = {task.key: task for task in tasks}
-        stage = self._progress.begin(name, len(unique), sum(t.bytes for t in unique.values()))
+        return self.run_stages({name: tasks})[name]
+
+    def run_stages(
+        self, stages: Mapping[str, Sequence[Task]]
+    ) -> dict[str, list[Mapping[str, Any]]]:
+        """Run the tasks of stages that do not wait for each other, side by side."""
+        unique = {task.key: task for tasks in stages.values() for task in tasks}
+        shown = {}
+        for name, tasks in stages.items():
+            mine = {task.key: task for task in tasks}.values()
+            shown[name] = self._progress.begin(name, len(mine), sum(t.bytes for t in mine))
         failed: dict[int, str] = {}
         for done in self._engine.run(list(unique.values()), self._progress.tick):
+            stage = shown[done.task.stage]
             self._note(stage, done, failed)
+            if stage.done == stage.tasks:
+                self._progress.finish(stage)
             self._progress.tick()
-        self._progress.finish(stage)
+        for stage in shown.values():
+            if not stage.end:
+                self._progress.finish(stage)
+        self._refuse_failures(failed, len(unique), " and ".join(stages))
+        return {
+            name: [self._facts[task.stage, task.key] for task in tasks]
+            for name, tasks in stages.items()
+        }
+
+    def _refuse_failures(self, failed: Mapping[int, str], tasks: int, names: str) -> None:
         if failed:
-            names = "\n".join(f"  {text}" for text in list(failed.values())[:MAX_NAMED])
+            lines = "\n".join(f"  {text}" for text in list(failed.values())[:MAX_NAMED])
             raise Stop(
-                f"{len(failed)} of {len(unique)} {name} tasks failed; the build is not sealed:\n"
-                f"{names}",
+                f"{len(failed)} of {tasks} {names} tasks failed; the build is not sealed:\n{lines}",
                 remedy=f"{self._log.path} has every fault; run the same command again "
                 "to retry only these",
             )
-        return [self._facts[task.stage, task.key] for task in tasks]
 
     def _note(self, stage: StageProgress, done: Done, failed: dict[int, str]) -> None:
         outcome, task = done.outcome, done.task

@@ -310,8 +310,6 @@ def perform(
     if reason:
         return {"fault": "stop", "message": f"node {socket.gethostname()} {reason}",
                 "remedy": remedy}  # fmt: skip
-    # pyarrow imports pandas wherever it is installed: 0.4 s and 50 MB a worker, for nothing here.
-    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
     return execute(work, output, stage, key, spec)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,9 +45,16 @@ def finish(plan: Plan, conductor: Conductor, result: Round) -> tuple[Manifest, F
     tmp = shard.output_tmp(workspace)
     tmp.mkdir(parents=True, exist_ok=True)
     unseal(workspace.output)
-    files, folders = _write_shards(conductor, result, key, planned["shards"])
     removed = int(result.facts["pairs"]) - int(planned["kept"]) + refused
-    evidence = _write_removals(conductor, result, key, removed)
+    shards = _shard_tasks(result, key, planned["shards"])
+    facts = conductor.run_stages(
+        {"shard": shards, "removals": _removals_tasks(result, key, removed)}
+    )
+    files = [ShardFiles.from_dict(fact["files"]) for fact in facts["shard"]]
+    folders = {
+        written.tar.path: workspace.folder("shard", task.key)
+        for written, task in zip(files, shards, strict=True)
+    }
     config = plan.config
     parts = Parts(
         name=config.name,
@@ -70,7 +76,10 @@ def finish(plan: Plan, conductor: Conductor, result: Round) -> tuple[Manifest, F
         rule=SplitRule(**planned["rule"]),
         max_bytes=config.shards.max_bytes,
         shards=tuple(files),
-        removals=tuple(evidence),
+        removals=tuple(
+            RemovalsFile(file=FileFacts(**fact["file"]), rows=fact["rows"])
+            for fact in facts["removals"]
+        ),
         funnel=funnel,
         quarantined=tuple(_quarantined(plan, conductor, result)),
     )
@@ -94,11 +103,9 @@ def _layout(plan: Plan, conductor: Conductor, result: Round) -> dict[str, Any]:
     return {**conductor.run("layout", [task])[0], "key": key}
 
 
-def _write_shards(
-    conductor: Conductor, result: Round, layout_key: str, shards: Sequence[Sequence[Any]]
-) -> tuple[list[ShardFiles], dict[str, Path]]:
+def _shard_tasks(result: Round, layout_key: str, shards: Sequence[Sequence[Any]]) -> list[Task]:
     version = stage_version(shard.ROOMS)
-    tasks = [
+    return [
         Task(
             stage="shard",
             key=digest("shard", version, layout_key, list(row))[:40],
@@ -107,18 +114,12 @@ def _write_shards(
         )
         for row in shards
     ]
-    facts = conductor.run("shard", tasks)
-    files = [ShardFiles.from_dict(fact["files"]) for fact in facts]
-    folders = [conductor.workspace.folder("shard", task.key) for task in tasks]
-    return files, {f.tar.path: folder for f, folder in zip(files, folders, strict=True)}
 
 
-def _write_removals(
-    conductor: Conductor, result: Round, layout_key: str, rows: int
-) -> list[RemovalsFile]:
+def _removals_tasks(result: Round, layout_key: str, rows: int) -> list[Task]:
     parts = max(1, -(-rows // removals.ROWS_PER_PART))
     version = stage_version(removals.ROOMS)
-    tasks = [
+    return [
         Task(
             stage="removals",
             key=digest("removals", version, layout_key, part, parts)[:40],
@@ -126,10 +127,6 @@ def _write_removals(
             spec={"runs": result.runs, "layout": layout_key, "part": part, "parts": parts},
         )
         for part in range(parts)
-    ]
-    return [
-        RemovalsFile(file=FileFacts(**fact["file"]), rows=fact["rows"])
-        for fact in conductor.run("removals", tasks)
     ]
 
 

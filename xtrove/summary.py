@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from rich.console import Console
 from rich.table import Table
 
@@ -48,7 +50,8 @@ def show(built: Built, console: Console) -> None:
             "time",
             f"{duration(built.seconds)}, {amount(built.source_bytes)} of source, {amount(speed)}/s",
         )
-        table.add_row("memory", f"{amount(built.peak_bytes)} at most, all processes together")
+        where = "of this machine" if os.environ.get("RAY_ADDRESS") else "together"
+        table.add_row("memory", f"{amount(built.peak_bytes)} at most, all processes {where}")
     console.print(table)
     console.print(f"\nThe dataset is in {built.output}. Next:")
     console.print(f"  xtrove verify {built.output}     recompute every checksum, count and witness")

@@ -31,7 +31,8 @@ from typing import Any
 from xtrove.canonical import canonical
 from xtrove.errors import Stop
 
-LOCK_WAIT_SECONDS = 60
+LOCK_WAIT_SECONDS = 180
+"""NFS gives up the locks of a dead machine after about 90 s."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,7 +158,7 @@ def driver_lock(workspace: Workspace, say: Callable[[str], None]) -> Iterator[No
     """Hold the build: one driver, and none of an earlier driver's tasks still running.
 
     Ray workers outlive a killed driver by seconds, so this waits for their locks to be freed.
-    Raises `Stop` when another driver is alive or old tasks do not end within a minute.
+    Raises `Stop` when another driver is alive or old tasks do not end within three minutes.
     """
     path = workspace.work / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@
     bands.npy      BAND_ROW sorted by key; `item` is the position in items.npy
     drops.parquet  evidence of the documented functions that filters or decontamination refused
 
-Everything is memory-mapped by its readers, so that a reader's memory is what it touches.
+Tables are memory-mapped by their readers; samples and shingles are read by offset.
 Cost: about 130 bytes an item, plus its sample, 8 bytes a shingle and 24 bytes a band key.
 """
 
@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -95,40 +97,60 @@ class Ragged:
         return np.array(self._offsets, dtype=np.uint64)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """One slice's run files, memory-mapped."""
+    """One slice's run files. Tables are memory-mapped; samples and shingles are read where they
+    stand, so that a reader's memory does not grow with what it has touched."""
 
-    items: Records
-    payload: npt.NDArray[np.uint8]
-    payload_offsets: U64
-    shingles: U64
-    sets: U64
+    def __init__(self, folder: Path) -> None:
+        self.items: Records = load(folder / "items.npy")  # type: ignore[assignment]
+        self._payload = Reader(folder / "payload.bin", 0)
+        self._shingles = Reader(folder / "shingles.npy", npy_start(folder / "shingles.npy"))
+        self._payload_offsets = load(folder / "payload.npy")
+        self._sets = load(folder / "sets.npy")
 
     def sample(self, index: int) -> bytes:
         """The encoded sample of an item."""
-        start, stop = self.payload_offsets[index], self.payload_offsets[index + 1]
-        return self.payload[int(start) : int(stop)].tobytes()
+        start, stop = self._payload_offsets[index], self._payload_offsets[index + 1]
+        return self._payload.read(int(start), int(stop) - int(start))
 
     def shingles_of(self, index: int) -> U64:
         """The sorted shingle hashes of an item."""
         number = int(self.items[index]["shingles"])
-        return self.shingles[int(self.sets[number]) : int(self.sets[number + 1])]
+        start, stop = int(self._sets[number]), int(self._sets[number + 1])
+        return np.frombuffer(self._shingles.read(8 * start, 8 * (stop - start)), dtype="<u8")
 
 
-@functools.lru_cache(maxsize=64)
+class Reader:
+    """A file that is read at places; closed when nobody holds it any more."""
+
+    def __init__(self, path: Path, start: int) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY)
+        self._start = start
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """So many bytes from an offset; `ValueError` where the file is shorter."""
+        data = os.pread(self._descriptor, size, self._start + offset)
+        if len(data) != size:
+            raise ValueError(f"a run file ends before {self._start + offset + size} bytes")
+        return data
+
+
+def npy_start(path: Path) -> int:
+    """Where the data of a .npy file starts."""
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0
+        if version != (1, 0):
+            read = np.lib.format.read_array_header_2_0
+        read(file)
+        return file.tell()
+
+
+@functools.lru_cache(maxsize=128)
 def open_run(folder: Path) -> Run:
-    """Map the run files of one slice; the last 64 stay mapped."""
-    payload = folder / "payload.bin"
-    return Run(
-        items=load(folder / "items.npy"),  # type: ignore[arg-type]
-        payload=np.memmap(payload, dtype=np.uint8, mode="r")
-        if payload.stat().st_size
-        else np.empty(0, dtype=np.uint8),
-        payload_offsets=load(folder / "payload.npy").astype(np.uint64, copy=False),
-        shingles=load(folder / "shingles.npy").astype(np.uint64, copy=False),
-        sets=load(folder / "sets.npy").astype(np.uint64, copy=False),
-    )
+    """The run files of one slice; the last 128 stay open (two descriptors each)."""
+    return Run(folder)
 
 
 def number(ordinal: int, index: int) -> int:
