@@ -34,13 +34,18 @@ Item = tuple[int, int, int]
 class Found:
     """A function as it is put together from its matches; one object per function and file."""
 
-    node: Node
+    node: Node | None
+    """None where `rescue` found the function: `statements` tells of its body then."""
+    own: int
+    """Start of the function itself, without wrappers and decorators."""
     start: int
     """Of the outermost wrapper or first decorator."""
     end: int
     name: Span
     documentation: tuple[Span, ...] = ()
     """In file order: comments and attributes, or the first statement of a Python body."""
+    statements: tuple[Span, ...] = ()
+    """Of the body; filled in by `rescue` alone."""
 
 
 _BY_START = attrgetter("start")
@@ -76,7 +81,7 @@ def _outermost(items: list[Item]) -> list[Item]:
 def _drop_last_comments(content: bytes, function: Found) -> None:
     """The Python grammar counts comments after the last statement to the body; `ast` does not."""
     node, end = function.node, function.end
-    while content[content.rfind(b"\n", function.start, end) + 1 : end].lstrip()[:1] == b"#":
+    while node is not None and _last_line(content, function.start, end).startswith(b"#"):
         children = node.named_children
         while children and children[-1].type == "comment":
             del children[-1]
@@ -84,7 +89,13 @@ def _drop_last_comments(content: bytes, function: Found) -> None:
             break
         node = children[-1]
         end = node.end_byte
-    function.end = end
+    # A comment takes the \r of its line end with it.
+    function.end = end - content.endswith(b"\r", function.start, end)
+
+
+def _last_line(content: bytes, start: int, end: int) -> bytes:
+    line = max(content.rfind(b"\n", start, end) + 1, start)
+    return content[line:end].lstrip()
 
 
 def _collect(matches: Matches) -> tuple[dict[Span, Found], list[Item]]:
@@ -104,7 +115,8 @@ def _collect(matches: Matches) -> tuple[dict[Span, Found], list[Item]]:
         span = nodes[0].byte_range
         function = found.get(span)
         if function is None:
-            function = Found(node=nodes[0], start=span[0], end=span[1], name=(span[0], span[0]))
+            start, end = span
+            function = Found(node=nodes[0], own=start, start=start, end=end, name=(start, start))
             found[span] = function
         if "name" in captured:
             function.name = captured["name"][0].byte_range
@@ -119,8 +131,8 @@ def _attach(row: Language, content: bytes, functions: list[Found], items: list[I
     starts = [item[0] for item in items]
     last = len(items)
     for function in functions:
-        if row.anchor_on_line and b"\n" in content[function.start : function.node.start_byte]:
-            function.start = function.node.start_byte
+        if row.anchor_on_line and b"\n" in content[function.start : function.own]:
+            function.start = function.own
         at = bisect_left(starts, function.start)
         if at:
             _walk(row, content, function, items, at - 1)

@@ -1,12 +1,15 @@
 """The code of a function without its documentation, and whether its body says anything.
 
-Method: byte arithmetic on the original span; the tree is asked only for the statements of the
-body. Cost: linear in the function. Limits: `trivial` reads the text of a single statement.
+Method: byte arithmetic on the original span; the tree (or `rescue`) is asked only for the
+statements of the body. Cost: linear in the function. Limits: `trivial` reads the text of a
+single statement.
 """
 
 from __future__ import annotations
 
 import re
+
+from tree_sitter import Node
 
 from extract.attach import Found, Span
 
@@ -26,8 +29,11 @@ _BLANKS = re.compile(rb"[ \t]*")
 _LINE_END = re.compile(rb"[ \t]*(?:\r?\n)?")
 _SEPARATOR = re.compile(rb"[ \t\f]*;[ \t\f]*(?=[^\s#;])")
 _TRIVIAL_BYTES = 400
-_STATEMENTS = 8
-_EMPTY_BODY = frozenset({"parameters", "method_parameters", "identifier", "formal_parameters"})
+_HEADERS = frozenset({"parameters", "method_parameters", "identifier", "formal_parameters"})
+"""What is last in a function without a body."""
+_BLOCKS = frozenset(
+    {"block", "body_statement", "statement_block", "compound_statement", "constructor_body"}
+)
 
 
 def code_without_docstring(content: bytes, start: int, end: int, docstring: Span) -> bytes:
@@ -63,34 +69,29 @@ def code_without_comments(
 
 def is_trivial(content: bytes, function: Found) -> bool:
     """Whether the body is one statement that only hands over a field or a literal, or nothing."""
-    children = function.node.named_children
-    while children and "comment" in children[-1].type:
-        children.pop()
-    if not children:
-        return True
-    body = children[-1]
-    if (
-        body.byte_range == function.name
-        or body.type in _EMPTY_BODY
-        and function.node.type != "arrow_function"
-    ):
-        return True
-    if body.type not in (
-        "block",
-        "body_statement",
-        "statement_block",
-        "compound_statement",
-        "constructor_body",
-    ):
-        return _only_hands_over(content, body.byte_range)
-    if body.named_child_count > _STATEMENTS:
-        return False
-    spans = [child.byte_range for child in body.named_children if "comment" not in child.type]
+    node = function.node
+    spans = function.statements if node is None else _statements(node, function.name)
     if spans and function.documentation:
         first = function.documentation[0][0]
         if spans[0][0] <= first < spans[0][1]:
-            del spans[0]
+            spans = spans[1:]
     return not spans or (len(spans) == 1 and _only_hands_over(content, spans[0]))
+
+
+def _statements(node: Node, name: Span) -> tuple[Span, ...]:
+    """The statements of a function's body, or its only expression."""
+    children = node.named_children
+    while children and "comment" in children[-1].type:
+        children.pop()
+    if not children:
+        return ()
+    body = children[-1]
+    header = body.type in _HEADERS and node.type != "arrow_function"
+    if header or body.byte_range == name:
+        return ()
+    if body.type not in _BLOCKS:
+        return (body.byte_range,)
+    return tuple(one.byte_range for one in body.named_children if "comment" not in one.type)
 
 
 def _only_hands_over(content: bytes, span: Span) -> bool:

@@ -10,11 +10,11 @@ whose value is a macro is no documentation.
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
-import warnings
 from collections.abc import Sequence
+
+from extract.syntax import literal_of
 
 _LITERAL = re.compile(r"([A-Za-z]{0,2})(\"\"\"|'''|\"|')(.*)\2\Z", re.S)
 _LEADER = re.compile(r"^(?:/{2,}!?|#+)[ ]?", re.M)
@@ -45,10 +45,8 @@ def _string_value(raw: str) -> str | None:
         if plain and prefix.lower() in ("", "u", "r"):
             return inner.replace("\r\n", "\n").replace("\r", "\n")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            value = ast.literal_eval(raw)
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        value = literal_of(raw)
+    except ValueError:
         return _python2_value(raw)
     return value if isinstance(value, str) else None
 

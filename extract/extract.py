@@ -89,7 +89,7 @@ def extract_file(file: SourceFile, options: ExtractOptions) -> Extraction:
         found = functions(
             file.language, file.path, file.content, max_bytes=options.filters.max_file_bytes
         )
-        extractor = extractor_id(file.language, file.path)
+        extractor = extractor_id(file.language, file.path, found.reader)
     except FunctionsError as error:
         return _refused(error.reason)
     documented = [function for function in found.functions if function.documentation]

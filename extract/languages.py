@@ -18,8 +18,9 @@ from typing import Literal
 
 from extract import queries
 
-RULES_VERSION = 1
-"""Raised with every change of `attach`, `docstrings` or `functions` that changes their output."""
+RULES_VERSION = 2
+"""Raised with every change of `attach`, `docstrings`, `functions` or `rescue` that changes
+their output."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

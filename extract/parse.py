@@ -1,12 +1,15 @@
 """Bytes to query matches, with every bound that hostile input needs.
 
-Method: one parser, query and cursor per grammar and process, made at first use. Files up to
-256 KB are parsed from bytes; larger ones through a callable with a progress callback, because
-the binding ignores the callback for bytes, under a budget of two seconds.
+Method: one parser, query and cursor per grammar and process, made at first use. Every file is
+parsed through a callable with a progress callback, because the binding ignores the callback for
+bytes, under a budget of two seconds: scanners of indentation look ahead over comments, which
+makes 50 KB of "#" and blank lines after an indented block quadratic (2.4 s), 256 KB a minute.
 After a cancelled parse the same parser would resume the old file on the next call and hand its
 tree over as the new file's: the parser is reset after every call.
-Cost: 12 to 20 MB/s a core to parse, about 180 bytes of memory a source byte at worst.
-Limits: 1 MB a file; no 4,096 punctuation bytes or keywords in a row (matching is quadratic in
+Cost: 12 to 20 MB/s a core to parse, the callable 1 to 2% of it; about 180 bytes of memory a
+source byte at worst.
+Limits: 1 MB a file; which files run out of time depends on the machine (of 20,819 real ones
+none did); no 4,096 punctuation bytes or keywords in a row (matching is quadratic in
 them), no 300 levels of indentation in Python (its scanner crashes at 511 and a string); the
 binding holds the interpreter lock, so parallelism is by processes, and a parser must not be
 shared between threads.
@@ -30,10 +33,10 @@ from extract.languages import LANGUAGES, RULES_VERSION, Language, capsule_of, la
 
 MAX_BYTES = 1_000_000
 """Larger files are refused before they come here."""
-WATCHED_BYTES = 256 * 1024
-"""Larger files are parsed under the budget."""
 BUDGET_SECONDS = 2.0
-_CHUNK_BYTES = 64 * 1024
+"""Processor time for the parse of one file; real ones of 1 MB take 0.1 s."""
+_CHUNK_BYTES = 16 * 1024
+_CHARACTER_BYTES = 4
 _MAX_RUN = 4096
 _WHITE = b" \t\r\n\f"
 _SHAPE = bytes(40 if 33 <= code < 127 and not chr(code).isalnum() else 97 for code in range(256))
@@ -93,9 +96,9 @@ def parse(
 ) -> Parsed:
     """Parses `content` and runs the language's query over it.
 
-    Raises FunctionsError: parse_timeout when parsing a file above `WATCHED_BYTES` takes longer
-    than `budget` seconds, parse_failed when the file is above `max_bytes` or indented deeper
-    than its grammar bears.
+    Raises FunctionsError: parse_timeout when the parse takes longer than `budget` seconds of
+    processor time, parse_failed when the file is above `max_bytes`, indented deeper than its
+    grammar bears, or of a shape on which matching is quadratic.
     """
     if len(content) > max_bytes:
         raise FunctionsError("parse_failed", f"{len(content)} bytes, at most {max_bytes}")
@@ -105,13 +108,7 @@ def parse(
     if b"(" * _MAX_RUN in content.translate(_SHAPE, _WHITE):
         raise FunctionsError("parse_failed", f"over {_MAX_RUN} punctuation bytes in a row")
     kit = tools(language, capsule_of(row, path))
-    if len(content) <= WATCHED_BYTES:
-        try:
-            root = kit.parser.parse(content).root_node
-        finally:
-            kit.parser.reset()
-    else:
-        root = _parse_watched(kit, content, budget)
+    root = _tree(kit, content, budget)
     if root.has_error:
         _refuse_runs(root)
     # Matching has no budget of its own: tree-sitter 0.26.1 crashes the process when a cursor is
@@ -154,23 +151,32 @@ def _indent_levels(content: bytes) -> int:
     return len(set(_INDENT.findall(content))) + len(_CONTINUED.findall(content))
 
 
-def _parse_watched(kit: Tools, content: bytes, budget: float) -> Node:
-    deadline = time.monotonic() + budget
-    held: list[bytes] = []
+def _tree(kit: Tools, content: bytes, budget: float) -> Node:
+    deadline, allowed = time.monotonic() + budget, time.thread_time() + budget
+    chunks: dict[int, bytes] = {}
 
     def read(offset: int, _point: object) -> bytes:
         # tree-sitter 0.26.1 reads a chunk after dropping its reference: unless we hold one, it
         # reads freed memory (a crash of the process on files above 256 KB, seen on real Java).
-        held.append(content[offset : offset + _CHUNK_BYTES])
-        return held[-1]
+        # A scanner that looks ahead to the end of the file comes back to a new offset each time:
+        # chunks end at multiples of their size, so that only the first after it is new.
+        chunk = chunks.get(offset)
+        if chunk is None:
+            end = offset - offset % _CHUNK_BYTES + _CHUNK_BYTES
+            if end - offset < _CHARACTER_BYTES:
+                # The parser asks again for a character that a border cuts: it must be whole.
+                end += _CHUNK_BYTES
+            chunk = chunks[offset] = content[offset:end]
+        return chunk
 
     def late(_offset: int, _error: bool) -> bool:
-        return time.monotonic() > deadline
+        # The second clock is a system call, and right: a process that was stopped is not late.
+        return time.monotonic() > deadline and time.thread_time() > allowed
 
     try:
         return kit.parser.parse(read, progress_callback=late).root_node
     except ValueError as error:
-        reason = "parse_timeout" if time.monotonic() > deadline else "parse_failed"
+        reason = "parse_timeout" if late(0, False) else "parse_failed"
         raise FunctionsError(reason, f"{len(content)} bytes: {error}") from error
     finally:
         kit.parser.reset()
@@ -187,13 +193,15 @@ def grammar_versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in sorted(names)}
 
 
-def extractor_id(language: str, path: str) -> str:
+def extractor_id(language: str, path: str, reader: str = "") -> str:
     """What cut the functions of a file, e.g. "tree-sitter-python 0.25.0 q:1a2b3c4d5e6f".
 
-    The digest covers the query, the patterns of the row and `RULES_VERSION`.
+    The digest covers the query, the patterns of the row and `RULES_VERSION`. `reader` (that of
+    `functions.FileFunctions`) follows where it is not "": "... q:1a2b3c4d5e6f ast 3.11".
     """
     row = language_row(language)
-    return _extractor_id(row, capsule_of(row, path))
+    grammar = _extractor_id(row, capsule_of(row, path))
+    return f"{grammar} {reader}" if reader else grammar
 
 
 @functools.cache

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from extract.functions import FunctionsError, functions, may_hold_documentation
 from extract.languages import LANGUAGES
-from extract.parse import MAX_BYTES, WATCHED_BYTES
+from extract.parse import MAX_BYTES
 
 LANGUAGE_NAMES = sorted(LANGUAGES)
+BORDER = 256 * 1024
 
 
 def test_cancelled_parse_does_not_leak_into_the_next_file() -> None:
-    giant = b"x = {a: [" * (WATCHED_BYTES // 8)
+    giant = b"x = {a: [" * (BORDER // 8)
     with pytest.raises(FunctionsError) as caught:
         functions("javascript", "a.js", giant, budget=0.0)
     assert caught.value.reason == "parse_timeout"
@@ -29,9 +30,9 @@ def test_cancelled_parse_does_not_leak_into_the_next_file() -> None:
     assert not result.has_error
 
 
-def test_watched_and_unwatched_parses_agree() -> None:
+def test_functions_across_many_chunks_are_read() -> None:
     unit = b"/** Doc. */\nfunction f() { go(); }\n"
-    count = WATCHED_BYTES // len(unit) + 10
+    count = BORDER // len(unit) + 10
     result = functions("javascript", "a.js", unit * count)
     assert len(result.functions) == count
     assert {one.documentation for one in result.functions} == {"Doc."}
@@ -79,6 +80,23 @@ def test_twenty_thousand_comment_lines_are_linear(
         seconds.append(time.perf_counter() - begin)
     # Four times the lines: a quadratic merge takes 16 times as long (11 s measured for one).
     assert seconds[1] < max(8 * seconds[0], 0.2)
+
+
+@pytest.mark.parametrize("language", LANGUAGE_NAMES)
+def test_comments_between_blank_lines_are_read_or_refused_within_the_budget(language: str) -> None:
+    # The scanners of Python and PHP look ahead over all of them, once for each.
+    opening, comment = {
+        "python": (b"def f():\n  if x:\n    a = 1\n", b"# c\n\n"),
+        "ruby": (b"def f\n  if x\n    a = 1\n", b"# c\n\n"),
+        "php": (b"<?php\nfunction f() {\n a\n", b"// c\n\n"),
+        "go": (b"package a\nfunc f() {\n a\n", b"// c\n\n"),
+    }.get(language, (b"function f() {\n a\n", b"// c\n\n"))
+    begin = time.perf_counter()
+    try:
+        functions(language, "a", opening + comment * 50_000, budget=0.3)
+    except FunctionsError as error:
+        assert error.reason == "parse_timeout"
+    assert time.perf_counter() - begin < 4
 
 
 def test_many_functions_below_one_comment_are_linear() -> None:
