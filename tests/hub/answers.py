@@ -112,7 +112,8 @@ class Exchange(BaseHTTPRequestHandler):
         self.status = status
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
-        for name, value in headers.items():
+        changed = self.fault.headers if self.fault is not None else {}
+        for name, value in {**headers, **changed}.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command == "HEAD":

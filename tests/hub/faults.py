@@ -30,6 +30,7 @@ class Fault:
     status: int = 0
     """The status answered instead; 0 for the right one."""
     headers: dict[str, str] = field(default_factory=dict)
+    """Of the answer, instead of its own."""
     body: str = ""
     drop_after: int = -1
     """The connection ends after so many bytes of the body."""
