@@ -70,12 +70,13 @@ class Conductor:
 
     def run(self, name: str, tasks: Sequence[Task]) -> list[Mapping[str, Any]]:
         """Run tasks of one stage; returns their facts in plan order. Raises `Stop`."""
-        return self.run_stages({name: tasks})[name]
+        return self.run_stages({name: tasks}).get(name, [])
 
     def run_stages(
         self, stages: Mapping[str, Sequence[Task]]
     ) -> dict[str, list[Mapping[str, Any]]]:
         """Run the tasks of stages that do not wait for each other, side by side."""
+        stages = {name: tasks for name, tasks in stages.items() if tasks}
         unique = {task.key: task for tasks in stages.values() for task in tasks}
         shown = {}
         for name, tasks in stages.items():

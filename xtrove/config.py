@@ -14,13 +14,21 @@ import typing
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from dedupe.options import DecontaminateSet, DedupeOptions, QueryCapOptions
 from extract.options import ExtractOptions, FilterOptions, RedactKind
+from ingest.codesearchnet import CodeSearchNetOptions
 from ingest.licenses import LicensePolicy
 from ingest.sources import SourceOptions
 from shards.boundaries import ShardOptions
@@ -65,6 +73,20 @@ class BuildConfig(BaseModel):
         """The options of the extract room."""
         return ExtractOptions(filters=self.filters, redact=self.redact)
 
+    @property
+    def keeps_partition(self) -> bool:
+        """Whether the split of the sources is kept (`partition: keep`)."""
+        return any(_keeps(source) for source in self.sources)
+
+    @model_validator(mode="after")
+    def _one_split_rule(self) -> Self:
+        if self.keeps_partition and not all(_keeps(source) for source in self.sources):
+            raise ValueError(
+                "sources: one keeps its own split (partition: keep) and another has none: "
+                "use partition: holdout, or build them apart"
+            )
+        return self
+
     def source_names(self) -> list[str]:
         """A name for every source, unique in this build: its own, or its kind with a number."""
         names: list[str] = []
@@ -93,6 +115,10 @@ class BuildConfig(BaseModel):
         data["sources"] = [_without_path(source) for source in data["sources"]]
         data["decontaminate"] = [_without_path(item) for item in data["decontaminate"]]
         return digest(data)
+
+
+def _keeps(source: SourceOptions) -> bool:
+    return isinstance(source, CodeSearchNetOptions) and source.partition == "keep"
 
 
 def _without_path(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import os
 import socket
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence

@@ -97,6 +97,7 @@ def _layout(plan: Plan, conductor: Conductor, result: Round) -> dict[str, Any]:
         "select": result.select_key,
         "splits": plan.config.shards.splits.model_dump(mode="json"),
         "max_bytes": plan.config.shards.max_bytes,
+        "keeps_partition": plan.config.keeps_partition,
     }
     key = digest("layout", stage_version(layout.ROOMS), spec)[:40]
     task = Task(stage="layout", key=key, label="shard boundaries", spec=spec)

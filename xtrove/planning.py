@@ -14,12 +14,13 @@ from pathlib import Path
 
 from dedupe.decontaminate import EvaluationIndex
 from dedupe.options import DecontaminateSet
+from ingest.codesearchnet import CodeSearchNetOptions
 from ingest.records import Listing, Slice
 from ingest.sources import SourceOptions, plan, resolve_paths
 from xtrove.canonical import digest
 from xtrove.config import BuildConfig
 from xtrove.errors import Misuse
-from xtrove.stages import extract
+from xtrove.stages import extract, holdout
 from xtrove.task import Task
 from xtrove.versions import node_versions, stage_version
 from xtrove.workspace import Workspace
@@ -48,6 +49,8 @@ class Plan:
     inputs: dict[str, str]
     """Source (or evaluation set) -> digest of all that will be read."""
     key: str
+    holdouts: tuple[Task, ...]
+    """What has to run before any slice is read."""
     files: dict[str, object]
     """Name in WORK/plan -> JSON value that tasks will read."""
 
@@ -92,15 +95,23 @@ def make_plan(config: BuildConfig, hashed: Callable[[int], None]) -> Plan:
     names = config.source_names()
     sets = config.decontaminate
     evaluation = EvaluationIndex.build(sets, config.dedupe).digest() if sets else ""
-    listings: list[Listing] = []
+    listings = [
+        plan(options, name, config.licenses, config.slice_bytes, hashed)
+        for name, options in zip(names, config.sources, strict=True)
+    ]
     slices: list[PlannedSlice] = []
     files: dict[str, object] = {}
-    for name, options in zip(names, config.sources, strict=True):
-        listing = plan(options, name, config.licenses, config.slice_bytes, hashed)
-        listings.append(listing)
+    holdouts: list[Task] = []
+    for listing, options in zip(listings, config.sources, strict=True):
+        settings = _settings(config, listing.source, options, listing.revision, ())
+        if isinstance(options, CodeSearchNetOptions) and options.partition == "holdout":
+            holdouts.append(_holdout(listing.source, settings, files))
+    held_out = [task.key for task in holdouts]
+    for listing, options in zip(listings, config.sources, strict=True):
+        name = listing.source
         settings = _settings(config, name, options, listing.revision, sets)
-        settings_name = f"settings-{digest(settings)[:32]}.json"
-        files[settings_name] = settings
+        settings["holdouts"] = held_out
+        settings_name = _put(files, "settings", settings)
         decisive = digest(_portable(settings), evaluation)
         for piece in sorted(listing.slices, key=lambda s: digest(name, s.label, s.digest)):
             slices.append(_planned(name, piece, settings_name, decisive))
@@ -131,6 +142,7 @@ def make_plan(config: BuildConfig, hashed: Callable[[int], None]) -> Plan:
         },
         inputs=inputs,
         key=digest(config.digest(), inputs, node_versions()),
+        holdouts=tuple(holdouts),
         files=files,
     )
 
@@ -151,7 +163,27 @@ def _settings(
         "dedupe": config.dedupe.model_dump(mode="json"),
         "splits": config.shards.splits.model_dump(mode="json"),
         "decontaminate": [item.model_dump(mode="json") for item in sets],
+        "holdouts": [],
     }
+
+
+def _put(files: dict[str, object], kind: str, value: dict[str, object]) -> str:
+    """Enter a file of the plan under a name that says what is in it."""
+    name = f"{kind}-{digest(value)[:32]}.json"
+    files[name] = value
+    return name
+
+
+def _holdout(name: str, settings: dict[str, object], files: dict[str, object]) -> Task:
+    """The task that writes down what a source holds out; a pure function of its revision."""
+    source = _portable(settings)["source"]
+    version = stage_version(holdout.ROOMS)
+    return Task(
+        stage="holdout",
+        key=digest("holdout", version, name, settings["revision"], source)[:40],
+        label=f"{name}: validation and test",
+        spec={"settings": _put(files, "settings", settings)},
+    )
 
 
 def _portable(settings: dict[str, object]) -> dict[str, object]:
@@ -163,7 +195,7 @@ def _portable(settings: dict[str, object]) -> dict[str, object]:
     for key in ("path", "max_per_language"):
         source.pop(key, None)
     dedupe: dict[str, object] = dict(settings["dedupe"])  # type: ignore[call-overload]
-    if not settings["decontaminate"]:
+    if not settings["decontaminate"] and not settings["holdouts"]:
         dedupe.pop("threshold", None)
     return {**settings, "source": source, "dedupe": dedupe, "decontaminate": None}
 

@@ -44,6 +44,7 @@ class Round:
 
 def settle(plan: Plan, conductor: Conductor) -> Round:
     """Read what has to be read and decide about every pair of it."""
+    conductor.run("holdout", plan.holdouts)
     free = [piece for piece in plan.slices if piece.source not in plan.quotas]
     conductor.extract(free)
     included: list[PlannedSlice] = []

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,24 +20,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import TypeAdapter
 
 from dedupe.bands import BAND_ROW
 from dedupe.decontaminate import EvaluationIndex
 from dedupe.fingerprint import Fingerprint, fingerprints
-from dedupe.options import DecontaminateSet, DedupeOptions
 from extract.extract import Extraction, extract_file, extract_pair
-from extract.options import ExtractOptions
 from extract.pair import DroppedPair, Pair
 from ingest.languages import LANGUAGES
-from ingest.licenses import LicensePolicy
-from ingest.records import Part, Skip, Slice, SourceFile, SourcePair
-from ingest.sources import SourceOptions, read
+from ingest.records import Skip, SourceFile, SourcePair
+from ingest.sources import read
 from shards.layout import SPLITS
 from shards.sample import encode
-from shards.split import SplitOptions, group_hash, split_of
+from shards.split import group_hash, split_of
 from xtrove.stages.crash_note import DEATHS, CrashNote, noted
 from xtrove.stages.run_files import RUN_ITEM, Ragged, halves, save
+from xtrove.stages.settings import ExtractSettings, index_of, read_slice, settings
 from xtrove.workspace import Workspace
 
 ROOMS = ("ingest", "extract", "dedupe", "shards")
@@ -64,64 +60,6 @@ DROP_SCHEMA = pa.schema(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ExtractSettings:
-    """What the extract stage needs of the config, for one source."""
-
-    name: str
-    revision: str
-    source: SourceOptions
-    policy: LicensePolicy
-    extract: ExtractOptions
-    dedupe: DedupeOptions
-    splits: SplitOptions
-    decontaminate: tuple[DecontaminateSet, ...]
-
-
-@functools.lru_cache(maxsize=8)
-def settings(path: Path) -> ExtractSettings:
-    """The settings the driver wrote for a source."""
-    data = json.loads(path.read_bytes())
-    adapter: TypeAdapter[SourceOptions] = TypeAdapter(SourceOptions)
-    return ExtractSettings(
-        name=data["name"],
-        revision=data["revision"],
-        source=adapter.validate_python(data["source"]),
-        policy=LicensePolicy.model_validate(data["policy"]),
-        extract=ExtractOptions.model_validate(data["extract"]),
-        dedupe=DedupeOptions.model_validate(data["dedupe"]),
-        splits=SplitOptions.model_validate(data["splits"]),
-        decontaminate=tuple(DecontaminateSet.model_validate(s) for s in data["decontaminate"]),
-    )
-
-
-@functools.lru_cache(maxsize=1)
-def evaluation_index(sets: str, options: str) -> EvaluationIndex:
-    """The index of the evaluation sets (JSON of both); built once in every worker process."""
-    adapter = TypeAdapter(tuple[DecontaminateSet, ...])
-    return EvaluationIndex.build(
-        adapter.validate_json(sets), DedupeOptions.model_validate_json(options)
-    )
-
-
-def index_of(chosen: ExtractSettings) -> EvaluationIndex | None:
-    """The index that a source is held against, if the config names any set."""
-    if not chosen.decontaminate:
-        return None
-    sets = TypeAdapter(tuple[DecontaminateSet, ...]).dump_json(chosen.decontaminate).decode()
-    return evaluation_index(sets, chosen.dedupe.model_dump_json())
-
-
-def read_slice(path: Path) -> Slice:
-    """The slice the driver wrote down."""
-    data = json.loads(path.read_bytes())
-    parts = tuple(
-        Part(**{**part, "meta": tuple((key, value) for key, value in part["meta"])})
-        for part in data.pop("parts")
-    )
-    return Slice(**data, parts=parts)
-
-
 def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
     """Do one slice; returns the counts and the names of what was quarantined."""
     chosen = settings(workspace.plan_path(spec["settings"]))
@@ -134,7 +72,7 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
     ):
         writer = _Writer(
             settings=chosen,
-            index=index_of(chosen),
+            index=index_of(chosen, workspace, piece.stream),
             note=stack.enter_context(noted(workspace.work / "crash", key)),
             payload=Ragged(payload),
             shingles=Ragged(shingles),
@@ -175,6 +113,8 @@ class _Writer:
     quarantined: dict[str, str] = field(default_factory=dict)
     details: dict[str, str] = field(default_factory=dict)
     sets: dict[bytes, int] = field(default_factory=dict)
+    partitions: dict[str, str] = field(default_factory=dict)
+    """Split of the source's own, by id, of the pairs of the batch that have one."""
     grown: int = 0
     failures: int = 0
 
@@ -194,6 +134,8 @@ class _Writer:
                 self._skip(result)
                 continue
             self._count(row.language, result)
+            if isinstance(row, SourcePair) and row.partition:
+                self.partitions.update((pair.id, row.partition) for pair in result.pairs)
             batch.extend(result.pairs)
             if len(batch) >= BATCH:
                 yield batch
@@ -294,6 +236,7 @@ class _Writer:
                 group_hash(pair.repo, pair.path),
                 LANGUAGES.index(pair.language),
                 *splits,
+                SPLITS.index(self.partitions.pop(pair.id, SPLITS[0])),
                 len(data),
                 number,
             )

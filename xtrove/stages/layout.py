@@ -38,7 +38,11 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
     kept = np.flatnonzero(decisions["reason"] == 0)
     options = SplitOptions.model_validate(spec["splits"])
     language, repo = column(tables, "language"), column(tables, "repo")
-    rule = _rule(workspace, runs, options, language[kept], repo[kept], decisions["item"][kept])
+    if spec["keeps_partition"]:
+        rule = SplitRule(by="source", reason="partition: keep")
+    else:
+        items = decisions["item"][kept]
+        rule = _rule(workspace, runs, options, language[kept], repo[kept], items)
     split = column(tables, f"split_{rule.by}")
     ids = column(tables, "id")
     groups = repo if rule.by == "repository" else column(tables, "file")

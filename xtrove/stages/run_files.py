@@ -39,6 +39,7 @@ RUN_ITEM = np.dtype(
         ("language", "u1"),
         ("split_repository", "u1"),
         ("split_path", "u1"),
+        ("split_source", "u1"),
         ("size", "<u4"),
         ("shingles", "<u4"),
     ]
