@@ -43,8 +43,10 @@ def size_category(samples: int) -> str:
 
 
 def config_names(manifest: Manifest) -> dict[str, list[str]]:
-    """Config name -> its languages; `default` holds all."""
+    """Config name -> its languages; `default` holds all. None where there are no samples."""
     languages = manifest.languages()
+    if not languages:
+        return {}
     return {DEFAULT: languages, **{language: [language] for language in languages}}
 
 
@@ -126,6 +128,8 @@ def render_card(manifest: Manifest, funnel: Funnel) -> bytes:
         "## Known limits",
         _LIMITS,
     ]
+    if manifest.tombstones:
+        body += ["## Forgotten", forgotten_text(manifest)]
     if is_gated(manifest):
         body += ["## Terms", _TERMS]
     return ("---\n" + head + "---\n" + "\n\n".join(body) + "\n").encode("utf-8")
@@ -175,6 +179,21 @@ def dedupe_table(manifest: Manifest) -> str:
         shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         rows.append([name, shown])
     return _table(["parameter", "value"], rows)
+
+
+def forgotten_text(manifest: Manifest) -> str:
+    """How much was taken out on request; "" where nothing was."""
+    if not manifest.tombstones:
+        return ""
+    held = manifest.tombstones
+    return (
+        f"{len(held):,} repositories asked to be left out, with "
+        f"{sum(one.samples for one in held):,} samples and "
+        f"{sum(one.evidence for one in held):,} rows of evidence. `tombstones` in "
+        "`manifest.json` holds the SHA-256 of each case-folded name "
+        "(`printf owner/repo | sha256sum`), so that later builds leave them out too. If you "
+        "hold an earlier copy, replace it by this one."
+    )
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:

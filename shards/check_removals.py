@@ -19,10 +19,12 @@ from dedupe.evidence import near_duplicate_score
 from dedupe.fingerprint import exact_key
 from dedupe.select import EXACT_DUPLICATE, NEAR_DUPLICATE, QUERY_CAP, REASONS
 from dedupe.tokens import UnknownLanguageError, tokens
+from shards.check_tombstones import check_marked, check_marks, is_marked
 from shards.dataset import Dataset
 from shards.findings import Findings
 from shards.removals import NO_SCORE, Removal, RemovalsError, read_removals, removal_files
 from shards.sample import Sample, text
+from shards.tombstones import repo_sha256
 
 EXACT: Final = REASONS[EXACT_DUPLICATE]
 NEAR: Final = REASONS[NEAR_DUPLICATE]
@@ -36,12 +38,15 @@ class RemovalsSeen:
     rows: int = 0
     reasons: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """Rows by source, language and reason."""
+    marked: int = 0
+    """Rows whose witness was forgotten."""
 
 
 def check_removals(dataset: Dataset, findings: Findings) -> RemovalsSeen:
     """Reads all evidence and reports what does not hold; never raises over its content."""
     seen = RemovalsSeen()
     rule = _Rule.of(dataset, findings)
+    forgotten = {one.repo_sha256 for one in dataset.manifest.tombstones}
     for path in removal_files(dataset.path):
         name, last = f"removals/{path.name}", ""
         try:
@@ -51,10 +56,18 @@ def check_removals(dataset: Dataset, findings: Findings) -> RemovalsSeen:
                 if row.id < last:
                     findings.add("removal", f"{name} {row.id}", f"comes after {last}")
                 last = row.id
-                _check_row(dataset, f"{name} {row.id}", row, rule, findings)
+                subject = f"{name} {row.id}"
+                if forgotten and repo_sha256(row.repo) in forgotten:
+                    findings.add("forgotten", subject, f"{row.repo} was forgotten")
+                if is_marked(row):
+                    seen.marked += 1
+                    check_marked(subject, row, rule.threshold, findings)
+                else:
+                    _check_row(dataset, subject, row, rule, findings)
         except RemovalsError as error:
             findings.add("removal", name, str(error))
     findings.counts["removals"] += seen.rows
+    check_marks(dataset.manifest, seen.marked, findings)
     return seen
 
 

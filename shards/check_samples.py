@@ -17,6 +17,7 @@ from shards.findings import Findings
 from shards.manifest import Manifest, ShardFacts
 from shards.sample import Sample, number, text
 from shards.split import GroupBy, SplitOptions, split_of
+from shards.tombstones import repo_sha256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,13 +26,16 @@ class SampleRules:
 
     splits: SplitOptions
     by: GroupBy
+    forgotten: frozenset[str] = frozenset()
+    """Digests of repositories that may not be in it."""
 
     @classmethod
     def of(cls, manifest: Manifest) -> SampleRules:
         """The rules of a dataset."""
         facts = manifest.split
         options = SplitOptions(validation=facts.validation, test=facts.test, by=facts.requested)
-        return cls(splits=options, by=facts.by)
+        forgotten = frozenset(one.repo_sha256 for one in manifest.tombstones)
+        return cls(splits=options, by=facts.by, forgotten=forgotten)
 
 
 def check_sample(
@@ -51,6 +55,8 @@ def check_sample(
         findings.add("sample", subject, str(error))
     if fold(text(sample, "query")) in fold(code):
         findings.add("leak", subject, "its code contains its query")
+    if rules.forgotten and repo_sha256(text(sample, "repo")) in rules.forgotten:
+        findings.add("forgotten", subject, f"{sample['repo']} was forgotten: forget it again")
     if rules.by != "source":
         split = split_of(text(sample, "repo"), text(sample, "path"), rules.splits, rules.by)
         if split != facts.split:

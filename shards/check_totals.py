@@ -21,6 +21,7 @@ from shards.attribution import write_attribution
 from shards.boundaries import plan_ranges
 from shards.check_removals import RemovalsSeen
 from shards.check_shards import ShardSeen
+from shards.check_tombstones import check_forgotten_pairs, check_thinned
 from shards.content import ROW, content_sha256, duplicate_ids
 from shards.findings import Findings
 from shards.funnel import Funnel, FunnelError
@@ -60,16 +61,16 @@ def check_counts(manifest: Manifest, shards: Sequence[ShardSeen], findings: Find
 
 
 def check_boundaries(manifest: Manifest, shards: Sequence[ShardSeen], findings: Findings) -> None:
-    """Numbers without gaps, ids ascending from shard to shard, N = ceil(total / max_bytes)."""
+    """Numbers without gaps, ids ascending from shard to shard, N = ceil(total / max_bytes).
+
+    Where tombstones took members out, that is asked of the shards as they were before.
+    """
+    thinned = check_thinned(manifest, shards, findings)
     series: dict[str, list[ShardSeen]] = {}
     for shard in shards:
         series.setdefault(f"data/{shard.facts.language}/{shard.facts.split}", []).append(shard)
     for name, members in series.items():
         ordered = sorted(members, key=lambda s: layout.parse_tar_path(s.facts.path) or ("", "", 0))
-        for number, shard in enumerate(ordered):
-            wanted = layout.tar_path(shard.facts.language, shard.facts.split, number)
-            if shard.facts.path != wanted:
-                findings.add("boundaries", shard.facts.path, f"should be {wanted}")
         for one, other in zip(ordered, ordered[1:], strict=False):
             if other.samples and other.first <= one.last:
                 findings.add(
@@ -77,6 +78,12 @@ def check_boundaries(manifest: Manifest, shards: Sequence[ShardSeen], findings: 
                     f"{other.facts.path} {other.first}",
                     f"does not come after {one.last} of {one.facts.path}",
                 )
+        if name in thinned:
+            continue
+        for number, shard in enumerate(ordered):
+            wanted = layout.tar_path(shard.facts.language, shard.facts.split, number)
+            if shard.facts.path != wanted:
+                findings.add("boundaries", shard.facts.path, f"should be {wanted}")
         sizes = np.concatenate([shard.sizes for shard in ordered])
         planned = [stop - start for start, stop in plan_ranges(sizes, manifest.max_bytes)]
         found = [shard.samples for shard in ordered]
@@ -161,6 +168,7 @@ def check_funnel(
             )
         for reason, count in held.dropped.items():
             dropped[source, language, reason] += count
+    check_forgotten_pairs(manifest, dropped, findings)
     for source, language in sorted(kept):
         findings.add("funnel", layout.FUNNEL, f"{source}/{language} is not in it, but in shards")
     for key in sorted(dropped.keys() | removals.reasons.keys()):
@@ -201,6 +209,7 @@ def check_texts(
         "licences": card.licenses_table(manifest),
         "sources": card.sources_table(manifest),
         "duplicates": card.dedupe_table(manifest),
+        "forgotten repositories": card.forgotten_text(manifest),
         "funnel": card.funnel_table(funnel) if funnel is not None else "",
     }
     for name, table in tables.items():

@@ -22,7 +22,7 @@ class Finding:
 
     check: str
     """manifest, files, checksums, tar, index, parquet, sample, leak, split, count, boundaries,
-    unique, content, query_cap, removal, witness, funnel, attribution or card."""
+    unique, content, query_cap, removal, witness, forgotten, funnel, attribution or card."""
     subject: str
     """The file, and the id where there is one."""
     message: str
@@ -36,7 +36,8 @@ class Report:
     suppressed: dict[str, int]
     """Findings beyond the first 100 of a check, by check."""
     counts: dict[str, int]
-    """How much was looked at: files, bytes, shards, samples, removals, witnesses."""
+    """How much was looked at: files, bytes, shards, samples, removals, witnesses,
+    witness_forgotten and tombstones where there are any."""
 
     @property
     def sound(self) -> bool:

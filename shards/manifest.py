@@ -15,7 +15,9 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shards import layout
+from shards.redo import Redo
 from shards.split import GroupBy
+from shards.tombstones import Tombstone
 
 FORMAT: Final = "xtrove-1"
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -122,6 +124,8 @@ class Manifest(_Model):
     """Sorted by path."""
     removals: Count
     quarantined: list[Quarantined]
+    tombstones: list[Tombstone] = []
+    """Repositories that were forgotten, by digest; sorted. Left out of the file where empty."""
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
@@ -131,11 +135,17 @@ class Manifest(_Model):
         total = sum(shard.samples for shard in self.shards)
         if total != self.samples:
             raise ValueError(f"samples is {self.samples}, but the shards hold {total}")
+        digests = [tombstone.repo_sha256 for tombstone in self.tombstones]
+        if digests != sorted(set(digests)):
+            raise ValueError("tombstones must be sorted by repo_sha256, each once")
         return self
 
     def to_json(self) -> bytes:
         """Canonical bytes."""
-        text = json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=False, indent=1)
+        document = self.model_dump()
+        if not self.tombstones:
+            del document["tombstones"]
+        text = json.dumps(document, sort_keys=True, ensure_ascii=False, indent=1)
         return text.encode("utf-8") + b"\n"
 
     def languages(self) -> list[str]:
@@ -182,6 +192,11 @@ def load_manifest(path: Path) -> Manifest:
     """
     place = path / layout.MANIFEST
     if not place.exists() and not place.is_symlink():
+        if Redo(base=path).is_committed():
+            raise UnfinishedBuild(
+                f"{path}: a `xtrove forget` was stopped halfway (no {layout.MANIFEST}): run the "
+                "same command again, it finishes what it began"
+            )
         if (path / ".xtrove").is_dir() or (path / "data").is_dir():
             raise UnfinishedBuild(
                 f"{path} holds an unfinished build (no {layout.MANIFEST}): run `xtrove build` "

@@ -32,6 +32,7 @@ from shards.manifest import (
 )
 from shards.removals import RemovalsFile
 from shards.split import SplitOptions, SplitRule
+from shards.tombstones import Tombstone
 from shards.writer import ShardFiles
 
 WorkOf = Callable[[ShardFiles], Path]
@@ -61,6 +62,8 @@ class Parts:
     removals: tuple[RemovalsFile, ...]
     funnel: Funnel
     quarantined: tuple[Quarantined, ...] = ()
+    tombstones: tuple[Tombstone, ...] = ()
+    """Repositories that this build kept out because they were forgotten."""
 
 
 def unseal(base: Path) -> None:
@@ -107,6 +110,7 @@ def build_manifest(parts: Parts, work_of: WorkOf) -> Manifest:
         shards=[_shard_facts(shard) for shard in shards],
         removals=sum(file.rows for file in parts.removals),
         quarantined=sorted(parts.quarantined, key=lambda q: (q.source, q.name, q.reason)),
+        tombstones=sorted(parts.tombstones, key=lambda tombstone: tombstone.repo_sha256),
     )
 
 
