@@ -76,7 +76,6 @@ def test_a_fault_is_named_with_its_place_and_a_remedy(
         ("{kind: directory, path: x, exlude: ['*.py']}", ["sources.0.exlude", "'exclude'"]),
         ("{kind: directroy, path: x}", ["sources.0", "directroy"]),
         ("{kind: directory}", ["sources.0.path", "missing"]),
-        ("{kind: the-stack, path: 'hf://datasets/bigcode/the-stack'}", ["sources.0.path", "hf://"]),
         ("{kind: directory, path: x, languages: [pyton]}", ["pyton", "python"]),
     ],
 )
