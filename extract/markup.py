@@ -109,7 +109,11 @@ def tidy(text: str) -> str:
     lead = _LEAD.match(text)
     if lead is not None:
         text = text[lead.end() :]
-    return text.rstrip(" :;,-")
+    text = text.rstrip(" :;,-")
+    if text.endswith(("e.g.", "i.e.")):
+        # The example stood in what was cut off.
+        text = text[:-4].rstrip(" :;,-(")
+    return text
 
 
 def drop_controls(text: str) -> str:

@@ -201,7 +201,17 @@ def _without_type(text: str, language: str) -> str:
                 return text[place + 1 :].lstrip(" -\u2013\u2014")
         return ""
     if language == "php":
-        return text.partition(" ")[2]
+        return _after_php_type(text)
     if language == "python":
         return _PYTHON_TYPE.sub("", text)
     return text.lstrip(" -\u2013\u2014")
+
+
+def _after_php_type(text: str) -> str:
+    """What follows the first word; a type's brackets may hold spaces (`Has<User, $this>`)."""
+    depth = 0
+    for place, character in enumerate(text):
+        depth += (character in "<({[") - (character in ">)}]")
+        if depth <= 0 and character.isspace():
+            return text[place:].lstrip()
+    return ""

@@ -154,3 +154,15 @@ def test_a_sentence_without_its_url_goes_when_little_is_left() -> None:
 def test_generics_are_no_html() -> None:
     text = "Maps Option<T> to Result<T, E> and HashMap<String, Vec<u8>>"
     assert plain(text, "rust") == text
+
+
+def test_a_php_type_with_spaces_is_no_query() -> None:
+    assert normalise_query("@return HasOne<Mechanic, $this>", "php", "doc_comment").text == ""
+    result = normalise_query("@return array<int, string> the names by id", "php", "doc_comment")
+    assert (result.text, result.source) == ("the names by id", "returns")
+
+
+def test_an_example_that_was_cut_off_is_not_announced() -> None:
+    text = "Turn static trees into static nodes, e.g.\n```js\nx\n```"
+    query = normalise_query(text, "typescript", "doc_comment").text
+    assert query == "Turn static trees into static nodes"
