@@ -142,6 +142,9 @@ def _paragraphs(documentation: str) -> Iterator[str]:
                 yield " ".join(lines)
                 lines = []
             continue
+        if not seen and line.startswith("@template"):
+            # Type parameters may be declared before the description.
+            continue
         if _STOP.match(line):
             break
         heading = _HEADING.match(line)

@@ -166,3 +166,8 @@ def test_an_example_that_was_cut_off_is_not_announced() -> None:
     text = "Turn static trees into static nodes, e.g.\n```js\nx\n```"
     query = normalise_query(text, "typescript", "doc_comment").text
     assert query == "Turn static trees into static nodes"
+
+
+def test_type_parameters_before_the_description_are_passed_over() -> None:
+    text = "@template T of mixed\n\nTravel forward the given seconds.\n\n@param T $x"
+    assert normalise_query(text, "php", "doc_comment").text == "Travel forward the given seconds."
