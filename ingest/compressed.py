@@ -120,9 +120,7 @@ class Hashed(io.RawIOBase):
         return self._hash.hexdigest()
 
 
-def gzip_lines(
-    part: Part, limits: ReadLimits | None = None, *, unpacked: int = MAX_UNPACKED
-) -> Iterator[bytes | None]:
+def gzip_lines(part: Part, limits: ReadLimits | None = None) -> Iterator[bytes | None]:
     """The lines of a gzip file (see `ingest.jsonl`), all of its members.
 
     Raises `BrokenStream` after the last good line, `ChangedInput` when the bytes are not those
@@ -133,27 +131,25 @@ def gzip_lines(
         raw = io.BufferedReader(hashed, READ_AHEAD)
         try:
             with gzip.GzipFile(fileobj=raw) as stream:
-                yield from _lines(stream, unpacked)
+                yield from _lines(stream, MAX_UNPACKED)
         except (*_FAULTS, BrokenStream) as error:
             compare(part, hashed)
             raise BrokenStream(_brief(error)) from error
         compare(part, hashed)
 
 
-def zip_lines(
-    part: Part, member: str, limits: ReadLimits | None = None, *, unpacked: int = MAX_UNPACKED
-) -> Iterator[bytes | None]:
+def zip_lines(part: Part, member: str, limits: ReadLimits | None = None) -> Iterator[bytes | None]:
     """The lines of a gzip file, or of a plain one, in a zip file; as `gzip_lines`."""
     with faults(part), open_zip(part, limits) as archive:
         try:
             with archive.open(checked_member(archive, member)) as packed:
                 member_file = cast(zipfile.ZipExtFile, packed)
                 if member.lower().endswith(".gz"):
-                    capped = io.BufferedReader(Capped(member_file, unpacked))
+                    capped = io.BufferedReader(Capped(member_file, MAX_UNPACKED))
                     with gzip.GzipFile(fileobj=cast(BinaryIO, capped)) as stream:
-                        yield from _lines(stream, unpacked)
+                        yield from _lines(stream, MAX_UNPACKED)
                 else:
-                    yield from _lines(member_file, unpacked)
+                    yield from _lines(member_file, MAX_UNPACKED)
         except (*_FAULTS, KeyError) as error:
             raise BrokenStream(_brief(error)) from error
 
@@ -238,8 +234,8 @@ class _SmallReads(io.RawIOBase):
         return len(data)
 
 
-def _lines(stream: Unpacking, unpacked: int) -> Iterator[bytes | None]:
-    capped = io.BufferedReader(Capped(stream, unpacked), 1 << 20)
+def _lines(stream: Unpacking, limit: int) -> Iterator[bytes | None]:
+    capped = io.BufferedReader(Capped(stream, limit), 1 << 20)
     yield from LineReader(cast(BinaryIO, capped), 0, sys.maxsize).lines()
 
 

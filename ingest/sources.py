@@ -14,9 +14,10 @@ from typing import Annotated, assert_never
 
 from pydantic import Field
 
-from ingest import codesearchnet, directory, installed, pairs, the_stack, the_stack_v2
+from ingest import codesearchnet, common_pile, directory, installed, pairs, the_stack, the_stack_v2
 from ingest.budget import HubOptions, ReadLimits
 from ingest.codesearchnet import CodeSearchNetOptions
+from ingest.common_pile import CommonPileOptions
 from ingest.digests import Progress
 from ingest.directory import DirectoryOptions
 from ingest.installed import InstalledOptions
@@ -31,6 +32,7 @@ from ingest.the_stack_v2 import TheStackV2Options
 
 __all__ = [
     "CodeSearchNetOptions",
+    "CommonPileOptions",
     "DirectoryOptions",
     "HubOptions",
     "InstalledOptions",
@@ -51,7 +53,8 @@ SourceOptions = Annotated[
     | PairsOptions
     | TheStackOptions
     | TheStackV2Options
-    | CodeSearchNetOptions,
+    | CodeSearchNetOptions
+    | CommonPileOptions,
     Field(discriminator="kind"),
 ]
 """The options of any source: a pydantic union told apart by `kind`."""
@@ -118,6 +121,8 @@ def _plan(
             return directory.plan(options, name, policy, slice_bytes, progress)
         case PairsOptions():
             return pairs.plan(options, name, policy, slice_bytes, progress, limits)
+        case CommonPileOptions():
+            return common_pile.plan(options, name, policy, slice_bytes, progress, limits)
         case CodeSearchNetOptions():
             return codesearchnet.plan(options, name, policy, slice_bytes, progress, limits)
         case TheStackOptions():
@@ -143,6 +148,8 @@ def _read(
             return directory.read(options, name, policy, piece, revision)
         case PairsOptions():
             return pairs.read(options, name, policy, piece, revision, limits)
+        case CommonPileOptions():
+            return common_pile.read(options, name, policy, piece, revision, limits)
         case CodeSearchNetOptions():
             return codesearchnet.read(options, name, policy, piece, revision, limits)
         case TheStackOptions():

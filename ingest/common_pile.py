@@ -1,0 +1,283 @@
+"""Source `common-pile-stack`: the open copies of The Stack v2 with contents, as compressed lines.
+
+Method: rows have `text` and `metadata`, the columns of The Stack v2; licences are judged by the
+same rule (`ingest.stack_v2_rows`). A file in a folder that is called after a language belongs to
+that language's stream, any other to a common one in which each row says its own.
+Cost: the driver digests local files; a worker unpacks each once, about 100 MB/s of text.
+Limits: a gzip file cannot be cut: one file is one piece, small ones share a slice, and a quota
+is met at file granularity in the common stream; files of code up to 1 MB. Contents are text, so
+that bytes that were not UTF-8 in the repository are no longer what they were.
+Source: https://huggingface.co/common-pile (files of the `stackv2` sets).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ingest.budget import ReadLimits
+from ingest.compressed import EXPANSION
+from ingest.digests import Progress
+from ingest.entries import Entry
+from ingest.errors import SourceError
+from ingest.languages import normalise_language
+from ingest.licenses import LicensePolicy, is_known
+from ingest.options import CommonOptions
+from ingest.pair_rows import RefusedRow, checked
+from ingest.places import PlacePath, digested, pin, revision_of
+from ingest.raw_rows import BadRow
+from ingest.records import Listing, Part, Quarantine, Skip, Slice, SourceFile
+from ingest.row_files import read_rows
+from ingest.slicing import make_slice, pack, target_bytes
+from ingest.stack_v2_rows import GENERATED, VENDORED, StackV2Rows
+from ingest.tables import Unit
+from ingest.walk import INVALID_PATH, MAX_FILE_BYTES, TOO_LARGE
+
+_FILES = (".json.gz", ".jsonl.gz", ".jsonl")
+_COMMIT = re.compile(r"https://github\.com/[^/\s]+/[^/\s]+/blob/([0-9a-f]{40})/.+")
+
+
+class CommonPileOptions(CommonOptions):
+    """A copy of a `stackv2` set of the Common Pile."""
+
+    kind: Literal["common-pile-stack"] = "common-pile-stack"
+    path: PlacePath
+
+
+def plan(
+    options: CommonPileOptions,
+    name: str,
+    policy: LicensePolicy,
+    slice_bytes: int | None = None,
+    progress: Progress | None = None,
+    limits: ReadLimits | None = None,
+) -> Listing:
+    """List the files. Raises `SourceError` when none can be read."""
+    place = pin(options.path, limits)
+    found = [one for one in place.files() if one.name.lower().endswith(_FILES) and one.size]
+    wanted = [one for one in found if _stream(one.name) in {"", *options.wanted()}]
+    entries = digested(wanted, progress, limits)
+    quarantined = [Quarantine(name=one.name, reason=one.problem) for one in entries if one.problem]
+    held = [one for one in entries if not one.problem]
+    if not held:
+        first = f" First: {quarantined[0].name}: {quarantined[0].reason}." if quarantined else ""
+        raise SourceError(
+            "no file of this source can be read",
+            value=options.path,
+            remedy=f"Expected files called {', '.join(f'*{end}' for end in _FILES)}.{first}",
+        )
+    revision = revision_of(place, held)
+    return Listing(
+        source=name,
+        kind=options.kind,
+        revision=revision,
+        slices=_slices(held, name, slice_bytes, _facts(options, policy, revision)),
+        quarantined=tuple(quarantined),
+        provenance=tuple((f"file {one.name}", one.digest) for one in held),
+    )
+
+
+def read(
+    options: CommonPileOptions,
+    name: str,
+    policy: LicensePolicy,
+    piece: Slice,
+    revision: str,
+    limits: ReadLimits | None = None,
+) -> Iterator[SourceFile | Skip]:
+    """The rows of a slice.
+
+    Raises `ChangedInput` (after the last row of the file) when the bytes are not those that
+    were planned, `TransientFault` when reading may work later.
+    """
+    row = 0
+    for part in piece.parts:
+        rows = _Rows(
+            source=piece.source,
+            revision=revision,
+            language=part.language,
+            options=options,
+            policy=policy,
+        )
+        for values in read_rows(part, {}, limits):
+            if isinstance(values, BadRow):
+                yield values.skip(part.language, row)
+                row += values.rows
+            else:
+                yield rows.read(values, row)
+                row += 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Rows:
+    """Reads the rows of one file."""
+
+    source: str
+    revision: str
+    language: str
+    """Of the folder; "" where rows say it themselves."""
+    options: CommonOptions
+    policy: LicensePolicy
+
+    def read(self, values: Mapping[str, object], row: int) -> SourceFile | Skip:
+        language = self.language
+        try:
+            metadata = values.get("metadata")
+            if not isinstance(metadata, dict):
+                raise RefusedRow("missing_column", "metadata: no object in the row")
+            language = self._language(_text(metadata, "language"))
+            return self._file(values, metadata, language, row)
+        except RefusedRow as refused:
+            return Skip(language=language, reason=refused.reason, row=row, detail=refused.detail)
+
+    def _language(self, stated: str) -> str:
+        known = normalise_language(stated)
+        if self.language and stated and known != self.language:
+            raise RefusedRow("language_mismatch", stated)
+        language = known or self.language
+        if not language:
+            raise RefusedRow("unsupported_language", stated or "the row names no language")
+        if language not in self.options.wanted():
+            raise RefusedRow("unwanted_language", language)
+        return language
+
+    def _file(
+        self,
+        values: Mapping[str, object],
+        metadata: Mapping[str, object],
+        language: str,
+        row: int,
+    ) -> SourceFile:
+        licenses, evidence = self._licences(metadata, language)
+        path = _text(metadata, "path").removeprefix("/")
+        for field, reason in (("is_vendor", VENDORED), ("is_generated", GENERATED)):
+            if metadata.get(field) is True:
+                raise RefusedRow(reason, path)
+        repo = _text(metadata, "repo_name")
+        for field, value in (("repo", repo), ("path", path)):
+            if not value:
+                raise RefusedRow(f"null_{field}", path or repo)
+            if not value.isprintable():
+                raise RefusedRow(INVALID_PATH, ascii(value))
+        url = _text(metadata, "url")
+        commit = _COMMIT.fullmatch(url)
+        return SourceFile(
+            source=self.source,
+            source_revision=self.revision,
+            repo=repo,
+            path=path,
+            revision=commit[1] if commit else "",
+            url=url if url.startswith("https://") and url.isprintable() else "",
+            language=language,
+            content=_content(values, path),
+            licenses=self.policy.recorded(licenses),
+            license_evidence=evidence,
+            stars=-1,
+            row=row,
+        )
+
+    def _licences(
+        self, metadata: Mapping[str, object], language: str
+    ) -> tuple[tuple[str, ...], str]:
+        """What the rule of The Stack v2 says, with `license` where the rest is silent."""
+        detected = metadata.get("detected_licenses") or []
+        if not isinstance(detected, list) or not all(isinstance(one, str) for one in detected):
+            raise RefusedRow("wrong_type", "detected_licenses: no list of texts")
+        detected = [checked(one, "detected_licenses") for one in detected]
+        github = _text(metadata, "gha_license_id")
+        stated = _text(metadata, "license")
+        evidence = ""
+        if not detected and not github and is_known(stated):
+            detected, evidence = [stated], "metadata license"
+        rule = StackV2Rows(
+            source=self.source,
+            revision=self.revision,
+            folder=language,
+            options=self.options,
+            policy=self.policy,
+        )
+        kind = _text(metadata, "license_type") or None
+        judged = rule.judge(kind, tuple(detected), github or None)
+        if judged.reason is not None:
+            raise RefusedRow(judged.reason, ", ".join(judged.licenses) or str(kind))
+        return judged.licenses, evidence or f"metadata {judged.evidence}"
+
+
+def _text(metadata: Mapping[str, object], field: str) -> str:
+    value = metadata.get(field)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise RefusedRow("wrong_type", f"{field}: {type(value).__name__}, not text")
+    return checked(value, field)
+
+
+def _content(values: Mapping[str, object], path: str) -> bytes:
+    text = values.get("text")
+    if text is None:
+        raise RefusedRow("null_content", path)
+    if not isinstance(text, str):
+        raise RefusedRow("wrong_type", f"text: {type(text).__name__}, not text")
+    try:
+        content = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise RefusedRow("invalid_text", f"text: lone surrogate at {error.start}") from error
+    if len(content) > MAX_FILE_BYTES:
+        raise RefusedRow(TOO_LARGE, f"{path}: {len(content)} bytes")
+    return content
+
+
+def _stream(name: str) -> str:
+    """The language that the folder of a file is called after; "" if it is none of ours."""
+    folder = name.rpartition("/")[0].rpartition("/")[2]
+    return normalise_language(folder)
+
+
+def _slices(
+    entries: Sequence[Entry], name: str, slice_bytes: int | None, facts: Mapping[str, object]
+) -> tuple[Slice, ...]:
+    units = {
+        stream: [_unit(one, stream) for one in entries if _stream(one.name) == stream]
+        for stream in sorted({_stream(one.name) for one in entries})
+    }
+    target = target_bytes(sum(size for group in units.values() for _, size in group), slice_bytes)
+    return tuple(
+        make_slice(
+            source=name,
+            stream=stream,
+            parts=[part for part, _ in run],
+            size=sum(size for _, size in run),
+            facts=facts,
+        )
+        for stream, group in units.items()
+        for run in pack([[unit] for unit in group], lambda unit: unit[1], target)
+    )
+
+
+def _unit(entry: Entry, language: str) -> Unit:
+    packed = entry.name.lower().endswith(".gz")
+    part = Part(
+        path=entry.uri,
+        name=entry.name,
+        digest=entry.digest,
+        size=entry.size,
+        start=0,
+        stop=entry.size,
+        language=language,
+        meta=(("format", "jsonl.gz" if packed else "jsonl"),),
+    )
+    return part, entry.size * (EXPANSION if packed else 1)
+
+
+def _facts(
+    options: CommonPileOptions, policy: LicensePolicy, revision: str
+) -> Mapping[str, object]:
+    return {
+        "kind": options.kind,
+        "declared": list(options.declared_licenses),
+        "languages": sorted(options.wanted()),
+        "policy": policy.policy_digest(),
+        "revision": revision,
+    }
