@@ -167,12 +167,12 @@ def test_damage_costs_what_comes_after_it_in_its_file(tmp_path: Path) -> None:
 
 
 def test_a_bomb_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.compressed.MAX_UNPACKED", 1_000_000)
+    monkeypatch.setattr("ingest.compressed.MAX_UNPACKED", 3_000_000)
     good = json.dumps(row(1)).encode() + b"\n"
     (tmp_path / "a.json.gz").write_bytes(gzip.compress(good + b"\n" * 5_000_000))
     records = run(tmp_path)[1]
     assert reasons(records) == ["file", "corrupt_input"]
-    assert "more than 1000000 bytes" in getattr(records[1], "detail", "")
+    assert "more than 3000000 bytes" in getattr(records[1], "detail", "")
 
 
 def test_nothing_to_read_stops_the_build(tmp_path: Path) -> None:
