@@ -55,12 +55,13 @@ def without(
     """The records, with those of opted-out repositories refused."""
     refused = frozenset(names)
     for one in records:
-        if isinstance(one, Skip) or not _matches(one.repo, refused):
+        if isinstance(one, Skip) or not matches(one.repo, refused):
             yield one
         else:
             yield Skip(language=one.language, reason=OPTED_OUT, row=one.row, detail=one.repo[:200])
 
 
-def _matches(repo: str, refused: frozenset[str]) -> bool:
+def matches(repo: str, refused: frozenset[str]) -> bool:
+    """Whether a repository or its owner is among the names (as `opt_out_names` gives them)."""
     name = repo.casefold()
     return name in refused or name.partition("/")[0] in refused

@@ -1,7 +1,8 @@
 """The rows of The Stack v2: which may be asked for, and what they become.
 
 Method: everything that a row says about itself is judged before any content is asked for, in
-this order: language, licence, vendored, generated, size, repository, path, blob id, encoding.
+this order: language, licence, vendored, generated, size, repository, path, opt-out, blob id,
+encoding.
 Licences: `license_type` must be `permissive`, and every identifier of `detected_licenses`
 must pass the policy, and so must `gha_license_id`, where the set's own rule lets that one
 alone decide. Left out as saying nothing about the terms are what the set's own rule leaves out
@@ -27,6 +28,7 @@ from urllib.parse import quote
 from ingest.blobs import UNDECODABLE, Content, Lost, Outcome, Wanted, codec_of
 from ingest.languages import normalise_language
 from ingest.licenses import NO_ASSERTION, NOT_PERMISSIVE, UNKNOWN, LicensePolicy
+from ingest.opt_out import OPTED_OUT, matches
 from ingest.options import CommonOptions
 from ingest.pair_rows import whole_number
 from ingest.records import Skip, SourceFile
@@ -101,6 +103,8 @@ class StackV2Rows:
     """The language that the folder is called after; "" where files are mixed."""
     options: CommonOptions
     policy: LicensePolicy
+    opted_out: frozenset[str] = frozenset()
+    """Names whose contents are not even asked for."""
 
     def read(self, batch: Any, shape: Shape, first: int) -> Iterator[Candidate | Skip]:
         """One record a row (a file, in a grouped batch), counted from `first`."""
@@ -184,6 +188,8 @@ class StackV2Rows:
                 raise _Refused(f"null_{name}", path)
             if not value.isprintable():
                 raise _Refused(INVALID_PATH, ascii(value))
+        if self.opted_out and matches(texts["repo_name"] or "", self.opted_out):
+            raise _Refused(OPTED_OUT, texts["repo_name"] or "")
         commit = texts["revision_id"] or ""
         stars = whole_number(fields.numbers["star_events_count"][place])
         return Candidate(

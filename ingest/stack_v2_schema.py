@@ -23,7 +23,7 @@ from ingest.parquet import KINDS, BrokenFile, Column, binary
 FILES = "files"
 LICENSES = "detected_licenses"
 
-_FILE: Mapping[str, Column] = MappingProxyType(
+FILE_COLUMNS: Mapping[str, Column] = MappingProxyType(
     {
         "blob_id": Column(kind="text"),
         "path": Column(kind="text"),
@@ -36,7 +36,7 @@ _FILE: Mapping[str, Column] = MappingProxyType(
         "is_generated": Column(kind="flag", required=False),
     }
 )
-_REPO: Mapping[str, Column] = MappingProxyType(
+REPO_COLUMNS: Mapping[str, Column] = MappingProxyType(
     {
         "repo_name": Column(kind="text"),
         "revision_id": Column(kind="text", required=False),
@@ -77,14 +77,14 @@ def shape_of(schema: Any) -> Shape:
     Raises `BrokenFile` with the column, what was found and what was expected.
     """
     if len(schema.get_all_field_indices(FILES)) != 1:
-        kinds = _checked(schema, {**_FILE, **_REPO}, "")
+        kinds = _checked(schema, {**FILE_COLUMNS, **REPO_COLUMNS}, "")
         return Shape(grouped=False, columns=tuple(kinds), fields=kinds)
     kind = schema.field(FILES).type
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
     if not (is_list and pa.types.is_struct(kind.value_type)):
         raise BrokenFile(f"column {FILES} is {kind} (expected list of struct)"[:300])
-    outer = _checked(schema, _REPO, "")
-    inner = _checked(pa.schema(list(kind.value_type)), _FILE, f"{FILES}.")
+    outer = _checked(schema, REPO_COLUMNS, "")
+    inner = _checked(pa.schema(list(kind.value_type)), FILE_COLUMNS, f"{FILES}.")
     return Shape(grouped=True, columns=(*outer, FILES), fields={**outer, **inner})
 
 
@@ -129,7 +129,9 @@ def _fits(wanted: str, kind: Any) -> bool:
 
 
 def _named(kind: str) -> list[str]:
-    return [name for name, column in {**_FILE, **_REPO}.items() if column.kind == kind]
+    return [
+        name for name, column in {**FILE_COLUMNS, **REPO_COLUMNS}.items() if column.kind == kind
+    ]
 
 
 def _unfolded(
@@ -149,7 +151,7 @@ def _unfolded(
     structs = files.flatten().take(pa.array(inner, pa.int64()))
     repos = pa.array(outer, pa.int64())
     unfolded = {
-        name: pc.struct_field(structs, [name]) if name in _FILE else arrays[name].take(repos)
+        name: pc.struct_field(structs, [name]) if name in FILE_COLUMNS else arrays[name].take(repos)
         for name in shape.fields
     }
     return unfolded, len(inner), frozenset(empty)

@@ -99,7 +99,7 @@ def plan(
 ) -> Listing:
     """List the row groups. Raises `SourceError` when no file of the languages can be read."""
     place = pin(options.path, limits)
-    languages = _files(place, options)
+    languages = listed_files(place, options)
     quarantined: list[Quarantine] = []
     planned: list[_Planned] = []
     for entry in digested([entry for entry, _ in languages.values()], progress):
@@ -147,6 +147,7 @@ def read(
             folder=part.language,
             options=options,
             policy=policy,
+            opted_out=frozenset(options.opt_out),
         )
         for part in piece.parts
     ]
@@ -222,7 +223,7 @@ def _between(batch: Any, start: int, stop: int) -> Any:
     return batch.slice(start, stop - start) if start < stop else None
 
 
-def _files(place: Place, options: TheStackV2Options) -> dict[str, tuple[Entry, str]]:
+def listed_files(place: Place, options: TheStackV2Options) -> dict[str, tuple[Entry, str]]:
     """The Parquet files of the wanted languages by name, with the language of their folder."""
     base = "data" if "data" in place.folders() else ""
     folders = place.folders(base)
