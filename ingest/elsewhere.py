@@ -40,9 +40,12 @@ class OtherPlace:
     uri: str
     limits: ReadLimits
     revision: str = ""
+    single: Entry | None = None
 
     def files(self, folder: str = "", *, recursive: bool = True) -> tuple[Entry, ...]:
         """The files in a folder, sorted by name."""
+        if self.single is not None:
+            return () if folder else (self.single,)
         system, root = _system(self.uri, self.limits)
         start = f"{root.rstrip('/')}/{folder.strip('/')}".rstrip("/") if folder else root
         depth = None if recursive else 1
@@ -54,11 +57,13 @@ class OtherPlace:
             found = _tried(self.uri, self.limits, find)
         except FileNotFoundError:
             return ()
-        entries = (_entry(self.uri, root, path, facts) for path, facts in found.items())
+        entries = (_entry(self.uri, root, {**facts, "name": path}) for path, facts in found.items())
         return tuple(sorted((one for one in entries if one), key=lambda one: one.name))
 
     def folders(self, folder: str = "") -> tuple[str, ...]:
         """The folders in a folder, sorted by name."""
+        if self.single is not None:
+            return ()
         system, root = _system(self.uri, self.limits)
         start = f"{root.rstrip('/')}/{folder.strip('/')}".rstrip("/")
 
@@ -77,12 +82,12 @@ def pin(uri: str, limits: ReadLimits) -> OtherPlace:
     """A place of a URI; see `ingest.places.pin`."""
     system, root = _system(uri, limits)
     try:
-        there = _tried(uri, limits, lambda: bool(system.exists(root)))
-    except FileNotFoundError:
-        there = False
-    if not there:
-        raise SourceError("nothing is there", value=_shown(uri), remedy="Check the URI.")
-    return OtherPlace(uri=uri, limits=limits)
+        facts = _tried(uri, limits, lambda: dict(system.info(root)))
+    except FileNotFoundError as error:
+        raise SourceError("nothing is there", value=_shown(uri), remedy="Check the URI.") from error
+    # Over HTTP everything is a file, and a listing of one would download it for its links.
+    folder = uri.endswith("/") if _is_http(uri) else facts.get("type") == "directory"
+    return OtherPlace(uri=uri, limits=limits, single=None if folder else _entry(uri, root, facts))
 
 
 def identified(entry: Entry, limits: ReadLimits) -> Entry:
@@ -129,7 +134,7 @@ def _cat(system: Any, path: str, start: int, stop: int, size: int) -> bytes:
 def _system(uri: str, limits: ReadLimits) -> tuple[Any, str]:
     scheme = uri.split("://", 1)[0]
     options: dict[str, Any] = {}
-    if scheme in ("http", "https"):
+    if _is_http(uri):
         import aiohttp
 
         wait = limits.timeout_s
@@ -159,18 +164,12 @@ def _tried(uri: str, limits: ReadLimits, call: Callable[[], T]) -> T:
         meter().add(_host(uri), 1, 0)
         try:
             return call()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            raise
-        except PermissionError as error:
-            raise SourceError(
-                "access is refused",
-                value=_shown(uri),
-                remedy="Check the credentials that the package of this scheme reads.",
-            ) from error
         except Exception as error:
-            cause = f"{type(error).__name__}: {error}"[:200]
-            status = getattr(error, "status", 0)
-            if not _may_pass(error) or (400 <= status < 500 and status not in (408, 425, 429)):
+            fault = _meant(error)
+            cause = f"{type(fault).__name__}: {fault}"[:200]
+            if isinstance(fault, (FileNotFoundError, NotADirectoryError, IsADirectoryError)):
+                raise
+            if not _may_pass(fault):
                 raise SourceError("reading failed", value=_shown(uri), remedy=cause) from error
             wait = 0.5 * 2**number
             spent = time.monotonic() - began
@@ -180,14 +179,40 @@ def _tried(uri: str, limits: ReadLimits, call: Callable[[], T]) -> T:
     raise AssertionError("unreachable")
 
 
+def _is_http(uri: str) -> bool:
+    return uri.startswith(("http://", "https://"))
+
+
+def _meant(error: Exception) -> Exception:
+    """What happened: over HTTP, fsspec calls every failure a file that was not found."""
+    cause = error.__cause__
+    if not isinstance(error, FileNotFoundError) or not isinstance(cause, Exception):
+        return error
+    return cause if _is_networked(cause) and _status(cause) not in (404, 410) else error
+
+
 def _may_pass(error: Exception) -> bool:
-    """Errors of the network; the classes of each package are known by their module only."""
+    """Errors of the network; not those that a server means, nor a lack of rights."""
+    if 400 <= _status(error) < 500 and _status(error) not in (408, 425, 429):
+        return False
+    return not isinstance(error, PermissionError) and (
+        _is_networked(error) or isinstance(error, (OSError, asyncio.TimeoutError))
+    )
+
+
+def _is_networked(error: Exception) -> bool:
+    """The classes of each package are known by their module only."""
     module = type(error).__module__.split(".", 1)[0]
-    networked = module in ("aiohttp", "botocore", "aiobotocore", "httpx", "httpx2", "requests")
-    return networked or isinstance(error, (OSError, asyncio.TimeoutError, TimeoutError))
+    return module in ("aiohttp", "botocore", "aiobotocore", "httpx", "httpx2", "requests")
 
 
-def _entry(uri: str, root: str, path: str, facts: Mapping[str, Any]) -> Entry | None:
+def _status(error: Exception) -> int:
+    found = getattr(error, "status", 0)
+    return found if isinstance(found, int) else 0
+
+
+def _entry(uri: str, root: str, facts: Mapping[str, Any]) -> Entry | None:
+    path = str(facts.get("name", root))
     if facts.get("type") != "file":
         return None
     size = facts.get("size")

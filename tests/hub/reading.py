@@ -96,7 +96,7 @@ def _columns(job: dict[str, Any]) -> Any:
     """Rows of one row group, of some columns only."""
     (entry,) = pin(job["path"], _limits(job)).files()
     before = meter().snapshot()
-    with ParquetReader.of(open_entry(entry, _limits(job))) as reader:
+    with ParquetReader.of(open_entry(entry, _limits(job)), job["footer"]) as reader:
         footer = reader.footer_bytes
         size, rows = 1, reader.groups([])[job["group"]].rows
         after_footer = meter().since(before)
@@ -111,7 +111,14 @@ def _columns(job: dict[str, Any]) -> Any:
     }
 
 
-_DO = {"list": _list, "plan": _plan, "read": _read, "columns": _columns}
+def _ranges(job: dict[str, Any]) -> Any:
+    """The length of each of many small reads of one file."""
+    (entry,) = pin(job["path"], _limits(job)).files()
+    with open_entry(entry, _limits(job)) as file:
+        return [len(file.read(10)) for _ in range(job["count"])]
+
+
+_DO = {"ranges": _ranges, "list": _list, "plan": _plan, "read": _read, "columns": _columns}
 
 if __name__ == "__main__":
     main()

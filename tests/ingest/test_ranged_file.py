@@ -1,0 +1,126 @@
+"""Seekable files over ranges: the same bytes as the file itself, and no more requests than said."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest import ranged
+from ingest.errors import TransientFault
+from ingest.ranged import MAX_GAP_BYTES, WASTE, RangedFile, join_ranges
+
+DATA = bytes(i * 7 % 251 for i in range(5000))
+Range = tuple[int, int]
+
+
+class Asked:
+    """The ranges that were fetched."""
+
+    def __init__(self) -> None:
+        self.ranges: list[Range] = []
+
+    def fetch(self, start: int, stop: int) -> bytes:
+        self.ranges.append((start, stop))
+        return DATA[start:stop]
+
+
+def opened() -> tuple[RangedFile, Asked]:
+    asked = Asked()
+    return RangedFile("x", len(DATA), asked.fetch), asked
+
+
+spans = st.tuples(st.integers(0, len(DATA) - 1), st.integers(1, 900)).map(
+    lambda pair: (pair[0], min(pair[0] + pair[1], len(DATA)))
+)
+
+
+@given(kept=st.lists(spans, max_size=6), reads=st.lists(spans, max_size=12))
+def test_reads_are_those_of_the_file(kept: list[Range], reads: list[Range]) -> None:
+    file, asked = opened()
+    file.prefetch(kept)
+    fetched = list(asked.ranges)
+    for start, stop in reads:
+        file.seek(start)
+        assert file.read(stop - start) == DATA[start:stop]
+        assert file.tell() == stop
+    for start, stop in kept:
+        file.seek(start)
+        assert file.read(stop - start) == DATA[start:stop]
+    # A read costs itself, or nothing where it was fetched ahead.
+    assert set(asked.ranges[len(fetched) :]) <= set(reads)
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**7), st.integers(0, 10**6)), max_size=20))
+def test_joined_ranges_cover_and_waste_little(pairs: list[Range]) -> None:
+    wanted = [(start, start + length) for start, length in pairs]
+    joined = join_ranges(wanted)
+    assert joined == sorted(joined)
+    assert all(one[1] <= two[0] for one, two in zip(joined, joined[1:], strict=False))
+    for start, stop in wanted:
+        assert start == stop or any(a <= start and stop <= b for a, b in joined)
+    useful = _union(wanted)
+    assert useful <= sum(b - a for a, b in joined) <= useful * (1 + WASTE) + 1e-9
+
+
+def _union(ranges: list[Range]) -> int:
+    total = at = 0
+    for start, stop in sorted(ranges):
+        total += max(0, stop - max(start, at))
+        at = max(at, stop)
+    return total
+
+
+def test_neighbours_become_one_request_and_far_ones_do_not() -> None:
+    assert join_ranges([(0, 100), (100, 200), (150, 300)]) == [(0, 300)]
+    assert join_ranges([(0, 1000), (1050, 2000)]) == [(0, 2000)]
+    assert join_ranges([(0, 100), (150, 200)]) == [(0, 100), (150, 200)]
+    far = 10**8
+    apart = [(0, far), (far + MAX_GAP_BYTES + 1, 2 * far)]
+    assert join_ranges(apart) == apart
+
+
+def test_a_long_range_is_fetched_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranged, "MAX_REQUEST_BYTES", 1000)
+    monkeypatch.setattr(ranged, "HELD_BYTES", 1500)
+    file, asked = opened()
+    file.prefetch([(10, 2510), (4000, 4100)])
+    assert asked.ranges == [(10, 1010), (1010, 2010), (2010, 2510), (4000, 4100)]
+    file.seek(900)
+    assert file.read(1500) == DATA[900:2400]
+    file.prefetch([(20, 30), (4000, 4100)])
+    assert len(asked.ranges) == 4
+    file.forget()
+    file.seek(900)
+    assert file.read(5) == DATA[900:905]
+    assert asked.ranges[4:] == [(900, 905)]
+
+
+def test_it_is_a_file_like_any() -> None:
+    file, asked = opened()
+    assert (file.readable(), file.seekable(), file.writable()) == (True, True, False)
+    assert file.seek(0, io.SEEK_END) == 5000
+    assert file.read(10) == b""
+    assert file.seek(-5, io.SEEK_CUR) == 4995
+    assert file.readall() == DATA[-5:]
+    assert asked.ranges == [(4995, 5000)]
+    with pytest.raises(ValueError, match="before the file"):
+        file.seek(-1)
+    with pytest.raises(ValueError, match="outside a file of 5000"):
+        file.prefetch([(4000, 5001)])
+    file.seek(0)
+    lines = io.BufferedReader(file, 512)
+    assert lines.readline() == DATA[: DATA.index(b"\n") + 1]
+    file.close()
+    with pytest.raises(ValueError, match="closed"):
+        file.read(1)
+
+
+def test_a_fault_goes_through_unchanged() -> None:
+    def fail(start: int, stop: int) -> bytes:
+        raise TransientFault("x", f"{start}:{stop}")
+
+    with pytest.raises(TransientFault, match="0:7"):
+        RangedFile("x", 10, fail).read(7)
