@@ -8,6 +8,7 @@ to versions that `datasets` does not take; boto3 and its own retries would hide 
 cannot stop a body that drips. Threads are enough: a request costs 0.6 ms of processor.
 An answer is a `Body`, or a `Refusal` with its reason, or a `Fault` that may pass; what no row
 can be blamed for (keys, region, bucket) is a `SourceError`.
+A proxy of the environment is used (`HTTPS_PROXY`, `NO_PROXY`).
 Limits: a redirect is not followed; a body must be complete within `BODY_TIMEOUTS` timeouts.
 Sources: S3 GetObject and its error codes; https://docs.softwareheritage.org (the bucket).
 """
@@ -20,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import botocore.session  # type: ignore[import-untyped]
@@ -272,9 +273,14 @@ def _pool(options: BlobOptions) -> urllib3.PoolManager:
     timeout = urllib3.Timeout(connect=options.timeout, read=options.timeout)
     target = urlsplit(options.endpoint or options.url.replace("s3://", "https://", 1))
     proxy = getproxies().get(target.scheme)
-    if proxy and not proxy_bypass(target.hostname or ""):
-        return urllib3.ProxyManager(proxy, maxsize=options.in_flight, timeout=timeout)
-    return urllib3.PoolManager(maxsize=options.in_flight, timeout=timeout)
+    if not proxy or proxy_bypass(target.hostname or ""):
+        return urllib3.PoolManager(maxsize=options.in_flight, timeout=timeout)
+    parts = urlsplit(proxy)
+    pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    headers = urllib3.make_headers(proxy_basic_auth=pair) if parts.username else None
+    return urllib3.ProxyManager(
+        proxy, proxy_headers=headers, maxsize=options.in_flight, timeout=timeout
+    )
 
 
 def _seconds(header: str) -> float:

@@ -13,7 +13,10 @@ a bucket, S3 answers 403 for a blob that is not there: a 403 is `blob_missing` o
 has given any answer to this reader. `DENIED_FIRST` of them in row order and no answer is a
 fault of the credentials; fewer, and the end, are `blob_denied`. If the cache held a blob of the
 slice, that one is asked for to decide.
-Cost: see `benchmarks/blobs.py`. Limits: contents up to 1 MB; one gzip member a blob.
+Cost: 0.6 ms of processor a blob; on two cores beside its server 1,360 blobs/s with 64 in flight
+at 30 ms an answer (29 with one; `benchmarks/blobs.py`). Memory: 160 MiB more where every file
+has 1 MB, for 150 as for 400 of them, with 64 as with 256 in flight.
+Limits: contents up to 1 MB; one gzip member a blob.
 Sources: RFC 1952 (gzip); https://docs.softwareheritage.org (ids and the bucket).
 """
 

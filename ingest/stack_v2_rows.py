@@ -11,9 +11,9 @@ elsewhere) and GitHub's `NOASSERTION`; where nothing else is left, the licence i
 `no_license` is never let in, whatever the config declares or keeps.
 Links: GitHub's page of the file where the row has the id of a repository there, else the
 archive's page of the content, whose id is computed from the verified bytes.
-Cost: 6 microseconds a row. Limits: other `LicenseRef-` identifiers do not pass, even those
-that ScanCode calls permissive; contents in another encoding become UTF-8, and every offset
-taken from them is one of the UTF-8 text.
+Cost: 11 microseconds a row that passes, 4 of them to unfold it. Limits: other `LicenseRef-`
+identifiers do not pass, even those that ScanCode calls permissive; contents in another encoding
+become UTF-8, and every offset taken from them is one of the UTF-8 text.
 Sources: BigCode's script that set `license_type`; SWHID (ISO/IEC 18670) for the archive's ids.
 """
 

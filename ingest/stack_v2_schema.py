@@ -4,7 +4,7 @@ Shapes: flat (`the-stack-v2`, `-dedup`: a row is a file), stack-edu (the same wi
 columns) and grouped (`-train-full-ids`, `-train-smol-ids`: a row is a repository, its files a
 list of structs). Columns are chosen by name and checked by kind; others are ignored, dates of
 any unit among them. A repository without files becomes one row without a blob.
-Cost: 2 microseconds a row. Limits: contents that some copies carry are not read.
+Cost: 4 microseconds a row. Limits: contents that some copies carry are not read.
 pyarrow publishes no types: its objects do not leave this module.
 """
 

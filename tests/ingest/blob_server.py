@@ -30,6 +30,8 @@ class Bucket:
     """Status for what is not there."""
     asked: list[str] = field(default_factory=list)
     queries: list[str] = field(default_factory=list)
+    proxy_keys: list[str] = field(default_factory=list)
+    """What clients that take this for a proxy said to be let in."""
     delay: float = 0.0
     busy: int = 0
     most_busy: int = 0
@@ -151,6 +153,7 @@ def _answer(kept: Bucket, handler: BaseHTTPRequestHandler) -> None:
     with kept.lock:
         kept.asked.append(blob_id)
         kept.queries.append(query)
+        kept.proxy_keys.extend(handler.headers.get_all("Proxy-Authorization", []))
         kept.busy += 1
         kept.most_busy = max(kept.most_busy, kept.busy)
         steps = kept.script.get(blob_id, [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import threading
 import time
@@ -340,6 +341,19 @@ def test_without_credentials_the_remedy_is_named(
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     with pytest.raises(SourceError, match=r"no AWS credentials.*anonymous: true"):
         BlobReader.open(store.s3_options())
+
+
+def test_a_proxy_of_the_environment_is_used(store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = store.put(b"content")
+    options = store.options(url="http://archive.invalid/content", retries=0)
+    monkeypatch.setenv("http_proxy", f"http://me:p%40ss@127.0.0.1:{store.port}")
+    monkeypatch.setenv("no_proxy", "")
+    assert isinstance(fetched(options, [wanted])[0], Content)
+    assert store.proxy_keys == ["Basic " + base64.b64encode(b"me:p@ss").decode()]
+    monkeypatch.setenv("no_proxy", "archive.invalid")
+    with pytest.raises(TransientFault):
+        fetched(options, [wanted])
+    assert len(store.asked) == 1
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest.records import SourceFile
+from ingest.stack_v2_schema import fields_of, shape_of
 from tests.ingest.blob_server import Bucket, bucket
-from tests.ingest.stack_v2_files import FLAT, reasons, row, rows, run, write
+from tests.ingest.stack_v2_files import FILE, FLAT, GROUPED, reasons, row, rows, run, write
 
 
 @pytest.fixture(name="store")
@@ -130,3 +134,51 @@ def test_links_lead_to_github_or_to_the_archive(store: Bucket, tmp_path: Path) -
     assert files[0].url.startswith("https://github.com/owner/name/blob/0123")
     assert [one.url for one in files[1:]] == [archive + git_id] * 3
     assert files[2].revision == ""
+
+
+_IDS = st.lists(st.sampled_from(["MIT", None, "ISC", ""]), max_size=3)
+_FILES = st.builds(
+    lambda ids, path, vendor, length: {
+        "detected_licenses": ids,
+        "path": path,
+        "is_vendor": vendor,
+        "length_bytes": length,
+    },
+    st.none() | _IDS,
+    st.none() | st.text(max_size=3),
+    st.none() | st.booleans(),
+    st.none() | st.integers(0, 9),
+)
+_REPOS = st.lists(st.tuples(st.none() | st.text(max_size=3), st.none() | st.lists(_FILES)))
+
+
+@given(_REPOS, st.integers(0, 5), st.integers(0, 20))
+def test_unfolding_is_a_loop_over_repositories_and_their_files(
+    repos: list[tuple[str | None, list[dict[str, Any]] | None]], start: int, count: int
+) -> None:
+    names = [field.name for field in FILE]
+    content = [
+        {
+            "repo_name": repo,
+            "files": None if files is None else [{n: one.get(n) for n in names} for one in files],
+        }
+        for repo, files in repos
+    ]
+    schema = pa.schema(list(GROUPED.items()))
+    batch = pa.RecordBatch.from_pylist(content, schema=schema).slice(start, count)
+    found = fields_of(batch, shape_of(schema))
+    expected = [
+        (repo, one)
+        for repo, files in repos[start : start + count]
+        for one in (files or [None])  # type: ignore[list-item]
+    ]
+    assert found.rows == len(expected)
+    assert found.empty == {at for at, (_, one) in enumerate(expected) if one is None}
+    for at, (repo, one) in enumerate(expected):
+        path = (one or {}).get("path")
+        assert found.texts["repo_name"][at] == (None if repo is None else repo.encode())
+        assert found.texts["path"][at] == (None if path is None else path.encode())
+        assert found.flags["is_vendor"][at] == (one or {}).get("is_vendor")
+        assert found.numbers["length_bytes"][at] == (one or {}).get("length_bytes")
+        stated = (one or {}).get("detected_licenses") or []
+        assert found.licenses[at] == tuple(item or "" for item in stated)
