@@ -234,12 +234,6 @@ class ParquetReader:
             raise BrokenGroup(f"{seen} rows where the footer says {rows}")
 
 
-def open_planned(path: str, name: str, size: int, footer: str) -> ParquetReader:
-    """Open a local file that was planned; see `open_planned_part`."""
-    part = Part(path=path, name=name, digest="", size=size, start=0, stop=0)
-    return open_planned_part(part, footer)
-
-
 def open_planned_part(
     part: Part, footer: str, limits: ReadLimits | None = None, footer_bytes: int = 0
 ) -> ParquetReader:

@@ -36,6 +36,7 @@ TRIES = 8
 MAX_HOPS = 5
 MAX_BODY_BYTES = 64 << 20
 SLOWEST_BYTES_A_SECOND = 50_000
+_USUAL_BYTES = 1 << 20
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LINK = re.compile(r'<([^<>]{1,4096})>\s*;\s*rel="?(\w+)"?', re.ASCII)
 _USER = re.compile(r"//[^/@]*@")
@@ -106,7 +107,7 @@ def ask(question: Question) -> Answer:
             return Answer(body=bytes(got), headers=headers, resolved=resolved, url=url)
         except _Again as fault:
             failures = 0 if len(got) > before else failures + 1
-            wait = _pause(failures) if fault.wait is None else fault.wait
+            wait = max(_pause(failures), fault.wait or 0.0)
             spent = time.monotonic() - began
             if failures >= TRIES or spent + wait > question.limits.patience_s:
                 raise TransientFault(_shown(question.url), f"{fault} ({spent:.0f} s)") from fault
@@ -200,6 +201,12 @@ def _check(response: httpx2.Response, headers: Mapping[str, str], url: str) -> N
         raise Refused(
             status, headers.get("x-error-code", ""), headers.get("x-error-message", ""), _shown(url)
         )
+    if headers.get("content-encoding", "identity") != "identity":
+        raise SourceError(
+            "an answer is compressed, though that was not asked for",
+            value=_shown(url),
+            remedy="Check any proxy on the way.",
+        )
 
 
 def _receive(
@@ -211,9 +218,12 @@ def _receive(
     """Append the body; raises `_Again` when it is too short or too slow."""
     if question.stop is None:
         got.clear()
-        want, skip = MAX_BODY_BYTES, 0
+        want, skip = _USUAL_BYTES, 0
     else:
         want = question.stop - question.start
+        first = headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
+        if response.status_code == 206 and first != str(question.start + len(got)):
+            raise _Again("another range than was asked for")
         # A server without ranges sends the file from its first byte.
         skip = question.start + len(got) if response.status_code == 200 else 0
         if skip > MAX_BODY_BYTES:
@@ -226,7 +236,7 @@ def _receive(
     host = _host(str(response.url))
     for piece in response.iter_raw():
         meter().add(host, 0, len(piece))
-        got += piece[skip : skip + max(want - len(got), 0)]
+        got += piece[skip:] if question.stop is None else piece[skip : skip + want - len(got)]
         skip = max(skip - len(piece), 0)
         if time.monotonic() > deadline:
             raise _Again("the answer is too slow")

@@ -163,6 +163,7 @@ PASSING: list[list[dict[str, Any]]] = [
     [{**CDN, "delay_s": 1.5, "skip": 3}],
     [{**CDN, "drip_s": 0.01, "times": 5}],
     [{**CDN, "flip": 5, "skip": 6}],
+    [{**CDN, "headers": {"Content-Range": "bytes 0-9/10"}, "skip": 5, "times": 2}],
     [{"match": "*data.json", "drop_after": 777, "times": 4}],
 ]
 
@@ -197,6 +198,8 @@ LASTING: list[tuple[dict[str, Any], str, list[str]]] = [
     ({**CDN, "delay_s": 1.0}, "read", ["TransientFault", "ReadTimeout"]),
     ({**RESOLVE, "status": 429, "headers": {"Retry-After": "9999"}}, "read", ["HTTP 429"]),
     ({**CDN, "status": 416}, "read", ["ChangedInput"]),
+    ({**CDN, "headers": {"Content-Encoding": "gzip"}}, "read", ["is compressed", "proxy"]),
+    ({"headers": {"Content-Encoding": "gzip"}}, "plan", ["is compressed"]),
     ({**RESOLVE, "status": 416}, "read", ["ChangedInput"]),
 ]
 
