@@ -35,7 +35,7 @@ from ingest.stack_v2_rows import GENERATED, VENDORED, StackV2Rows
 from ingest.tables import Unit
 from ingest.walk import INVALID_PATH, MAX_FILE_BYTES, TOO_LARGE
 
-_FILES = (".json.gz", ".jsonl.gz", ".jsonl")
+FILES = (".json.gz", ".jsonl.gz", ".jsonl")
 _COMMIT = re.compile(r"https://github\.com/[^/\s]+/[^/\s]+/blob/([0-9a-f]{40})/.+")
 
 
@@ -56,8 +56,8 @@ def plan(
 ) -> Listing:
     """List the files. Raises `SourceError` when none can be read."""
     place = pin(options.path, limits)
-    found = [one for one in place.files() if one.name.lower().endswith(_FILES) and one.size]
-    wanted = [one for one in found if _stream(one.name) in {"", *options.wanted()}]
+    found = [one for one in place.files() if one.name.lower().endswith(FILES) and one.size]
+    wanted = [one for one in found if stream_of(one.name) in {"", *options.wanted()}]
     entries = digested(wanted, progress, limits)
     quarantined = [Quarantine(name=one.name, reason=one.problem) for one in entries if one.problem]
     held = [one for one in entries if not one.problem]
@@ -66,7 +66,7 @@ def plan(
         raise SourceError(
             "no file of this source can be read",
             value=options.path,
-            remedy=f"Expected files called {', '.join(f'*{end}' for end in _FILES)}.{first}",
+            remedy=f"Expected files called {', '.join(f'*{end}' for end in FILES)}.{first}",
         )
     revision = revision_of(place, held)
     return Listing(
@@ -94,7 +94,7 @@ def read(
     """
     row = 0
     for part in piece.parts:
-        rows = _Rows(
+        rows = PileRows(
             source=piece.source,
             revision=revision,
             language=part.language,
@@ -111,7 +111,7 @@ def read(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Rows:
+class PileRows:
     """Reads the rows of one file."""
 
     source: str
@@ -229,7 +229,7 @@ def _content(values: Mapping[str, object], path: str) -> bytes:
     return content
 
 
-def _stream(name: str) -> str:
+def stream_of(name: str) -> str:
     """The language that the folder of a file is called after; "" if it is none of ours."""
     folder = name.rpartition("/")[0].rpartition("/")[2]
     return normalise_language(folder)
@@ -239,8 +239,8 @@ def _slices(
     entries: Sequence[Entry], name: str, slice_bytes: int | None, facts: Mapping[str, object]
 ) -> tuple[Slice, ...]:
     units = {
-        stream: [_unit(one, stream) for one in entries if _stream(one.name) == stream]
-        for stream in sorted({_stream(one.name) for one in entries})
+        stream: [_unit(one, stream) for one in entries if stream_of(one.name) == stream]
+        for stream in sorted({stream_of(one.name) for one in entries})
     }
     target = target_bytes(sum(size for group in units.values() for _, size in group), slice_bytes)
     return tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -66,6 +67,35 @@ def build(
     from xtrove.summary import show
 
     show(run(chosen, Path.cwd()), out())
+
+
+@app.command()
+def doctor(
+    config: Annotated[Path, typer.Argument(help="YAML file of a build.", show_default=False)],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change one key, as for build.", metavar="KEY=VALUE"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead.")] = False,
+    deadline: Annotated[
+        float, typer.Option(help="Seconds for each source.", min=1, max=3600, metavar="SECONDS")
+    ] = 30.0,
+) -> None:
+    """First contact with every source, without Ray, in seconds: access, gate, layout, schema,
+    licences, bytes, a sample row; and with what a build needs here. Exit 1: it would fail."""
+    from xtrove import doctor_report
+    from xtrove.doctor import diagnose
+
+    found = diagnose(configs.load(config, settings or ()), Path.cwd(), deadline)
+    if as_json:
+        out().print(doctor_report.as_json(found), markup=False, soft_wrap=True)
+    else:
+        doctor_report.show(found, out())
+    sys.stdout.flush()
+    if found.hung:
+        # The threads of a pool that hang would hold up the end of the interpreter.
+        os._exit(1)
+    raise typer.Exit(code=0 if found.ok else 1)
 
 
 @app.command()

@@ -2,8 +2,8 @@
 
 Defaults, file and `--set` are merged in that order; an unknown key is refused with the key
 that was probably meant; a key written twice in the file is refused too, since YAML would
-silently take the last. The digest leaves out what cannot change the data: output, work and
-workers.
+silently take the last. The digest leaves out what cannot change the data: output, work,
+workers and how fast the Hub is asked.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from pydantic import (
 
 from dedupe.options import DecontaminateSet, DedupeOptions, QueryCapOptions
 from extract.options import ExtractOptions, FilterOptions, RedactKind
+from ingest.budget import HubOptions
 from ingest.codesearchnet import CodeSearchNetOptions
 from ingest.licenses import LicensePolicy
 from ingest.sources import SourceOptions
@@ -35,7 +36,7 @@ from shards.boundaries import ShardOptions
 from xtrove.canonical import digest
 from xtrove.errors import Misuse
 
-NOT_IN_DIGEST = {"output", "work", "workers"}
+NOT_IN_DIGEST = {"output", "work", "workers", "hub"}
 MAX_CONFIG_BYTES = 1_000_000
 
 
@@ -56,6 +57,7 @@ class BuildConfig(BaseModel):
     dedupe: DedupeOptions = DedupeOptions()
     decontaminate: tuple[DecontaminateSet, ...] = ()
     shards: ShardOptions = ShardOptions()
+    hub: HubOptions = HubOptions()
     slice_bytes: Annotated[int, Field(ge=1_000_000, le=256_000_000)] | None = None
 
     @field_validator("output", "work")

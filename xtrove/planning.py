@@ -96,7 +96,7 @@ def make_plan(config: BuildConfig, hashed: Callable[[int], None]) -> Plan:
     sets = config.decontaminate
     evaluation = EvaluationIndex.build(sets, config.dedupe).digest() if sets else ""
     listings = [
-        plan(options, name, config.licenses, config.slice_bytes, hashed)
+        plan(options, name, config.licenses, config.slice_bytes, hashed, limits=config.hub.limits())
         for name, options in zip(names, config.sources, strict=True)
     ]
     slices: list[PlannedSlice] = []

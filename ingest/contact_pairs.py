@@ -1,0 +1,205 @@
+"""First contact with ready pairs: what columns there are, and which of ours they fill.
+
+Method: every file that a build would read is listed; the first of each format gives its columns
+(of JSON lines: the keys of the first rows) and its first rows, judged as a build judges them.
+A column that the config names and that is not there is a problem, with the nearest name.
+Cost: one read or request a format. Limits: those of `ingest.contact_tables` and
+`ingest.contact_lines`; only the first file of a format is looked at, Parquet apart.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ingest.budget import ReadLimits
+from ingest.contact import ColumnCheck, ColumnVerdict, Findings, Reading
+from ingest.contact_lines import Head, head_of
+from ingest.contact_place import attempt, note_layout, note_revision, show_token, sized
+from ingest.contact_tables import Records, TableKind, look_at_tables, plain_contract, present
+from ingest.csv_rows import NoHeader
+from ingest.entries import Entry
+from ingest.licenses import LicensePolicy
+from ingest.pair_files import READ, table_columns
+from ingest.pair_rows import Columns, RowReader
+from ingest.pairs import PairsOptions
+from ingest.parquet import Column
+from ingest.places import pin
+from ingest.raw_rows import BadRow
+
+_TEXT_FIELDS = ("query", "code")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Seen:
+    """What the first rows of a file of lines hold."""
+
+    rows: tuple[Mapping[str, object], ...]
+    bad: tuple[BadRow, ...]
+    complete: bool
+
+
+def contact(
+    options: PairsOptions, policy: LicensePolicy, findings: Findings, limits: ReadLimits
+) -> None:
+    """Note what is found, step by step; stops where nothing more can be asked."""
+    show_token(findings, options.path, limits)
+    place = attempt(findings, "layout", lambda: pin(options.path, limits))
+    if place is None:
+        return
+    note_revision(findings, place.revision)
+    listed = attempt(findings, "layout", place.files)
+    if listed is None:
+        return
+    files = [one for one in listed if one.name.lower().endswith(READ) and not one.problem]
+    if not files:
+        there = ", ".join(one.name for one in listed)[:200] or "nothing"
+        findings.bad(
+            "layout",
+            f"no file of pairs in {options.path}: {there}",
+            f"Put files there: {', '.join(READ)}.",
+        )
+        return
+    held = note_layout(findings, {"": files})[""]
+    reader = RowReader(
+        source=findings.source,
+        revision="",
+        columns=options.columns,
+        language=options.language,
+        options=options,
+        policy=policy,
+    )
+    tables = [one for one in held if one.name.lower().endswith(".parquet")]
+    if tables:
+        look_at_tables(findings, {"": tables}, _kind(reader), limits)
+    lines = [one for one in held if one not in tables]
+    complete = not tables and len(lines) == 1
+    for entry in _first_of_each(lines):
+        seen = attempt(findings, f"file {entry.name}", partial(_head, entry, limits, findings))
+        complete = complete and seen is not None and seen.complete
+        if seen is not None:
+            _note_lines(findings, reader, entry, seen)
+    _add_lines(findings, lines)
+    findings.judge_rows(complete=complete)
+
+
+def _kind(reader: RowReader) -> TableKind:
+    columns = table_columns(reader.columns)
+
+    def records(batch: Any, entry: Entry, language: str) -> Records:
+        return iter([reader.read(values, row) for row, values in enumerate(batch.to_pylist())])
+
+    return TableKind(
+        contract=lambda schema, file: plain_contract(schema, file, columns),
+        wanted=lambda schema: present(plain_contract(schema, "", columns)),
+        records=records,
+        remedy="Name the columns that the file has: `columns: {query: docstring, code: body}`.",
+    )
+
+
+def _first_of_each(entries: Sequence[Entry]) -> Iterator[Entry]:
+    """The first file of each ending."""
+    seen: set[str] = set()
+    for entry in entries:
+        ending = next(one for one in READ if entry.name.lower().endswith(one))
+        if ending not in seen:
+            seen.add(ending)
+            yield entry
+
+
+def _head(entry: Entry, limits: ReadLimits, findings: Findings) -> _Seen | None:
+    try:
+        head: Head = head_of(sized(entry, limits), limits)
+        rows = list(head.rows(entry.name))
+    except (NoHeader, ValueError) as error:
+        findings.bad(f"file {entry.name}", str(error)[:300], "Write this file again, or mend it.")
+        return None
+    return _Seen(
+        rows=tuple(one for one in rows if not isinstance(one, BadRow)),
+        bad=tuple(one for one in rows if isinstance(one, BadRow)),
+        complete=head.complete and len(rows) < 200,
+    )
+
+
+def _note_lines(findings: Findings, reader: RowReader, entry: Entry, seen: _Seen) -> None:
+    found: dict[str, set[str]] = {}
+    for values in seen.rows:
+        for name, value in values.items():
+            found.setdefault(name, set()).add(_type(value))
+    checks = [
+        _check(entry.name, name, column, found, reader.columns)
+        for name, column in table_columns(reader.columns).items()
+    ]
+    findings.schema(checks)
+    missing = [one.name for one in checks if one.verdict == "missing"]
+    wrong = [f"{one.name} is {one.found}" for one in checks if one.verdict == "wrong type"]
+    there = ", ".join(sorted(found))[:200] or "none"
+    if seen.rows and (missing or wrong):
+        near = [_near(name, found) for name in missing]
+        hints = "".join(f" Did you mean {one!r}?" for one in near if one)
+        findings.bad(
+            "columns",
+            f"{entry.name}: " + "; ".join([*(f"no column {m!r}" for m in missing), *wrong]),
+            f"Map them under `columns:`; the file has: {there}.{hints}",
+        )
+    elif seen.rows:
+        findings.good("columns", f"{entry.name} has: {there}")
+    findings.rows([one.skip("", row) for row, one in enumerate(seen.bad)])
+    findings.rows([reader.read(values, row) for row, values in enumerate(seen.rows)])
+
+
+def _check(
+    file: str, name: str, column: Column, found: Mapping[str, set[str]], columns: Columns
+) -> ColumnCheck:
+    types = found.get(name, set())
+    is_text = name in (columns.query, columns.code)
+    expected = "text" if is_text else "any"
+    verdict: ColumnVerdict = "ok"
+    if not types:
+        verdict = "missing" if column.required else "not there"
+    elif is_text and not types & {"text", "null"}:
+        verdict = "wrong type"
+    return ColumnCheck(
+        file=file,
+        name=name,
+        expected=expected + ("" if column.required else ", optional"),
+        found=" or ".join(sorted(types)),
+        verdict=verdict,
+    )
+
+
+def _near(name: str, found: Mapping[str, set[str]]) -> str:
+    near = difflib.get_close_matches(name, sorted(found), n=1, cutoff=0.6)
+    return near[0] if near else ""
+
+
+def _type(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, bool):
+        return "flag"
+    if isinstance(value, (int, float)):
+        return "number"
+    return "list" if isinstance(value, list) else "object"
+
+
+def _add_lines(findings: Findings, lines: Sequence[Entry]) -> None:
+    """Files of lines in what a build would read."""
+    if not lines:
+        return
+    before = findings.reading
+    size = sum(max(one.size, 0) for one in lines)
+    packed = any(one.name.lower().endswith(".gz") for one in lines)
+    findings.reading = Reading(
+        files=len(lines) + (before.files if before else 0),
+        row_groups=before.row_groups if before else 0,
+        rows=-1,
+        stored_bytes=size + (before.stored_bytes if before else 0),
+        raw_bytes=-1 if packed else size + (before.raw_bytes if before else 0),
+        exact=before.exact if before else True,
+    )

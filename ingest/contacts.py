@@ -1,0 +1,79 @@
+"""First contact with every kind of source: access, layout, schema, licences, size, a row.
+
+Method: the config's kind chooses the function; each notes into the same `Findings` what it
+finds, in the order of asking, and stops where nothing more can be asked.
+Cost: seconds and some dozens of requests a source; nothing is kept on disk. Limits: a sample
+shows that a build would work, not that every file is whole.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from ingest import (
+    contact_csn,
+    contact_pairs,
+    contact_pile,
+    contact_stack,
+    contact_stack_v2,
+    contact_whole,
+    directory,
+    installed,
+)
+from ingest.budget import ReadLimits
+from ingest.contact import Findings
+from ingest.licenses import LicensePolicy
+from ingest.sources import (
+    CodeSearchNetOptions,
+    CommonPileOptions,
+    DirectoryOptions,
+    InstalledOptions,
+    PairsOptions,
+    SourceOptions,
+    TheStackOptions,
+    TheStackV2Options,
+)
+
+
+def findings_of(options: SourceOptions, name: str) -> Findings:
+    """An empty sheet for a source."""
+    place = "" if isinstance(options, InstalledOptions) else options.path
+    return Findings(source=name, kind=options.kind, place=place)
+
+
+def contact(
+    options: SourceOptions,
+    policy: LicensePolicy,
+    findings: Findings,
+    limits: ReadLimits,
+    seconds: float,
+) -> None:
+    """Look at a source whose paths are absolute; `seconds` is what a first look may take."""
+    name = findings.source
+    match options:
+        case InstalledOptions():
+            contact_whole.contact(
+                lambda progress: installed.plan(options, name, policy, None, progress),
+                lambda piece, revision: installed.read(options, name, policy, piece, revision),
+                findings,
+                seconds,
+            )
+        case DirectoryOptions():
+            contact_whole.contact(
+                lambda progress: directory.plan(options, name, policy, None, progress),
+                lambda piece, revision: directory.read(options, name, policy, piece, revision),
+                findings,
+                seconds,
+            )
+        case PairsOptions():
+            contact_pairs.contact(options, policy, findings, limits)
+        case TheStackOptions():
+            contact_stack.contact(options, policy, findings, limits)
+        case TheStackV2Options():
+            contact_stack_v2.contact(options, policy, findings, limits)
+        case CodeSearchNetOptions():
+            contact_csn.contact(options, policy, findings, limits)
+        case CommonPileOptions():
+            contact_pile.contact(options, policy, findings, limits)
+        case _ as unreachable:
+            assert_never(unreachable)
