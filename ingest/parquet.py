@@ -36,6 +36,7 @@ MAX_GROUP_BYTES = 2_000_000_000
 HELD_BYTES = 32 * 1024 * 1024
 BATCH_BYTES = 2 * 1024 * 1024
 _MAX_BATCH_ROWS = 1024
+_ROW_BYTES = 256
 _BUFFER_BYTES = 1 << 20
 _TAIL_BYTES = 1 << 16
 _MAGIC = b"PAR1"
@@ -209,7 +210,8 @@ class ParquetReader:
 
     def _checked(self, group: int, columns: Sequence[str], size: int, rows: int) -> Iterator[Any]:
         """The batches, of which none comes before all were decoded once."""
-        if size <= HELD_BYTES:
+        # Repetitive columns have few bytes for many rows, until they are decoded.
+        if max(size, rows * _ROW_BYTES) <= HELD_BYTES:
             held = list(self._decode(group, columns, size, rows))
             yield from held
             return
