@@ -35,10 +35,11 @@ READ_AHEAD = 8 << 20
 EXPANSION = 4
 """What gzipped JSON lines are taken to unpack to, in multiples, for the size of slices."""
 _PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_FAULTS = (
+FAULTS = (
     *(zlib.error, gzip.BadGzipFile, EOFError, zipfile.BadZipFile),
     *(NotImplementedError, RuntimeError, ValueError, OverflowError),
 )
+"""What the decompressors of the standard library raise for damaged bytes."""
 
 
 Unpacking = gzip.GzipFile | zipfile.ZipExtFile
@@ -132,7 +133,7 @@ def gzip_lines(part: Part, limits: ReadLimits | None = None) -> Iterator[bytes |
         try:
             with gzip.GzipFile(fileobj=raw) as stream:
                 yield from _lines(stream, MAX_UNPACKED)
-        except (*_FAULTS, BrokenStream) as error:
+        except (*FAULTS, BrokenStream) as error:
             compare(part, hashed)
             raise BrokenStream(_brief(error)) from error
         compare(part, hashed)
@@ -150,7 +151,7 @@ def zip_lines(part: Part, member: str, limits: ReadLimits | None = None) -> Iter
                         yield from _lines(stream, MAX_UNPACKED)
                 else:
                     yield from _lines(member_file, MAX_UNPACKED)
-        except (*_FAULTS, KeyError) as error:
+        except (*FAULTS, KeyError) as error:
             raise BrokenStream(_brief(error)) from error
 
 
@@ -179,7 +180,7 @@ def open_archive(file: BinaryIO) -> tuple[zipfile.ZipFile, str]:
             raise BrokenStream(f"a central directory of {end - start} bytes")
         buffered.seek(start)
         return archive, hashlib.sha256(buffered.read(end - start)).hexdigest()
-    except _FAULTS as error:
+    except FAULTS as error:
         raise BrokenStream(f"unreadable zip file: {_brief(error)}") from error
 
 
@@ -201,7 +202,7 @@ def read_member(archive: zipfile.ZipFile, name: str, cap: int) -> bytes:
             raise BrokenStream(f"{info.file_size} bytes, at most {cap} are read")
         with archive.open(info) as packed:
             data = packed.read(cap + 1)
-    except (*_FAULTS, KeyError) as error:
+    except (*FAULTS, KeyError) as error:
         raise BrokenStream(_brief(error)) from error
     if len(data) > cap:
         raise BrokenStream(f"unpacks to more than {cap} bytes")

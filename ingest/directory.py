@@ -1,10 +1,11 @@
-"""Source `directory`: a folder, a git checkout, or a folder of checkouts.
+"""Source `directory`: a folder, a git checkout, a folder of checkouts, or an archive.
 
 Method: one walk finds the files, the checkouts in it and the licence files. Each checkout is a
 repository of its own, with its files taken from its commit (untracked files are not read);
 what lies outside any checkout belongs to a repository named after the folder. A file whose
 bytes are the commit's carries the commit and, on GitHub, a link; one that was edited carries
 `<commit>-dirty` and no link; where git cannot say, `<commit>-unverified` and no link.
+An archive (`ingest.archives`) is one repository, called after the file.
 Cost: a walk, one git process per checkout, and one read of every file.
 Limits: files up to 1 MB; links are not followed; a subfolder of a checkout is a plain folder.
 """
@@ -12,13 +13,15 @@ Limits: files up to 1 MB; links are not followed; a subfolder of a checkout is a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
 
 from pydantic import Field
 
+from ingest.archives import Kind, Member, archive_kind, scan
+from ingest.compressed import BrokenStream
 from ingest.digests import FileDigest, Progress, Wish, digest_files
 from ingest.errors import SourceError
 from ingest.files import Origin, file_part, read_files, slice_files
@@ -26,7 +29,7 @@ from ingest.git import Checkout, read_checkout
 from ingest.licenses import LicensePolicy
 from ingest.notices import MAX_NOTICE_BYTES, Notices
 from ingest.options import CommonOptions, LocalPath
-from ingest.records import Listing, Part, Skip, Slice, SourceFile
+from ingest.records import Listing, Part, Quarantine, Skip, Slice, SourceFile
 from ingest.slicing import content_revision
 from ingest.walk import INVALID_PATH, MAX_FILE_BYTES, Found, Tree, read_capped, walk
 
@@ -63,20 +66,27 @@ def plan(
 ) -> Listing:
     """List a folder. Raises `SourceError` if it is none or holds no file of the languages."""
     root = Path(options.path)
-    if not root.is_dir():
+    kind = archive_kind(options.path) if root.is_file() else None
+    if not root.is_dir() and kind is None:
         raise SourceError(
-            "the path of this source is not a folder",
+            "the path of this source is neither a folder nor an archive",
             value=options.path,
-            remedy="Name an existing folder under `path`.",
+            remedy="Name an existing folder, .zip, .tar or .tar.gz under `path`.",
         )
-    units = _units(options, root, walk(root, wanted=options.wanted(), exclude=options.exclude))
-    groups = [_parts(options, unit, progress) for unit in units]
+    if kind is not None:
+        units, groups, broken = _archive(options, root, kind)
+    else:
+        tree = walk(root, wanted=options.wanted(), exclude=options.exclude)
+        units, broken = _units(options, root, tree), ""
+        groups = [_parts(options, unit, progress) for unit in units]
     entries = [(part.name, part.digest) for group in groups for part in group]
     if not any(digest for _, digest in entries):
         raise SourceError(
             f"no readable file of {', '.join(sorted(options.wanted()))}",
             value=options.path,
-            remedy="Check `path`, `languages` and `exclude`.",
+            remedy=f"{broken}. Get it again."
+            if broken
+            else "Check `path`, `languages`, `exclude`.",
         )
     revision = _revision(units, groups) or content_revision(entries)
     facts = _facts(options, policy, revision)
@@ -85,6 +95,7 @@ def plan(
         kind=options.kind,
         revision=revision,
         slices=slice_files(groups, source=name, slice_bytes=slice_bytes, facts=facts),
+        quarantined=(Quarantine(name=root.name, reason=broken),) if broken else (),
         provenance=_provenance(units, groups),
     )
 
@@ -94,6 +105,47 @@ def read(
 ) -> Iterator[SourceFile | Skip]:
     """The files of a slice: see `ingest.files.read_files`."""
     return read_files(policy, piece, revision)
+
+
+def _archive(
+    options: DirectoryOptions, path: Path, kind: Kind
+) -> tuple[list[_Unit], list[list[Part]], str]:
+    """An archive as one repository, and what is broken about it."""
+    try:
+        contents = scan(str(path), kind, options.wanted(), options.exclude)
+    except BrokenStream as error:
+        raise SourceError(
+            "this archive cannot be read", value=path.name, remedy=f"{error}. Get it again."
+        ) from error
+    folders: dict[str, tuple[str, ...]] = {}
+    for name in contents.notices:
+        folder, _, leaf = name.rpartition("/")
+        folders[folder] = (*folders.get(folder, ()), leaf)
+    unit = _Unit(
+        prefix="",
+        repo=options.repo or path.name.partition(".")[0] or path.name,
+        checkout=None,
+        notices=Notices(folders, contents.notices.get),
+        files=tuple(one.found for one in contents.members),
+    )
+    parts = [_member_part(options, unit, one, path, kind) for one in contents.members]
+    return [unit], [parts], contents.broken
+
+
+def _member_part(
+    options: DirectoryOptions, unit: _Unit, member: Member, path: Path, kind: Kind
+) -> Part:
+    if member.found.problem:
+        return file_part(member.found, None, None)
+    digest = FileDigest(size=member.found.size, sha256=member.digest)
+    part = file_part(member.found, digest, _origin(options, unit, member.found, digest))
+    return replace(
+        part,
+        path=str(path),
+        start=member.start,
+        stop=member.start + member.found.size,
+        meta=tuple(sorted((*part.meta, ("archive", kind), ("stored", member.stored)))),
+    )
 
 
 def _units(options: DirectoryOptions, root: Path, tree: Tree) -> list[_Unit]:

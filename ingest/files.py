@@ -14,6 +14,8 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ingest.archives import MemberReader
+from ingest.compressed import BrokenStream
 from ingest.digests import FileDigest
 from ingest.errors import ChangedInput, TransientFault, is_transient
 from ingest.licenses import LicensePolicy
@@ -82,6 +84,13 @@ def read_files(policy: LicensePolicy, piece: Slice, revision: str) -> Iterator[S
     Raises `ChangedInput` when a file is not the one that was planned, `TransientFault` when
     reading it may work later.
     """
+    with MemberReader() as members:
+        yield from _records(policy, piece, revision, members)
+
+
+def _records(
+    policy: LicensePolicy, piece: Slice, revision: str, members: MemberReader
+) -> Iterator[SourceFile | Skip]:
     for row, part in enumerate(piece.parts):
         meta = dict(part.meta)
         licenses = tuple(word for word in meta.get("licenses", "").split("|") if word)
@@ -103,7 +112,7 @@ def read_files(policy: LicensePolicy, piece: Slice, revision: str) -> Iterator[S
             revision=meta["revision"],
             url=meta["url"],
             language=part.language,
-            content=_content(part),
+            content=_content(part, members),
             licenses=policy.recorded(licenses),
             license_evidence=meta["evidence"],
             stars=-1,
@@ -111,15 +120,20 @@ def read_files(policy: LicensePolicy, piece: Slice, revision: str) -> Iterator[S
         )
 
 
-def _content(part: Part) -> bytes:
+def _content(part: Part, members: MemberReader) -> bytes:
+    meta = dict(part.meta)
     try:
-        with open_regular(part.path) as file:
-            data = read_up_to(file, MAX_FILE_BYTES + 1)
+        if "archive" in meta:
+            kind, stored = meta["archive"], meta["stored"]
+            data = members.read(part.path, kind, stored, part.start, part.size)
+        else:
+            with open_regular(part.path) as file:
+                data = read_up_to(file, MAX_FILE_BYTES + 1)
     except OSError as error:
         if is_transient(error):
             raise TransientFault(part.name, str(error)) from error
         raise ChangedInput(part.name) from error
-    except ValueError as error:
+    except (ValueError, BrokenStream) as error:
         raise ChangedInput(part.name) from error
     if hashlib.sha256(data).hexdigest() != part.digest:
         raise ChangedInput(part.name)

@@ -279,7 +279,7 @@ def test_digests_hold_no_path_and_follow_what_is_read(tmp_path: Path) -> None:
 def test_an_empty_or_missing_folder_stops_the_build(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no readable file of go"):
         plan(DirectoryOptions(path=str(tmp_path), languages=("go",)), "s", LicensePolicy())
-    with pytest.raises(SourceError, match="not a folder"):
+    with pytest.raises(SourceError, match="neither a folder nor an archive"):
         plan(DirectoryOptions(path=str(tmp_path / "no")), "s", LicensePolicy())
 
 
