@@ -68,7 +68,7 @@ def contact(
     _look(options, policy, findings, files, shelf, limits)
     has_all = all(language in shelf for language in by_language)
     lacking = not has_all and not options.declared_licenses and policy.unknown == "refuse"
-    findings.judge_rows(complete=False, remedy=NO_BOOKS if lacking else "")
+    findings.judge_rows(complete=lacking and not shelf, remedy=NO_BOOKS if lacking else "")
 
 
 def _find(options: CodeSearchNetOptions, limits: ReadLimits) -> tuple[Place, CsnFiles]:

@@ -1,7 +1,7 @@
 """First contact with Parquet files: a few footers, the schema column by column, a few rows.
 
 Method: of the files of each language up to `SAMPLE_FOOTERS`, spread over the list, are opened,
-several at a time; the first of them gives up to `SAMPLE_ROWS` rows of its first row group,
+several at a time; the first of them gives up to `SAMPLE_ROWS` rows of its first row groups,
 decoded batch by batch and not as a whole, so that a row group of gigabytes costs a page a
 column. What a build would read is summed over the footers, and where not all were read scaled
 by the bytes of the files.
@@ -38,6 +38,7 @@ from ingest.records import Skip, SourceFile, SourcePair
 
 AT_ONCE = 8
 SMALL_BYTES = 4_000_000
+MOST_GROUPS = 8
 MOST_RECORDS = 1_000
 """Of one file: a row of a grouped set is many files."""
 
@@ -91,18 +92,23 @@ class TableHead(ParquetReader):
     def first_rows(self, columns: Sequence[str], rows: int) -> Iterator[Any]:
         """Record batches of up to `rows` first rows. Raises `BrokenFile`."""
         groups = self.groups(columns)
-        filled = [index for index, group in enumerate(groups) if group.rows]
-        if not filled:
-            return
+        filled = [index for index, group in enumerate(groups) if group.rows][:MOST_GROUPS]
         try:
-            if groups[filled[0]].size <= SMALL_BYTES:
-                # One request is quicker than one a column.
-                self._fetch(filled[0], columns)
-            for batch in self._file.iter_batches(
-                batch_size=rows, row_groups=filled[:1], columns=list(columns), use_threads=False
-            ):
+            for index in filled:
+                if groups[index].size <= SMALL_BYTES:
+                    # One request is quicker than one a column.
+                    self._fetch(index, columns)
+                batches = self._file.iter_batches(
+                    batch_size=rows, row_groups=[index], columns=list(columns), use_threads=False
+                )
+                batch = next(batches, None)
+                if batch is None:
+                    raise BrokenFile(f"no rows in row group {index}, its footer names some")
+                batch = batch.slice(0, rows)
                 yield batch
-                return
+                rows -= batch.num_rows
+                if rows <= 0:
+                    return
         except (pa.ArrowException, OSError, ValueError) as error:
             raise BrokenFile(f"its first rows cannot be decoded: {str(error)[:160]}") from error
 
@@ -170,7 +176,7 @@ def _look(entry: Entry, language: str, kind: TableKind, limits: ReadLimits, rows
             look.raw = sum(group.size for group in groups)
             look.stored = head.stored_bytes(wanted)
             for batch in head.first_rows(wanted, rows) if rows else ():
-                found = kind.records(batch.slice(0, rows), entry, language)
+                found = kind.records(batch, entry, language)
                 look.records.extend(islice(found, MOST_RECORDS))
     except (SourceError, TransientFault) as error:
         look.fault = error
