@@ -11,7 +11,7 @@ evidence rows in the funnel, members and bytes in the shard boundaries.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -71,6 +71,12 @@ class Tombstone(_Model):
 def repo_sha256(name: str) -> str:
     """SHA-256 (hex) of the case-folded name in UTF-8: equal for names that differ in case only."""
     return hashlib.sha256(name.casefold().encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def names_any(fact: str, digests: Collection[str]) -> bool:
+    """Whether a published fact is about one of these: `repository owner/repo`, `package name`."""
+    kind, _, name = fact.partition(" ")
+    return kind in ("repository", "package") and repo_sha256(name) in digests
 
 
 def kept_out(digests: Iterable[str]) -> list[Tombstone]:

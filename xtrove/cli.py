@@ -132,6 +132,34 @@ def why(
     run(dataset, id, work)
 
 
+@app.command()
+def forget(
+    dataset: Dataset,
+    repositories: Annotated[
+        list[str],
+        typer.Argument(help="owner/repo, in any case; several are one step.", show_default=False),
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show shards and counts, and change nothing.")
+    ] = False,
+    work: Annotated[
+        Path | None,
+        typer.Option(
+            help="Work folder of the build, to keep them out of later builds too "
+            "(else DATASET/.xtrove)."
+        ),
+    ] = None,
+) -> None:
+    """Take repositories out of a dataset, rewriting only the shards concerned.
+
+    A tombstone (the digest of the name) stays, so that no later build brings them back. The
+    dataset is the old one or the new one at any moment; after a kill run the same command.
+    """
+    from xtrove.forgetting import forget as run
+
+    run(dataset, repositories, work=work, dry_run=dry_run)
+
+
 def main() -> None:
     """The console script."""
     try:

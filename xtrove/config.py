@@ -37,6 +37,7 @@ from xtrove.canonical import digest
 from xtrove.errors import Misuse
 
 NOT_IN_DIGEST = {"output", "work", "workers", "hub"}
+MAX_OPT_OUTS = 10_000
 MAX_CONFIG_BYTES = 1_000_000
 
 
@@ -56,6 +57,11 @@ class BuildConfig(BaseModel):
     query_cap: QueryCapOptions = QueryCapOptions()
     dedupe: DedupeOptions = DedupeOptions()
     decontaminate: tuple[DecontaminateSet, ...] = ()
+    opt_out: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=4096)], ...],
+        Field(max_length=MAX_OPT_OUTS),
+    ] = ()
+    """Datasets, text files, owners or owner/repo; see `xtrove.opt_outs`."""
     shards: ShardOptions = ShardOptions()
     hub: HubOptions = HubOptions()
     slice_bytes: Annotated[int, Field(ge=1_000_000, le=256_000_000)] | None = None
@@ -111,9 +117,10 @@ class BuildConfig(BaseModel):
         return self.model_dump(mode="json")
 
     def digest(self) -> str:
-        """SHA-256 of what decides the data; local paths of the sources are not part of it:
-        what they hold is digested file by file."""
+        """SHA-256 of what decides the data; local paths (sources, opt-outs) are not part of it:
+        what they hold is digested as an input."""
         data = {key: value for key, value in self.dump().items() if key not in NOT_IN_DIGEST}
+        del data["opt_out"]
         data["sources"] = [_without_path(source) for source in data["sources"]]
         data["decontaminate"] = [_without_path(item) for item in data["decontaminate"]]
         return digest(data)

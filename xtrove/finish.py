@@ -17,6 +17,7 @@ from shards.manifest import Manifest, Quarantined, SourceFacts
 from shards.published import Parts, unseal, write_published
 from shards.removals import RemovalsFile
 from shards.split import SplitRule
+from shards.tombstones import kept_out, names_any
 from shards.writer import ShardFiles
 from xtrove.canonical import digest
 from xtrove.conduct import Conductor
@@ -64,7 +65,9 @@ def finish(plan: Plan, conductor: Conductor, result: Round) -> tuple[Manifest, F
                 name=listing.source,
                 kind=listing.kind,
                 revision=listing.revision,
-                provenance=sorted(listing.provenance),
+                provenance=sorted(
+                    one for one in listing.provenance if not names_any(one[0], plan.tombstones)
+                ),
             )
             for listing in plan.listings
         ),
@@ -82,6 +85,7 @@ def finish(plan: Plan, conductor: Conductor, result: Round) -> tuple[Manifest, F
         ),
         funnel=funnel,
         quarantined=tuple(_quarantined(plan, conductor, result)),
+        tombstones=tuple(kept_out(plan.tombstones)),
     )
     seal = Task(stage="seal", key=digest(key)[:40], label="manifest, card, checksums", spec={})
     with conductor.driver_stage(seal):

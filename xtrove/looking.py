@@ -28,6 +28,7 @@ from shards.summary import Summary, summarise
 from xtrove.console import amount, out
 from xtrove.errors import Misuse, Stop
 from xtrove.stages.run_files import load, open_run
+from xtrove.tombstones import is_forgotten
 
 SHORTEST_PREFIX = 6
 MEANINGS: Mapping[str, str] = {
@@ -37,6 +38,8 @@ MEANINGS: Mapping[str, str] = {
     "near_duplicate": "a kept pair of an earlier rank is as similar as the threshold asks",
     "query_cap": "its query is already answered by as many kept pairs as the config allows",
     "over_quota": "its language already had the number of pairs the config asks for",
+    "forgotten": "its repository asked to be forgotten",
+    "opted_out": "its repository or owner opted out",
     "decontaminated": "it is, or answers, an item of an evaluation set named in the config",
 }
 
@@ -75,6 +78,12 @@ def _show_counts(console: Console, dataset: Dataset, found: Summary) -> None:
     for title, rows in (("licences", found.licenses), ("removed", found.removals)):
         words = ", ".join(f"{name} {count:,}" for name, count in rows.items())
         console.print(f"{title}: {words or 'none'}", markup=False)
+    if manifest.tombstones:
+        gone = manifest.tombstones
+        console.print(
+            f"forgotten: {len(gone):,} repositories, {sum(one.samples for one in gone):,} samples, "
+            f"{sum(one.evidence for one in gone):,} rows of evidence"
+        )
     quantiles = ", ".join(
         f"{percent}% {value:,}" for percent, value in found.token_quantiles.items()
     )
@@ -121,7 +130,10 @@ def _strings(value: object) -> list[object]:
 def why(path: Path, prefix: str, work: Path | None) -> None:
     """Explain one pair. Raises `Misuse` for an id that is malformed, unknown or ambiguous."""
     dataset = open_dataset(path)
-    wanted = _one_id(dataset, prefix.strip().lower())
+    wanted = _one_id(dataset, prefix.strip().lower(), work or path / ".xtrove")
+    if not wanted:
+        out().print(f"[bold red]forgotten[/] {prefix}: {MEANINGS['forgotten']}; nothing is kept")
+        return
     sample = dataset.get(wanted)
     if sample is not None:
         _explain_kept(dataset, sample)
@@ -132,7 +144,8 @@ def why(path: Path, prefix: str, work: Path | None) -> None:
     _explain_removed(dataset, removal, work or path / ".xtrove")
 
 
-def _one_id(dataset: Dataset, prefix: str) -> str:
+def _one_id(dataset: Dataset, prefix: str, work: Path) -> str:
+    """The id that begins so; "" where the work folder knows it as forgotten."""
     if not re.fullmatch(r"[0-9a-f]{6,32}", prefix):
         raise Misuse(
             f"{prefix!r} is no id: an id is 32 hex digits",
@@ -140,10 +153,14 @@ def _one_id(dataset: Dataset, prefix: str) -> str:
         )
     found = sorted({*_kept_ids(dataset, prefix), *_removed_ids(dataset, prefix)})
     if not found:
+        if is_forgotten(work, prefix):
+            return ""
+        gone = sum(one.samples + one.evidence for one in dataset.manifest.tombstones)
+        hint = f"{gone:,} pairs were forgotten on request: it may be one; " if gone else ""
         raise Misuse(
             f"no pair of {dataset.path} has the id {prefix}",
-            remedy="functions without documentation, and those in refused files, have no id: "
-            "funnel.json counts them",
+            remedy=f"{hint}functions without documentation, and those in refused files, have no "
+            "id: funnel.json counts them",
         )
     if len(found) > 1:
         raise Misuse(

@@ -8,7 +8,7 @@ config, inputs and code: same key, same bytes.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,12 @@ from dedupe.options import DecontaminateSet
 from ingest.codesearchnet import CodeSearchNetOptions
 from ingest.records import Listing, Slice
 from ingest.sources import SourceOptions, plan, resolve_paths
+from shards.redo import Redo
+from xtrove import opt_outs, tombstones
 from xtrove.canonical import digest
 from xtrove.config import BuildConfig
 from xtrove.errors import Misuse
+from xtrove.opt_outs import OptOuts
 from xtrove.stages import extract, holdout
 from xtrove.task import Task
 from xtrove.versions import node_versions, stage_version
@@ -49,6 +52,9 @@ class Plan:
     inputs: dict[str, str]
     """Source (or evaluation set) -> digest of all that will be read."""
     key: str
+    tombstones: tuple[str, ...]
+    """Digests of the repositories that were forgotten and are not read. No part of the key: a
+    dataset that forgot one is finished all the same."""
     holdouts: tuple[Task, ...]
     """What has to run before any slice is read."""
     files: dict[str, object]
@@ -67,7 +73,9 @@ def ready(config: BuildConfig, base: Path) -> BuildConfig:
     paths = {"output": str(_absolute(base, config.output))}
     if config.work:
         paths["work"] = str(_absolute(base, config.work))
-    return config.model_copy(update={"sources": sources, "decontaminate": sets, **paths})
+    found = {"sources": sources, "decontaminate": sets, **paths}
+    found["opt_out"] = opt_outs.resolve(config.opt_out, base)
+    return config.model_copy(update=found)
 
 
 def _absolute(base: Path, path: str) -> Path:
@@ -99,6 +107,8 @@ def make_plan(config: BuildConfig, hashed: Callable[[int], None]) -> Plan:
         plan(options, name, config.licenses, config.slice_bytes, hashed, limits=config.hub.limits())
         for name, options in zip(names, config.sources, strict=True)
     ]
+    refused = opt_outs.read(config.opt_out)
+    forgotten = sorted({*refused.forgotten, *tombstones.honoured(workspace_of(config))})
     slices: list[PlannedSlice] = []
     files: dict[str, object] = {}
     holdouts: list[Task] = []
@@ -111,21 +121,13 @@ def make_plan(config: BuildConfig, hashed: Callable[[int], None]) -> Plan:
         name = listing.source
         settings = _settings(config, name, options, listing.revision, sets)
         settings["holdouts"] = held_out
+        settings["opted_out"], settings["forgotten"] = list(refused.names), forgotten
         settings_name = _put(files, "settings", settings)
         decisive = digest(_portable(settings), evaluation)
         for piece in sorted(listing.slices, key=lambda s: digest(name, s.label, s.digest)):
             slices.append(_planned(name, piece, settings_name, decisive))
             files[f"slice-{piece.digest}.json"] = dataclasses.asdict(piece)
-    inputs = {
-        listing.source: digest(
-            listing.revision,
-            [piece.digest for piece in listing.slices],
-            [dataclasses.asdict(item) for item in listing.quarantined],
-        )
-        for listing in listings
-    }
-    if evaluation:
-        inputs["decontaminate"] = evaluation
+    inputs = _inputs(listings, evaluation, refused)
     quotas = {
         name: source.max_per_language
         for name, source in zip(names, config.sources, strict=True)
@@ -142,9 +144,27 @@ def make_plan(config: BuildConfig, hashed: Callable[[int], None]) -> Plan:
         },
         inputs=inputs,
         key=digest(config.digest(), inputs, node_versions()),
+        tombstones=tuple(forgotten),
         holdouts=tuple(holdouts),
         files=files,
     )
+
+
+def _inputs(listings: Sequence[Listing], evaluation: str, refused: OptOuts) -> dict[str, str]:
+    """What will be read, by digest; what is left out by the config is an input too."""
+    inputs = {
+        listing.source: digest(
+            listing.revision,
+            [piece.digest for piece in listing.slices],
+            [dataclasses.asdict(item) for item in listing.quarantined],
+        )
+        for listing in listings
+    }
+    if evaluation:
+        inputs["decontaminate"] = evaluation
+    if refused.names or refused.forgotten:
+        inputs["opt_out"] = digest(refused.names, refused.forgotten)
+    return inputs
 
 
 def _settings(
@@ -164,6 +184,8 @@ def _settings(
         "splits": config.shards.splits.model_dump(mode="json"),
         "decontaminate": [item.model_dump(mode="json") for item in sets],
         "holdouts": [],
+        "opted_out": [],
+        "forgotten": [],
     }
 
 
@@ -213,6 +235,9 @@ def _planned(name: str, piece: Slice, settings_name: str, decisive: str) -> Plan
 
 
 def write_plan(plan: Plan, workspace: Workspace) -> None:
-    """Put down what tasks will read."""
+    """Put down what tasks will read, and take over what was forgotten."""
+    tombstones.remember(workspace, dict.fromkeys(plan.tombstones, ()))
+    # A `forget` that was stopped halfway here is done by this build: it reads without them.
+    Redo(base=workspace.output).drop()
     for name, value in plan.files.items():
         workspace.write_json(workspace.plan_path(name), value)

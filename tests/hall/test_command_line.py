@@ -14,7 +14,7 @@ import yaml
 
 from tests.hall import support
 
-COMMANDS = ("build", "verify", "inspect", "why")
+COMMANDS = ("build", "verify", "inspect", "why", "forget")
 
 
 def test_every_command_has_help() -> None:
@@ -46,6 +46,8 @@ def test_the_set_of_commands_and_options_is_known() -> None:
         ("verify", "/nonexistent"),
         ("inspect", "/nonexistent"),
         ("why", "/nonexistent", "abcdef"),
+        ("forget", "/nonexistent"),
+        ("forget", "/nonexistent", "owner/repo"),
     ],
 )
 def test_wrong_words_end_with_two(words: tuple[str, ...]) -> None:

@@ -125,6 +125,9 @@ class _Writer:
             if isinstance(row, Skip):
                 self._skip(row)
                 continue
+            if refusal := self.settings.refuses(row.repo):
+                self._skip(Skip(language=row.language, reason=refusal, row=row.row))
+                continue
             if row.row in self.note.poison:
                 self._skip(_aside(row, "worker_crashed", f"{DEATHS} workers died at it"))
                 continue

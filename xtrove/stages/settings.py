@@ -15,9 +15,11 @@ from dedupe.options import DecontaminateSet, DedupeOptions
 from extract.options import ExtractOptions
 from ingest.languages import LANGUAGES
 from ingest.licenses import LicensePolicy
+from ingest.opt_out import OPTED_OUT
 from ingest.records import Part, Slice
 from ingest.sources import SourceOptions
 from shards.split import SplitOptions
+from shards.tombstones import FORGOTTEN, repo_sha256
 from xtrove.workspace import Workspace
 
 _SETS: TypeAdapter[tuple[DecontaminateSet, ...]] = TypeAdapter(tuple[DecontaminateSet, ...])
@@ -37,6 +39,25 @@ class ExtractSettings:
     decontaminate: tuple[DecontaminateSet, ...]
     holdouts: tuple[str, ...]
     """Keys of the holdout tasks whose sets every source is held against."""
+    opted_out: frozenset[str]
+    """Digests of owners and repositories that the config leaves out."""
+    forgotten: frozenset[str]
+    """Digests of repositories that were forgotten."""
+
+    def refuses(self, repo: str) -> str:
+        """Why no record of a repository is read; "" where nothing speaks against it."""
+        if not repo or not (self.opted_out or self.forgotten):
+            return ""
+        name, owner = _digests(repo)
+        if name in self.forgotten:
+            return FORGOTTEN
+        return OPTED_OUT if name in self.opted_out or owner in self.opted_out else ""
+
+
+@functools.lru_cache(maxsize=4096)
+def _digests(repo: str) -> tuple[str, str]:
+    """Of the repository and of its owner. Cached: records of one repository stand together."""
+    return repo_sha256(repo), repo_sha256(repo.partition("/")[0])
 
 
 @functools.lru_cache(maxsize=8)
@@ -54,6 +75,8 @@ def settings(path: Path) -> ExtractSettings:
         splits=SplitOptions.model_validate(data["splits"]),
         decontaminate=_SETS.validate_python(data["decontaminate"]),
         holdouts=tuple(data["holdouts"]),
+        opted_out=frozenset(data["opted_out"]),
+        forgotten=frozenset(data["forgotten"]),
     )
 
 

@@ -1,0 +1,236 @@
+"""`xtrove forget`: take repositories out of a dataset, and keep them out of later builds.
+
+The order matters: what an earlier run left half done is finished first; the new dataset is
+staged; the work folder remembers the tombstones; the dataset is put in place; what the work
+folder holds of the code itself is deleted. After a kill anywhere the same command ends in the
+same place. Cost: see `shards.forget`; a later build with that work folder reads its slices
+again, since what they may hold has changed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from shards.attribution import Attribution
+from shards.dataset import Dataset
+from shards.findings import Progress as Report
+from shards.forget import finish, prepare
+from shards.forget_survey import ForgetError, Survey, nearest, survey
+from shards.layout import UnsafePath
+from shards.manifest import load_manifest
+from shards.redo import DamagedJournal, Redo
+from shards.tombstones import repo_sha256
+from xtrove import tombstones
+from xtrove.console import duration, err, out
+from xtrove.errors import Misuse, Stop
+from xtrove.looking import open_dataset
+from xtrove.stages.extract import repo_number
+from xtrove.stages.run_files import load
+from xtrove.stages.shard import license_class
+from xtrove.task import DISK, FREE_SPACE
+from xtrove.workspace import Workspace, driver_lock
+
+LINE_SECONDS = 30.0
+SHOWN = 20
+
+
+def forget(path: Path, names: Sequence[str], *, work: Path | None, dry_run: bool) -> None:
+    """Forget repositories. `Misuse` for an unknown one, `Stop` where it cannot be done."""
+    wanted = _wanted(names)
+    base = path.resolve()
+    if dry_run:
+        dataset = open_dataset(base)
+        _show_plan(dataset, _survey(dataset, wanted))
+        return
+    if not Redo(base=base).is_committed():
+        open_dataset(base)
+    own = Workspace(work=base / ".xtrove", output=base)
+    workspace = Workspace(work=work.resolve(), output=base) if work else own
+    start = time.monotonic()
+    with ExitStack() as stack:
+        for held in dict.fromkeys((own.work, workspace.work)):
+            stack.enter_context(driver_lock(Workspace(work=held, output=base), err().print))
+        try:
+            _forget(base, wanted, workspace, work is not None, start)
+        except OSError as error:
+            remedy = FREE_SPACE if error.errno in DISK else "run the same command again"
+            raise Stop(f"cannot go on: {error}", remedy=remedy) from None
+
+
+def _wanted(names: Sequence[str]) -> list[str]:
+    wanted = list(dict.fromkeys(name.strip().casefold() for name in names))
+    for name in wanted:
+        if not name or name != name.strip("/"):
+            raise Misuse(f"{name!r} names no repository", remedy="give owner/repo")
+    return wanted
+
+
+def _forget(
+    base: Path, wanted: list[str], workspace: Workspace, is_named: bool, start: float
+) -> None:
+    try:
+        if finish(base):
+            err().print("finished what an earlier run had begun")
+    except DamagedJournal as error:
+        raise Stop(str(error)) from None
+    dataset = open_dataset(base)
+    found = _survey(dataset, wanted)
+    repos = {repo_sha256(name): held.ids for name, held in found.found.items()}
+    if not any(not held.is_empty for held in found.found.values()):
+        tombstones.remember(workspace, repos)
+        _scrub(workspace, wanted)
+        out().print(f"{base}: forgotten before, nothing to do")
+        return
+    with _progress() as report, _refusals(base):
+        change = prepare(dataset, found, license_class, report)
+    tombstones.remember(workspace, repos)
+    change.commit()
+    _scrub(workspace, wanted)
+    _show_done(base, found, time.monotonic() - start)
+    _show_next(base, workspace, is_named)
+
+
+@contextmanager
+def _refusals(base: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ForgetError, UnsafePath) as error:
+        raise Stop(
+            f"nothing was changed: {error}", remedy=f"`xtrove verify {base}` says what is wrong"
+        ) from None
+
+
+def _survey(dataset: Dataset, wanted: list[str]) -> Survey:
+    """What the dataset holds of them. `Misuse` for a name that is not in it at all."""
+    with _refusals(dataset.path):
+        with _progress() as report:
+            found = survey(dataset, wanted, report)
+        before = {tombstone.repo_sha256 for tombstone in dataset.manifest.tombstones}
+        lines = []
+        for name in wanted:
+            if found.found[name].is_empty and repo_sha256(name) not in before:
+                near = nearest(dataset, name)
+                hint = f"; the nearest names: {', '.join(near)}" if near else ""
+                lines.append(f"{name}{hint}")
+    if lines:
+        raise Misuse(
+            f"{dataset.path} holds nothing of\n" + "\n".join(f"  {line}" for line in lines),
+            remedy="nothing was changed; to keep a repository out of later builds, name it "
+            "under `opt_out:` of the config",
+        )
+    return found
+
+
+def _scrub(workspace: Workspace, wanted: list[str]) -> None:
+    """Deletes the runs of the work folder that hold the code itself, and sidecars that name it.
+
+    No later build uses them: the tombstones are part of what names a run.
+    """
+    numbers = np.array([repo_number(name) for name in wanted], dtype=np.uint64)
+    for folder in sorted((workspace.work / "files" / "extract").glob("*")):
+        if _run_holds(folder, wanted, numbers):
+            _drop(workspace, "extract", folder)
+    for folder in sorted((workspace.work / "files" / "shard").glob("*")):
+        if any(_sidecar_names(place, wanted) for place in folder.rglob("*.attribution")):
+            _drop(workspace, "shard", folder)
+
+
+def _run_holds(folder: Path, wanted: list[str], numbers: np.ndarray) -> bool:
+    try:
+        items = load(folder / "items.npy")
+        if np.isin(items["repo"], numbers).any():  # type: ignore[call-overload]
+            return True
+        repos = pq.read_table(folder / "drops.parquet", columns=["repo"]).column("repo")
+    except (OSError, ValueError, pa.ArrowException):
+        return True  # damaged: of no use to anybody
+    return any(str(repo).casefold() in wanted for repo in repos.unique().to_pylist())
+
+
+def _sidecar_names(place: Path, wanted: list[str]) -> bool:
+    try:
+        with place.open(encoding="utf-8", newline="\n") as lines:
+            return any(Attribution.parse(line).repo.casefold() in wanted for line in lines)
+    except (OSError, ValueError):
+        return True
+
+
+def _drop(workspace: Workspace, stage: str, folder: Path) -> None:
+    workspace.receipt_path(stage, folder.name).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Report]:
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=err(),
+        transient=True,
+        disable=not err().is_terminal,
+    )
+    task = bar.add_task("reading")
+    start = said = time.monotonic()
+
+    def report(what: str, done: int, total: int) -> None:
+        nonlocal said
+        bar.update(task, description=what, completed=done, total=total)
+        if bar.disable and time.monotonic() - said > LINE_SECONDS:
+            said = time.monotonic()
+            err().print(f"[{duration(said - start)}] {what}: {done:,} of {total:,} bytes")
+
+    with bar:
+        yield report
+
+
+def _counts(name: str, found: Survey) -> str:
+    held = found.found[name]
+    return (
+        f"{name}: {len(held.ids):,} samples in {len(held.shards):,} shards, {held.evidence:,} "
+        f"rows of evidence, witness of {held.witnesses:,} others"
+    )
+
+
+def _show_plan(dataset: Dataset, found: Survey) -> None:
+    for name in sorted(found.found):
+        out().print(_counts(name, found), markup=False)
+    sizes = {facts.path: facts.samples for facts in dataset.manifest.shards}
+    for path, count in sorted(found.shards.items())[:SHOWN]:
+        last = " (all: the shard disappears)" if count == sizes[path] else ""
+        out().print(f"  {path}: {count:,} of {sizes[path]:,} samples{last}", markup=False)
+    if len(found.shards) > SHOWN:
+        out().print(f"  and {len(found.shards) - SHOWN:,} shards more")
+    for evidence in found.evidence:
+        out().print(f"  removals/{evidence}", markup=False)
+    out().print("dry run: nothing was changed")
+
+
+def _show_done(base: Path, found: Survey, seconds: float) -> None:
+    for name in sorted(found.found):
+        out().print(f"forgotten {_counts(name, found)}", markup=False)
+    manifest = load_manifest(base)
+    out().print(
+        f"{base}: {manifest.samples:,} samples in {len(manifest.shards):,} shards are left; "
+        f"{len(found.shards):,} shards rewritten ({duration(seconds)})",
+        markup=False,
+    )
+
+
+def _show_next(base: Path, workspace: Workspace, is_named: bool) -> None:
+    if not is_named and not (workspace.work / "outputs").is_dir():
+        out().print(
+            "the work folder of its build is not here: name it with --work, or add "
+            f"`opt_out: [{base}]` to later configs, so that they leave the repository out too",
+            markup=False,
+        )
+    out().print("copies published before still hold it: publish this one again")
