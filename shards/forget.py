@@ -11,8 +11,9 @@ Crash safety: everything is staged under `.xtrove/forget` and put in place by `s
 kill at any moment leaves the old dataset, sealed and whole, or (after the journal was written)
 one without a manifest that `finish` completes; no half-written file ever has a final name.
 
-Cost: all tars are read once for the content digest (about 1 GB a second), concerned shards are
-decoded and written (46 MB a second); disk: the new shards, and 48 bytes a sample of scratch.
+Cost: all tars are read once for the content digest (33,000 samples, 50 MB a second), concerned
+shards are decoded and written (9,000 samples, 14 MB a second; 30,000 samples of 1.5 kB on two
+shared cores); disk: the new shards, and 48 bytes a sample of scratch.
 """
 
 from __future__ import annotations

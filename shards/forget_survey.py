@@ -3,8 +3,8 @@
 Repositories are read from the Parquet twins (one column), compared by case-folded name, and
 held against ATTRIBUTION.jsonl: where the two disagree nothing is forgotten before `verify` has
 been asked. Cost: the `id` and `repo` columns of all twins and the `repo` and `witness_id`
-columns of the evidence, about 10 million rows a second where names repeat; memory: the ids of
-the samples that were asked for.
+columns of the evidence (1.6 million rows a second with 3,000 names); memory: the ids of the
+samples that were asked for.
 """
 
 from __future__ import annotations
