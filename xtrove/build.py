@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
 from dedupe.evaluation_sets import EvaluationSetError
 from ingest.errors import SourceError, TransientFault
+from ingest.traffic import Traffic
 from shards.funnel import Funnel
 from shards.layout import FUNNEL
 from shards.manifest import Manifest, load_manifest
@@ -48,6 +49,8 @@ class Built:
     peak_bytes: int
     reused: bool
     stages: tuple[tuple[str, float], ...] = ()
+    traffic: Mapping[str, Traffic] = field(default_factory=dict)
+    """Host -> requests and bytes, where any source was not on this machine."""
 
 
 def build(config: BuildConfig, base: Path) -> Built:
@@ -111,6 +114,7 @@ def _run(plan: Plan, workspace: Workspace, progress: Progress, log: Log, start: 
         peak_bytes=progress.peak_bytes,
         reused=False,
         stages=tuple((s.name, s.seconds()) for s in progress.stages.values()),
+        traffic=dict(sorted(progress.traffic.items())),
     )
 
 

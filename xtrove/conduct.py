@@ -113,8 +113,10 @@ class Conductor:
         self._log.event(
             "task", stage=task.stage, key=task.key, label=task.label, reused=outcome.reused,
             seconds=round(outcome.seconds, 3), peak_bytes=outcome.peak_bytes,
+            **({"traffic": dict(outcome.traffic)} if outcome.traffic else {}),
             **({"fault": outcome.fault, "message": outcome.message} if outcome.fault else {}),
         )  # fmt: skip
+        self._progress.count(stage, outcome.traffic)
         if outcome.fault == "stop":
             raise Stop(f"{task.label}: {outcome.message}", remedy=outcome.remedy)
         if outcome.fault:

@@ -26,12 +26,10 @@ from dedupe.options import DecontaminateSet
 from ingest.budget import ReadLimits
 from ingest.contact import Check, Contact, Findings
 from ingest.contacts import contact, findings_of
-from ingest.errors import SourceError
 from ingest.sources import SourceOptions
 from ingest.traffic import Traffic, meter
 from xtrove.config import BuildConfig
 from xtrove.console import amount
-from xtrove.errors import Misuse
 from xtrove.planning import ready, workspace_of
 from xtrove.task import FREE_SPACE, NEARLY_FULL_BYTES
 from xtrove.versions import taken_names
@@ -61,10 +59,7 @@ class Diagnosis:
 def diagnose(config: BuildConfig, base: Path, seconds: float = DEADLINE_SECONDS) -> Diagnosis:
     """Look at everything a build of this config would need. Raises `Misuse` for a bad config."""
     start = time.monotonic()
-    try:
-        config = ready(config, base)
-    except SourceError as error:
-        raise Misuse(f"{error.message}: {error.value}", remedy=error.remedy) from None
+    config = ready(config, base)
     limits = _limits(config, seconds)
     sheets = [
         findings_of(options, name)

@@ -175,8 +175,9 @@ class Engine:
 
     def _submit(self, remote: Any, task: Task) -> Any:
         work, output = str(self.workspace.work), str(self.workspace.output)
+        slots = max(1, min(self._window, self._cluster[1]))
         return remote.options(name=task.stage).remote(
-            self._pact, work, output, task.stage, task.key, dict(task.spec)
+            self._pact, work, output, task.stage, task.key, {**task.spec, "slots": slots}
         )
 
 

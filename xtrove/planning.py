@@ -15,6 +15,7 @@ from pathlib import Path
 from dedupe.decontaminate import EvaluationIndex
 from dedupe.options import DecontaminateSet
 from ingest.codesearchnet import CodeSearchNetOptions
+from ingest.errors import SourceError
 from ingest.records import Listing, Slice
 from ingest.sources import SourceOptions, plan, resolve_paths
 from shards.redo import Redo
@@ -65,7 +66,10 @@ def ready(config: BuildConfig, base: Path) -> BuildConfig:
     """The config with every path absolute, so that it means the same on every node."""
     if "/working_dir_files/_ray_pkg_" in f"{base}/":
         _refuse_relative(config)
-    sources = [resolve_paths(source, base) for source in config.sources]
+    try:
+        sources = [resolve_paths(source, base) for source in config.sources]
+    except SourceError as error:
+        raise Misuse(f"{error.message}: {error.value}", remedy=error.remedy) from None
     sets = tuple(
         item.model_copy(update={"path": base / item.path.expanduser()})
         for item in config.decontaminate
@@ -101,6 +105,7 @@ def workspace_of(config: BuildConfig) -> Workspace:
 def make_plan(config: BuildConfig, hashed: Callable[[int], None]) -> Plan:
     """List and digest all inputs. Reads every input file once; writes nothing."""
     names = config.source_names()
+    hub = config.hub.model_dump(mode="json")
     sets = config.decontaminate
     evaluation = EvaluationIndex.build(sets, config.dedupe).digest() if sets else ""
     listings = [
@@ -115,7 +120,7 @@ def make_plan(config: BuildConfig, hashed: Callable[[int], None]) -> Plan:
     for listing, options in zip(listings, config.sources, strict=True):
         settings = _settings(config, listing.source, options, listing.revision, ())
         if isinstance(options, CodeSearchNetOptions) and options.partition == "holdout":
-            holdouts.append(_holdout(listing.source, settings, files))
+            holdouts.append(_holdout(listing.source, settings, files, hub))
     held_out = [task.key for task in holdouts]
     for listing, options in zip(listings, config.sources, strict=True):
         name = listing.source
@@ -125,7 +130,7 @@ def make_plan(config: BuildConfig, hashed: Callable[[int], None]) -> Plan:
         settings_name = _put(files, "settings", settings)
         decisive = digest(_portable(settings), evaluation)
         for piece in sorted(listing.slices, key=lambda s: digest(name, s.label, s.digest)):
-            slices.append(_planned(name, piece, settings_name, decisive))
+            slices.append(_planned(name, piece, settings_name, decisive, hub))
             files[f"slice-{piece.digest}.json"] = dataclasses.asdict(piece)
     inputs = _inputs(listings, evaluation, refused)
     quotas = {
@@ -196,7 +201,9 @@ def _put(files: dict[str, object], kind: str, value: dict[str, object]) -> str:
     return name
 
 
-def _holdout(name: str, settings: dict[str, object], files: dict[str, object]) -> Task:
+def _holdout(
+    name: str, settings: dict[str, object], files: dict[str, object], hub: dict[str, object]
+) -> Task:
     """The task that writes down what a source holds out; a pure function of its revision."""
     source = _portable(settings)["source"]
     version = stage_version(holdout.ROOMS)
@@ -204,7 +211,7 @@ def _holdout(name: str, settings: dict[str, object], files: dict[str, object]) -
         stage="holdout",
         key=digest("holdout", version, name, settings["revision"], source)[:40],
         label=f"{name}: validation and test",
-        spec={"settings": _put(files, "settings", settings)},
+        spec={"settings": _put(files, "settings", settings), "hub": hub},
     )
 
 
@@ -222,13 +229,15 @@ def _portable(settings: dict[str, object]) -> dict[str, object]:
     return {**settings, "source": source, "dedupe": dedupe, "decontaminate": None}
 
 
-def _planned(name: str, piece: Slice, settings_name: str, decisive: str) -> PlannedSlice:
+def _planned(
+    name: str, piece: Slice, settings_name: str, decisive: str, hub: dict[str, object]
+) -> PlannedSlice:
     key = digest("extract", stage_version(extract.ROOMS), decisive, piece.digest)[:40]
     task = Task(
         stage="extract",
         key=key,
         label=f"{name}: {piece.label}",
-        spec={"settings": settings_name, "slice": f"slice-{piece.digest}.json"},
+        spec={"settings": settings_name, "slice": f"slice-{piece.digest}.json", "hub": hub},
         bytes=piece.bytes,
     )
     return PlannedSlice(source=name, stream=piece.stream, task=task)

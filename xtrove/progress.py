@@ -8,6 +8,7 @@ sum of the proportional set sizes of this process and its children, read every t
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from ingest.traffic import Traffic, meter
 from xtrove.console import amount, duration
 from xtrove.log import Log
 
@@ -39,6 +41,8 @@ class StageProgress:
     worked_bytes: int = 0
     busy_seconds: float = 0.0
     peak_bytes: int = 0
+    requests: int = 0
+    fetched_bytes: int = 0
     start: float = 0.0
     end: float = 0.0
 
@@ -69,6 +73,8 @@ class Progress:
         self.stages: dict[str, StageProgress] = {}
         self.start = time.monotonic()
         self.peak_bytes = 0
+        self.traffic: dict[str, Traffic] = dict(meter().snapshot())
+        """Host -> requests and bytes, of the plan and of all tasks that ended."""
 
     def __enter__(self) -> Progress:
         if self._console.is_terminal:
@@ -101,6 +107,14 @@ class Progress:
         self._log.event("stage", stage=name, tasks=tasks, bytes=total_bytes)
         self.tick()
         return stage
+
+    def count(self, stage: StageProgress, asked: Mapping[str, Sequence[int]]) -> None:
+        """What a task asked of other machines: host -> requests and bytes."""
+        for host, (requests, size) in asked.items():
+            stage.requests += requests
+            stage.fetched_bytes += size
+            old = self.traffic.get(host, Traffic())
+            self.traffic[host] = Traffic(requests=old.requests + requests, bytes=old.bytes + size)
 
     def finish(self, stage: StageProgress) -> None:
         """The stage has no tasks left."""
@@ -139,6 +153,11 @@ class Progress:
                     if stage.total_bytes
                     else ""
                 )
+                + (
+                    f", {stage.requests:,} requests, {amount(stage.fetched_bytes)} fetched"
+                    if stage.requests
+                    else ""
+                )
                 + (f", {duration(left)} left" if left is not None else "")
             )
         return f"[{duration(time.monotonic() - self.start)}] " + ("; ".join(parts) or "working")
@@ -162,8 +181,18 @@ class Progress:
                 duration(stage.seconds()),
                 duration(left) if left is not None else "",
             )
-        table.caption = f"memory {amount(self.peak_bytes)} at most so far"
+        table.caption = f"memory {amount(self.peak_bytes)} at most so far" + (
+            f", fetched {fetched(self.traffic)}" if self.traffic else ""
+        )
         return table
+
+
+def fetched(traffic: Mapping[str, Traffic]) -> str:
+    """Bytes and requests of all hosts together."""
+    size = sum(one.bytes for one in traffic.values())
+    requests = sum(one.requests for one in traffic.values())
+    hosts = len(traffic)
+    return f"{amount(size)} in {requests:,} requests from {hosts} host{'s' * (hosts != 1)}"
 
 
 def tree_bytes() -> int:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from xtrove.build import Built
 from xtrove.console import amount, duration
+from xtrove.progress import fetched
 from xtrove.tables import funnel_table
 
 
@@ -51,6 +52,8 @@ def show(built: Built, console: Console) -> None:
             f"{duration(built.seconds)}, {amount(built.source_bytes)} of source, {amount(speed)}/s",
         )
         where = "of this machine" if os.environ.get("RAY_ADDRESS") else "together"
+        if built.traffic:
+            table.add_row("fetched", fetched(built.traffic))
         table.add_row("memory", f"{amount(built.peak_bytes)} at most, all processes {where}")
     console.print(table)
     console.print(f"\nThe dataset is in {built.output}. Next:")

@@ -12,12 +12,13 @@ import resource
 import shutil
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ingest.errors import SourceError, TransientFault, is_transient
+from ingest.traffic import meter
 from xtrove.errors import Stop
 from xtrove.workspace import Receipt, Workspace, running_task
 
@@ -53,10 +54,19 @@ class Outcome:
     seconds: float = 0.0
     peak_bytes: int = 0
     reused: bool = False
+    traffic: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Host -> requests and bytes that the task asked of it; no part of receipts."""
 
 
 def execute(work: str, output: str, stage: str, key: str, spec: dict[str, Any]) -> dict[str, Any]:
     """Run one task to its receipt; returns the fields of an `Outcome`."""
+    before = meter().snapshot()
+    answer = _execute(work, output, stage, key, spec)
+    asked = meter().since(before)
+    return {**answer, "traffic": {host: [one.requests, one.bytes] for host, one in asked.items()}}
+
+
+def _execute(work: str, output: str, stage: str, key: str, spec: dict[str, Any]) -> dict[str, Any]:
     workspace = Workspace(work=Path(work), output=Path(output))
     start = time.monotonic()
     try:

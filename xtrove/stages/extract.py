@@ -34,7 +34,7 @@ from shards.sample import encode
 from shards.split import group_hash, split_of
 from xtrove.stages.crash_note import DEATHS, CrashNote, noted
 from xtrove.stages.run_files import RUN_ITEM, Ragged, halves, save
-from xtrove.stages.settings import ExtractSettings, index_of, read_slice, settings
+from xtrove.stages.settings import ExtractSettings, index_of, read_slice, settings, share
 from xtrove.workspace import Workspace
 
 ROOMS = ("ingest", "extract", "dedupe", "shards")
@@ -77,7 +77,9 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
             payload=Ragged(payload),
             shingles=Ragged(shingles),
         )
-        rows = read(chosen.source, chosen.name, chosen.policy, piece, chosen.revision)
+        rows = read(
+            chosen.source, chosen.name, chosen.policy, piece, chosen.revision, limits=share(spec)
+        )
         for batch in writer.batches(rows):
             writer.add(batch)
         payload.flush()

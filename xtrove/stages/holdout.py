@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from extract.query import normalise_query
 from ingest.codesearchnet import CodeSearchNetOptions, holdout_rows
 from ingest.languages import LANGUAGES
-from xtrove.stages.settings import settings
+from xtrove.stages.settings import settings, share
 from xtrove.workspace import Workspace
 
 ROOMS = ("ingest", "extract", "dedupe")
@@ -30,7 +30,7 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
     counts: dict[str, int] = {}
     with workspace.task_folder("holdout", key) as folder, ExitStack() as stack:
         files: dict[str, TextIO] = {}
-        for row in holdout_rows(source, chosen.revision):
+        for row in holdout_rows(source, chosen.revision, limits=share(spec)):
             if row.language not in LANGUAGES:
                 continue
             part = re.sub(r"[^A-Za-z0-9_.-]", "+", row.set.rpartition("/")[2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter
 from dedupe.decontaminate import EvaluationIndex
 from dedupe.options import DecontaminateSet, DedupeOptions
 from extract.options import ExtractOptions
+from ingest.budget import HubOptions, ReadLimits
 from ingest.languages import LANGUAGES
 from ingest.licenses import LicensePolicy
 from ingest.opt_out import OPTED_OUT
@@ -78,6 +80,14 @@ def settings(path: Path) -> ExtractSettings:
         opted_out=frozenset(data["opted_out"]),
         forgotten=frozenset(data["forgotten"]),
     )
+
+
+def share(spec: Mapping[str, Any]) -> ReadLimits:
+    """What one task may ask of the Hub: `hub` of the config over the tasks that run at once.
+
+    Neither is part of a key: how fast a slice was read changes nothing in it.
+    """
+    return HubOptions.model_validate(spec.get("hub", {})).limits(int(spec.get("slots", 1)))
 
 
 def read_slice(path: Path) -> Slice:
