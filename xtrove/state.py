@@ -4,6 +4,8 @@ WORK/outputs/<digest of the output path>.json remembers the build (key, config, 
 that writes, or wrote, an output. A finished output is never overwritten by another build: the
 difference is named and another --output offered. An unfinished one may be: nothing in it has
 been sealed.
+A dataset that has forgotten repositories since is finished all the same: tombstones are no part
+of the key, so that the same command does not build again what was taken out.
 """
 
 from __future__ import annotations
