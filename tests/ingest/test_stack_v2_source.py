@@ -10,10 +10,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import TypeAdapter
 
+from ingest.blobs import Wanted
 from ingest.errors import ChangedInput, SourceError, TransientFault
 from ingest.licenses import LicensePolicy
+from ingest.parquet import ParquetReader
 from ingest.records import Skip, SourceFile
+from ingest.sources import SourceOptions, resolve_paths
+from ingest.stack_v2_schema import shape_of
 from ingest.the_stack_v2 import ROW_BYTES, TheStackV2Options, plan, read
 from tests.ingest.blob_server import Bucket, bucket, status
 from tests.ingest.stack_v2_files import (
@@ -291,3 +296,34 @@ def test_what_decides_the_records_decides_the_digest(store: Bucket, tmp_path: Pa
     assert {digest(blobs={**base, **change}) for change in same} == {digest()}
     assert digest(declared_licenses=["MIT"]) != digest()
     assert digest(blobs={**base, "url": base["url"] + "/"}) == digest()
+
+
+def test_repetitive_rows_are_not_held_decoded(tmp_path: Path) -> None:
+    """300,000 equal rows take a few kilobytes in the file and 40 MB decoded."""
+    same = row(Wanted(blob_id="0" * 40, length=1, encoding="utf-8"))
+    path = write(tmp_path / "a.parquet", [same] * 300_000, FLAT, group=300_000)
+    with ParquetReader.open(str(path)) as reader:
+        columns = shape_of(reader.schema()).columns
+        (group,) = reader.groups(columns)
+        assert group.size < 1_000_000
+        before = pa.total_allocated_bytes()
+        seen = 0
+        for batch in reader.batches(0, columns, group.size, group.rows):
+            seen += batch.num_rows
+            assert pa.total_allocated_bytes() - before < 8_000_000
+        assert seen == 300_000
+
+
+def test_the_config_is_resolved_for_workers(tmp_path: Path) -> None:
+    adapter: TypeAdapter[SourceOptions] = TypeAdapter(SourceOptions)
+    options = adapter.validate_python(
+        {"kind": "the-stack-v2", "path": "here", "blobs": {"cache": "kept", "in_flight": 8}}
+    )
+    resolved = resolve_paths(options, tmp_path)
+    assert isinstance(resolved, TheStackV2Options)
+    assert resolved.path == str(tmp_path.resolve() / "here")
+    assert resolved.blobs.cache == str(tmp_path.resolve() / "kept")
+    assert resolved.blobs.in_flight == 8
+    assert resolve_paths(resolved, Path("/elsewhere")) == resolved
+    remote = options.model_copy(update={"path": "hf://datasets/bigcode/the-stack-v2-dedup"})
+    assert resolve_paths(remote, tmp_path).path == remote.path  # type: ignore[union-attr]
