@@ -5,7 +5,8 @@ repository of its own, with its files taken from its commit (untracked files are
 what lies outside any checkout belongs to a repository named after the folder. A file whose
 bytes are the commit's carries the commit and, on GitHub, a link; one that was edited carries
 `<commit>-dirty` and no link; where git cannot say, `<commit>-unverified` and no link.
-An archive (`ingest.archives`) is one repository, called after the file.
+A git address (`git+https://...@REF`) is fetched at one commit (`ingest.git_clone`), and
+an archive (`ingest.archives`) is one repository, called after the file.
 Cost: a walk, one git process per checkout, and one read of every file.
 Limits: files up to 1 MB; links are not followed; a subfolder of a checkout is a plain folder.
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from ingest.archives import Kind, Member, archive_kind, scan
 from ingest.compressed import BrokenStream
@@ -26,23 +27,33 @@ from ingest.digests import FileDigest, Progress, Wish, digest_files
 from ingest.errors import SourceError
 from ingest.files import Origin, file_part, read_files, slice_files
 from ingest.git import Checkout, read_checkout
+from ingest.git_clone import COMMIT, checkout, is_git_url, parse, resolve
 from ingest.licenses import LicensePolicy
 from ingest.notices import MAX_NOTICE_BYTES, Notices
-from ingest.options import CommonOptions, LocalPath
+from ingest.options import CommonOptions, LocalPath, local_path
 from ingest.records import Listing, Part, Quarantine, Skip, Slice, SourceFile
 from ingest.slicing import content_revision
 from ingest.walk import INVALID_PATH, MAX_FILE_BYTES, Found, Tree, read_capped, walk
 
 
+def _code_path(value: str) -> str:
+    if is_git_url(value):
+        parse(value)
+        return value
+    return local_path(value)
+
+
 class DirectoryOptions(CommonOptions):
-    """A local folder of source code."""
+    """A folder or archive of source code on this machine, or a git repository anywhere."""
 
     kind: Literal["directory"] = "directory"
-    path: LocalPath
+    path: Annotated[str, AfterValidator(_code_path)]
     repo: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")] | None = None
     """Name of the repository of `path` itself; default: its origin, or the folder's name."""
     exclude: tuple[str, ...] = ()
     """Globs over relative paths; `*` crosses `/`; a folder takes out all beneath it."""
+    cache: LocalPath = "~/.cache/xtrove/git"
+    """Where checkouts of git addresses are kept, on every machine that reads them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +76,12 @@ def plan(
     progress: Progress | None = None,
 ) -> Listing:
     """List a folder. Raises `SourceError` if it is none or holds no file of the languages."""
+    if is_git_url(options.path):
+        address = parse(options.path)
+        root = checkout(address, resolve(address), _cache(options))
+        options = options.model_copy(
+            update={"path": str(root), "repo": options.repo or address.repo}
+        )
     root = Path(options.path)
     kind = archive_kind(options.path) if root.is_file() else None
     if not root.is_dir() and kind is None:
@@ -103,8 +120,20 @@ def plan(
 def read(
     options: DirectoryOptions, name: str, policy: LicensePolicy, piece: Slice, revision: str
 ) -> Iterator[SourceFile | Skip]:
-    """The files of a slice: see `ingest.files.read_files`."""
+    """The files of a slice: see `ingest.files.read_files`.
+
+    Of a git address, the commit that was planned is fetched if this machine does not have it.
+    """
+    commit = COMMIT.match(revision)
+    if is_git_url(options.path) and commit is not None:
+        root = checkout(parse(options.path), commit[0], _cache(options))
+        parts = (replace(part, path=str(root / part.name)) for part in piece.parts)
+        piece = replace(piece, parts=tuple(parts))
     return read_files(policy, piece, revision)
+
+
+def _cache(options: DirectoryOptions) -> Path:
+    return Path(options.cache).expanduser().absolute()
 
 
 def _archive(

@@ -38,7 +38,8 @@ def _spdx(value: tuple[str, ...]) -> tuple[str, ...]:
     return normalise(value)
 
 
-def _local(value: str) -> str:
+def local_path(value: str) -> str:
+    """The path, if it is one of this machine; else `ValueError`."""
     if "://" in value:
         raise ValueError(
             f"{value!r} is a remote path: this version reads local folders only; "
@@ -49,7 +50,7 @@ def _local(value: str) -> str:
     return value
 
 
-LocalPath = Annotated[str, AfterValidator(_local)]
+LocalPath = Annotated[str, AfterValidator(local_path)]
 """A local path as the config has it; `ingest.sources.resolve_paths` makes it absolute."""
 
 
