@@ -36,6 +36,7 @@ from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator, mo
 from urllib3.exceptions import HTTPError
 
 from ingest.errors import SourceError
+from ingest.traffic import meter
 
 BODY_TIMEOUTS = 4
 SOFTWARE_HERITAGE = "s3://softwareheritage/content"
@@ -155,6 +156,7 @@ class BlobStore:
         self._options = options
         self._pool = pool
         self._address = address
+        self._host = urlsplit(options.endpoint or options.url).netloc.rpartition("@")[2]
 
     @classmethod
     def open(cls, options: BlobOptions) -> BlobStore:
@@ -177,6 +179,7 @@ class BlobStore:
                 "requests cannot be signed", value=_brief(error), remedy=KEYS_REMEDY
             ) from error
         try:
+            meter().add(self._host, 1, 0)
             answer = self._pool.request(
                 "GET",
                 address,
@@ -202,6 +205,7 @@ class BlobStore:
             data += piece
             if time.monotonic() > deadline:
                 return Fault(detail="the body did not come in time")
+        meter().add(self._host, 0, len(data))
         if len(data) > cap:
             answer.close()
         return Body(data=bytes(data))

@@ -25,7 +25,8 @@ SAMPLE_BYTES = 4_000_000
 """Of one file, where rows are lines."""
 ENOUGH_ROWS = 20
 LET_IN = "let in"
-AGAIN = "Try again; if it stays, see https://status.huggingface.co and any proxy between."
+AGAIN = "Try again; if it stays, look for what lies between: the network, a proxy, a firewall."
+AGAIN_HUB = f"{AGAIN} See https://status.huggingface.co too."
 
 _OTHER_LANGUAGE = frozenset({"unwanted_language", "unsupported_language", "language_mismatch"})
 _LICENCE_REASONS = frozenset({NOT_PERMISSIVE, UNKNOWN, "no_license"})
@@ -145,7 +146,9 @@ class Findings:
         if isinstance(error, SourceError):
             self.bad(name, f"{error.message}: {error.value}", error.remedy)
         else:
-            self.bad(name, f"no answer from {error.path}: {error.cause}", AGAIN)
+            on_hub = self.place.startswith("hf://") and name != "contents"
+            remedy = AGAIN_HUB if on_hub else AGAIN
+            self.bad(name, f"no answer from {error.path}: {error.cause}", remedy)
 
     def schema(self, columns: Iterable[ColumnCheck]) -> None:
         """Columns of one file against the contract."""

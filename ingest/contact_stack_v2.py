@@ -58,6 +58,7 @@ def contact(
         remedy=REMEDY,
     )
     look_at_tables(findings, note_layout(findings, files), kind, limits)
+    _estimate(findings, found)
     _ask(findings, options, found)
     findings.judge_rows(complete=False)
 
@@ -70,6 +71,7 @@ class _Found:
         self._policy = policy
         self._source = source
         self.wanted: list[Candidate] = []
+        self.seen = 0
 
     def rows(self, folder: str) -> StackV2Rows:
         """The reader of a folder's language."""
@@ -85,6 +87,7 @@ class _Found:
         """The rows of a batch; those that pass have no content yet."""
         reader = self.rows(language)
         for item in reader.read(batch, shape_of(batch.schema), 0):
+            self.seen += 1
             if isinstance(item, Skip):
                 yield item
                 continue
@@ -113,8 +116,23 @@ def _inside(kind: Any) -> Any | None:
     return pa.schema(list(kind.value_type)) if is_struct else None
 
 
+def _estimate(findings: Findings, found: _Found) -> None:
+    """How many contents a build would ask for; not of grouped sets, whose rows are no files."""
+    reading = findings.reading
+    grouped = any(one.name.startswith(f"{FILES}.") for one in findings.contact().columns)
+    if reading is None or grouped or not found.seen:
+        return
+    count = reading.rows * len(found.wanted) // found.seen
+    sizes = [one.wanted.length for one in found.wanted if one.wanted.length is not None]
+    size = count * sum(sizes) // max(1, len(sizes))
+    findings.good(
+        "to fetch", f"about {count:,} contents, {size:,} bytes unpacked, by the sampled rows"
+    )
+
+
 def _ask(findings: Findings, options: TheStackV2Options, found: _Found) -> None:
-    """Ask the archive for one content."""
+    """Ask the archive for one content; what the rows alone made has none, and is no sample."""
+    findings.sample = None
     if not found.wanted:
         findings.good("contents", "not asked for: no sampled row passes")
         return
@@ -135,7 +153,7 @@ def _ask(findings: Findings, options: TheStackV2Options, found: _Found) -> None:
             size = len(outcome.data)
             findings.good("contents", f"{item.wanted.blob_id}: {size:,} bytes, verified")
             record = found.rows(item.language).finished(item, outcome)
-            findings.sample = record if isinstance(record, SourceFile) else findings.sample
+            findings.sample = record if isinstance(record, SourceFile) else None
             return
     first = lost[0]
     words = f"{len(lost)} of {len(lost)} asked for were not had: {first.reason} ({first.detail})"

@@ -149,7 +149,7 @@ def _sample(record: SourceFile | SourcePair | None) -> dict[str, str] | None:
 
 
 def _cut(text: str) -> str:
-    redacted = redact(text)[0][:SAMPLE_CHARS]
+    redacted = redact(text)[0].expandtabs(4)[:SAMPLE_CHARS]
     return "\n".join(clean(line, SAMPLE_CHARS) for line in redacted.split("\n")[:SAMPLE_LINES])
 
 

@@ -16,6 +16,7 @@ from ingest.contact import Check, Contact
 from ingest.contacts import contact, findings_of
 from ingest.licenses import LicensePolicy
 from ingest.sources import SourceOptions
+from ingest.traffic import Traffic, meter
 from tests.ingest import csn_copies, stack_tables, stack_v2_files
 from tests.ingest.blob_server import bucket, status
 
@@ -214,12 +215,18 @@ def test_the_stack_v2_asks_for_one_content(tmp_path: Path) -> None:
         rows[0]["license_type"] = "no_license"
         stack_v2_files.write(tmp_path / "data/Python/a.parquet", rows, stack_v2_files.FLAT)
         blobs = store.options().model_dump()
+        before = meter().snapshot()
         found = look(kind="the-stack-v2", path=str(tmp_path), blobs=blobs)
         assert bad(found) == []
+        packed = len(store.blobs[rows[1]["blob_id"]])
+        asked = {f"127.0.0.1:{store.port}": Traffic(requests=1, bytes=packed)}
+        assert meter().since(before) == asked
         assert store.asked == [rows[1]["blob_id"]]
     assert found.sample is not None
     assert getattr(found.sample, "content", b"") == b"x = 1\n"
     assert verdicts(found)["blob_id"] == "ok"
+    to_fetch = next(one.found for one in found.checks if one.name == "to fetch")
+    assert to_fetch == "about 5 contents, 30 bytes unpacked, by the sampled rows"
     assert ("", "no_license") in counts(found) or ("MIT", "no_license") in counts(found)
 
 
@@ -232,6 +239,7 @@ def test_an_archive_that_gives_nothing_is_a_problem(code: int, remedy: str, tmp_
         blobs = store.options().model_dump()
         found = look(kind="the-stack-v2", path=str(tmp_path), blobs=blobs)
         assert len(store.asked) == 3
+    assert found.sample is None
     assert [one.name for one in bad(found)] == ["contents"]
     assert remedy in bad(found)[0].remedy
 
