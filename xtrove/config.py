@@ -38,6 +38,7 @@ from xtrove.errors import Misuse
 
 NOT_IN_DIGEST = {"output", "work", "workers", "hub"}
 MAX_OPT_OUTS = 10_000
+PLACES = {"path", "license_files"}
 MAX_CONFIG_BYTES = 1_000_000
 
 
@@ -121,8 +122,8 @@ class BuildConfig(BaseModel):
         what they hold is digested as an input."""
         data = {key: value for key, value in self.dump().items() if key not in NOT_IN_DIGEST}
         del data["opt_out"]
-        data["sources"] = [_without_path(source) for source in data["sources"]]
-        data["decontaminate"] = [_without_path(item) for item in data["decontaminate"]]
+        data["sources"] = [without_places(source) for source in data["sources"]]
+        data["decontaminate"] = [without_places(item) for item in data["decontaminate"]]
         return digest(data)
 
 
@@ -130,8 +131,15 @@ def _keeps(source: SourceOptions) -> bool:
     return isinstance(source, CodeSearchNetOptions) and source.partition == "keep"
 
 
-def _without_path(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in options.items() if key != "path"}
+def without_places(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a source or an evaluation set without where things lie here.
+
+    Of `blobs` only the url says what is read; endpoint, cache and speed do not.
+    """
+    kept = {key: value for key, value in options.items() if key not in PLACES}
+    if isinstance(kept.get("blobs"), Mapping):
+        kept["blobs"] = {"url": kept["blobs"].get("url")}
+    return kept
 
 
 class _UniqueKeys(yaml.SafeLoader):

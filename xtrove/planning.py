@@ -21,7 +21,7 @@ from ingest.sources import SourceOptions, plan, resolve_paths
 from shards.redo import Redo
 from xtrove import opt_outs, tombstones
 from xtrove.canonical import digest
-from xtrove.config import BuildConfig
+from xtrove.config import BuildConfig, without_places
 from xtrove.errors import Misuse
 from xtrove.opt_outs import OptOuts
 from xtrove.stages import extract, holdout
@@ -220,9 +220,8 @@ def _portable(settings: dict[str, object]) -> dict[str, object]:
 
     The threshold is no part of a run: another one reuses it.
     """
-    source: dict[str, object] = dict(settings["source"])  # type: ignore[call-overload]
-    for key in ("path", "max_per_language"):
-        source.pop(key, None)
+    source = without_places(settings["source"])  # type: ignore[arg-type]
+    source.pop("max_per_language", None)
     dedupe: dict[str, object] = dict(settings["dedupe"])  # type: ignore[call-overload]
     if not settings["decontaminate"] and not settings["holdouts"]:
         dedupe.pop("threshold", None)
