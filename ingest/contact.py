@@ -17,6 +17,7 @@ from typing import Literal
 
 from ingest.errors import SourceError, TransientFault
 from ingest.licenses import NOT_PERMISSIVE, UNKNOWN
+from ingest.opt_out import without
 from ingest.records import Skip, SourceFile, SourcePair
 
 SAMPLE_ROWS = 200
@@ -120,6 +121,8 @@ class Findings:
     source: str
     kind: str
     place: str
+    opted_out: tuple[str, ...] = ()
+    """Owners and repositories whose rows a build refuses."""
     revision: str = ""
     languages: Mapping[str, int] = field(default_factory=dict)
     reading: Reading | None = None
@@ -157,7 +160,7 @@ class Findings:
 
     def rows(self, records: Iterable[SourceFile | SourcePair | Skip]) -> None:
         """Sampled rows, judged by the reader of the kind."""
-        for one in records:
+        for one in without(self.opted_out, iter(records)) if self.opted_out else records:
             with self._lock:
                 if isinstance(one, Skip):
                     self._refuse(one)

@@ -19,7 +19,14 @@ from ingest.compressed import BrokenStream, open_archive, read_member
 from ingest.contact import ColumnCheck, Findings, Reading
 from ingest.contact_lines import Head, head_of, head_of_member
 from ingest.contact_place import attempt, note_layout, note_revision, show_token, sized
-from ingest.contact_tables import Records, TableKind, look_at_tables, plain_contract, present
+from ingest.contact_tables import (
+    Records,
+    TableKind,
+    look_at_tables,
+    plain_contract,
+    plain_rows,
+    present,
+)
 from ingest.csn_layout import CsnFile, CsnFiles, books, find, is_book, member_split
 from ingest.csn_licenses import LicenseBook, license_book
 from ingest.csn_plan import CONVERTED
@@ -148,7 +155,7 @@ def _look(
 
     def records(batch: Any, entry: Entry, language: str) -> Records:
         reader = rows(language, splits[entry.name])
-        return _judged(reader, batch.to_pylist(), shelf)
+        return _judged(reader, list(plain_rows(batch)), shelf)
 
     tables: dict[str, list[Entry]] = {}
     lines: dict[str, CsnFile] = {}

@@ -19,7 +19,14 @@ from ingest.budget import ReadLimits
 from ingest.contact import ColumnCheck, ColumnVerdict, Findings, Reading
 from ingest.contact_lines import Head, head_of
 from ingest.contact_place import attempt, note_layout, note_revision, show_token, sized
-from ingest.contact_tables import Records, TableKind, look_at_tables, plain_contract, present
+from ingest.contact_tables import (
+    Records,
+    TableKind,
+    look_at_tables,
+    plain_contract,
+    plain_rows,
+    present,
+)
 from ingest.csv_rows import NoHeader
 from ingest.entries import Entry
 from ingest.licenses import LicensePolicy
@@ -90,7 +97,8 @@ def _kind(reader: RowReader) -> TableKind:
     columns = table_columns(reader.columns)
 
     def records(batch: Any, entry: Entry, language: str) -> Records:
-        return iter([reader.read(values, row) for row, values in enumerate(batch.to_pylist())])
+        for row, values in enumerate(plain_rows(batch)):
+            yield values.skip("", row) if isinstance(values, BadRow) else reader.read(values, row)
 
     return TableKind(
         contract=lambda schema, file: plain_contract(schema, file, columns),

@@ -34,10 +34,13 @@ from ingest.entries import Entry
 from ingest.errors import SourceError, TransientFault
 from ingest.parquet import KINDS, BrokenFile, Column, ParquetReader
 from ingest.places import open_entry
+from ingest.raw_rows import BadRow
 from ingest.records import Skip, SourceFile, SourcePair
 
 AT_ONCE = 8
 SMALL_BYTES = 4_000_000
+MOST_FOOTERS = 16
+"""Of all languages together."""
 MOST_GROUPS = 8
 MOST_RECORDS = 1_000
 """Of one file: a row of a grouped set is many files."""
@@ -120,6 +123,18 @@ def plain_contract(
     return [_column(schema, file, name, column, prefix) for name, column in columns.items()]
 
 
+def plain_rows(batch: Any) -> Iterator[Mapping[str, object] | BadRow]:
+    """The rows of a record batch; one with text that is not UTF-8 costs itself only."""
+    try:
+        yield from batch.to_pylist()
+    except ValueError:
+        for row in range(batch.num_rows):
+            try:
+                yield batch.slice(row, 1).to_pylist()[0]
+            except ValueError:
+                yield BadRow(reason="not_utf8")
+
+
 def look_at_tables(
     findings: Findings,
     files: Mapping[str, Sequence[Entry]],
@@ -128,10 +143,11 @@ def look_at_tables(
     rows: int = SAMPLE_ROWS,
 ) -> None:
     """Open some files of each language and note what they show."""
+    most = max(1, min(SAMPLE_FOOTERS, MOST_FOOTERS // max(1, len(files))))
     chosen = [
         (language, entry, place == 0)
         for language, entries in sorted(files.items())
-        for place, entry in enumerate(spread(entries))
+        for place, entry in enumerate(spread(entries, most))
     ]
     with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="contact") as pool:
         looks = list(
@@ -147,7 +163,7 @@ def look_at_tables(
     findings.reading = _reading(files, [one for one in looks if _fits(one)])
 
 
-def spread(entries: Sequence[Entry], most: int = SAMPLE_FOOTERS) -> list[Entry]:
+def spread(entries: Sequence[Entry], most: int) -> list[Entry]:
     """The first entry and some more at even distances."""
     step = max(1, -(-len(entries) // most))
     return list(entries[::step])

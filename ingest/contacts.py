@@ -12,12 +12,12 @@ from typing import assert_never
 
 from ingest import (
     contact_csn,
+    contact_directory,
     contact_pairs,
     contact_pile,
     contact_stack,
     contact_stack_v2,
     contact_whole,
-    directory,
     installed,
 )
 from ingest.budget import ReadLimits
@@ -38,7 +38,7 @@ from ingest.sources import (
 def findings_of(options: SourceOptions, name: str) -> Findings:
     """An empty sheet for a source."""
     place = "" if isinstance(options, InstalledOptions) else options.path
-    return Findings(source=name, kind=options.kind, place=place)
+    return Findings(source=name, kind=options.kind, place=place, opted_out=options.opt_out)
 
 
 def contact(
@@ -59,12 +59,7 @@ def contact(
                 seconds,
             )
         case DirectoryOptions():
-            contact_whole.contact(
-                lambda progress: directory.plan(options, name, policy, None, progress),
-                lambda piece, revision: directory.read(options, name, policy, piece, revision),
-                findings,
-                seconds,
-            )
+            contact_directory.contact(options, policy, findings, seconds)
         case PairsOptions():
             contact_pairs.contact(options, policy, findings, limits)
         case TheStackOptions():

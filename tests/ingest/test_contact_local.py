@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pydantic import TypeAdapter
 
@@ -171,6 +174,25 @@ def test_a_column_of_another_type_is_a_problem(tmp_path: Path) -> None:
     assert verdicts(found)["code"] == "wrong type"
 
 
+def test_a_text_that_is_not_utf8_costs_its_row_only(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist([pair(i) for i in range(4)])
+    raw = pa.array([b"x = 1", b"\xff\xfe", b"x = 2", b"x = 3"], pa.binary())
+    table = table.set_column(1, "code", raw.cast(pa.string(), safe=False))
+    pq.write_table(table, tmp_path / "a.parquet")
+    found = look(kind="pairs", path=str(tmp_path), declared_licenses=["MIT"])
+    assert bad(found) == []
+    assert counts(found) == {("MIT", "let in"): 3}
+    assert [(reason, rows) for reason, rows, _ in found.refused] == [("not_utf8", 1)]
+
+
+def test_rows_of_who_opted_out_are_refused_here_too(tmp_path: Path) -> None:
+    rows = [stack_tables.row(i, max_stars_repo_name=f"owner{i % 2}/name") for i in range(6)]
+    stack_tables.write(tmp_path / "data/python/a.parquet", rows, group=6)
+    found = look(kind="the-stack", path=str(tmp_path), opt_out=["owner1"])
+    assert counts(found) == {("MIT", "let in"): 3}
+    assert [(reason, rows) for reason, rows, _ in found.refused] == [("opted_out", 3)]
+
+
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl.gz", "a.parquet"])
 def test_pairs_in_other_formats(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
@@ -181,7 +203,7 @@ def test_pairs_in_other_formats(name: str, tmp_path: Path) -> None:
     elif name.endswith(".gz"):
         path.write_bytes(gzip.compress("".join(json.dumps(r) + "\n" for r in rows).encode()))
     else:
-        pa.parquet.write_table(pa.Table.from_pylist(rows), path)
+        pq.write_table(pa.Table.from_pylist(rows), path)
     found = look(kind="pairs", path=str(path), declared_licenses=["MIT"])
     assert bad(found) == []
     assert counts(found) == {("MIT", "let in"): 4}
@@ -207,6 +229,33 @@ def test_a_folder_that_is_too_large_for_a_first_look_is_no_problem(tmp_path: Pat
     found = look(kind="directory", path=str(tmp_path), declared_licenses=["MIT"], seconds=0)
     assert bad(found) == []
     assert "not looked at to its end" in found.checks[-1].found
+
+
+def git(folder: Path, *words: str) -> str:
+    identity = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
+    who = {f"GIT_{role}_{key}": "a@example.org" for role in ("AUTHOR", "COMMITTER")
+           for key in ("NAME", "EMAIL")}  # fmt: skip
+    done = subprocess.run(
+        ["git", *words], cwd=folder, env={**os.environ, **identity, **who}, check=True,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+def test_a_git_address_is_resolved_and_not_fetched(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1\n", "utf-8")
+    git(tmp_path, "init", "-q", "-b", "main")
+    git(tmp_path, "add", "a.py")
+    git(tmp_path, "commit", "-q", "-m", "first")
+    cache = tmp_path / "cache"
+    address = f"git+file://{tmp_path}"
+    found = look(kind="directory", path=f"{address}@main", cache=str(cache))
+    assert bad(found) == []
+    assert found.revision == git(tmp_path, "rev-parse", "HEAD")
+    assert not cache.exists()
+    gone = look(kind="directory", path=f"{address}@nowhere", cache=str(cache))
+    assert [one.name for one in bad(gone)] == ["revision"]
+    assert "nowhere" in bad(gone)[0].found
 
 
 def test_the_stack_v2_asks_for_one_content(tmp_path: Path) -> None:
