@@ -161,6 +161,23 @@ def test_what_is_not_there_is_said(
     assert problem["remedy"]
 
 
+def test_codesearchnet_on_its_converted_branch(hub: RunningHub, tmp_path: Path) -> None:
+    rows = [csn_copies.row(i) for i in range(3)]
+    files = {"python/train/0000.parquet": csn_copies.parquet_bytes(rows)}
+    hub.store.commit("open/csn", {"README.md": b"a script was here\n"})
+    commit = hub.store.commit("open/csn", files, branch="refs/convert/parquet")
+    source: dict[str, Any] = {"kind": "codesearchnet", "path": "hf://datasets/open/csn"}
+    code, report, _ = ask(hub, tmp_path, **source)
+    assert code == 1
+    [problem] = problems(report)
+    assert problem["name"] == "rows"
+    assert "license_files" in problem["remedy"]
+    assert report["sources"][0]["revision"] == commit
+    declared = ask(hub, tmp_path, **source, declared_licenses=["MIT"])
+    assert declared[0] == 0
+    assert declared[1]["sources"][0]["reading"]["rows"] == 3
+
+
 def test_a_hub_that_does_not_answer_costs_the_deadline(hub: RunningHub, tmp_path: Path) -> None:
     hub.forget()
     file = config(tmp_path, {"kind": "the-stack", "path": f"hf://datasets/{OPEN}"})
