@@ -225,6 +225,9 @@ class _SmallReads(io.RawIOBase):
         return self._source.tell()
 
     def seek(self, offset: int, whence: int = 0) -> int:
+        if whence == 0 and offset < 0:
+            # The system would call it an invalid argument, which says nothing about the file.
+            raise BrokenStream(f"unreadable zip file: something lies at offset {offset}")
         return self._source.seek(offset, whence)
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]

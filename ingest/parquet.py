@@ -129,7 +129,8 @@ class ParquetReader:
                 page_checksum_verification=True,
             )
             return cls(raw, file, hashlib.sha256(footer).hexdigest(), len(footer))
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            # The last is what the name of a column raises.
             raw.close()
             if isinstance(error, OSError) and error.errno is not None:
                 raise
@@ -176,10 +177,13 @@ class ParquetReader:
     def groups(self, columns: Sequence[str]) -> tuple[RowGroup, ...]:
         """The row groups. Raises `BrokenFile` when the footer contradicts itself."""
         facts = self._file.metadata
-        return tuple(
-            _group(facts.row_group(index), frozenset(columns))
-            for index in range(facts.num_row_groups)
-        )
+        try:
+            return tuple(
+                _group(facts.row_group(index), frozenset(columns))
+                for index in range(facts.num_row_groups)
+            )
+        except UnicodeDecodeError as error:
+            raise BrokenFile(f"unreadable footer: {_brief(error)}") from error
 
     def batches(self, group: int, columns: Sequence[str], size: int, rows: int) -> Iterator[Any]:
         """The record batches of a row group. Raises `BrokenGroup` before the first of them."""

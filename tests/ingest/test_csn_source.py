@@ -12,6 +12,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from extract.extract import extract_pair
@@ -371,3 +373,24 @@ def test_members_are_never_written_to_disk(tmp_path: Path) -> None:
     records = run(tmp_path / "in", declared_licenses=["MIT"])[1]
     assert reasons(records) == ["pair", "pair"]
     assert [path.name for path in tmp_path.rglob("*")] == ["in", "python.zip"]
+
+
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None
+)
+@given(st.data())
+def test_damage_is_a_reason_and_never_a_crash(tmp_path: Path, data: st.DataObject) -> None:
+    layout = data.draw(st.sampled_from(LAYOUTS))
+    root = tmp_path / layout
+    write(root, layout)
+    path = data.draw(st.sampled_from(sorted(one for one in root.rglob("*") if one.is_file())))
+    raw = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(bytes(raw))
+    try:
+        records = run(root, partition="keep")[1]
+    except SourceError as error:
+        assert error.remedy
+    else:
+        assert len(records) < 100
