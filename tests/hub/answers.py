@@ -98,7 +98,8 @@ class Exchange(BaseHTTPRequestHandler):
         if span is None:
             self.answer(416, b"", {"Content-Range": f"bytes */{size}"})
             return
-        start, stop, partial = span
+        shift = self.fault.shift if self.fault is not None else 0
+        start, stop, partial = span[0] + shift, min(span[1] + shift, size), span[2]
         facts = {"Accept-Ranges": "bytes", **headers}
         if partial:
             facts["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"

@@ -38,6 +38,8 @@ class Fault:
     """Silence before the answer."""
     drip_s: float = 0.0
     """Silence between pieces of 1,024 bytes."""
+    shift: int = 0
+    """Another range is served, so many bytes further on (and says so)."""
     flip: int = -1
     """The byte of the body at this place is changed."""
 

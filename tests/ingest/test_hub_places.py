@@ -173,6 +173,27 @@ def test_whoever_was_granted_reads_and_the_token_stays_at_home(served: Served) -
     assert all(one["range"] for one in log if one["port"] == "cdn")
 
 
+def test_another_range_is_never_taken_for_the_one_asked_for(served: Served) -> None:
+    hub, reader = served
+    hub.faults({"match": "*resolve-cache*", "shift": 2, "times": 2})
+    found = reader.get("list", path=f"{URI}/README.md", bytes=4)
+    assert found["files"][0]["read"] == b"# he".hex()
+    assert len([one for one in hub.log() if one["fault"]]) == 2
+
+
+def test_an_answer_that_drips_is_broken_off_and_goes_on(served: Served) -> None:
+    hub, reader = served
+    name = "data/c++/train-00002-of-00004.parquet"
+    hub.faults({"port": "cdn", "drip_s": 0.25})
+    limits = {"timeout_s": 0.3}
+    found = reader.get("list", path=f"{URI}/{name}", bytes=5000, limits=limits)
+    assert found["files"][0]["read"] == FILES[name].hex()
+    # The log is in the order in which answers end.
+    later, first = sorted((one["range"] for one in hub.log() if one["port"] == "cdn"), reverse=True)
+    assert first == "bytes=0-4999" != later
+    assert later.endswith("-4999")
+
+
 def test_an_expired_address_is_asked_for_again(served: Served) -> None:
     hub, _ = served
     name = "data/c++/train-00003-of-00004.parquet"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,9 @@ from hypothesis import strategies as st
 
 from ingest import ranged
 from ingest.errors import TransientFault
+from ingest.parquet import ParquetReader
 from ingest.ranged import MAX_GAP_BYTES, WASTE, RangedFile, join_ranges
+from tests.ingest.stack_tables import row, write
 
 DATA = bytes(i * 7 % 251 for i in range(5000))
 Range = tuple[int, int]
@@ -124,3 +128,23 @@ def test_a_fault_goes_through_unchanged() -> None:
 
     with pytest.raises(TransientFault, match="0:7"):
         RangedFile("x", 10, fail).read(7)
+
+
+def test_a_parquet_reader_keeps_one_row_group_at_a_time(tmp_path: Path) -> None:
+    data = write(tmp_path / "a.parquet", [row(i) for i in range(12)], group=4).read_bytes()
+    asked: list[Range] = []
+
+    def fetch(start: int, stop: int) -> bytes:
+        asked.append((start, stop))
+        return data[start:stop]
+
+    with ParquetReader.of(cast(BinaryIO, RangedFile("a", len(data), fetch))) as reader:
+        sizes = reader.groups(["content"])
+        costs: list[list[Range]] = []
+        for index in (0, 0, 1, 0):
+            asked.clear()
+            list(reader.batches(index, ["content"], sizes[index].size, sizes[index].rows))
+            costs.append(list(asked))
+    assert costs[0] == costs[3] != costs[2]
+    assert costs[1] == []
+    assert [len(one) for one in costs] == [1, 0, 1, 1]
