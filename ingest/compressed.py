@@ -4,7 +4,7 @@ Method: one decompressor on top of another, streamed; nothing is written to disk
 inside an archive is ever used as a path. The bytes of a gzip file are hashed on the way and
 compared with its digest at the end; a zip file is known by the digest of its central directory
 (which holds the checksum of each member, verified by `zipfile` at the member's end).
-Cost: about 100 MB/s of unpacked text a core. Memory: one line and a few buffers.
+Cost: 46 MB/s of unpacked JSON lines a core, parsing included. Memory: one line and a few buffers.
 Limits: `MAX_UNPACKED` bytes out of one stream, `MAX_DIRECTORY` bytes of central directory,
 members that are stored or deflated and not encrypted. Compressed files cannot be cut into byte
 ranges. Source: RFC 1952 (gzip), the PKWARE APPNOTE (zip).

@@ -3,7 +3,7 @@
 Method: the pickle is read as plain values only (`ingest.plain_pickle`); each repository has
 licence files (path and text), and a source file is under those of the nearest folder above it
 (`ingest.notices`), matched by `ingest.license_text`. Texts are matched when a row first asks.
-Cost: reading about 0.3 s for 10,000 repositories, matching 0.1 ms a kilobyte of text.
+Cost: reading 0.1 s for 13,000 repositories (21 MB), matching 0.1 ms a kilobyte of text.
 Memory: the size of the pickle. Limits: values of another shape make the whole pickle unusable,
 since it is then not what this reader knows; a repository that is not in it has no licence.
 """

@@ -10,6 +10,7 @@ import shutil
 import zipfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -26,6 +27,7 @@ from tests.ingest.csn_copies import (
     GPL,
     MIT,
     SHA,
+    Row,
     licences,
     packed,
     row,
@@ -203,7 +205,7 @@ def test_nothing_to_read_stops_the_build(tmp_path: Path) -> None:
         run(tmp_path)
 
 
-BAD: list[tuple[dict[str, object], str]] = [
+BAD: list[tuple[dict[str, Any], str]] = [
     ({"docstring": None}, "null_query"),
     ({"docstring": ""}, "null_query"),
     ({"code": 5}, "wrong_type"),
@@ -222,7 +224,7 @@ BAD: list[tuple[dict[str, object], str]] = [
 
 def test_each_bad_row_is_one_refusal(tmp_path: Path) -> None:
     bare = {key: value for key, value in row(0).items() if key != "docstring"}
-    train = [
+    train: list[Row | bytes] = [
         *(row(i, **bad) for i, (bad, _) in enumerate(BAD)),
         bare,
         b"{oops",
