@@ -4,7 +4,8 @@ Method: `RAW` are the names of the original JSON lines, `HUB` those of the Huggi
 which has no `sha`: the commit is then taken from the url. The url is the identity of a function
 in the challenge and is kept as it is; its `#Lx-Ly` gives the lines. The `code` of Python rows
 still holds the documentation: `extract.extract_pair` cuts it out.
-Cost: 15 microseconds a row out of compressed lines, all included. Limits: a link is kept only if it is https; bytes are unknown.
+Cost: 15 microseconds a row out of compressed lines, all included.
+Limits: a link is kept only if it is https; bytes are unknown.
 Source: README of github.com/github/CodeSearchNet; the former loading script of the Hub copy.
 """
 

@@ -4,7 +4,8 @@ Method: the first record names the columns. A record grows line by line until it
 closed; one that is whole but wrong (too few columns, not UTF-8) is one bad row. Where quotes are
 never closed, or closed in the middle of a field, only the first line is given up and reading
 goes on with the next one, so that a stray quote costs a line and not the rest of the file.
-Cost: 17 MB/s with records of some 20 lines. Memory: one record and what was read ahead, at most `MAX_RECORD` bytes.
+Cost: 17 MB/s with records of some 20 lines. Memory: one record and what was read ahead,
+at most `MAX_RECORD` bytes.
 Limits: UTF-8, commas, `"` doubled inside quotes; fields up to 131,072 characters (the module's
 own limit) and records up to `MAX_RECORD` bytes and `MAX_LINES` lines. Looking ahead in vain
 costs no more than reading twice: a line that opens a quote would close the one before it.
