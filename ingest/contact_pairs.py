@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from ingest.budget import ReadLimits
-from ingest.contact import ColumnCheck, ColumnVerdict, Findings, Reading
+from ingest.contact import SAMPLE_ROWS, ColumnCheck, ColumnVerdict, Findings, Reading
 from ingest.contact_lines import Head, head_of
 from ingest.contact_place import attempt, note_layout, note_revision, show_token, sized
 from ingest.contact_tables import (
@@ -128,7 +128,7 @@ def _head(entry: Entry, limits: ReadLimits, findings: Findings) -> _Seen | None:
     return _Seen(
         rows=tuple(one for one in rows if not isinstance(one, BadRow)),
         bad=tuple(one for one in rows if isinstance(one, BadRow)),
-        complete=head.complete and len(rows) < 200,
+        complete=head.complete and len(rows) < SAMPLE_ROWS,
     )
 
 

@@ -182,7 +182,7 @@ def test_a_hub_that_does_not_answer_costs_the_deadline(hub: RunningHub, tmp_path
     hub.forget()
     file = config(tmp_path, {"kind": "the-stack", "path": f"hf://datasets/{OPEN}"})
     path = support.write_config(tmp_path / "config.yaml", file)
-    hub.faults({"match": "*/tree/*", "delay_s": 30, "times": -1})
+    hub.faults({"match": "*/tree/*", "delay_s": 4, "times": -1})
     start = time.monotonic()
     command = [sys.executable, "-m", "xtrove", "doctor", str(path), "--deadline", "2"]
     done = hub.run(command)
@@ -192,6 +192,17 @@ def test_a_hub_that_does_not_answer_costs_the_deadline(hub: RunningHub, tmp_path
     assert "BAD" in done.stdout
     # What was found out before is shown.
     assert "token: none found" in done.stdout
+
+
+def test_a_look_that_does_not_end_is_left_behind(hub: RunningHub, tmp_path: Path) -> None:
+    # Two requests at once, and then one in thirty seconds.
+    words = ("--deadline", "1", "--set", "hub.requests_per_5min=10")
+    code, report, _ = ask(hub, tmp_path, words=words, path=f"hf://datasets/{OPEN}")
+    assert code == 1
+    assert problems(report)[-1]["found"] == "not done after 1 s"
+    assert "--deadline" in problems(report)[-1]["remedy"]
+    assert check(report, "token")["ok"]
+    assert all(one["ok"] for one in report["build"])
 
 
 def test_the_report_for_people_has_a_heading_a_source(tmp_path: Path) -> None:
