@@ -38,7 +38,7 @@ from xtrove.errors import Misuse
 
 NOT_IN_DIGEST = {"output", "work", "workers", "hub"}
 MAX_OPT_OUTS = 10_000
-PLACES = {"path", "license_files"}
+PLACES = {"path", "license_files", "cache"}
 MAX_CONFIG_BYTES = 1_000_000
 
 
