@@ -143,7 +143,7 @@ def test_a_task_that_cannot_be_done_answers_with_its_fault(place: Workspace) -> 
 def test_a_task_that_is_done_is_not_done_again(place: Workspace) -> None:
     _done(place)
     answer = execute(str(place.work), str(place.output), "stage", "key", {})
-    assert answer == {"facts": {"n": 1}, "reused": True}
+    assert (answer["facts"], answer["reused"]) == ({"n": 1}, True)
 
 
 @given(st.sets(st.integers(0, 60)), st.integers(0, 60))
