@@ -1,7 +1,9 @@
 """One shard: tar, index, Parquet twin and the sidecars the seal needs, in one pass.
 
-The tar is plain USTAR through webdataset's TarWriter, one `<id>.json` member a sample, with
-mtime, owner and mode fixed; its bytes are a function of the samples alone. All files go to
+The tar is plain USTAR, one `<id>.json` member a sample, with mtime, owner and mode fixed; its
+bytes are those of webdataset's TarWriter (a test holds it) and a function of the samples alone.
+TarWriter itself is not used: importing webdataset loads torch wherever that is installed, a
+second and 150 MB in every worker. All files go to
 temporary names and are renamed at the end, sidecars first and the tar last, so that a full
 disk or a kill leaves no final name. Memory: one Parquet row group (8 MiB of JSON), one batch of
 65,536 index rows and a count a repository; measured 125 to 145 MiB on shards of 51 and 205 MB.
@@ -14,15 +16,16 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tarfile import USTAR_FORMAT, TarInfo
 from typing import Any, Final, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from webdataset.writer import TarWriter
 
 from shards import layout
 from shards.atomic import FileFacts, Sink, staged
 from shards.attribution import Tally
+from shards.boundaries import archive_bytes
 from shards.content import digest_row
 from shards.index import BATCH_ROWS, INDEX_SCHEMA
 from shards.sample import ARROW_SCHEMA, BLOCK, Sample, decode, licenses_of, tar_size
@@ -69,6 +72,33 @@ class ShardFiles:
         return cls(**cast(dict[str, Any], fields))
 
 
+def member_header(key: str, size: int) -> bytes:
+    """The 512 header bytes of a member; POSIX.1-1988 (USTAR), as Python's tarfile writes it."""
+    info = TarInfo(f"{key}.json")
+    info.size = size
+    info.mtime = 0
+    info.mode = MODE
+    info.uname = info.gname = OWNER
+    return info.tobuf(format=USTAR_FORMAT)
+
+
+@dataclass(kw_only=True, slots=True)
+class _Tar:
+    """A tar that is written member by member."""
+
+    sink: Sink
+    size: int = 0
+
+    def add(self, key: str, payload: bytes) -> None:
+        self.sink.write(member_header(key, len(payload)))
+        self.sink.write(payload)
+        self.sink.write(bytes(-len(payload) % BLOCK))
+        self.size += tar_size(len(payload))
+
+    def close(self) -> None:
+        self.sink.write(bytes(archive_bytes(self.size) - self.size))
+
+
 @dataclass(kw_only=True, slots=True)
 class _Columns:
     """Rows that wait for their batch, by column."""
@@ -100,7 +130,7 @@ class _Columns:
 class _Shard:
     """The open files of a shard."""
 
-    tar: TarWriter
+    tar: _Tar
     index: Any
     parquet: Any
     digests: Sink
@@ -113,7 +143,7 @@ class _Shard:
     count: int = 0
 
     def add(self, key: str, payload: bytes, sample: Sample) -> None:
-        self.tar.write({"__key__": key, "json": payload})
+        self.tar.add(key, payload)
         self.digests.write(digest_row(key, payload))
         self.tally.add(sample)
         self.entries.add(
@@ -213,9 +243,7 @@ def _tar_last(names: tuple[str, ...], sinks: list[Sink]) -> list[tuple[str, Sink
 def _open(sinks: list[Sink], digests: Sink, license_class: LicenseClass) -> _Shard:
     tar, index, parquet = sinks
     return _Shard(
-        tar=TarWriter(
-            tar, user=OWNER, group=OWNER, mode=MODE, compress=False, encoder=False, mtime=0
-        ),
+        tar=_Tar(sink=tar),
         index=pa.ipc.new_file(pa.PythonFile(index, mode="w"), INDEX_SCHEMA),
         parquet=pq.ParquetWriter(
             pa.PythonFile(parquet, mode="w"),

@@ -79,7 +79,7 @@ def test_twenty_thousand_comment_lines_are_linear(
         assert len(functions(language, "a", content).functions) == 1
         seconds.append(time.perf_counter() - begin)
     # Four times the lines: a quadratic merge takes 16 times as long (11 s measured for one).
-    assert seconds[1] < max(8 * seconds[0], 0.2)
+    assert seconds[1] < max(8 * seconds[0], 1.0)
 
 
 @pytest.mark.parametrize("language", LANGUAGE_NAMES)

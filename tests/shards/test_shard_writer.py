@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +66,28 @@ def test_golden_tar(tmp_path: Path) -> None:
     assert files.tar.sha256 == hashlib.sha256(data).hexdigest()
     assert files.tar.sha256 == GOLDEN_SHA256
     assert files.tar.bytes == 10_240
+
+
+def test_the_bytes_are_those_of_webdatasets_own_writer(tmp_path: Path) -> None:
+    """In a child process: importing webdataset may load torch."""
+    rows = rows_of(30)
+    files = write(tmp_path, rows)
+    script = (
+        "import sys, json; from webdataset.writer import TarWriter\n"
+        "tar = TarWriter(sys.argv[1], user='xtrove', group='xtrove', mode=0o444, compress=False,\n"
+        "                encoder=False, mtime=0)\n"
+        "for key, body in json.load(sys.stdin):\n"
+        "    tar.write({'__key__': key, 'json': body.encode()})\n"
+        "tar.close()\n"
+    )
+    theirs = tmp_path / "theirs.tar"
+    subprocess.run(
+        [sys.executable, "-c", script, str(theirs)],
+        input=json.dumps([(key, body.decode()) for key, body in rows]),
+        text=True,
+        check=True,
+    )
+    assert theirs.read_bytes() == (tmp_path / "out" / files.tar.path).read_bytes()
 
 
 def test_twice_the_same_bytes(tmp_path: Path) -> None:
