@@ -49,7 +49,7 @@ def finish(plan: Plan, conductor: Conductor, result: Round) -> tuple[Manifest, F
     removed = int(result.facts["pairs"]) - int(planned["kept"]) + refused
     shards = _shard_tasks(result, key, planned["shards"])
     facts = conductor.run_stages(
-        {"shard": shards, "removals": _removals_tasks(result, key, removed)}
+        {"removals": _removals_tasks(result, key, removed), "shard": shards}
     )
     files = [ShardFiles.from_dict(fact["files"]) for fact in facts["shard"]]
     folders = {

@@ -2,7 +2,7 @@
 
 Band keys are uniform 64-bit hashes, so equal ranges hold equal shares; every run is sorted by
 key, so that a range of it is one contiguous read. Memory: about four times 24 bytes a row of
-the range; the number of ranges follows the data, 2 million rows each.
+the range; the number of ranges follows the data, 500,000 rows each.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from xtrove.stages.run_files import load, read_runs, save
 from xtrove.workspace import Workspace
 
 ROOMS = ("dedupe",)
-ROWS_PER_RANGE = 2_000_000
+ROWS_PER_RANGE = 500_000
 
 
 def bounds(part: int, parts: int) -> tuple[int, int]:
