@@ -147,6 +147,8 @@ def _planned(config: BuildConfig) -> Plan:
             return make_plan(config, hashed)
         except SourceError as error:
             raise Misuse(f"{error.message}: {error.value}", remedy=error.remedy) from None
+        except OSError as error:
+            raise Misuse(f"an input cannot be read: {error}", remedy="mend what it names") from None
         except EvaluationSetError as error:
             raise Misuse(
                 str(error), remedy="mend it, or leave it out of `decontaminate:`"
