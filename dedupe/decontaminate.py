@@ -27,7 +27,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -95,9 +95,7 @@ class EvaluationIndex:
         functions: list[_Function] = []
         sizes: list[tuple[str, tuple[tuple[str, int], ...]]] = []
         digest = hashlib.sha256(_scheme(options))
-        for wanted in sets:
-            found = read_set(wanted)
-            digest.update(_facts(wanted, found))
+        for wanted, found in _read(sets, digest):
             sizes.append((wanted.name, _sizes(found.rows)))
             for row in found.rows:
                 if folded := fold(row.query):
@@ -240,6 +238,27 @@ def _scheme(options: DedupeOptions) -> bytes:
     return json.dumps(
         [_FORMAT, LEXER_VERSION, options.ngram, options.min_tokens, str(options.threshold)]
     ).encode()
+
+
+def evaluation_digest(sets: Sequence[DecontaminateSet], options: DedupeOptions) -> str:
+    """What `EvaluationIndex.build(sets, options).digest()` is, for the price of reading the sets.
+
+    Raises `dedupe.evaluation_sets.EvaluationSetError`.
+    """
+    digest = hashlib.sha256(_scheme(options))
+    for _ in _read(sets, digest):
+        pass
+    return digest.hexdigest()
+
+
+def _read(
+    sets: Sequence[DecontaminateSet], digest: hashlib._Hash
+) -> Iterator[tuple[DecontaminateSet, EvaluationRows]]:
+    """The sets with their rows, one at a time; what decides the index goes into the digest."""
+    for wanted in sets:
+        found = read_set(wanted)
+        digest.update(_facts(wanted, found))
+        yield wanted, found
 
 
 def _facts(wanted: DecontaminateSet, found: EvaluationRows) -> bytes:

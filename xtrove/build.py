@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,7 @@ from xtrove.engine import started
 from xtrove.errors import Interrupted, Misuse, Stop
 from xtrove.finish import finish
 from xtrove.log import Log
-from xtrove.planning import Plan, make_plan, ready, workspace_of, write_plan
+from xtrove.planning import Plan, PlannedSlice, make_plan, ready, workspace_of, write_plan
 from xtrove.progress import LINE_SECONDS, Progress
 from xtrove.rounds import settle
 from xtrove.task import DISK, FREE_SPACE
@@ -48,7 +48,6 @@ class Built:
     source_bytes: int
     peak_bytes: int
     reused: bool
-    stages: tuple[tuple[str, float], ...] = ()
     traffic: Mapping[str, Traffic] = field(default_factory=dict)
     """Host -> requests and bytes, where any source was not on this machine."""
 
@@ -113,15 +112,17 @@ def _run(plan: Plan, workspace: Workspace, progress: Progress, log: Log, start: 
         ),
         peak_bytes=progress.peak_bytes,
         reused=False,
-        stages=tuple((s.name, s.seconds()) for s in progress.stages.values()),
         traffic=dict(sorted(progress.traffic.items())),
     )
 
 
-def _log_excess(plan: Plan, conductor: Conductor, counted: tuple[object, ...], log: Log) -> None:
+def _log_excess(
+    plan: Plan, conductor: Conductor, counted: Iterable[PlannedSlice], log: Log
+) -> None:
     """Slices that were read beyond what the quotas needed change nothing; say which."""
+    keys = {piece.task.key for piece in counted}
     for piece in plan.slices:
-        if piece not in counted and conductor.has("extract", piece.task.key):
+        if piece.task.key not in keys and conductor.has("extract", piece.task.key):
             log.event("read beyond the quota", source=piece.source, label=piece.task.label)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dedupe.decontaminate import EvaluationIndex
+from dedupe.decontaminate import evaluation_digest
 from dedupe.options import DecontaminateSet
 from ingest.codesearchnet import CodeSearchNetOptions
 from ingest.errors import SourceError
@@ -107,7 +107,7 @@ def make_plan(config: BuildConfig, hashed: Callable[[int], None]) -> Plan:
     names = config.source_names()
     hub = config.hub.model_dump(mode="json")
     sets = config.decontaminate
-    evaluation = EvaluationIndex.build(sets, config.dedupe).digest() if sets else ""
+    evaluation = evaluation_digest(sets, config.dedupe) if sets else ""
     listings = [
         plan(options, name, config.licenses, config.slice_bytes, hashed, limits=config.hub.limits())
         for name, options in zip(names, config.sources, strict=True)
@@ -118,8 +118,8 @@ def make_plan(config: BuildConfig, hashed: Callable[[int], None]) -> Plan:
     files: dict[str, object] = {}
     holdouts: list[Task] = []
     for listing, options in zip(listings, config.sources, strict=True):
-        settings = _settings(config, listing.source, options, listing.revision, ())
         if isinstance(options, CodeSearchNetOptions) and options.partition == "holdout":
+            settings = _settings(config, listing.source, options, listing.revision, ())
             holdouts.append(_holdout(listing.source, settings, files, hub))
     held_out = [task.key for task in holdouts]
     for listing, options in zip(listings, config.sources, strict=True):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.recall import CLASSES, library_functions, plant
-from dedupe.decontaminate import EvaluationIndex, Hit
+from dedupe.decontaminate import EvaluationIndex, Hit, evaluation_digest
 from dedupe.fingerprint import fingerprints
 from dedupe.options import DecontaminateSet, DedupeOptions
 from dedupe.tokens import tokens
@@ -199,3 +199,12 @@ def test_every_function_and_query_of_cosqa_is_found() -> None:
         assert layers == ["exact", "exact"]
         hit = hits_of(index, ["pass"], query=row["query"].upper())[0]
         assert hit is not None and hit.layer == "query"
+
+
+def test_the_digest_needs_no_index(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    path.write_text('{"query": "count the doors", "code": "def f(x):\\n    return x"}\n', "utf-8")
+    sets = [DecontaminateSet(name="one", path=path, language="python")]
+    for options in (DedupeOptions(), DedupeOptions(threshold=0.8)):
+        whole = EvaluationIndex.build(sets, options).digest()
+        assert evaluation_digest(sets, options) == whole

@@ -12,29 +12,22 @@ from typing import Any
 import numpy as np
 
 from dedupe.bands import BAND_ROW, candidates_with_stats
-from xtrove.stages.run_files import load, read_runs, save
+from xtrove.stages.run_files import hash_bounds, load, read_runs, rows_between, save
 from xtrove.workspace import Workspace
 
 ROOMS = ("dedupe",)
 ROWS_PER_RANGE = 500_000
 
 
-def bounds(part: int, parts: int) -> tuple[int, int]:
-    """The half-open range of keys of a part, as Python integers up to 2**64."""
-    return (part << 64) // parts, ((part + 1) << 64) // parts
-
-
 def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
     """Pair up the items that share a band key in this range."""
     runs = read_runs(workspace, spec["runs"])
-    low, high = bounds(spec["part"], spec["parts"])
+    low, high = hash_bounds(spec["part"], spec["parts"])
     chunks = [np.empty(0, dtype=BAND_ROW)]
     for ordinal, item in enumerate(runs):
         rows = load(workspace.folder("extract", item.key) / "bands.npy")
         keys = rows["key"]  # type: ignore[call-overload]
-        start = int(np.searchsorted(keys, np.uint64(low)))
-        stop = int(np.searchsorted(keys, np.uint64(high))) if high < 1 << 64 else len(keys)
-        chunk = np.array(rows[start:stop])
+        chunk = np.array(rows[rows_between(keys, low, high)])
         chunk["item"] |= np.uint64(ordinal << 32)
         chunks.append(chunk)
     pairs, stats = candidates_with_stats(np.concatenate(chunks))

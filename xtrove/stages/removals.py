@@ -21,7 +21,17 @@ import pyarrow.parquet as pq
 from dedupe.select import REASONS
 from shards.removals import Removal, write_removals
 from xtrove.stages.layout import NO_WITNESS
-from xtrove.stages.run_files import Records, RunName, hex_id, load, open_run, place, read_runs
+from xtrove.stages.run_files import (
+    Records,
+    RunName,
+    hash_bounds,
+    hex_id,
+    load,
+    open_run,
+    place,
+    read_runs,
+    rows_between,
+)
 from xtrove.stages.shard import output_tmp
 from xtrove.workspace import Workspace
 
@@ -30,15 +40,10 @@ ROWS_PER_PART = 100_000
 BATCH = 1000
 
 
-def bounds(part: int, parts: int) -> tuple[int, int]:
-    """The half-open range of the first 64 bits of ids that a part covers."""
-    return (part << 64) // parts, ((part + 1) << 64) // parts
-
-
 def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
     """Write removals/part-NNNNN.parquet."""
     runs = read_runs(workspace, spec["runs"])
-    low, high = bounds(spec["part"], spec["parts"])
+    low, high = hash_bounds(spec["part"], spec["parts"])
     rows = heapq.merge(
         _selected(workspace, runs, spec["layout"], low, high),
         _refused(workspace, runs, f"{low:016x}", f"{high:016x}" if high < 1 << 64 else "g"),
@@ -59,9 +64,7 @@ def _selected(
 ) -> Iterator[Removal]:
     table: Records = load(workspace.folder("layout", layout) / "removed.npy")  # type: ignore[assignment]
     first = table["id"][:, 0] if len(table) else np.empty(0, dtype=np.uint64)
-    start = int(np.searchsorted(first, np.uint64(low)))
-    stop = int(np.searchsorted(first, np.uint64(high))) if high < 1 << 64 else len(first)
-    for row in table[start:stop]:
+    for row in table[rows_between(first, low, high)]:
         yield _evidence(workspace, runs, row)
 
 

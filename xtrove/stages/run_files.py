@@ -19,7 +19,7 @@ import os
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -46,9 +46,6 @@ RUN_ITEM = np.dtype(
 )
 """`id` and `exact` are big-endian halves as numbers, so that sorting them sorts the hex digits;
 `size` is the length of the payload in bytes."""
-
-SLICE_SHIFT = np.uint64(32)
-"""An item's number in a build: ordinal of its slice in rank order << 32 | position in the run."""
 
 
 def halves(data: bytes) -> tuple[int, int]:
@@ -154,13 +151,21 @@ def open_run(folder: Path) -> Run:
     return Run(folder)
 
 
-def number(ordinal: int, index: int) -> int:
-    """The number of an item in the build."""
-    return ordinal << 32 | index
+def hash_bounds(part: int, parts: int) -> tuple[int, int]:
+    """The half-open range of 64-bit hashes of a part; the last ends at 2**64."""
+    return (part << 64) // parts, ((part + 1) << 64) // parts
+
+
+def rows_between(hashes: npt.NDArray[Any], low: int, high: int) -> slice:
+    """Where the hashes of a half-open range stand in a sorted array."""
+    start = int(np.searchsorted(hashes, np.uint64(low)))
+    stop = int(np.searchsorted(hashes, np.uint64(high))) if high < 1 << 64 else len(hashes)
+    return slice(start, stop)
 
 
 def place(item: int) -> tuple[int, int]:
-    """(ordinal of the slice, position in its run) of an item number."""
+    """(ordinal of the slice in rank order, position in its run) of an item number: the ordinal
+    stands in the high 32 bits, the position in the low ones."""
     return int(item) >> 32, int(item) & 0xFFFFFFFF
 
 
