@@ -14,7 +14,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -40,6 +40,7 @@ NOT_IN_DIGEST = {"output", "work", "workers", "hub"}
 MAX_OPT_OUTS = 10_000
 PLACES = {"path", "license_files", "cache"}
 MAX_CONFIG_BYTES = 1_000_000
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class BuildConfig(BaseModel):
@@ -176,15 +177,23 @@ def parse_yaml(text: str, *, name: str) -> dict[str, Any]:
     return data
 
 
+def document(path: Path, settings: Iterable[str] = ()) -> dict[str, Any]:
+    """The keys and values of a YAML file, changed by `--set key.path=value` in order."""
+    data = parse_yaml(_read(path), name=str(path))
+    for setting in settings:
+        apply_setting(data, setting)
+    return data
+
+
 def load(path: Path | None, settings: Iterable[str] = ()) -> BuildConfig:
     """Defaults, then the file, then `--set key.path=value` in order."""
     if path is None:
         text = (files("xtrove") / "default.yaml").read_text(encoding="utf-8")
         data = parse_yaml(text, name="the embedded default")
+        for setting in settings:
+            apply_setting(data, setting)
     else:
-        data = parse_yaml(_read(path), name=str(path))
-    for setting in settings:
-        apply_setting(data, setting)
+        data = document(path, settings)
     if isinstance(data.get("name"), str):
         data.setdefault("output", f"data/{data['name']}")
     return validate(data, name=str(path) if path else "the embedded default")
@@ -241,24 +250,29 @@ def _index(place: list[Any], key: str, setting: str) -> int:
 
 def validate(data: Mapping[str, Any], *, name: str) -> BuildConfig:
     """The typed config; every fault of the file is named at once, with a suggestion."""
-    try:
-        config = BuildConfig.model_validate(data)
-    except ValidationError as error:
-        faults = [_fault(entry) for entry in error.errors(include_url=False)]
-        raise Misuse(
-            f"{name} is refused:\n" + "\n".join(f"  {fault}" for fault in faults),
-            remedy="`xtrove build --print-config` shows every key with its default",
-        ) from None
+    config = checked(BuildConfig, data, name=name, command="xtrove build")
     config.source_names()
     return config
 
 
-def _fault(entry: Any) -> str:
+def checked(model: type[Model], data: Mapping[str, Any], *, name: str, command: str) -> Model:
+    """Any config of ours, typed; raises `Misuse` with every fault and the key probably meant."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        faults = [_fault(entry, model) for entry in error.errors(include_url=False)]
+        raise Misuse(
+            f"{name} is refused:\n" + "\n".join(f"  {fault}" for fault in faults),
+            remedy=f"`{command} --print-config` shows every key with its default",
+        ) from None
+
+
+def _fault(entry: Any, root: type[BaseModel]) -> str:
     loc: tuple[str | int, ...] = entry["loc"]
     kinds = {option.model_fields["kind"].default for option in _source_models()}
     place = ".".join(str(part) for part in loc if part not in kinds)
     if entry["type"] == "extra_forbidden":
-        known = _known_keys(loc[:-1])
+        known = _known_keys(loc[:-1], root)
         near = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
         return f"{place}: unknown key; {hint}"
@@ -283,9 +297,9 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     return []
 
 
-def _known_keys(loc: tuple[str | int, ...]) -> list[str]:
+def _known_keys(loc: tuple[str | int, ...], root: type[BaseModel]) -> list[str]:
     """The keys allowed at a place of the config."""
-    models: list[type[BaseModel]] = [BuildConfig]
+    models = [root]
     for part in loc:
         if isinstance(part, int):
             continue
