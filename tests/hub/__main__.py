@@ -1,4 +1,5 @@
-"""`python -m tests.hub --root DIR [--port 0] [--log FILE] [--faults FILE] [--page 1000]`.
+"""`python -m tests.hub --root DIR [--port 0] [--log FILE] [--faults FILE] [--page 1000]
+[--part-bytes N] [--xet DIR]`.
 
 Writes one line of JSON, `{"endpoint": ..., "cdn": ...}`, to standard output when it serves.
 `PUT /_/faults` replaces the plan of faults; closing its standard input ends it.
@@ -13,7 +14,7 @@ import threading
 from pathlib import Path
 
 from tests.hub.faults import Log, Plan
-from tests.hub.server import start
+from tests.hub.server import Hub, start
 
 
 def main() -> None:
@@ -24,7 +25,10 @@ def main() -> None:
     parser.add_argument("--log", type=Path)
     parser.add_argument("--faults", type=Path)
     parser.add_argument("--page", type=int, default=1000)
+    parser.add_argument("--part-bytes", type=int, default=0)
+    parser.add_argument("--xet", default="")
     words = parser.parse_args()
+    Hub.part_bytes, Hub.xet = words.part_bytes, words.xet
     plan = Plan.parse(words.faults.read_text("utf-8")) if words.faults else Plan([])
     hub, cdn = start(words.root.resolve(), plan, Log(words.log), words.port, words.page)
     for server in (hub, cdn):

@@ -45,6 +45,8 @@ class Exchange(BaseHTTPRequestHandler):
         if self.fault is not None and self.fault.delay_s:
             time.sleep(self.fault.delay_s)
         try:
+            if self.fault is not None and self.fault.hang_up == "before":
+                raise ConnectionResetError
             if self.fault is not None and self.fault.status:
                 self.read_body()
                 body = self.fault.body.encode()
@@ -69,7 +71,7 @@ class Exchange(BaseHTTPRequestHandler):
                 }
             )
 
-    do_GET = do_HEAD = do_POST = do_PUT = handle_request
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle_request
 
     def log_message(self, format: str, *args: object) -> None:
         """The log is a file of its own."""
@@ -111,6 +113,11 @@ class Exchange(BaseHTTPRequestHandler):
     def answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         """Any answer, with what the fault does to it."""
         self.status = status
+        if self.fault is not None:
+            if self.fault.hang_up:
+                raise ConnectionResetError
+            for old, new in self.fault.swap.items():
+                body = body.replace(old.encode(), new.encode())
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         changed = self.fault.headers if self.fault is not None else {}

@@ -40,6 +40,10 @@ class Fault:
     """Silence between pieces of 1,024 bytes."""
     shift: int = 0
     """Another range is served, so many bytes further on (and says so)."""
+    hang_up: str = ""
+    """The connection ends: `before` anything was done, or `after`, without an answer."""
+    swap: dict[str, str] = field(default_factory=dict)
+    """Words of the body, and what stands there instead."""
     flip: int = -1
     """The byte of the body at this place is changed."""
 

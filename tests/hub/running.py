@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.hub.store import Store
+from tests.hub.writable import WritableStore
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 120
@@ -28,7 +28,7 @@ class RunningHub:
     def __init__(self, endpoint: str, cdn: str, folder: Path) -> None:
         self.endpoint = endpoint
         self.cdn = cdn
-        self.store = Store(folder / "root")
+        self.store = WritableStore(folder / "root")
         self._folder = folder
 
     def faults(self, *faults: Mapping[str, object]) -> None:
@@ -133,10 +133,11 @@ def running_reader(hub: RunningHub, **env: str) -> Iterator[Reader]:
 
 
 @contextmanager
-def running_hub(folder: Path, page: int = 1000) -> Iterator[RunningHub]:
+def running_hub(folder: Path, page: int = 1000, *more: str) -> Iterator[RunningHub]:
     """A Hub over `folder/root` that ends with the context."""
     (folder / "root").mkdir(parents=True, exist_ok=True)
     words = ["--root", str(folder / "root"), "--log", str(folder / "log"), "--page", str(page)]
+    words += more
     with subprocess.Popen(
         [sys.executable, "-m", "tests.hub", *words],
         cwd=ROOT,

@@ -1,8 +1,8 @@
 """The small Hub's two ports: the endpoint (facts, resolver) and the CDN (bytes of LFS files).
 
-Method: what the real clients were seen to call (`huggingface_hub` 2.4, `datasets` 5.2), read
-side only. The CDN answers 400 and notes a violation when a client sends it a token, or loses
-the `Range` header on the way of a redirect.
+Method: what the real clients were seen to call (`huggingface_hub` 2.4, `datasets` 5.2); the
+write side is `tests.hub.writing`. The CDN answers 400 and notes a violation when a client sends
+it a token, or loses the `Range` header on the way of a redirect.
 Limits: data sets only; a page of a listing holds `page` entries.
 Source: https://huggingface.co/docs/hub/api and the calls of those clients.
 """
@@ -14,17 +14,16 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from tests.hub.answers import Exchange
 from tests.hub.faults import Log, Plan
-from tests.hub.store import Blob, Store
+from tests.hub.store import Blob
+from tests.hub.writable import WritableStore
+from tests.hub.writing import Receiving, Writing
 
 
-class Hub(Exchange):
+class Hub(Writing):
     """The endpoint."""
 
     port = "hub"
-    store: Store
-    cdn: str
     page: int
 
     def respond(self) -> None:
@@ -39,6 +38,8 @@ class Hub(Exchange):
         elif self.token() and not self.token().startswith("hf_"):
             said = "Invalid credentials in Authorization header"
             self.answer(401, b"", {"X-Error-Message": said})
+        elif self.write(steps):
+            return
         elif path.startswith("/api/resolve-cache/datasets/") and len(steps) > 6:
             self._file("/".join(steps[3:5]), steps[5], "/".join(steps[6:]), cached=True)
         elif path.startswith("/api/datasets/") and len(steps) >= 4:
@@ -69,10 +70,10 @@ class Hub(Exchange):
         what = rest[0] if rest else "revision"
         if what == "refs":
             refs = self.store.refs(repo)
-            branches = [
-                {"name": n, "ref": f"refs/heads/{n}", "targetCommit": refs[n]} for n in refs
-            ]
-            self.answer_json({"branches": branches, "converts": [], "tags": []})
+            named = {unquote(name): commit for name, commit in refs.items()}
+            tags = {n: c for n, c in named.items() if n.startswith("refs/tags/")}
+            heads = {f"refs/heads/{n}": c for n, c in named.items() if not n.startswith("refs/")}
+            self.answer_json({"branches": _refs(heads), "converts": [], "tags": _refs(tags)})
             return
         revision = rest[1] if len(rest) > 1 else "main"
         commit = self.store.resolve(repo, revision)
@@ -93,7 +94,7 @@ class Hub(Exchange):
         if "expand" not in parse_qs(urlsplit(self.path).query):
             facts["siblings"] = [{"rfilename": one.path} for one in self.store.blobs(repo, commit)]
             facts["private"] = access.visibility == "private"
-            facts["gated"] = "manual" if access.visibility == "gated" else False
+            facts["gated"] = access.gate or ("manual" if access.visibility == "gated" else False)
             facts |= {"disabled": False, "tags": [], "downloads": 0, "likes": 0}
             facts |= {"author": repo.split("/")[0], "lastModified": "2024-01-01T00:00:00.000Z"}
         self.answer_json(facts)
@@ -166,7 +167,14 @@ class Hub(Exchange):
         return f"http://{host}"
 
 
-class CDN(Exchange):
+def _refs(named: dict[str, str]) -> list[dict[str, str]]:
+    return [
+        {"name": ref.split("/", 2)[2], "ref": ref, "targetCommit": commit}
+        for ref, commit in named.items()
+    ]
+
+
+class CDN(Receiving):
     """The bytes of LFS files."""
 
     port = "cdn"
@@ -174,6 +182,9 @@ class CDN(Exchange):
 
     def respond(self) -> None:
         """Serve a file; refuse clients that give away tokens or lose ranges."""
+        if self.command == "PUT":
+            self.receive()
+            return
         url = urlsplit(self.path)
         query = parse_qs(url.query)
         place = self.root / unquote(url.path.rpartition("/")[2])
@@ -206,7 +217,8 @@ def start(root: Path, plan: Plan, log: Log, port: int, page: int) -> tuple[Serve
     hub = Server(("127.0.0.1", port), Hub)
     # `localhost` makes the second port a second host too.
     Hub.cdn = f"http://localhost:{cdn.server_address[1]}"
-    Hub.store, Hub.page = Store(root), page
+    Hub.store, Hub.page = WritableStore(root), page
+    CDN.store = Hub.store
     Hub.root = CDN.root = root
     Hub.plan = CDN.plan = plan
     Hub.record = CDN.record = log

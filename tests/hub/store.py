@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-LARGE_SUFFIXES = frozenset({".parquet", ".gz", ".zip", ".tar", ".zst", ".pkl"})
+LARGE_SUFFIXES = frozenset({".parquet", ".gz", ".zip", ".tar", ".zst", ".pkl", ".arrow"})
 LARGE_BYTES = 10_000_000
 
 
@@ -57,6 +57,8 @@ class Access:
     """`public`, `gated` (facts for all, files for those granted) or `private`."""
     granted: tuple[str, ...] = ()
     """Tokens."""
+    gate: str = ""
+    """`auto` or `manual` where access is asked for; also of a private repository."""
 
 
 class Store:
@@ -106,7 +108,11 @@ class Store:
         if not place.is_file():
             return Access()
         facts = json.loads(place.read_text("utf-8"))
-        return Access(visibility=facts["visibility"], granted=tuple(facts["granted"]))
+        return Access(
+            visibility=facts["visibility"],
+            granted=tuple(facts["granted"]),
+            gate=facts.get("gate", ""),
+        )
 
     def refs(self, repo: str) -> dict[str, str]:
         """Every reference with its commit."""
@@ -117,7 +123,10 @@ class Store:
         """The commit of a branch or of its own name."""
         if (self._folder(repo) / "commits" / quote(revision, safe="")).is_dir():
             return revision
-        return self.refs(repo).get(quote(revision, safe=""))
+        refs = self.refs(repo)
+        return refs.get(quote(revision, safe="")) or refs.get(
+            quote(f"refs/tags/{revision}", safe="")
+        )
 
     def blobs(self, repo: str, commit: str) -> list[Blob]:
         """The files of a commit, sorted by path."""
