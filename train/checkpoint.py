@@ -1,0 +1,178 @@
+"""A trained encoder on disk, in the layout PyLate and sentence-transformers read.
+
+Method: the folder is written under a temporary name beside its own, every file is fsynced, then it
+is renamed. Inside: the transformer and tokenizer as transformers writes them (the markers are
+vocabulary), `1_Dense` with the projection, the settings of PyLate, a model card, and what it was
+trained on. `load_model` reads the same back, and plain Hugging Face encoders as an untrained
+baseline whose token vectors are the hidden states.
+
+Cost: one write of the weights (4 bytes each). Limits: safetensors only; a folder that stands is
+replaced only when `replace` says so, and then is never absent for longer than two renames.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from train.bases import check_lengths, linear_of, load_transformer
+from train.encoder import Encoder
+from train.lora import plain_base
+from train.model_card import CardFacts, model_card
+from train.model_folder import ModelFolder, fetch_model
+from train.tokenize import EncoderOptions
+from train.trained_on import FILE_NAME as TRAINED_ON
+
+DENSE = "1_Dense"
+TRAINING = "xtrove_training.json"
+
+
+def save_model(
+    encoder: Encoder,
+    folder: Path,
+    *,
+    card: CardFacts,
+    trained_on: Path | None = None,
+    replace: bool = False,
+) -> None:
+    """Writes `folder` whole. `trained_on` is a file of `write_trained_on`, copied into it.
+
+    Raises FileExistsError where the folder stands and `replace` is False.
+    """
+    if folder.exists() and not replace:
+        raise FileExistsError(f"{folder} stands already; another name, or replace=True")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    temporary.mkdir()
+    try:
+        _write(encoder, temporary, card, trained_on)
+        _settle(temporary)
+        _put(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def load_model(path: str | Path, device: str | torch.device = "cpu") -> Encoder:
+    """The encoder of a folder (or Hub name) in the PyLate layout, in evaluation mode.
+
+    A plain Hugging Face encoder gives hidden states, with no markers: the untrained baseline.
+    """
+    folder = ModelFolder.open(fetch_model(str(path)))
+    model, tokenizer = load_transformer(folder.path, device)
+    weight = folder.projection()
+    hidden: int = model.config.hidden_size
+    options = _options(folder.settings, hidden if weight is None else weight.shape[0], model.config)
+    check_lengths(model.config, options, str(path))
+    generator = torch.Generator().manual_seed(0)
+    linear = linear_of(
+        torch.eye(hidden) if weight is None else weight, hidden, options.dim, generator
+    )
+    encoder = Encoder(base=model, projection=linear, tokenizer=tokenizer, options=options)
+    return encoder.to(device).eval()
+
+
+def _options(settings: dict[str, Any], dim: int, config: Any) -> EncoderOptions:
+    if "query_prefix" not in settings and "document_prefix" not in settings:
+        positions = int(getattr(config, "max_position_embeddings", None) or 512)
+        longest = min(512, positions - 2)
+        return EncoderOptions(
+            dim=dim,
+            query_length=min(256, longest),
+            document_length=longest,
+            query_prefix="",
+            document_prefix="",
+        )
+    if settings.get("do_query_expansion", True):
+        raise ValueError("the model expands its queries (do_query_expansion), which is not offered")
+    return EncoderOptions(
+        dim=dim,
+        query_length=int(settings["query_length"]),
+        document_length=int(settings["document_length"]),
+        query_prefix=str(settings.get("query_prefix") or ""),
+        document_prefix=str(settings.get("document_prefix") or ""),
+        max_text_bytes=int(settings.get("max_text_bytes", EncoderOptions().max_text_bytes)),
+    )
+
+
+def _write(encoder: Encoder, folder: Path, card: CardFacts, trained_on: Path | None) -> None:
+    from safetensors.torch import save_file
+
+    options = encoder.options
+    plain_base(encoder).save_pretrained(folder, max_shard_size="100GB")
+    encoder.tokenizer.save_pretrained(folder)
+    weight = encoder.projection.weight.detach().to("cpu", torch.float32).contiguous()
+    (folder / DENSE).mkdir()
+    save_file({"linear.weight": weight}, folder / DENSE / "model.safetensors")
+    dense = {
+        "in_features": weight.shape[1],
+        "out_features": weight.shape[0],
+        "bias": False,
+        "activation_function": "torch.nn.modules.linear.Identity",
+        "use_residual": False,
+    }
+    _json(folder / DENSE / "config.json", dense)
+    _json(folder / "modules.json", MODULES)
+    lengths = {"max_seq_length": options.document_length - 1, "do_lower_case": False}
+    _json(folder / "sentence_bert_config.json", lengths)
+    _json(folder / "config_sentence_transformers.json", _settings(options))
+    _json(folder / TRAINING, card.as_dict())
+    if trained_on is not None:
+        shutil.copyfile(trained_on, folder / TRAINED_ON)
+    (folder / "README.md").write_text(model_card(card, options), encoding="utf-8")
+
+
+MODULES = [
+    {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+    {"idx": 1, "name": "1", "path": DENSE, "type": "pylate.models.Dense.Dense"},
+]
+
+
+def _settings(options: EncoderOptions) -> dict[str, Any]:
+    return {
+        "model_type": "ColBERT",
+        "__version__": {},
+        "prompts": {},
+        "default_prompt_name": None,
+        "similarity_fn_name": "MaxSim",
+        "query_prefix": options.query_prefix,
+        "document_prefix": options.document_prefix,
+        "query_length": options.query_length,
+        "document_length": options.document_length,
+        "attend_to_expansion_tokens": False,
+        "do_query_expansion": False,
+        "skiplist_words": [],
+        "max_text_bytes": options.max_text_bytes,
+    }
+
+
+def _json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _settle(folder: Path) -> None:
+    """Makes all files of a folder and their names durable."""
+    for path in [*folder.rglob("*"), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _put(temporary: Path, folder: Path) -> None:
+    old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.old")
+    if folder.exists():
+        folder.rename(old)
+    temporary.rename(folder)
+    descriptor = os.open(folder.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    shutil.rmtree(old, ignore_errors=True)

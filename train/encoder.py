@@ -1,0 +1,141 @@
+"""The encoder: a transformer, one linear projection, token vectors of length 1.
+
+Method: last hidden state, a bias-free linear layer, L2 normalisation in float32. `encode` sorts the
+texts by length, pads each mini-batch to one of few lengths (a device that compiles or caches by
+shape sees about 20 of them up to 1,024 tokens) and keeps the real tokens only.
+
+Cost: the transformer's; `encode` holds one mini-batch of `token_budget` padded tokens on the device
+and `4 * dim` bytes a real token on the host. Limits: texts are cut to the lengths of the options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from train.tokenize import EncoderOptions, Kind, TextTokenizer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+__all__ = ["Encoder", "EncoderOptions", "Kind", "TokenVectors", "bucket", "pad"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenVectors:
+    """The vectors of many texts, one after the other, padding excluded."""
+
+    values: NDArray[np.float32]
+    """[sum of tokens, dim], each row of length 1; text i is `values[offsets[i]:offsets[i + 1]]`."""
+    offsets: NDArray[np.int64]
+    """[texts + 1]."""
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, position: int) -> NDArray[np.float32]:
+        """The vectors of one text: [its tokens, dim]."""
+        return self.values[self.offsets[position] : self.offsets[position + 1]]
+
+
+class Encoder(nn.Module):
+    """Texts to token vectors. `base` gives hidden states, `projection` their `options.dim`."""
+
+    def __init__(
+        self,
+        *,
+        base: PreTrainedModel,
+        projection: nn.Linear,
+        tokenizer: PreTrainedTokenizerFast,
+        options: EncoderOptions,
+    ) -> None:
+        super().__init__()
+        self.base = base
+        self.projection = projection
+        self.tokenizer = tokenizer
+        self.options = options
+        self.text_tokenizer = TextTokenizer(tokenizer, options)
+
+    @property
+    def device(self) -> torch.device:
+        return self.projection.weight.device
+
+    def tokenize(self, texts: Sequence[str], kind: Kind) -> list[list[int]]:
+        """Ids of each text with special tokens and marker, cut to length, not padded."""
+        return self.text_tokenizer(texts, kind)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """[B, L] ids and mask to [B, L, dim] float32, each vector of length 1, padding included."""
+        hidden = self.base(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return functional.normalize(self.projection(hidden).float(), dim=-1)
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        kind: Kind,
+        *,
+        token_budget: int = 16_384,
+        progress: Callable[[int], None] | None = None,
+    ) -> TokenVectors:
+        """Vectors of all texts in their order; `progress` is told how many more are done."""
+        rows = self.tokenize(texts, kind)
+        offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum([len(row) for row in rows], out=offsets[1:])
+        values = np.empty((int(offsets[-1]), self.projection.out_features), dtype=np.float32)
+        was_training = self.training
+        self.eval()
+        try:
+            for part in _batches(rows, token_budget, self.options.length(kind)):
+                ids, mask = self.padded([rows[i] for i in part], kind)
+                with torch.inference_mode():
+                    vectors = self(ids, mask).cpu().numpy()
+                for i, row in zip(part, vectors, strict=True):
+                    values[offsets[i] : offsets[i + 1]] = row[: len(rows[i])]
+                if progress is not None:
+                    progress(len(part))
+        finally:
+            self.train(was_training)
+        return TokenVectors(values=values, offsets=offsets)
+
+    def padded(self, rows: Sequence[Sequence[int]], kind: Kind) -> tuple[Tensor, Tensor]:
+        """Ids and mask [B, L] int64 on the encoder's device, L from few lengths."""
+        length = bucket(max(map(len, rows)), self.options.length(kind))
+        ids, mask = pad(rows, length, cast(int, self.tokenizer.pad_token_id))
+        return ids.to(self.device), mask.to(self.device)
+
+
+def pad(rows: Sequence[Sequence[int]], length: int, pad_id: int) -> tuple[Tensor, Tensor]:
+    """Ids and mask, both [rows, length] int64, filled on the right."""
+    ids = torch.full((len(rows), length), pad_id, dtype=torch.int64)
+    mask = torch.zeros((len(rows), length), dtype=torch.int64)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = torch.as_tensor(row, dtype=torch.int64)
+        mask[i, : len(row)] = 1
+    return ids, mask
+
+
+def bucket(tokens: int, limit: int) -> int:
+    """The padded length: steps of 16 to 128, then 8 steps an octave, at most `limit`."""
+    step = max(16, 1 << max(0, (tokens - 1).bit_length() - 3))
+    return max(tokens, min(limit, -(-tokens // step) * step))
+
+
+def _batches(rows: Sequence[Sequence[int]], budget: int, limit: int) -> Iterator[list[int]]:
+    """Positions of rows, longest first (what does not fit fails at once), by padded tokens."""
+    order = sorted(range(len(rows)), key=lambda i: (-len(rows[i]), i))
+    part: list[int] = []
+    for i in order:
+        longest = bucket(len(rows[part[0]]), limit) if part else 0
+        if part and longest * (len(part) + 1) > budget:
+            yield part
+            part = []
+        part.append(i)
+    if part:
+        yield part

@@ -1,0 +1,118 @@
+"""Texts to token ids with their marker, the way PyLate and sentence-transformers do it.
+
+Method: white space at the ends goes, the text is cut by bytes before it is tokenised (CodeSearchNet
+has a function of 334,374 characters, a tokenizer would spend its time on what is cut off later), it
+is tokenised with the special tokens to one token less than the length, and the marker is put behind
+the first special token. Nothing is padded here and queries are not expanded.
+
+Cost: about 1 MB of code a second and core with the `tokenizers` library. Holds no model and imports
+no torch, so that loader processes can use it. Limits: a text that spells a marker, trailing space
+included, carries the marker's token there as well: the consumers of the checkpoint do the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+Kind = Literal["query", "document"]
+DEFAULT_QUERY_PREFIX = "[Q] "
+DEFAULT_DOCUMENT_PREFIX = "[D] "
+MIN_LENGTH = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncoderOptions:
+    """What fixes the shape of an encoder's input and output; lengths are in tokens."""
+
+    dim: int = 128
+    """Width of a token vector."""
+    query_length: int = 64
+    """Tokens of a query at most, special tokens and marker included."""
+    document_length: int = 512
+    query_prefix: str = DEFAULT_QUERY_PREFIX
+    """The marker; "" is none."""
+    document_prefix: str = DEFAULT_DOCUMENT_PREFIX
+    max_text_bytes: int = 16_384
+    """Bytes (UTF-8) of a text that are looked at."""
+
+    def __post_init__(self) -> None:
+        for name in ("query_length", "document_length"):
+            if getattr(self, name) < MIN_LENGTH:
+                raise ValueError(f"{name} is {getattr(self, name)}: at least {MIN_LENGTH}")
+        for name in ("dim", "max_text_bytes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: at least 1")
+
+    def length(self, kind: Kind) -> int:
+        return self.query_length if kind == "query" else self.document_length
+
+    def prefix(self, kind: Kind) -> str:
+        return self.query_prefix if kind == "query" else self.document_prefix
+
+
+class TextTokenizer:
+    """Turns texts into ids; can be sent to loader processes."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, options: EncoderOptions) -> None:
+        self.tokenizer = tokenizer
+        self.options = options
+
+    def __call__(self, texts: Sequence[str], kind: Kind) -> list[list[int]]:
+        """Ids of each text, at most `options.length(kind)` of them, not padded."""
+        if not texts:
+            return []
+        marker = marker_id(self.tokenizer, self.options.prefix(kind))
+        room = self.options.length(kind) - (marker is not None)
+        cut = [cut_bytes(text.strip(), self.options.max_text_bytes) for text in texts]
+        ids: list[list[int]] = self.tokenizer(
+            cut,
+            truncation=True,
+            max_length=room,
+            padding=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )["input_ids"]
+        if marker is None:
+            return ids
+        at = marker_position(self.tokenizer)
+        return [[*row[:at], marker, *row[at:]] for row in ids]
+
+
+def cut_bytes(text: str, limit: int) -> str:
+    """The longest start of `text` whose UTF-8 form has at most `limit` bytes."""
+    if len(text) * 4 <= limit:
+        return text
+    data = text[:limit].encode("utf-8", errors="replace")
+    return data[:limit].decode("utf-8", errors="ignore")
+
+
+def marker_id(tokenizer: PreTrainedTokenizerFast, prefix: str) -> int | None:
+    """The id of a marker; None where there is none. Raises ValueError if it is no vocabulary."""
+    if not prefix:
+        return None
+    known = tokenizer.get_added_vocab().get(prefix)
+    if known is None:
+        raise ValueError(f"the marker {prefix!r} is no entry of the tokenizer's vocabulary")
+    return known
+
+
+def marker_position(tokenizer: PreTrainedTokenizerFast) -> int:
+    """1 behind a leading special token; 0 for tokenizers that add none in front, as T5's."""
+    first = tokenizer("a", return_attention_mask=False)["input_ids"][:1]
+    return 1 if first and first[0] in set(tokenizer.all_special_ids) else 0
+
+
+def add_markers(tokenizer: PreTrainedTokenizerFast, options: EncoderOptions) -> int:
+    """Makes the markers entries of the vocabulary; returns how many were new."""
+    from transformers import AddedToken
+
+    prefixes = [p for p in (options.query_prefix, options.document_prefix) if p]
+    added = tokenizer.get_added_vocab()
+    # Not normalised: a lower-casing tokenizer would never match them again.
+    new = [AddedToken(p, normalized=False, special=True) for p in prefixes if p not in added]
+    return tokenizer.add_tokens(new) if new else 0
