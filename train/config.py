@@ -79,7 +79,7 @@ class LoraSection(Section):
     """Low-rank adapters instead of all weights; merged when the model is saved."""
 
     rank: Annotated[int, Field(ge=1, le=1024)] = 16
-    alpha: Annotated[float, Field(gt=0)] = 32.0
+    alpha: Positive = 32
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
@@ -156,8 +156,8 @@ class ValidationSection(Section):
 
     every: Positive | None = 500
     """Steps between two; None: never."""
-    queries: Positive = 2_000
-    pool: Positive = 20_000
+    queries: Positive = 500
+    pool: Positive = 2_000
     metric: Literal["P@1", "MRR"] = "MRR"
     """What makes a checkpoint the best."""
 

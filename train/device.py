@@ -1,0 +1,189 @@
+"""Where a run computes: chosen once, printed, tested before it is trusted.
+
+`auto` takes CUDA, then MPS, then the CPU. CUDA trains under bf16 autocast with fp32 weights where
+the card has bf16, the others in fp32. On MPS the sorted selection of a top-k has been wrong
+before (pytorch #78915: k above 16), so a start-up test compares it with the CPU and the run stops
+on a difference; the allocator there keeps every shape it has seen, so lengths are few and the
+cache is emptied every `EMPTY_EVERY` steps.
+
+Peak speed (for MFU): the dense bf16 figure of the card's data sheet where it is known, else what
+a square matrix product reaches here, measured in about 0.3 s and said to be measured.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import psutil
+import torch
+
+from train.faults import Mismatch, TrainingFault
+
+EMPTY_EVERY: Final = 20
+Precision = Literal["fp32", "bf16"]
+
+_PEAKS: Final = (
+    *(("B200", 2250e12), ("GH200", 989e12), ("H200", 989e12), ("H100 PCIe", 756e12)),
+    *(("H100", 989e12), ("A100", 312e12), ("L40S", 362e12), ("L4", 121e12), ("A10", 125e12)),
+    *(("RTX 4090", 165e12), ("RTX 3090", 71e12)),
+)
+"""Dense bf16 FLOP/s by a part of the card's name, longer names first (NVIDIA's data sheets)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Device:
+    """The device of this process."""
+
+    torch: torch.device
+    name: str
+    precision: Precision
+    memory_bytes: int
+    """What a run may use: free memory of the card, available memory of the machine."""
+    peak_flops: float
+    peak_measured: bool
+
+    @property
+    def few_shapes(self) -> bool:
+        """Whether every new shape costs (MPS keeps buffers by shape)."""
+        return self.torch.type == "mps"
+
+    def autocast(self) -> contextlib.AbstractContextManager[None]:
+        """bf16 for the matrix products of the encoder, or nothing."""
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.torch.type, dtype=torch.bfloat16)
+
+    def after_step(self, step: int) -> None:
+        """What the device needs from time to time."""
+        if self.torch.type == "mps" and step % EMPTY_EVERY == EMPTY_EVERY - 1:
+            torch.mps.empty_cache()
+
+    def peak_memory(self) -> int:
+        """Most bytes held so far: of the card, or of this process."""
+        if self.torch.type == "cuda":
+            return int(torch.cuda.max_memory_allocated(self.torch))
+        if self.torch.type == "mps":
+            return int(torch.mps.driver_allocated_memory())
+        return int(psutil.Process().memory_info().rss)
+
+    def words(self) -> str:
+        """One line for people."""
+        how = "measured" if self.peak_measured else "data sheet"
+        return (
+            f"{self.torch} ({self.name}), {self.precision}, {self.memory_bytes / 1e9:.1f} GB free, "
+            f"peak {self.peak_flops / 1e12:.2f} TFLOP/s ({how})"
+        )
+
+
+def choose(wanted: str, precision: str, *, local_rank: int = 0) -> Device:
+    """The device of this process; `Mismatch` where the wanted one is not there."""
+    place = _place(wanted, local_rank)
+    kind: Precision = "bf16" if _bf16(place, precision) else "fp32"
+    known = _known_peak(place, kind)
+    return Device(
+        torch=place,
+        name=_name(place),
+        precision=kind,
+        memory_bytes=_free_memory(place),
+        peak_flops=known or measured_peak(place, kind),
+        peak_measured=known is None,
+    )
+
+
+def _place(wanted: str, local_rank: int) -> torch.device:
+    if wanted == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", local_rank)
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if wanted.startswith("cuda"):
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        place = torch.device(wanted) if ":" in wanted else torch.device("cuda", local_rank)
+        if (place.index or 0) >= count:
+            raise Mismatch(
+                f"device: {wanted!r} asks for card {place.index}, and torch {torch.__version__} "
+                f"sees {count} CUDA cards",
+                remedy="use device: auto, or install a torch wheel for CUDA",
+            )
+        return place
+    if wanted == "mps" and not torch.backends.mps.is_available():
+        raise Mismatch(
+            f"device: 'mps' is not there (torch {torch.__version__})", remedy="use device: auto"
+        )
+    return torch.device(wanted)
+
+
+def _bf16(place: torch.device, precision: str) -> bool:
+    if precision == "auto":
+        return place.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return precision == "bf16"
+
+
+def _name(place: torch.device) -> str:
+    if place.type == "cuda":
+        return torch.cuda.get_device_name(place)
+    if place.type == "mps":
+        return "Apple GPU"
+    return f"{os.cpu_count()} CPUs, {torch.get_num_threads()} threads"
+
+
+def _free_memory(place: torch.device) -> int:
+    if place.type == "cuda":
+        return int(torch.cuda.mem_get_info(place)[0])
+    if place.type == "mps":
+        held = int(torch.mps.driver_allocated_memory())
+        return int(torch.mps.recommended_max_memory()) - held
+    return min(psutil.virtual_memory().available, _cgroup_free())
+
+
+def _cgroup_free() -> int:
+    """What the container still grants (cgroup v2), or without a bound."""
+    folder = Path("/sys/fs/cgroup")
+    try:
+        limit = (folder / "memory.max").read_text(encoding="ascii").strip()
+        used = int((folder / "memory.current").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 1 << 62
+    return max(0, int(limit) - used) if limit.isdigit() else 1 << 62
+
+
+def _known_peak(place: torch.device, kind: Precision) -> float | None:
+    if place.type != "cuda" or kind != "bf16":
+        return None
+    name = torch.cuda.get_device_name(place)
+    return next((flops for part, flops in _PEAKS if part in name), None)
+
+
+def measured_peak(place: torch.device, kind: Precision, size: int = 1024) -> float:
+    """FLOP/s of the best of several square matrix products, within about 0.3 s."""
+    dtype = torch.bfloat16 if kind == "bf16" else torch.float32
+    left = torch.ones(size, size, dtype=dtype, device=place)
+    best, end = float("inf"), time.perf_counter() + 0.3
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        # Reading one element waits for the device.
+        (left @ left)[0, 0].item()
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best
+
+
+def self_test(place: torch.device) -> None:
+    """Compares top-k and scatter on the device with the CPU; `TrainingFault` on a difference."""
+    if place.type == "cpu":
+        return
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(64, 4096, generator=generator)
+    for k in (1, 16, 17, 256, 2048):
+        wanted = values.topk(k, dim=1).values
+        found = values.to(place).topk(k, dim=1)
+        picked = values.to(place).gather(1, found.indices).cpu()
+        if not (torch.equal(found.values.cpu(), wanted) and torch.equal(picked, wanted)):
+            raise TrainingFault(
+                f"top-k of {k} on {place} differs from the CPU's (torch {torch.__version__}): "
+                "the XTR loss would be wrong there",
+                remedy="train with device: cpu, or with another torch version",
+            )
