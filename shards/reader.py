@@ -134,6 +134,10 @@ class Reader:
         """The first 64 bits of `code_sha256` of each position, shape (n,)."""
         return self._selection.hashes("code_sha256", self._all(positions))
 
+    def key_hashes(self, positions: Positions | None = None) -> NDArray[np.uint64]:
+        """The first 64 bits of the id of each position, shape (n,)."""
+        return self._selection.hashes("key", self._all(positions))
+
     def sample(self, position: int) -> Sample:
         """The sample at a position. `IndexError` outside 0..len-1, `DamagedShard` on damage."""
         return self.samples([position])[0]
