@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from xtrove import commands_shards
 from xtrove import config as configs
 from xtrove.console import err, out
 from xtrove.errors import Stop
@@ -158,6 +159,9 @@ def forget(
     from xtrove.forgetting import forget as run
 
     run(dataset, repositories, work=work, dry_run=dry_run)
+
+
+commands_shards.register(app)
 
 
 def main() -> None:

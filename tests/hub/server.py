@@ -91,10 +91,10 @@ class Hub(Writing):
     def _info(self, repo: str, commit: str) -> None:
         access = self.store.access(repo)
         facts: dict[str, object] = {"id": repo, "sha": commit}
+        facts["private"] = access.visibility == "private"
+        facts["gated"] = access.gate or ("manual" if access.visibility == "gated" else False)
         if "expand" not in parse_qs(urlsplit(self.path).query):
             facts["siblings"] = [{"rfilename": one.path} for one in self.store.blobs(repo, commit)]
-            facts["private"] = access.visibility == "private"
-            facts["gated"] = access.gate or ("manual" if access.visibility == "gated" else False)
             facts |= {"disabled": False, "tags": [], "downloads": 0, "likes": 0}
             facts |= {"author": repo.split("/")[0], "lastModified": "2024-01-01T00:00:00.000Z"}
         self.answer_json(facts)

@@ -1,0 +1,45 @@
+"""The commands about finished datasets that travel: publish, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Dataset = Annotated[Path, typer.Argument(help="Folder of a finished build.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the command line."""
+    app.command()(publish)
+
+
+def publish(
+    dataset: Dataset,
+    repo: Annotated[
+        str, typer.Argument(help="Data set on the Hugging Face Hub.", metavar="OWNER/NAME")
+    ],
+    private: Annotated[
+        bool, typer.Option("--private", help="Make a new repository private.")
+    ] = False,
+    revision: Annotated[
+        str, typer.Option(help="Branch (made where there is none) or refs/pr/N.", metavar="BRANCH")
+    ] = "main",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Ask the Hub, show what would happen, change nothing.")
+    ] = False,
+    commit_files: Annotated[
+        int, typer.Option(help="Files in one commit on the staging branch.", min=1, max=95)
+    ] = 50,
+) -> None:
+    """Publish a dataset on the Hugging Face Hub; the same command goes on after an interruption.
+
+    Readers of the branch see the old dataset or the new one, never a mix. A dataset with content
+    of The Stack is gated with its terms. The token comes from HF_TOKEN or `hf auth login`.
+    """
+    from shards.publish_look import PublishOptions
+    from xtrove.publishing import publish as run
+
+    options = PublishOptions(revision=revision, private=private, files_per_commit=commit_files)
+    run(dataset, repo, options, dry_run=dry_run)

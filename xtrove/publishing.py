@@ -1,0 +1,247 @@
+"""`xtrove publish`: the words, the token, what is shown, and what failures mean.
+
+The token comes from the environment or `hf auth login` and is never shown: what a failure says
+is searched for it first. The build's lock is held where there is one, so that neither a build
+nor a `forget` changes the dataset under a publication.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx2
+from huggingface_hub import get_token
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.utils._validators import validate_repo_id
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from shards.layout import UnsafePath
+from shards.manifest import ManifestError
+from shards.publish import Publication, Published
+from shards.publish_hub import HubRepo
+from shards.publish_local import LocalDataset, NotPublishable, read_local
+from shards.publish_look import (
+    Outlook,
+    PublishError,
+    PublishOptions,
+    look,
+    staging_branch,
+    tag_name,
+)
+from shards.publish_retry import Patience
+from xtrove.console import amount, duration, err, out
+from xtrove.errors import Interrupted, Misuse, Stop
+from xtrove.workspace import Workspace, driver_lock
+
+LINE_SECONDS = 30.0
+TOKEN_HELP = (
+    "set HF_TOKEN (or HF_TOKEN_PATH), or run `hf auth login`, with a token that may write: "
+    "https://huggingface.co/settings/tokens"
+)
+_REVISION = re.compile(r"refs/pr/[0-9]{1,9}|(?!refs/)[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
+
+
+def publish(path: Path, repo: str, options: PublishOptions, *, dry_run: bool) -> None:
+    """Publish a dataset. `Misuse` for wrong words, `Stop` where the work fails."""
+    _check_words(repo, options)
+    token = get_token()
+    if token is None and not dry_run:
+        raise Misuse("no token of the Hugging Face Hub was found", remedy=TOKEN_HELP)
+    base = path.resolve()
+    start = time.monotonic()
+    with ExitStack() as stack:
+        stack.enter_context(_failures(repo, token))
+        if not dry_run:
+            _lock(base, stack)
+        with _progress() as report:
+            local = _read(base, report)
+        hub = HubRepo.open(repo, token, Patience(say=_say))
+        if dry_run:
+            _show_plan(local, look(local, hub, options), hub, options)
+            return
+        with _progress() as report:
+            publication = Publication(
+                local=local,
+                hub=hub,
+                options=options,
+                say=_say,
+                sent=lambda done, total: report("staged", done, total),
+            )
+            done = publication.run()
+    _show_done(local, hub, options, done, time.monotonic() - start)
+
+
+def _check_words(repo: str, options: PublishOptions) -> None:
+    try:
+        validate_repo_id(repo)
+    except HFValidationError as error:
+        raise Misuse(
+            f"{repo!r} cannot name a data set: {error}", remedy="give OWNER/NAME"
+        ) from None
+    if repo.count("/") != 1:
+        raise Misuse(f"{repo!r} names no owner", remedy="give OWNER/NAME")
+    if not _REVISION.fullmatch(options.revision) or ".." in options.revision:
+        raise Misuse(
+            f"--revision {options.revision!r} is no branch", remedy="give a branch, or refs/pr/N"
+        )
+
+
+def _lock(base: Path, stack: ExitStack) -> None:
+    """Holds the build's lock; a dataset without a work folder of its own has none to hold."""
+    own = Workspace(work=base / ".xtrove", output=base)
+    if own.work.is_dir():
+        try:
+            stack.enter_context(driver_lock(own, _say))
+        except PermissionError:
+            _say("the work folder cannot be written to: no lock is held while this publishes")
+
+
+def _read(base: Path, report: Callable[[str, int, int], None]) -> LocalDataset:
+    try:
+        return read_local(base, report)
+    except (ManifestError, UnsafePath, NotADirectoryError, FileNotFoundError) as error:
+        raise Misuse(str(error), remedy="give the folder of a finished build") from None
+    except NotPublishable as error:
+        raise Stop(
+            f"nothing was published: {error}",
+            remedy=f"`xtrove verify {base}` says what is wrong",
+        ) from None
+
+
+@contextmanager
+def _failures(repo: str, token: str | None) -> Iterator[None]:
+    """What went wrong, in words of ours, without the token."""
+    again = "run the same command again, it goes on where it stopped"
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted("stopped", remedy=again) from None
+    except PublishError as error:
+        raise Stop(_without(str(error), token), remedy=error.remedy) from None
+    except NotPublishable as error:
+        raise Stop(_without(str(error), token)) from None
+    except HfHubHTTPError as error:
+        raise _refused(repo, error, token) from None
+    except (httpx2.TransportError, RuntimeError, ValueError, OSError) as error:
+        said = _without(f"{type(error).__name__}: {error}", token)
+        raise Stop(f"{repo} could not be published: {said}", remedy=again) from None
+
+
+def _refused(repo: str, error: HfHubHTTPError, token: str | None) -> Stop:
+    status = error.response.status_code
+    said = error.server_message or " ".join(str(error).split())
+    said = _without(said, token)
+    if status == 401 and token is not None:
+        return Stop(f"the Hub does not accept the token: {said}", remedy=TOKEN_HELP)
+    if status == 403:
+        owner = repo.partition("/")[0]
+        return Stop(
+            f"the token may not write to {repo}: {said}",
+            remedy=f"use a token with write access to {owner}; {TOKEN_HELP}",
+        )
+    if status == 429 or status >= 500:
+        remedy = "wait some minutes and run the same command again, it goes on where it stopped"
+        return Stop(f"the Hub answers {status} for {repo}: {said}", remedy=remedy)
+    return Stop(
+        f"the Hub refuses {repo} with {status}: {said}",
+        remedy=TOKEN_HELP if token is None else "run the same command again",
+    )
+
+
+def _without(said: str, token: str | None) -> str:
+    """Text in which neither the token nor the signature of an address stands."""
+    if token:
+        said = said.replace(token, "hf_...")
+    return re.sub(r"\?[^\s'\"]*[Ss]ignature=[^\s'\"]*", "?...", said)
+
+
+def _say(line: str) -> None:
+    err().print(line, markup=False)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on a terminal, a line every 30 s elsewhere."""
+    start = said = time.monotonic()
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=err(),
+        transient=True,
+        disable=not err().is_terminal,
+    )
+    task = bar.add_task("reading", total=None)
+
+    def report(what: str, done: int, total: int) -> None:
+        nonlocal said
+        bar.update(task, description=what, completed=done, total=total)
+        if bar.disable and time.monotonic() - said > LINE_SECONDS:
+            said = time.monotonic()
+            _say(f"[{duration(said - start)}] {what}: {amount(done)} of {amount(total)}")
+
+    with bar:
+        yield report
+
+
+def _show_plan(
+    local: LocalDataset, outlook: Outlook, hub: HubRepo, options: PublishOptions
+) -> None:
+    """What a publication would do; nothing was changed."""
+    plan = outlook.plan
+    table = Table("", "files", "bytes", title=f"{local.base} -> {hub.repo} ({options.revision})")
+    for name, files in (
+        ("the dataset", local.files),
+        ("there already", plan.unchanged),
+        ("staged already", plan.staged),
+        ("to stage", plan.to_stage),
+        ("with the last commit", plan.texts),
+    ):
+        size = amount(sum(file.bytes for file in files))
+        table.add_row(name, f"{len(files):,}", size)
+    table.add_row("to delete", f"{len(plan.stale):,}", "")
+    out().print(table)
+    state = "public" if not outlook.private else "private"
+    if not outlook.exists:
+        _line(f"repository: new, {state} (without a token, a private one is not seen)")
+    else:
+        _line(f"repository: {state}{', gated' * outlook.gated}")
+    if outlook.replaces:
+        _line(f"stands there: {outlook.replaces}")
+    if local.gated:
+        _line("gated: readers have to agree to the terms of The Stack in the card")
+    for number, batch in enumerate(plan.batches, start=1):
+        size = amount(sum(file.bytes for file in batch))
+        _line(f"commit {number}: {len(batch)} files, {size} on the branch "
+              f"{staging_branch(options.revision, closed=False)}")  # fmt: skip
+    if not plan.is_done:
+        changed = len(plan.texts) + len(plan.staged) + len(plan.to_stage)
+        _line(f"commit {plan.commits}: {changed} files changed, {len(plan.stale)} deleted on "
+              f"{options.revision}, over {outlook.head[:12] or 'its first commit'}")  # fmt: skip
+    tag = tag_name(local)
+    _line(f"tag: {tag}{' (there already)' * (tag in outlook.tags)}")
+    _line(f"{plan.commits} commits, {amount(plan.to_send)} to send; nothing was changed")
+
+
+def _show_done(
+    local: LocalDataset, hub: HubRepo, options: PublishOptions, done: Published, seconds: float
+) -> None:
+    """The result, and how to use it."""
+    what = f"{done.commits} commits, {amount(done.staged_bytes)} staged"
+    if not done.commits:
+        what = "was published before, no commit was made"
+    state = "private" if done.private else "public"
+    _line(f"{hub.repo}: {local.manifest.samples:,} samples at {options.revision} "
+          f"({done.commit[:12]}), {state}{', gated' * done.gated}: {what}")  # fmt: skip
+    _line(f"  verified: {done.verified:,} files, every size and SHA-256 ({duration(seconds)})")
+    _line(f"  hf://datasets/{hub.repo}@{done.tag}")
+
+
+def _line(text: str) -> None:
+    out().print(text, markup=False)
