@@ -1,0 +1,160 @@
+"""Exact top-k tokens of every query token, over chunks of documents, without the whole score grid.
+
+A chunk of scores is `queries @ tokens.T` in fp32 (fp64 if the inputs are), never larger than
+`chunk_bytes`; the best k of a chunk are merged with the best so far. Within a chunk they are
+found in two stages where that pays: the maxima of strided groups of g tokens, the k+1 best
+groups, then the k+1 best tokens in these (a token outside them has k+1 tokens at or above it).
+Ties at the k-th place go to the token that comes first, so that the result depends neither on
+the chunks nor on the device: one more than k is asked for, and only rows whose k-th and (k+1)-th
+values are equal are selected again by position.
+Operations: mm, amax, topk and gather in two or three dimensions, cumsum, sort, nonzero.
+Memory: the chunk, its candidates (a half of it) and, for tied rows, an eighth of it several times.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+CPU_CHUNK_BYTES: Final = 64 << 20
+DEVICE_CHUNK_BYTES: Final = 512 << 20
+NOTHING: Final = -math.inf
+"""Value of a place that holds no token: the pool was smaller than k."""
+_FEWEST_ROWS: Final = 64
+_TIED_PARTS: Final = 8
+_SMALLEST_GROUP: Final = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Best:
+    """The best tokens of each row, in no order; places whose value is `NOTHING` are empty."""
+
+    values: Tensor
+    """Shape (rows, k or k+1)."""
+    tokens: Tensor
+    """Token of each place, same shape, int64."""
+
+
+def chunk_elements(chunk_bytes: int | None, like: Tensor) -> int:
+    """Scores in a chunk of `chunk_bytes`; None is 64 MiB on a CPU and 512 MiB elsewhere."""
+    if chunk_bytes is None:
+        chunk_bytes = CPU_CHUNK_BYTES if like.device.type == "cpu" else DEVICE_CHUNK_BYTES
+    if chunk_bytes < 4096:
+        raise ValueError(f"chunk_bytes is {chunk_bytes}: give at least 4096")
+    return chunk_bytes // like.element_size()
+
+
+def block_shape(rows: int, columns: int, elements: int) -> tuple[int, int]:
+    """Rows and columns of a chunk of at most `elements`: whole rows, unless too few would fit."""
+    fewest = min(_FEWEST_ROWS, max(1, math.isqrt(elements)))
+    block = max(1, min(rows, max(elements // max(1, columns), fewest)))
+    return block, max(1, min(columns, elements // block))
+
+
+def top_tokens(
+    queries: Tensor,
+    tokens: Tensor,
+    owners: Tensor,
+    *,
+    k: int,
+    barred: Tensor | None,
+    chunk: Tensor,
+) -> Best:
+    """The k tokens most similar to each row of `queries`, first by value, then by position.
+
+    `queries` (rows, dim) and `tokens` (n, dim) of one dtype; `owners` (n,) the document of each
+    token; `barred` (rows, documents), true where a row may not take a document's tokens;
+    `chunk` flat scratch space that holds at least one column of scores.
+    """
+    rows, total = queries.shape[0], tokens.shape[0]
+    columns = max(1, min(total, chunk.numel() // max(1, rows)))
+    best: Best | None = None
+    for start in range(0, max(1, total), columns):
+        part = tokens[start : start + columns]
+        scores = chunk[: rows * part.shape[0]].view(rows, part.shape[0])
+        torch.mm(queries, part.T, out=scores)
+        if barred is not None:
+            _bar(scores, barred, owners[start : start + columns])
+        found = _select(scores, None, k)
+        found = Best(values=found.values, tokens=found.tokens + start)
+        best = found if best is None else _merge(best, found, k)
+    assert best is not None  # the range above is never empty
+    return best
+
+
+def _bar(scores: Tensor, barred: Tensor, owners: Tensor) -> None:
+    """Empty the places of barred documents, touching only the rows that have any."""
+    rows = barred.any(dim=1).nonzero().squeeze(1)
+    if len(rows):
+        mask = barred[rows].index_select(1, owners)
+        scores[rows] = scores[rows].masked_fill_(mask, NOTHING)
+
+
+def _merge(best: Best, found: Best, k: int) -> Best:
+    values = torch.cat([best.values, found.values], dim=1)
+    tokens = torch.cat([best.tokens, found.tokens], dim=1)
+    places = _select(values, tokens, k)
+    return Best(values=places.values, tokens=tokens.gather(1, places.tokens))
+
+
+def _select(scores: Tensor, order: Tensor | None, k: int) -> Best:
+    """Best k places of each row; equal values in the order of `order` (or of the places)."""
+    rows, width = scores.shape
+    if k >= width:
+        places = torch.arange(width, device=scores.device).expand(rows, width)
+        return Best(values=scores.clone(), tokens=places)
+    values, places = _candidates(scores, k + 1)
+    least = values.amin(dim=1, keepdim=True)
+    above = (values > least).sum(dim=1)
+    values.masked_fill_(values == least, NOTHING)
+    tied = ((above < k) & (least.squeeze(1) != NOTHING)).nonzero().squeeze(1)
+    for part in torch.split(tied, max(1, rows // _TIED_PARTS)):
+        _settle(scores, order, k, part, least, values, places)
+    return Best(values=values, tokens=places)
+
+
+def _settle(
+    scores: Tensor,
+    order: Tensor | None,
+    k: int,
+    rows: Tensor,
+    least: Tensor,
+    values: Tensor,
+    places: Tensor,
+) -> None:
+    """Select rows whose k-th value is not unique: all above it, then the first ones equal to it."""
+    tied = scores.index_select(0, rows)
+    turn = None if order is None else order.index_select(0, rows).argsort(dim=1)
+    if turn is not None:
+        tied = tied.gather(1, turn)
+    border = least.index_select(0, rows)
+    over, equal = tied > border, tied == border
+    room = k - over.sum(dim=1, keepdim=True)
+    taken = over | (equal & (equal.cumsum(dim=1, dtype=torch.int32) <= room))
+    chosen = taken.nonzero()[:, 1].view(len(rows), k)
+    values[rows, :k] = tied.gather(1, chosen)
+    values[rows, k:] = NOTHING
+    places[rows, :k] = chosen if turn is None else turn.gather(1, chosen)
+
+
+def _candidates(scores: Tensor, wanted: int) -> tuple[Tensor, Tensor]:
+    """The `wanted` largest values of each row and their places; of equal ones, any."""
+    rows, width = scores.shape
+    group = math.isqrt(width // wanted)
+    if group < _SMALLEST_GROUP:
+        top = scores.topk(wanted, dim=1, sorted=False)
+        return top.values, top.indices
+    groups = width // group
+    grouped = scores[:, : groups * group].view(rows, group, groups)
+    best = grouped.amax(dim=1).topk(wanted, dim=1, sorted=False).indices
+    inner = grouped.gather(2, best.unsqueeze(1).expand(rows, group, wanted)).flatten(1)
+    candidates = torch.cat([inner, scores[:, groups * group :]], dim=1)
+    top = candidates.topk(wanted, dim=1, sorted=False)
+    member = top.indices // wanted
+    inside = member * groups + best.gather(1, top.indices % wanted)
+    tail = top.indices - inner.shape[1] + groups * group
+    return top.values, torch.where(member < group, inside, tail)

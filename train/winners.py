@@ -1,0 +1,129 @@
+"""Gradients of token scores through the winning tokens only.
+
+A score of a query and a document is a weighted sum of q . t over pairs of a query token q and the
+one document token t that won for it. Its gradient needs these pairs, not the grid: with C the
+coefficient of each pair, dQ = C T and dT = C' Q, two sparse products of (pairs x dim) terms.
+Memory: 4 bytes a pair kept from the forward, and about 40 bytes a pair of one block in the
+backward. Operations: embedding_bag (sums in a fixed order, no atomics) where there is a kernel,
+index_add in slices on MPS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+PAIRS_OF_A_BLOCK: Final = 1 << 22
+_SLICE: Final = 1 << 18
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pairs:
+    """Winning tokens of a run of query tokens, row by row."""
+
+    first: int
+    """Query token of the first row."""
+    counts: Tensor
+    """Pairs of each row, shape (rows,), int64."""
+    tokens: Tensor
+    """Document token of each pair, shape (pairs,), int32."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Won:
+    """What a search for winners found; everything without gradients."""
+
+    sums: Tensor
+    """Sum of the winning similarities, shape (queries, documents)."""
+    divisors: Tensor
+    """What a score is divided by, broadcastable to `sums`."""
+    pairs: list[Pairs]
+    query_owners: Tensor
+    document_owners: Tensor
+
+
+def winner_scores(queries: Tensor, tokens: Tensor, won: Won) -> Tensor:
+    """Scores (queries, documents) of vectors (n, dim) and (m, dim), those `won` was found with."""
+    scores: Tensor = _WinnerScores.apply(queries, tokens, won)  # type: ignore[no-untyped-call]
+    return scores
+
+
+class _WinnerScores(torch.autograd.Function):
+    """Scores (queries, documents) as a differentiable function of the token vectors."""
+
+    @staticmethod
+    def forward(ctx: Any, queries: Tensor, tokens: Tensor, won: Won) -> Tensor:
+        """`queries` (n, dim) and `tokens` (m, dim) are those that `won` was found with."""
+        ctx.save_for_backward(queries, tokens)
+        ctx.won = won
+        return won.sums / won.divisors
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """Gradients of both sides, in the dtype of each."""
+        queries, tokens = ctx.saved_tensors
+        won: Won = ctx.won
+        wanted_queries, wanted_tokens, _ = ctx.needs_input_grad
+        share = gradients[0] / won.divisors
+        left = queries.to(share.dtype)
+        right = tokens.to(share.dtype)
+        d_queries = torch.zeros_like(left) if wanted_queries else None
+        d_tokens = torch.zeros_like(right) if wanted_tokens else None
+        for pairs in won.pairs:
+            _pull(pairs, won, share, left, right, d_queries, d_tokens)
+        return (
+            None if d_queries is None else d_queries.to(queries.dtype),
+            None if d_tokens is None else d_tokens.to(tokens.dtype),
+            None,
+        )
+
+
+def _pull(
+    pairs: Pairs,
+    won: Won,
+    share: Tensor,
+    queries: Tensor,
+    tokens: Tensor,
+    d_queries: Tensor | None,
+    d_tokens: Tensor | None,
+) -> None:
+    """Add the gradients of one block of pairs."""
+    count, column = len(pairs.counts), pairs.tokens.long()
+    row = torch.repeat_interleave(
+        torch.arange(count, device=column.device), pairs.counts, output_size=len(column)
+    )
+    run = slice(pairs.first, pairs.first + count)
+    place = won.query_owners[run][row] * share.shape[1] + won.document_owners[column]
+    weight = share.flatten().index_select(0, place)
+    del place
+    if d_queries is not None:
+        add_products(d_queries[run], row, pairs.counts, column, weight, tokens)
+    if d_tokens is not None:
+        turn = column.argsort(stable=True)
+        ordered = column[turn]
+        counts = torch.bincount(column, minlength=tokens.shape[0])
+        add_products(d_tokens, ordered, counts, row[turn], weight[turn], queries[run])
+
+
+def add_products(
+    total: Tensor, rows: Tensor, counts: Tensor, columns: Tensor, weights: Tensor, values: Tensor
+) -> None:
+    """`total[rows[p]] += weights[p] * values[columns[p]]` for pairs p sorted by row.
+
+    `counts` are the pairs of each row of `total`.
+    """
+    if not len(columns):
+        return
+    if total.device.type == "mps":
+        for start in range(0, len(columns), _SLICE):
+            part = slice(start, start + _SLICE)
+            terms = values.index_select(0, columns[part]) * weights[part].unsqueeze(1)
+            total.index_add_(0, rows[part], terms)
+        return
+    offsets = counts.cumsum(0) - counts
+    total += torch.nn.functional.embedding_bag(
+        columns, values, offsets, mode="sum", per_sample_weights=weights
+    )
