@@ -200,7 +200,7 @@ class Reader:
         if not 0 <= rank < world or not 0 <= offset < every:
             raise PlanError(f"rank {rank} of {world}, batch {offset} of every {every}")
         state = start or self.state(options, 0, 0)
-        self._check(state, options)
+        self.check(state, options)
         if state.window < 0:
             state = self.state(options, state.epoch, state.batch)
         return self._batches(options, state, slice(rank, None, world), every, offset)
@@ -232,7 +232,8 @@ class Reader:
             number += len(picked) * every
             before += len(plan)
 
-    def _check(self, state: State, options: PlanOptions) -> None:
+    def check(self, state: State, options: PlanOptions) -> None:
+        """`StateError` unless the state is of this dataset, selection, seed and options."""
         wanted = self._state(options, state.epoch, state.batch, state.window, state.before)
         for name, what in _PARTS.items():
             found, value = getattr(state, name), getattr(wanted, name)
