@@ -3,7 +3,9 @@
 Method: the folder is looked at before anything is loaded (`model_folder`): safetensors only,
 sizes capped, no remote code. A folder in the PyLate layout (or any `modules.json` with linear
 layers over the tokens, as google/xtr-base-en) brings its projection; otherwise a new one is drawn
-from the seed. The markers become entries of the vocabulary here, so that they are trained and saved.
+from the seed. The markers become entries of the vocabulary here, so that they are trained and
+saved. A tokenizer that puts nothing in front of a text, as T5's, is given a token there: PyLate
+and ColGREP insert the marker behind the first token whatever that is.
 
 Cost: one read of the weights. Limits: encoders that transformers itself knows (a masked-language
 model of its own, or a T5 encoder).
@@ -21,7 +23,7 @@ from train.attention import attention_for
 from train.encoder import Encoder
 from train.lora import LoraOptions, with_lora
 from train.model_folder import ModelFolder, fetch_model
-from train.tokenize import EncoderOptions, add_markers
+from train.tokenize import EncoderOptions, add_markers, with_leading_token
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
@@ -50,6 +52,8 @@ def load_base(
         )
     model, tokenizer = load_transformer(folder.path, device)
     check_lengths(model.config, options, base)
+    if options.query_prefix or options.document_prefix:
+        tokenizer = with_leading_token(tokenizer)
     generator = torch.Generator().manual_seed(seed)
     add_entries(model, tokenizer, options, generator)
     linear = linear_of(projection, model.config.hidden_size, options.dim, generator)
@@ -112,10 +116,10 @@ def add_entries(
 ) -> None:
     """Adds the markers to vocabulary and embeddings, which only ever grow.
 
-    A new row is the mean of the others plus noise of a tenth of their spread: near what the
+    A marker's row is the mean of the others plus noise of a tenth of their spread: near what the
     transformer knows, and no two markers alike.
     """
-    add_markers(tokenizer, options)
+    new = add_markers(tokenizer, options)
     known = _embeddings(model).shape[0]
     if len(tokenizer) > known:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
@@ -123,7 +127,7 @@ def add_entries(
     with torch.no_grad():
         rows = weight[:known]
         mean, spread = rows.mean(dim=0), rows.std(dim=0)
-        for i in range(known, weight.shape[0]):
+        for i in new:
             noise = torch.randn(weight.shape[1], generator=generator)
             weight[i] = mean + 0.1 * spread * noise
 

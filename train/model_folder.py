@@ -3,7 +3,8 @@
 Method: only a fixed set of files is ever read; sizes are capped before reading; weights are
 safetensors, a folder with pickled weights alone is refused; the paths of `modules.json` stay in the
 folder. Linear layers over the tokens (PyLate's Dense, sentence-transformers' Dense without
-activation) are folded into one matrix: W2 @ W1, with a residual (W2 + R) @ W1.
+activation) are folded into one matrix: W2 @ W1, with a residual (W2 + R) @ W1. A linear layer that
+exists as a PyTorch archive only (google/xtr-base-en) is read without unpickling (`torch_archive`).
 
 Cost: the JSON files and the linear layers (under 1 MB). A name of the Hub is fetched into the
 Hub's cache, those files only. Limits: layers with an activation or a bias cannot be folded and
@@ -19,13 +20,15 @@ from typing import Any
 
 import torch
 
+from train.torch_archive import matrix_of
+
 MAX_CONFIG_BYTES = 4 << 20
 MAX_TOKENIZER_BYTES = 128 << 20
 MAX_DENSE_BYTES = 64 << 20
 MAX_MODULES = 16
 TOKENIZER_FILES = frozenset({"tokenizer.json", "vocab.txt", "vocab.json", "merges.txt"})
 # What is fetched from the Hub: never code, never pickles.
-PATTERNS = ["*.json", "*.safetensors", "vocab.txt", "merges.txt", "*.model"]
+PATTERNS = ["*.json", "*.safetensors", "vocab.txt", "merges.txt", "*_Dense/pytorch_model.bin"]
 WEIGHTS = "model.safetensors"
 PICKLED = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.ckpt")
 REMEDY = "save it again with model.save_pretrained(folder), which writes safetensors"
@@ -135,9 +138,11 @@ def _dense(folder: Path) -> torch.Tensor:
             f"{folder}: activation {activation}, bias {config.get('bias')}: only linear layers "
             "without bias can be a projection"
         )
-    weights = folder / WEIGHTS
+    weights, archive = folder / WEIGHTS, folder / "pytorch_model.bin"
     if not weights.is_file():
-        raise ValueError(f"{folder}: no {WEIGHTS}; pickled weights are not read: {REMEDY}")
+        if archive.is_file() and not config.get("use_residual", False):
+            return matrix_of(archive, "linear.weight")
+        raise ValueError(f"{folder}: no {WEIGHTS}; {REMEDY}")
     if weights.stat().st_size > MAX_DENSE_BYTES:
         raise ValueError(f"{weights}: {weights.stat().st_size:,} bytes for a linear layer")
     from safetensors.torch import load_file

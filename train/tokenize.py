@@ -3,7 +3,9 @@
 Method: white space at the ends goes, the text is cut by bytes before it is tokenised (CodeSearchNet
 has a function of 334,374 characters, a tokenizer would spend its time on what is cut off later), it
 is tokenised with the special tokens to one token less than the length, and the marker is put behind
-the first special token. Nothing is padded here and queries are not expanded.
+the first token. Nothing is padded here and queries are not expanded. PyLate and ColGREP insert the
+marker there whatever the first token is, so a tokenizer that puts nothing in front of a text (T5's)
+is given a leading token (`with_leading_token`) before it is trained with.
 
 Cost: about 1 MB of code a second and core with the `tokenizers` library. Holds no model and imports
 no torch, so that loader processes can use it. Limits: a text that spells a marker, trailing space
@@ -79,8 +81,7 @@ class TextTokenizer:
         )["input_ids"]
         if marker is None:
             return ids
-        at = marker_position(self.tokenizer)
-        return [[*row[:at], marker, *row[at:]] for row in ids]
+        return [[*row[:1], marker, *row[1:]] for row in ids]
 
 
 def cut_bytes(text: str, limit: int) -> str:
@@ -101,18 +102,44 @@ def marker_id(tokenizer: PreTrainedTokenizerFast, prefix: str) -> int | None:
     return known
 
 
-def marker_position(tokenizer: PreTrainedTokenizerFast) -> int:
-    """1 behind a leading special token; 0 for tokenizers that add none in front, as T5's."""
+def with_leading_token(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:
+    """The tokenizer itself, or one that puts its padding token in front where nothing stood.
+
+    T5's decoder starts with the padding token; as a leading token it is attended to like any other.
+    Raises ValueError for a tokenizer without padding token.
+    """
+    from tokenizers import processors
+    from transformers import PreTrainedTokenizerFast
+
     first = tokenizer("a", return_attention_mask=False)["input_ids"][:1]
-    return 1 if first and first[0] in set(tokenizer.all_special_ids) else 0
+    if first and first[0] in set(tokenizer.all_special_ids):
+        return tokenizer
+    lead, last = tokenizer.pad_token, tokenizer.eos_token
+    if lead is None:
+        raise ValueError("the tokenizer has no padding token")
+    backend = tokenizer.backend_tokenizer
+    names = [token for token in (lead, last) if token is not None]
+    backend.post_processor = processors.TemplateProcessing(
+        single=" ".join([lead, "$A", *names[1:]]),
+        special_tokens=[(token, tokenizer.convert_tokens_to_ids(token)) for token in names],
+    )
+    # A class of its own would build its template anew when it is loaded.
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=backend,
+        pad_token=lead,
+        eos_token=last,
+        unk_token=tokenizer.unk_token,
+        model_max_length=tokenizer.model_max_length,
+    )
 
 
-def add_markers(tokenizer: PreTrainedTokenizerFast, options: EncoderOptions) -> int:
-    """Makes the markers entries of the vocabulary; returns how many were new."""
+def add_markers(tokenizer: PreTrainedTokenizerFast, options: EncoderOptions) -> list[int]:
+    """Makes the markers entries of the vocabulary; returns the ids of those that were new."""
     from transformers import AddedToken
 
     prefixes = [p for p in (options.query_prefix, options.document_prefix) if p]
     added = tokenizer.get_added_vocab()
+    new = [p for p in prefixes if p not in added]
     # Not normalised: a lower-casing tokenizer would never match them again.
-    new = [AddedToken(p, normalized=False, special=True) for p in prefixes if p not in added]
-    return tokenizer.add_tokens(new) if new else 0
+    tokenizer.add_tokens([AddedToken(p, normalized=False, special=True) for p in new])
+    return [tokenizer.get_added_vocab()[p] for p in new]
