@@ -5,7 +5,8 @@ the shingles and the published `tokens` count rest on it, so a change of it is a
 `LEXER_VERSION` and of every key.
 
 Method: one compiled regular expression per language, applied with `findall`; comments match
-outside its only group and fall out. The rules, tried in this order at each place:
+outside its only group and fall out, and each match takes the white space behind it along, which
+saves a search through all rules at every space. The rules, tried in this order at each place:
 
 1. Comment, dropped: `#...` (Python, Ruby, PHP but not `#[`), `//...` and `/*...*/` (all others
    and PHP, where `?>` ends a line comment), `=begin`...`=end` (Ruby). So is a backslash before
@@ -165,4 +166,4 @@ def _pattern(language: str) -> re.Pattern[str]:
     munch = "|".join(re.escape(operator) for operator in longest_first)
     kept = "|".join((*words, _NUMBER, munch, _ESCAPE, r"\S"))
     dropped = "|".join((*comments, r"\\\r?\n"))
-    return re.compile(f"(?:{dropped})|({kept})")
+    return re.compile(rf"(?:(?:{dropped})|({kept}))\s*+")

@@ -49,14 +49,28 @@ EXACT = "fda0dcd91e0777f785aefd29cc5cb79e"
 BANDS = [8997550574087594077, 4326841563568549948]
 
 
-def test_a_signature_is_datasketchs_own() -> None:
-    rows = np.array([[5, 2**40 + 7], [9, 9 << 33]], dtype=np.uint64)
-    ours = signatures(list(rows), OPTIONS)
-    for row, found in zip(rows.tolist(), ours, strict=True):
-        sketch = datasketch.MinHash(num_perm=252, seed=1, scheme="affine32", hashfunc=int)
-        for value in row:
-            sketch.update((value ^ (value >> 32)) & 0xFFFFFFFF)
+@pytest.mark.parametrize("options", [OPTIONS, DedupeOptions(bands=9, rows=3, seed=7)])
+def test_a_signature_is_datasketchs_own(options: DedupeOptions) -> None:
+    """Also over the border of a chunk, and for a set that is larger than one."""
+    dice = np.random.default_rng(5)
+    rows = [np.array(row, dtype=np.uint64) for row in ([5, 2**40 + 7], [9, 9 << 33], [0])]
+    rows += [
+        dice.integers(0, 2**64, size=size, dtype=np.uint64)
+        for size in (1, 30_000, 3_000, 40_000, 2, 2_000)
+    ]
+    ours = signatures(rows, options)
+    for row, found in zip(rows, ours, strict=True):
+        sketch = datasketch.MinHash(
+            num_perm=options.permutations, seed=options.seed, scheme="affine32", hashfunc=int
+        )
+        sketch.update_batch(((row ^ (row >> np.uint64(32))) & np.uint64(0xFFFFFFFF)).tolist())
         assert found.tolist() == sketch.hashvalues.tolist()
+
+
+def test_no_signature_of_nothing() -> None:
+    assert signatures([], OPTIONS).shape == (0, 252)
+    with pytest.raises(ValueError, match="shingle set 1 of 2 is empty"):
+        signatures([np.ones(1, dtype=np.uint64), np.empty(0, dtype=np.uint64)], OPTIONS)
 
 
 def test_layout_and_comments_change_nothing_but_words_and_language_do() -> None:
