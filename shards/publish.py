@@ -111,6 +111,11 @@ class Publication:
             opens = waits and not self.options.private
             self.say(f"new repository {hub.repo}" + (", private until it is whole" * opens))
             hub.create(private=self.options.private or waits)
+            if hub.facts() is None:
+                raise PublishError(
+                    f"{hub.repo} exists, but this token may not see it",
+                    remedy="use a token of its owner, or publish under another name",
+                )
             if opens:
                 hub.create_branch(marker, self._main())
         elif waits and not outlook.private:

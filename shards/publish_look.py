@@ -55,7 +55,7 @@ class Outlook:
     replaces: str
     """Name and content of the dataset that stands there; "" where there is none."""
     has_terms: bool
-    """Whether what stands there has a card with terms."""
+    """Whether the card of `main`, which is the one the Hub shows, has terms."""
 
 
 def tag_name(local: LocalDataset, *, long: bool = False) -> str:
@@ -92,7 +92,7 @@ def look(local: LocalDataset, hub: HubRepo, options: PublishOptions) -> Outlook:
         files_per_commit=options.files_per_commit,
         bytes_per_commit=options.bytes_per_commit,
     )
-    replaces, has_terms = _standing(hub, head, target, options) if target else ("", False)
+    shown = refs.branches.get("main", "") if refs else ""
     outlook = Outlook(
         exists=facts is not None,
         private=facts.private if facts else options.private,
@@ -103,17 +103,17 @@ def look(local: LocalDataset, hub: HubRepo, options: PublishOptions) -> Outlook:
         plan=plan,
         branches=tuple(refs.branches) if refs else (),
         tags=dict(refs.tags) if refs else {},
-        replaces=replaces,
-        has_terms=has_terms,
+        replaces=_standing(hub, head, target, options),
+        has_terms=bool(shown) and local.gated and _has_terms(hub, shown),
     )
-    _refuse(hub.repo, outlook, options)
+    _refuse(hub.repo, outlook, local, options)
     return outlook
 
 
-def _standing(hub: HubRepo, head: str, target: Tree, options: PublishOptions) -> tuple[str, bool]:
-    """The dataset that stands there already, and whether its card has terms."""
+def _standing(hub: HubRepo, head: str, target: Tree, options: PublishOptions) -> str:
+    """The dataset that stands there already; `PublishError` for the manifest of somebody else."""
     if layout.MANIFEST not in target:
-        return "", False
+        return ""
     data = hub.read(layout.MANIFEST, head, layout.MAX_TEXT_BYTES)
     try:
         manifest = parse_manifest(data)
@@ -123,11 +123,16 @@ def _standing(hub: HubRepo, head: str, target: Tree, options: PublishOptions) ->
             f"{error}",
             remedy="publish under another name, or delete that file first",
         ) from None
-    card = hub.read(layout.CARD, head, layout.MAX_TEXT_BYTES) if layout.CARD in target else b""
-    return f"{manifest.name} {manifest.content_sha256[:12]}", b"extra_gated_prompt:" in card
+    return f"{manifest.name} {manifest.content_sha256[:12]}"
 
 
-def _refuse(repo: str, outlook: Outlook, options: PublishOptions) -> None:
+def _has_terms(hub: HubRepo, commit: str) -> bool:
+    if layout.CARD not in hub.tree(commit):
+        return False
+    return b"\nextra_gated_prompt:" in hub.read(layout.CARD, commit, layout.MAX_TEXT_BYTES)
+
+
+def _refuse(repo: str, outlook: Outlook, local: LocalDataset, options: PublishOptions) -> None:
     if outlook.plan.foreign:
         names = ", ".join(outlook.plan.foreign[:SHOWN])
         raise PublishError(
@@ -139,4 +144,10 @@ def _refuse(repo: str, outlook: Outlook, options: PublishOptions) -> None:
         raise PublishError(
             f"{repo} is public already, --private is for a new repository",
             remedy="make it private in its settings first, or leave --private out",
+        )
+    if local.gated and options.revision != "main" and not outlook.has_terms:
+        raise PublishError(
+            f"the Hub shows the terms in the card of main, and {repo} has none there: "
+            f"{options.revision} would be given out without them",
+            remedy="publish to main first",
         )

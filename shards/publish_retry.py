@@ -67,6 +67,7 @@ class Patience:
 
     say: Say
     tries: int = 8
+    first_s: float = 1.0
     failures: int = 0
 
     def reset(self) -> None:
@@ -80,7 +81,7 @@ class Patience:
         if not fault.passes or self.failures >= self.tries:
             raise error
         spread = random.uniform(0.75, 1.25)
-        seconds = min(_MOST_S, 2.0 ** (self.failures - 1)) * spread
+        seconds = min(_MOST_S, self.first_s * 2.0 ** (self.failures - 1)) * spread
         if fault.wait_s is not None:
             seconds = min(_MOST_ASKED_S, fault.wait_s) + random.uniform(0, 0.2)
         reason = f"HTTP {fault.status}" if fault.status else type(error).__name__
@@ -89,7 +90,7 @@ class Patience:
 
     def insist(self, what: str, call: Callable[[], T]) -> T:
         """The result of a call that may be repeated without harm; it has a count of its own."""
-        own = Patience(say=self.say, tries=self.tries)
+        own = Patience(say=self.say, tries=self.tries, first_s=self.first_s)
         while True:
             try:
                 return call()

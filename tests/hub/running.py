@@ -116,10 +116,12 @@ class Reader:
 
 
 @contextmanager
-def running_reader(hub: RunningHub, **env: str) -> Iterator[Reader]:
-    """A reading process that knows only this Hub."""
+def running_reader(
+    hub: RunningHub, program: str = "tests.hub.reading", **env: str
+) -> Iterator[Reader]:
+    """A process of jobs (this one reads) that knows only this Hub."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.hub.reading"],
+        [sys.executable, "-m", program],
         cwd=ROOT,
         env=hub.environment() | env,
         stdin=subprocess.PIPE,

@@ -1,9 +1,9 @@
 """What clients may write to the small Hub: objects, commits, references, settings.
 
-Method: a large file is an object named by its SHA-256, put once and linked into each commit
-that names it; a commit is a copy of its parent's folder (hard links) with the changes applied,
-made under another name and renamed, and a reference moves by rename, so that a reader sees the
-old commit or the new one. Limits: objects belong to all repositories.
+Method: a large file is an object named by its SHA-256, put once (each repository has its own)
+and linked into each commit that names it; a commit is a copy of its parent's folder (hard links)
+with the changes applied, made under another name and renamed, so that a reader sees the old
+commit or the new one. Limits: no garbage is collected.
 """
 
 from __future__ import annotations
@@ -55,18 +55,19 @@ class WritableStore(Store):
         self._lock = threading.Lock()
         self._objects = root / "objects"
 
-    def object(self, oid: str) -> Path:
+    def object(self, repo: str, oid: str) -> Path:
         """Where an object is, or would be."""
-        return self._objects / oid
+        return self._objects / quote(repo, safe="") / oid
 
-    def put(self, oid: str, data: bytes) -> bool:
-        """Keep an object; False if it is another one."""
-        if hashlib.sha256(data).hexdigest() != oid:
+    def put(self, repo: str, oid: str, data: bytes) -> bool:
+        """Keep an object, or (`oid.1`) a part of one; False if it is another one."""
+        if "." not in oid and hashlib.sha256(data).hexdigest() != oid:
             return False
-        self._objects.mkdir(exist_ok=True)
-        temporary = self._objects / uuid.uuid4().hex
+        place = self.object(repo, oid)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = place.with_name(uuid.uuid4().hex)
         temporary.write_bytes(data)
-        temporary.replace(self.object(oid))
+        temporary.replace(place)
         return True
 
     def create(self, repo: str, owner: str, private: bool) -> bool:
@@ -107,7 +108,7 @@ class WritableStore(Store):
             draft = self._folder(repo) / f"draft-{name}"
             shutil.copytree(folder.with_name(head), draft, copy_function=os.link)
             try:
-                self._change(draft, change)
+                self._change(repo, draft, change)
                 draft.rename(folder)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
@@ -130,7 +131,7 @@ class WritableStore(Store):
         place.unlink(missing_ok=True)
         return there
 
-    def _change(self, draft: Path, change: Change) -> None:
+    def _change(self, repo: str, draft: Path, change: Change) -> None:
         for path in change.deleted:
             if not (draft / path).is_file():
                 raise BadCommit(f"A file with this name doesn't exist: {path}")
@@ -139,9 +140,9 @@ class WritableStore(Store):
             place = self._fresh(draft, path)
             place.write_bytes(data)
         for path, oid in change.large.items():
-            if not self.object(oid).is_file():
+            if not self.object(repo, oid).is_file():
                 raise BadCommit(f"{path}: the LFS object {oid} was never uploaded")
-            os.link(self.object(oid), self._fresh(draft, path))
+            os.link(self.object(repo, oid), self._fresh(draft, path))
 
     def _fresh(self, draft: Path, path: str) -> Path:
         if path.startswith("/") or ".." in path.split("/"):

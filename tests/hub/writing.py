@@ -14,7 +14,7 @@ import hashlib
 import json
 import time
 from pathlib import PurePosixPath
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import yaml
 
@@ -42,7 +42,7 @@ class Writing(Exchange):
         elif steps[:3] == ["api", "repos", "create"]:
             self._create()
         elif len(steps) > 4 and steps[0] == "datasets" and steps[3:5] == ["info", "lfs"]:
-            self._objects(steps[5:])
+            self._objects(f"{steps[1]}/{steps[2].removesuffix('.git')}", steps[5:])
         elif len(steps) > 4 and steps[:2] == ["api", "datasets"] and steps[4] in self._ACTIONS:
             body = self.read_body()
             if self._may_write("/".join(steps[2:4])):
@@ -73,7 +73,11 @@ class Writing(Exchange):
         elif self.store.create(repo, self.token(), words.get("visibility") == "private"):
             self.answer_json({"url": f"{self._root()}/datasets/{repo}"})
         else:
-            self.refuse(409, "Conflict", "You already created this dataset repo")
+            said = {
+                "error": "You already created this dataset repo",
+                "url": f"{self._root()}/datasets/{repo}",
+            }
+            self.answer(409, json.dumps(said).encode(), {"X-Error-Message": str(said["error"])})
 
     def _settings(self, repo: str, _rest: str, body: bytes) -> None:
         words = json.loads(body)
@@ -150,7 +154,7 @@ class Writing(Exchange):
         )  # fmt: skip
         try:
             for oid in set(large.values()):
-                self.gather(oid)
+                self.gather(repo, oid)
             name = self.store.apply(repo, revision, change)
         except Conflict as error:
             self.refuse(412, "PreconditionFailed", f"A commit has happened since. {error}")
@@ -160,7 +164,7 @@ class Writing(Exchange):
             where = f"{self._root()}/datasets/{repo}/commit/{name}"
             self.answer_json({"success": True, "commitOid": name, "commitUrl": where})
 
-    def gather(self, oid: str) -> None:
+    def gather(self, repo: str, oid: str) -> None:
         """Make an object of what a client put into the xet store; nothing without one."""
 
     def _validate(self) -> None:
@@ -174,44 +178,45 @@ class Writing(Exchange):
         body = json.dumps({"errors": errors, "warnings": []}).encode()
         self.answer(400 if errors else 200, body, {"Content-Type": "application/json"})
 
-    def _objects(self, rest: list[str]) -> None:
+    def _objects(self, repo: str, rest: list[str]) -> None:
         words = json.loads(self.read_body())
         if not self.token().startswith("hf_write") and rest[:1] != ["complete"]:
             self.refuse(403, "Forbidden", "you need a token with the write role")
         elif rest == ["objects", "batch"]:
-            objects = [self._asked(one["oid"], one["size"]) for one in words["objects"]]
+            objects = [self._asked(repo, one["oid"], one["size"]) for one in words["objects"]]
             self.answer_json({"transfer": "basic", "objects": objects})
         elif rest == ["verify"]:
-            place = self.store.object(words["oid"])
+            place = self.store.object(repo, words["oid"])
             held = place.stat().st_size if place.is_file() else -1
             if held == words["size"]:
                 self.answer_json({})
             else:
                 self.refuse(422, "BadRequest", f"holds {held} bytes, not {words['size']}")
         elif rest[:1] == ["complete"]:
-            parts = [self.store.object(f"{words['oid']}.{one['partNumber']}") for one in
+            parts = [self.store.object(repo, f"{words['oid']}.{one['partNumber']}") for one in
                      words["parts"]]  # fmt: skip
             data = b"".join(part.read_bytes() for part in parts)
-            if self.store.put(words["oid"], data):
+            if self.store.put(repo, words["oid"], data):
                 self.answer_json({})
             else:
                 self.refuse(422, "BadRequest", "the parts are not this object")
         else:
             self.refuse(404, "NotFound")
 
-    def _asked(self, oid: str, size: int) -> dict[str, object]:
+    def _asked(self, repo: str, oid: str, size: int) -> dict[str, object]:
         """How an object is to be sent; without `actions` where it is there already."""
         facts: dict[str, object] = {"oid": oid, "size": size}
-        if self.store.object(oid).is_file():
+        if self.store.object(repo, oid).is_file():
             return facts
-        repo = urlsplit(self.path).path.split(".git/")[0]
-        verify = {"href": f"{self._root()}{repo}.git/info/lfs/verify", "header": {}}
-        upload: dict[str, object] = {"href": f"{self.cdn}/_put/{oid}?X-Signature=5ecret"}
+        home = f"{self._root()}/datasets/{repo}.git/info/lfs"
+        place = f"{self.cdn}/_put/{quote(repo, safe='')}/{oid}"
+        verify = {"href": f"{home}/verify", "header": {}}
+        upload: dict[str, object] = {"href": f"{place}?X-Signature=5ecret"}
         if self.part_bytes and size > self.part_bytes:
             count = -(-size // self.part_bytes)
-            upload["href"] = f"{self._root()}{repo}.git/info/lfs/complete"
+            upload["href"] = f"{home}/complete"
             upload["header"] = {"chunk_size": str(self.part_bytes)} | {
-                str(n): f"{self.cdn}/_put/{oid}.{n}?X-Signature=5ecret" for n in range(1, count + 1)
+                str(n): f"{place}.{n}?X-Signature=5ecret" for n in range(1, count + 1)
             }
         return facts | {"actions": {"upload": upload, "verify": verify}}
 
@@ -244,7 +249,7 @@ class Receiving(Exchange):
     def receive(self) -> None:
         """Keep an object or a part of one."""
         url = urlsplit(self.path)
-        name = url.path.rpartition("/")[2]
+        repo, oid = map(unquote, url.path.split("/")[2:4])
         data = self.read_body()
         if "Authorization" in self.headers:
             self.violation = "a token was sent to the CDN"
@@ -253,10 +258,7 @@ class Receiving(Exchange):
         if self.violation:
             self.answer(400, self.violation.encode(), {})
             return
-        if "." in name:
-            self.store.object(name).parent.mkdir(exist_ok=True)
-            self.store.object(name).write_bytes(data)
-        elif not self.store.put(name, data):
+        if not self.store.put(repo, oid, data):
             self.answer(400, b"these bytes have another SHA-256", {})
             return
         self.answer(200, b"", {"ETag": f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'})
