@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from operator import attrgetter, itemgetter
 from typing import Final
 
 import pyarrow as pa
@@ -43,6 +44,11 @@ _HEX: Final = {
     "code_sha256": re.compile("[0-9a-f]{64}"),
 }
 _INT64_MAX: Final = (1 << 63) - 1
+_NAMES: Final = frozenset(FIELDS)
+_PAIR_FIELDS: Final = tuple(name for name in FIELDS if name not in ("tokens", "query_group"))
+_OF_PAIR: Final = attrgetter(*_PAIR_FIELDS)
+_TEXTS: Final = itemgetter(*TEXT_FIELDS)
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 class SampleError(ValueError):
@@ -63,7 +69,7 @@ ARROW_SCHEMA: Final = pa.schema(
 
 def encode(pair: Pair, *, tokens: int, query_group: str) -> bytes:
     """The member's bytes. `SampleError` where the pair breaks the schema."""
-    sample: Sample = {name: getattr(pair, name) for name in FIELDS if hasattr(pair, name)}
+    sample: Sample = dict(zip(_PAIR_FIELDS, _OF_PAIR(pair), strict=True))
     sample["licenses"] = list(pair.licenses)
     sample["tokens"] = tokens
     sample["query_group"] = query_group
@@ -73,7 +79,7 @@ def encode(pair: Pair, *, tokens: int, query_group: str) -> bytes:
 def encode_sample(sample: Mapping[str, Value]) -> bytes:
     """Canonical bytes of a checked sample."""
     validate_sample(sample)
-    text = json.dumps(sample, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    text = _ENCODER.encode(sample)
     try:
         payload = text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -105,15 +111,14 @@ def decode(payload: bytes) -> Sample:
 
 def validate_sample(sample: Mapping[str, Value]) -> None:
     """Raises `SampleError` unless the fields, their types and their ranges are the schema's."""
-    if sample.keys() != set(FIELDS):
-        missing = sorted(set(FIELDS) - sample.keys())
-        extra = sorted(sample.keys() - set(FIELDS))
+    if sample.keys() != _NAMES:
+        missing = sorted(_NAMES - sample.keys())
+        extra = sorted(sample.keys() - _NAMES)
         raise SampleError(
             f"sample {sample.get('id')!r}: missing fields {missing}, unknown fields {extra}"
         )
-    for name in TEXT_FIELDS:
-        if not isinstance(sample[name], str):
-            raise _bad(sample, name, "text")
+    if set(map(type, _TEXTS(sample))) != {str}:
+        raise _bad(sample, next(n for n in TEXT_FIELDS if type(sample[n]) is not str), "text")
     for name in NUMBER_FIELDS:
         value = sample[name]
         if type(value) is not int or not -1 <= value <= _INT64_MAX:

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 DEATHS = 3
 _ROW = struct.Struct("<q")
@@ -23,19 +24,24 @@ _NONE = -1
 
 
 class CrashNote:
-    """The note of one slice; use `noted`."""
+    """The note of one slice; use `noted`. A context while a row is worked on: see `at`."""
 
     def __init__(self, page: mmap.mmap, poison: frozenset[int]) -> None:
         self._page = page
         self.poison = poison
         """Rows that killed `DEATHS` workers."""
 
-    @contextmanager
-    def at(self, row: int) -> Iterator[None]:
-        """While the block lasts, a death is held against this row."""
+    def at(self, row: int) -> Self:
+        """While the context that this returns lasts, a death is held against this row."""
         _ROW.pack_into(self._page, 0, row)
-        yield
-        _ROW.pack_into(self._page, 0, _NONE)
+        return self
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            _ROW.pack_into(self._page, 0, _NONE)
 
 
 @contextmanager

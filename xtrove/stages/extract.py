@@ -31,9 +31,9 @@ from ingest.records import Skip, SourceFile, SourcePair
 from ingest.sources import read
 from shards.layout import SPLITS
 from shards.sample import encode
-from shards.split import group_hash, split_of
+from shards.split import GroupBy, SplitOptions, group_hash, split_of
 from xtrove.stages.crash_note import DEATHS, CrashNote, noted
-from xtrove.stages.run_files import RUN_ITEM, Ragged, halves, save
+from xtrove.stages.run_files import PACKED_ITEM, RUN_ITEM, Ragged, halves, save
 from xtrove.stages.settings import ExtractSettings, index_of, read_slice, settings, share
 from xtrove.workspace import Workspace
 
@@ -91,7 +91,7 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
         "redactions": dict(sorted(writer.redactions.items())),
         "quarantined": sorted(writer.quarantined.items()),
         "details": dict(sorted(writer.details.items())),
-        "items": len(writer.items),
+        "items": writer.count(),
         "band_rows": writer.band_rows(),
         "bytes": piece.bytes,
         "grown": writer.grown,
@@ -107,8 +107,10 @@ class _Writer:
     note: CrashNote
     payload: Ragged
     shingles: Ragged
-    items: list[tuple[object, ...]] = field(default_factory=list)
+    items: bytearray = field(default_factory=bytearray)
+    """`PACKED_ITEM`, one after the other."""
     bands: list[np.ndarray] = field(default_factory=list)
+    """`BAND_ROW`, an array a batch."""
     drops: list[tuple[object, ...]] = field(default_factory=list)
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     redactions: Counter[str] = field(default_factory=Counter)
@@ -117,6 +119,8 @@ class _Writer:
     sets: dict[bytes, int] = field(default_factory=dict)
     partitions: dict[str, str] = field(default_factory=dict)
     """Split of the source's own, by id, of the pairs of the batch that have one."""
+    place: _Place | None = None
+    """Of the last pair: those of one file follow each other."""
     grown: int = 0
     failures: int = 0
 
@@ -203,6 +207,7 @@ class _Writer:
         options = self.settings.dedupe
         marks = fingerprints([(p.language, p.code, p.query) for p in batch], options)
         index = self.index
+        fresh: list[tuple[int, Fingerprint]] = []
         for pair, mark in zip(batch, marks, strict=True):
             hit = index.match(pair.language, pair.code, pair.query, mark) if index else None
             if hit is not None:
@@ -214,38 +219,37 @@ class _Writer:
                     score=float(hit.score),
                 )
             else:
-                self._keep(pair, mark)
+                self._keep(pair, mark, fresh)
+        if fresh:
+            self.bands.append(_band_rows(fresh))
 
-    def _keep(self, pair: Pair, mark: Fingerprint) -> None:
+    def _keep(self, pair: Pair, mark: Fingerprint, fresh: list[tuple[int, Fingerprint]]) -> None:
+        """Write a pair down; into `fresh` where it is the first of its exact key."""
         data = encode(pair, tokens=mark.tokens, query_group=mark.query_group)
         number = self.sets.get(mark.exact_key)
         if number is None:
             number = self.shingles.append(mark.shingles.astype("<u8").tobytes())
             self.sets[mark.exact_key] = number
-            rows = np.empty(len(mark.band_keys), dtype=BAND_ROW)
-            rows["key"] = mark.band_keys
-            rows["exact"] = int.from_bytes(mark.exact_key[:8], "little")
-            rows["item"] = len(self.items)
-            self.bands.append(rows)
+            fresh.append((self.count(), mark))
         self.payload.append(data)
-        splits = (
-            SPLITS.index(split_of(pair.repo, pair.path, self.settings.splits, rule))
-            for rule in ("repository", "path")
+        place = self.place
+        if place is None or place.repo != pair.repo or place.path != pair.path:
+            place = self.place = _Place.of(pair.repo, pair.path, self.settings.splits)
+        self.items += PACKED_ITEM.pack(
+            *halves(bytes.fromhex(pair.id)),
+            *halves(mark.exact_key),
+            int(mark.query_group, 16),
+            *place.groups,
+            LANGUAGES.index(pair.language),
+            *place.splits,
+            SPLITS.index(self.partitions.pop(pair.id, SPLITS[0])),
+            len(data),
+            number,
         )
-        self.items.append(
-            (
-                halves(bytes.fromhex(pair.id)),
-                halves(mark.exact_key),
-                int(mark.query_group, 16),
-                repo_number(pair.repo),
-                group_hash(pair.repo, pair.path),
-                LANGUAGES.index(pair.language),
-                *splits,
-                SPLITS.index(self.partitions.pop(pair.id, SPLITS[0])),
-                len(data),
-                number,
-            )
-        )
+
+    def count(self) -> int:
+        """How many items the run holds."""
+        return len(self.items) // PACKED_ITEM.size
 
     def band_rows(self) -> int:
         """How many band keys the run holds."""
@@ -253,7 +257,7 @@ class _Writer:
 
     def finish(self, folder: Path) -> None:
         """Write everything but the payload, which is written already."""
-        save(folder / "items.npy", np.array(self.items, dtype=RUN_ITEM))
+        save(folder / "items.npy", np.frombuffer(self.items, dtype=RUN_ITEM))
         save(folder / "payload.npy", self.payload.offsets())
         save(folder / "sets.npy", self.shingles.offsets() // np.uint64(8))
         raw = folder / "shingles.bin"
@@ -271,6 +275,40 @@ class _Writer:
             schema=DROP_SCHEMA,
         )
         pq.write_table(table, folder / "drops.parquet", compression="zstd")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Place:
+    """What follows from the file that a pair stands in."""
+
+    repo: str
+    path: str
+    groups: tuple[int, int]
+    """Numbers of the repository and of the file."""
+    splits: tuple[int, int]
+    """By repository, by path."""
+
+    @classmethod
+    def of(cls, repo: str, path: str, options: SplitOptions) -> _Place:
+        rules: tuple[GroupBy, GroupBy] = ("repository", "path")
+        first, second = (SPLITS.index(split_of(repo, path, options, rule)) for rule in rules)
+        return cls(
+            repo=repo,
+            path=path,
+            groups=(repo_number(repo), group_hash(repo, path)),
+            splits=(first, second),
+        )
+
+
+def _band_rows(fresh: list[tuple[int, Fingerprint]]) -> np.ndarray:
+    """The band keys of items, each with its number and the first 8 bytes of its exact key."""
+    counts = [len(mark.band_keys) for _, mark in fresh]
+    exact = np.frombuffer(b"".join(mark.exact_key[:8] for _, mark in fresh), dtype="<u8")
+    rows = np.empty(sum(counts), dtype=BAND_ROW)
+    rows["key"] = np.concatenate([mark.band_keys for _, mark in fresh])
+    rows["exact"] = np.repeat(exact, counts)
+    rows["item"] = np.repeat([item for item, _ in fresh], counts)
+    return rows
 
 
 def _aside(row: SourceFile | SourcePair, reason: str, detail: str) -> Skip:

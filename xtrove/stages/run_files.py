@@ -16,7 +16,9 @@ from __future__ import annotations
 import functools
 import json
 import os
+import struct
 import weakref
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -46,6 +48,9 @@ RUN_ITEM = np.dtype(
 )
 """`id` and `exact` are big-endian halves as numbers, so that sorting them sorts the hex digits;
 `size` is the length of the payload in bytes."""
+PACKED_ITEM = struct.Struct("<7Q4B2I")
+"""The fields of `RUN_ITEM` in their order: a slice collects its items as bytes, a seventh of the
+memory of tuples, and nothing for the garbage collector to walk over."""
 
 
 def halves(data: bytes) -> tuple[int, int]:
@@ -79,7 +84,7 @@ class Ragged:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._offsets: list[int] = [0]
+        self._offsets = array("Q", (0,))
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
