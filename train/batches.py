@@ -11,7 +11,7 @@ Limits: a text is never split; one longer than the budget is a mini-batch of its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from train.grad_cache import MiniBatch
 from train.tokenize import Kind
 
 Lengths = Literal["fine", "few"]
@@ -155,26 +156,13 @@ def _hex64(samples: Sequence[Mapping[str, Any]], field: str) -> NDArray[np.int64
     return np.fromiter(values, np.uint64, len(samples)).view(np.int64)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MiniBatch:
-    """Some rows of a side, padded to one length."""
-
-    rows: torch.Tensor
-    """Positions in the side, int64 (b,)."""
-    input_ids: torch.Tensor
-    attention_mask: torch.Tensor
-    """Both (b, length) int64 on the CPU, pinned where the device is CUDA."""
-
-    @property
-    def padded_tokens(self) -> int:
-        """Tokens with padding."""
-        return self.input_ids.numel()
-
-
-def pack(side: Ragged, *, budget: int, lengths: Lengths, limit: int, pad: int) -> list[MiniBatch]:
+def pack(
+    side: Ragged, *, budget: int, lengths: Lengths, limit: int, pad: int, device: torch.device
+) -> list[MiniBatch]:
     """All rows of a side as mini-batches, the longest first (what does not fit fails at once).
 
-    `limit` is the longest a text may be: padding never goes beyond it.
+    `limit` is the longest a text may be: padding never goes beyond it. A side without rows is one
+    mini-batch without rows, so that every process takes part in what all do together.
     """
     order = np.argsort(-side.lengths, kind="stable")
     made: list[MiniBatch] = []
@@ -184,9 +172,9 @@ def pack(side: Ragged, *, budget: int, lengths: Lengths, limit: int, pad: int) -
         count = min(max(1, budget // length), len(order) - start)
         if lengths == "few":
             count = 1 << (count.bit_length() - 1)
-        made.append(_padded(side, order[start : start + count], length, pad))
+        made.append(_padded(side, order[start : start + count], length, pad, device))
         start += count
-    return made
+    return made or [_padded(side, order, padded_length(1, lengths, limit), pad, device)]
 
 
 def padded_length(tokens: int, lengths: Lengths, limit: int) -> int:
@@ -202,20 +190,19 @@ def padded_length(tokens: int, lengths: Lengths, limit: int) -> int:
     return max(tokens, min(wanted, limit))
 
 
-def _padded(side: Ragged, rows: NDArray[np.int64], length: int, pad: int) -> MiniBatch:
+def _padded(
+    side: Ragged, rows: NDArray[np.int64], length: int, pad: int, device: torch.device
+) -> MiniBatch:
     ids = np.full((len(rows), length), pad, dtype=np.int64)
     mask = np.zeros((len(rows), length), dtype=np.int64)
     for place, number in enumerate(rows.tolist()):
         row = side.row(number)
         ids[place, : len(row)] = row
         mask[place, : len(row)] = 1
-    pin: Callable[[torch.Tensor], torch.Tensor] = (
-        torch.Tensor.pin_memory if torch.cuda.is_available() else lambda tensor: tensor
-    )
     return MiniBatch(
-        rows=torch.from_numpy(np.ascontiguousarray(rows)),
-        input_ids=pin(torch.from_numpy(ids)),
-        attention_mask=pin(torch.from_numpy(mask)),
+        input_ids=torch.from_numpy(ids).to(device),
+        attention_mask=torch.from_numpy(mask).to(device),
+        positions=torch.from_numpy(np.ascontiguousarray(rows)).to(device),
     )
 
 

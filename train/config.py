@@ -40,7 +40,7 @@ class CacheSection(Section):
 
     folder: str | None = None
     """None: the user's cache folder."""
-    max_bytes: Annotated[int, BeforeValidator(parse_bytes), Field(ge=1_000_000)] = 100_000_000_000
+    max_bytes: Annotated[int, BeforeValidator(parse_bytes), Field(ge=1_000_000)] = 20_000_000_000
 
 
 class DataSection(Section):
@@ -84,15 +84,22 @@ class LoraSection(Section):
 
 
 class ObjectiveSection(Section):
-    """The loss."""
+    """The loss; see `train.losses.Objective`."""
 
     kind: Literal["xtr", "maxsim", "mix", "kd"] = "xtr"
     mix: Share = 0.5
     """The share of XTR in `mix`."""
+    student: Literal["xtr", "maxsim"] = "xtr"
+    """The scores that `kd` trains, on the scores that `xtrove mine` wrote."""
     k_train: Positive | None = None
     """Tokens each query token retrieves; None: 1% of the token pool, within 64..2048."""
-    temperature: Annotated[float, Field(ge=0.001, le=10)] = 0.05
+    k_warmup: Annotated[float, Field(ge=1, le=64)] = 4.0
+    """k starts at so many times its size and comes down to it over the first tenth of the steps."""
+    temperature: Annotated[float, Field(ge=0.01, le=1)] = 0.05
     learn_temperature: bool = True
+    teacher_temperature: Annotated[float, Field(gt=0)] = 1.0
+    normalize_teacher: bool = False
+    """Scale each query's teacher scores to 0..1."""
 
 
 class BatchSection(Section):
@@ -118,13 +125,6 @@ class NegativesSection(Section):
 
     path: Annotated[str, Field(min_length=1)]
     per_query: Annotated[int, Field(ge=1, le=64)] = 7
-
-
-class TeacherSection(Section):
-    """Teacher scores for `objective.kind: kd`: those that `xtrove mine` wrote with its model."""
-
-    min_max: bool = False
-    """Scale each query's teacher scores to 0..1."""
 
 
 class OptimizerSection(Section):
@@ -192,7 +192,6 @@ class TrainConfig(Section):
     objective: ObjectiveSection = ObjectiveSection()
     batch: BatchSection = BatchSection()
     negatives: NegativesSection | None = None
-    teacher: TeacherSection = TeacherSection()
     optimizer: OptimizerSection = OptimizerSection()
     epochs: Positive = 1
     steps: Positive | None = None

@@ -23,3 +23,13 @@ def learning_rate(step: int, *, total: int, peak: float, warmup: float, final: f
         return peak * (step + 1) / rising
     done = (step - rising + 1) / max(1, total - rising)
     return peak * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+K_WARMUP = 0.1
+"""Share of the steps over which the k of a top-k comes down to its size."""
+
+
+def k_factor(step: int, *, total: int, start: float) -> float:
+    """What k is multiplied with: from `start` straight down to 1."""
+    falling = total * K_WARMUP
+    return 1.0 if step >= falling else start + (1.0 - start) * step / falling

@@ -12,8 +12,8 @@
 
 A checkpoint is written under a temporary name, fsynced, then renamed; the oldest go when there are
 more than `keep`. The generators are not stored: before every step they are seeded with a hash of
-(seed, step, rank), and the order of the data is a pure function of (dataset, seed, epoch, batch), so
-that a step depends on nothing but the checkpoint before it. Cost: 12 bytes a trained parameter.
+(seed, step, rank), and the order of the data is a pure function of (dataset, seed, epoch, batch):
+a step depends on nothing but the checkpoint before it. Cost: 12 bytes a trained parameter.
 """
 
 from __future__ import annotations

@@ -1,0 +1,199 @@
+"""The output folder of a run: claimed once, checkpoints, the best model, the finished one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from shards.reader import Reader
+from train.checkpoint import save_model
+from train.config import TrainConfig
+from train.encoder import Encoder
+from train.faults import Mismatch
+from train.model_card import CardFacts
+from train.state import (
+    FOLDER,
+    FORMAT,
+    Parameters,
+    Place,
+    check_same_run,
+    checkpoints,
+    clear_halves,
+    publish,
+    read_json,
+    read_place,
+    save_checkpoint,
+    write_json,
+)
+from train.trained_on import write_trained_on
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    """The folders of a run."""
+
+    root: Path
+
+    @property
+    def state(self) -> Path:
+        """`trainer_state`."""
+        return self.root / FOLDER
+
+    @property
+    def run_file(self) -> Path:
+        """What the run is."""
+        return self.state / "run.json"
+
+    @property
+    def start(self) -> Path:
+        """The encoder before the first step."""
+        return self.state / "start"
+
+    @property
+    def best(self) -> Path:
+        """The best model so far."""
+        return self.state / "best"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What to go on from."""
+        return self.state / "checkpoints"
+
+    @property
+    def trained_on(self) -> Path:
+        """Digests of the functions and repositories."""
+        return self.state / "trained_on.arrow"
+
+    def last(self) -> Path | None:
+        """The last whole checkpoint."""
+        found = checkpoints(self.checkpoints)
+        return found[-1] if found else None
+
+    def place(self) -> Place | None:
+        """Where the last checkpoint stands."""
+        last = self.last()
+        return read_place(last) if last else None
+
+
+def claim(output: Output, config: TrainConfig, dataset: str, *, resume: bool) -> bool:
+    """Whether a run is gone on with; `Mismatch` where the folder is not for this run."""
+    root, run_file = output.root, output.run_file
+    if not run_file.exists():
+        if resume:
+            raise Mismatch(
+                f"--resume: {root} holds no run", remedy="leave --resume out to start one"
+            )
+        others = (
+            [path.name for path in root.iterdir() if path.name != FOLDER] if root.exists() else []
+        )
+        if others:
+            raise Mismatch(
+                f"output: {root} is not empty ({', '.join(sorted(others)[:3])})",
+                remedy="set output: to a new folder",
+            )
+        # What a kill left before the run was claimed.
+        shutil.rmtree(output.state, ignore_errors=True)
+        return False
+    run = read_json(run_file)
+    check_same_run(run, config.decisive(), dataset)
+    if not resume:
+        place = output.place()
+        raise Mismatch(
+            f"output: {root} holds this run, {place.step if place else 0} steps done",
+            remedy="add --resume to go on with it, or set output: to a new folder",
+        )
+    clear_halves(output.checkpoints)
+    return True
+
+
+def begin(output: Output, config: TrainConfig, reader: Reader, encoder: Encoder) -> None:
+    """Writes what a run starts from; `run.json` comes last and makes it one."""
+    card = CardFacts(name=config.name, base=config.base)
+    save_model(encoder, output.start, card=card, replace=True)
+    pairs = ((str(one["code_sha256"]), str(one["repo"])) for one in reader.iterate())
+    write_trained_on(pairs, output.trained_on)
+    run = {
+        "format": FORMAT,
+        "name": config.name,
+        "dataset": reader.digest,
+        "decisive": config.decisive(),
+        "config": config.dump(),
+        "torch": torch.__version__,
+        "finished": False,
+    }
+    write_json(output.run_file, run)
+
+
+def is_finished(output: Output) -> bool:
+    """Whether the run came to its end."""
+    return bool(read_json(output.run_file).get("finished"))
+
+
+@dataclass(kw_only=True, slots=True)
+class Keeper:
+    """Saves a run as it goes; only the first process has one."""
+
+    output: Output
+    config: TrainConfig
+    reader: Reader
+    encoder: Encoder
+    parameters: Parameters
+    optimizer: torch.optim.Optimizer
+
+    def checkpoint(self, place: Place) -> None:
+        """What to go on from; a step that is kept already is not written again."""
+        last = self.output.last()
+        if last is not None and last.name == f"step-{place.step:08}":
+            return
+        save_checkpoint(
+            self.output.checkpoints,
+            place,
+            self.parameters,
+            self.optimizer,
+            keep=self.config.checkpoints.keep,
+        )
+
+    def best(self, place: Place) -> None:
+        """The model as it is now becomes the best."""
+        save_model(
+            self.encoder,
+            self.output.best,
+            card=self.card(place),
+            trained_on=self.output.trained_on,
+            replace=True,
+        )
+
+    def finish(self, place: Place) -> None:
+        """The best model (the last one without a validation) becomes the model of the folder."""
+        if not self.output.best.exists() or place.best_step is None:
+            self.best(place)
+        publish(self.output.best, self.output.root)
+        run = read_json(self.output.run_file)
+        write_json(self.output.run_file, {**run, "finished": True, "steps": place.step})
+
+    def card(self, place: Place) -> CardFacts:
+        """What the model card says."""
+        manifest = self.reader.manifest
+        data: dict[str, Any] = {
+            "dataset": manifest.name if manifest else "",
+            "reader_digest": self.reader.digest,
+            "content_sha256": manifest.content_sha256 if manifest else "",
+            "samples": len(self.reader),
+            "languages": list(self.reader.languages),
+        }
+        metrics: Mapping[str, float] = place.metrics or {}
+        config = {**self.config.decisive(), "name": self.config.name}
+        config["data"] = {k: v for k, v in config["data"].items() if k != "path"}
+        return CardFacts(
+            name=self.config.name,
+            base=self.config.base,
+            data=data,
+            metrics=metrics,
+            config=config,
+            progress={"step": place.step, "pairs": place.pairs},
+        )

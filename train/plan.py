@@ -1,0 +1,210 @@
+"""What a run will be, before its first step: data, batch, pool, k, mini-batches, memory, time.
+
+Method: the batches of the epochs are counted from the index; the tokens of a pair are the mean of
+`_SAMPLES` samples spread over the data, through the run's tokenizer; memory is the formula of
+`train.memory` on these; time is that of one mini-batch of documents of mean length, measured on the
+device (one forward and one backward pass, the fastest of two), times the mini-batches of a step.
+Cost: about 2 s, and one mini-batch. Limits: the loss, the optimizer and the loader are not in the
+time; a mini-batch that does not fit fails here, in words.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from shards.reader import Reader
+from train.config import TrainConfig
+from train.device import Device
+from train.encoder import Encoder
+from train.faults import TrainingFault
+from train.losses import train_k
+from train.memory import RESERVE, Demand, activation_bytes, advice
+from train.setup import Processes, plan_options
+from train.topk import CPU_CHUNK_BYTES, DEVICE_CHUNK_BYTES
+from train.trouble import explained
+
+_SAMPLES = 256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunPlan:
+    """The figures of a run; tokens and mini-batches are those of a step and process."""
+
+    dataset: str
+    samples: int
+    languages: tuple[str, ...]
+    steps: int
+    batch_size: int
+    world: int
+    query_tokens: float
+    document_tokens: float
+    """Real tokens of a text, mean."""
+    pool_tokens: int
+    """Document tokens that a query token chooses from, over all processes."""
+    k: int
+    query_mini_batches: int
+    document_mini_batches: int
+    demand: Demand
+    available: int
+    seconds_per_step: float | None
+    device: str
+
+    def lines(self) -> list[str]:
+        """For people, one figure a line."""
+        parts = sorted(self.demand.parts().items(), key=lambda part: -part[1])
+        memory = ", ".join(f"{name} {size / 1e9:.2f}" for name, size in parts if size >= 5e6)
+        listed = ", ".join(self.languages)
+        made = [
+            f"dataset: {self.dataset}, {self.samples:,} samples ({listed})",
+            f"batch: {self.batch_size:,} pairs over {self.world} process"
+            + ("es" if self.world > 1 else ""),
+            f"texts: {self.query_tokens:.1f} tokens a query, {self.document_tokens:.1f} a document",
+            f"pool: {self.pool_tokens:,} tokens, k {self.k:,}",
+            f"mini-batches a step: {self.query_mini_batches} of queries, "
+            f"{self.document_mini_batches} of documents",
+            f"memory: {self.demand.total() / 1e9:.2f} GB of {self.available / 1e9:.1f} GB "
+            f"({memory})",
+            f"steps: {self.steps:,}",
+        ]
+        if self.seconds_per_step is not None:
+            whole = self.steps * self.seconds_per_step
+            made.append(
+                f"time: {self.seconds_per_step:.2f} s a step, {_duration(whole)} in all "
+                "(one mini-batch measured here; loss and loader not in it)"
+            )
+        return made
+
+
+def plan_run(
+    config: TrainConfig,
+    reader: Reader,
+    encoder: Encoder,
+    device: Device,
+    group: Processes,
+    *,
+    measure: bool = False,
+) -> RunPlan:
+    """The plan; `measure` times a mini-batch on the device."""
+    queries, documents = _lengths(reader, encoder)
+    here = -(-config.batch.size // group.world)
+    wanted = 1 + (config.negatives.per_query if config.negatives else 0)
+    budget = config.batch.mini_batch_tokens
+    own_documents = here * wanted
+    pool = round(documents * own_documents * group.world)
+    k = train_k(pool, config.objective.k_train)
+    bf16 = device.precision == "bf16"
+    longest = config.encoder.document_length
+    demand = Demand(
+        parameters=sum(one.numel() for one in encoder.parameters()),
+        trained=sum(one.numel() for one in encoder.parameters() if one.requires_grad),
+        activation_bytes=_activations(encoder, longest, bf16=bf16),
+        mini_batch_tokens=min(budget, round(documents * own_documents * 1.2) + longest),
+        query_tokens=round(queries * here),
+        document_tokens=pool,
+        queries=here,
+        documents=own_documents * group.world,
+        dim=config.encoder.dim,
+        k=round(k * config.objective.k_warmup) if config.objective.k_train is None else k,
+        chunk_bytes=CPU_CHUNK_BYTES if device.torch.type == "cpu" else DEVICE_CHUNK_BYTES,
+        bf16=bf16,
+    )
+    minis = [
+        max(1, -(-round(mean * count) // budget))
+        for mean, count in ((queries, here), (documents, own_documents))
+    ]
+    seconds = None
+    if measure:
+        seconds = _measured(config, encoder, device, queries * here, documents * own_documents)
+    return RunPlan(
+        dataset=reader.manifest.name if reader.manifest else reader.digest,
+        samples=len(reader),
+        languages=reader.languages,
+        steps=total_steps(config, reader),
+        batch_size=config.batch.size,
+        world=group.world,
+        query_tokens=queries,
+        document_tokens=documents,
+        pool_tokens=pool,
+        k=k,
+        query_mini_batches=minis[0],
+        document_mini_batches=minis[1],
+        demand=demand,
+        available=device.memory_bytes,
+        seconds_per_step=seconds,
+        device=device.words(),
+    )
+
+
+def total_steps(config: TrainConfig, reader: Reader) -> int:
+    """`steps`, or the batches of `epochs`."""
+    if config.steps is not None:
+        return config.steps
+    options = plan_options(config)
+    return sum(reader.batch_count(options, epoch) for epoch in range(config.epochs))
+
+
+def check_memory(plan: RunPlan, config: TrainConfig, device: Device) -> None:
+    """`TrainingFault` with the setting to lower where the formula finds too little memory."""
+    usable = round(RESERVE * plan.available)
+    if plan.demand.total() <= usable:
+        return
+    longest = max(config.encoder.query_length, config.encoder.document_length)
+    fix = advice(plan.demand, plan.available, batch_size=config.batch.size, longest=longest)
+    raise TrainingFault(
+        f"a step needs {plan.demand.total() / 1e9:.2f} GB, of {plan.available / 1e9:.2f} GB free "
+        f"on {device.torch} {usable / 1e9:.2f} GB may be used",
+        remedy=fix.words(),
+    )
+
+
+def _lengths(reader: Reader, encoder: Encoder) -> tuple[float, float]:
+    """Mean real tokens of a query and of a document."""
+    count = min(_SAMPLES, len(reader))
+    samples = reader.samples([place * len(reader) // count for place in range(count)])
+    queries = encoder.tokenize([str(one["query"]) for one in samples], "query")
+    documents = encoder.tokenize([str(one["code"]) for one in samples], "document")
+    return (
+        float(np.mean([len(row) for row in queries])),
+        float(np.mean([len(row) for row in documents])),
+    )
+
+
+def _activations(encoder: Encoder, longest: int, *, bf16: bool) -> float:
+    with torch.random.fork_rng(devices=[]):
+        return activation_bytes(encoder, longest, bf16=bf16)
+
+
+def _measured(
+    config: TrainConfig, encoder: Encoder, device: Device, query_tokens: float, tokens: float
+) -> float:
+    """Seconds of the mini-batches of a step: two forwards and a backward each (GradCache)."""
+    length = config.encoder.document_length
+    ids = torch.zeros(
+        (max(1, config.batch.mini_batch_tokens // length), length),
+        dtype=torch.long,
+        device=device.torch,
+    )
+    best = float("inf")
+    with explained(config, device):
+        for _ in range(2):
+            began = time.perf_counter()
+            with torch.no_grad(), device.autocast():
+                encoder(ids, torch.ones_like(ids))
+            with device.autocast():
+                out = encoder(ids, torch.ones_like(ids))
+            out.sum().backward()
+            # Reading a number waits for the device.
+            out[0, 0, 0].item()
+            best = min(best, time.perf_counter() - began)
+            encoder.zero_grad(set_to_none=True)
+    return best / ids.numel() * (query_tokens + tokens)
+
+
+def _duration(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"

@@ -1,0 +1,103 @@
+"""`xtrove train`: the room's loop with a display, signals, validation and exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+
+from shards.batch_plan import PlanError
+from shards.index import BadIndex
+from shards.manifest import ManifestError
+from shards.reading_state import StateError
+from train.config import TrainConfig
+from train.device import choose
+from train.encoder import Encoder
+from train.faults import Mismatch, Stopped, TrainingFault
+from train.loop import train as run
+from train.plan import check_memory, plan_run
+from train.setup import Processes, new_encoder, open_reader
+from xtrove.console import duration, err, out
+from xtrove.errors import Interrupted, Misuse, Stop
+from xtrove.train_display import TrainDisplay
+
+
+def train(config: TrainConfig, *, resume: bool) -> None:
+    """Trains or goes on training; says at the end what to type next."""
+    first = os.environ.get("RANK", "0") == "0"
+    with TrainDisplay(err(), show=first) as display, _asked_to_stop() as asked, in_words():
+        trained = run(config, validate=_measure, resume=resume, watch=display, interrupted=asked)
+    if not first:
+        return
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in trained.metrics.items())
+    best = f" (step {trained.best_step:,})" if trained.best_step else ""
+    out().print(
+        f"\n{trained.steps:,} steps in {duration(trained.seconds)}, last loss {trained.loss:.4f}",
+        markup=False,
+    )
+    if shown:
+        out().print(f"best validation{best}: {shown}", markup=False)
+    out().print(f"The model is in {trained.output}. Next:", markup=False)
+    out().print(f"  xtrove evaluate {config.data.path} --model-path {trained.output}", markup=False)
+
+
+def plan(config: TrainConfig) -> None:
+    """What the run will be; nothing is written or trained."""
+    with in_words(), open_reader(config, "train") as reader:
+        world = int(os.environ.get("WORLD_SIZE", "1"))
+        device = choose(config.device, config.precision)
+        err().print("making the encoder", markup=False)
+        encoder = new_encoder(config, reader).to(device.torch)
+        made = plan_run(config, reader, encoder, device, Processes(world=world), measure=True)
+    out().print(f"device: {made.device}", markup=False)
+    for line in made.lines():
+        out().print(line, markup=False)
+    with in_words():
+        check_memory(made, config, device)
+
+
+def _measure(config: TrainConfig) -> Callable[[Encoder], Mapping[str, float]]:
+    """The measure on the validation split."""
+    from evaluate.validation import validation_measure
+
+    with open_reader(config, "validation") as reader:
+        return validation_measure(
+            reader, queries=config.validation.queries, documents=config.validation.pool
+        )
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Faults of the room as exit codes: 1 the work failed, 2 words or config are wrong."""
+    try:
+        yield
+    except Stopped as fault:
+        raise Interrupted(fault.message, remedy=fault.remedy) from None
+    except Mismatch as fault:
+        raise Misuse(fault.message, remedy=fault.remedy) from None
+    except TrainingFault as fault:
+        raise Stop(fault.message, remedy=fault.remedy) from None
+    except (ManifestError, PlanError, StateError, BadIndex, ValueError, FileNotFoundError) as fault:
+        raise Misuse(str(fault)) from None
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C or SIGTERM asks once for a stop behind the step; a second one ends at once."""
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        err().print("stopping behind this step; once more stops at once", markup=False)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
