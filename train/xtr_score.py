@@ -106,7 +106,11 @@ def _search(
     sums = rows.new_zeros(queries.count, documents.count)
     retrieved = torch.zeros_like(sums)
     kept = _Kept()
-    for start in range(0, len(rows) if len(tokens) else 0, block):
+    # A NaN or infinity anywhere in the vectors must reach the loss, and top-k would lose it.
+    sound = bool((rows.sum() + tokens.sum()).isfinite())
+    if not sound:
+        sums.fill_(torch.nan)
+    for start in range(0, len(rows) if len(tokens) and sound else 0, block):
         run = queries.owners[start : start + block]
         best = top_tokens(
             rows[start : start + block],
@@ -121,8 +125,6 @@ def _search(
         sums.index_add_(0, run, values.masked_fill(~found, 0.0))
         retrieved.index_add_(0, run, found.to(dtype))
         kept.add(start, found.sum(dim=1), winners[found].int())
-    # A NaN or infinity anywhere in the vectors must reach the loss, whatever top-k made of it.
-    sums += (rows.sum() + tokens.sum()) * 0.0
     won = Won(
         sums=sums,
         divisors=retrieved.clamp(min=1.0),
