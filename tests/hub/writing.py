@@ -13,7 +13,7 @@ import base64
 import hashlib
 import json
 import time
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import yaml
@@ -21,6 +21,7 @@ import yaml
 from tests.hub.answers import Exchange
 from tests.hub.store import LARGE_BYTES, LARGE_SUFFIXES
 from tests.hub.writable import BadCommit, Change, Conflict, WritableStore
+from tests.hub.xet_store import fetch, listed
 
 _LINE = {"header", "file", "lfsFile", "deletedFile", "deletedFolder"}
 
@@ -166,6 +167,17 @@ class Writing(Exchange):
 
     def gather(self, repo: str, oid: str) -> None:
         """Make an object of what a client put into the xet store; nothing without one."""
+        place = self.store.object(repo, oid)
+        if not self.xet or place.is_file():
+            return
+        found = listed(Path(self.xet)).get(oid)
+        if found is not None:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            fresh = place.with_suffix(".new")
+            fetch(Path(self.xet), *found, fresh)
+            if not self.store.put(repo, oid, fresh.read_bytes()):
+                raise BadCommit(f"what the xet store has for {oid} has another SHA-256")
+            fresh.unlink()
 
     def _validate(self) -> None:
         words = json.loads(self.read_body())
