@@ -36,8 +36,7 @@ from ingest.places import PlacePath
 from ingest.raw_rows import BadRow
 from ingest.records import Listing, Part, Skip, Slice, SourcePair
 from ingest.row_files import read_rows
-from ingest.slicing import make_slice, pack, target_bytes
-from ingest.tables import Unit, merged
+from ingest.slicing import merged, slice_units, target_of
 
 
 def _known(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -169,26 +168,15 @@ def _slices(
 ) -> tuple[Slice, ...]:
     chosen = {
         language: [list(units[split]) for split in splits if units.get(split)]
-        for language, units in sorted(found.units.items())
+        for language, units in found.units.items()
     }
-    total = sum(size for groups in chosen.values() for group in groups for _, size in group)
-    target = target_bytes(total, slice_bytes)
-    facts = _facts(options, policy, found.revision)
-    return tuple(
-        make_slice(
-            source=name,
-            stream=language,
-            parts=[*merged(run), *found.books.get(language, ())],
-            size=sum(map(_size, run)),
-            facts=facts,
-        )
-        for language, groups in chosen.items()
-        for run in pack(groups, _size, target)
+    return slice_units(
+        chosen,
+        source=name,
+        target=target_of(chosen, slice_bytes),
+        facts=_facts(options, policy, found.revision),
+        beside=found.books,
     )
-
-
-def _size(unit: Unit) -> int:
-    return unit[1]
 
 
 def _facts(

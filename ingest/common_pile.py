@@ -30,9 +30,8 @@ from ingest.places import PlacePath, digested, pin, revision_of
 from ingest.raw_rows import BadRow
 from ingest.records import Listing, Part, Quarantine, Skip, Slice, SourceFile
 from ingest.row_files import read_rows
-from ingest.slicing import make_slice, pack, target_bytes
+from ingest.slicing import Unit, slice_units, target_of
 from ingest.stack_v2_rows import GENERATED, VENDORED, StackV2Rows
-from ingest.tables import Unit
 from ingest.walk import INVALID_PATH, MAX_FILE_BYTES, TOO_LARGE
 
 FILES = (".json.gz", ".jsonl.gz", ".jsonl")
@@ -238,22 +237,11 @@ def stream_of(name: str) -> str:
 def _slices(
     entries: Sequence[Entry], name: str, slice_bytes: int | None, facts: Mapping[str, object]
 ) -> tuple[Slice, ...]:
-    units = {
-        stream: [_unit(one, stream) for one in entries if stream_of(one.name) == stream]
-        for stream in sorted({stream_of(one.name) for one in entries})
-    }
-    target = target_bytes(sum(size for group in units.values() for _, size in group), slice_bytes)
-    return tuple(
-        make_slice(
-            source=name,
-            stream=stream,
-            parts=[part for part, _ in run],
-            size=sum(size for _, size in run),
-            facts=facts,
-        )
-        for stream, group in units.items()
-        for run in pack([[unit] for unit in group], lambda unit: unit[1], target)
-    )
+    streams: dict[str, list[list[Unit]]] = {}
+    for one in entries:
+        stream = stream_of(one.name)
+        streams.setdefault(stream, []).append([_unit(one, stream)])
+    return slice_units(streams, source=name, target=target_of(streams, slice_bytes), facts=facts)
 
 
 def _unit(entry: Entry, language: str) -> Unit:

@@ -27,14 +27,14 @@ from ingest.contact_tables import (
     plain_rows,
     present,
 )
-from ingest.csn_layout import CsnFile, CsnFiles, books, find, is_book, member_split
+from ingest.csn_layout import CsnFile, CsnFiles, books, is_book, member_split
 from ingest.csn_licenses import LicenseBook, license_book
-from ingest.csn_plan import CONVERTED
-from ingest.csn_rows import HUB, RAW, CsnRows, required
+from ingest.csn_plan import locate
+from ingest.csn_rows import CsnRows, names_of, required
 from ingest.entries import Entry
 from ingest.errors import SourceError, TransientFault
 from ingest.licenses import NOT_PERMISSIVE, UNKNOWN, LicensePolicy, is_known
-from ingest.places import Place, open_entry, pin
+from ingest.places import open_entry, pin
 from ingest.plain_pickle import HostilePickle
 from ingest.raw_rows import BadRow
 from ingest.records import Skip
@@ -53,7 +53,7 @@ def contact(
 ) -> None:
     """Note what is found, step by step; stops where nothing more can be asked."""
     show_token(findings, options.path, limits)
-    found = attempt(findings, "layout", lambda: _find(options, limits))
+    found = attempt(findings, "layout", lambda: locate(options.path, options.wanted(), limits))
     if found is None:
         return
     place, files = found
@@ -76,18 +76,6 @@ def contact(
     has_all = all(language in shelf for language in by_language)
     lacking = not has_all and not options.declared_licenses and policy.unknown == "refuse"
     findings.judge_rows(complete=lacking and not shelf, remedy=NO_BOOKS if lacking else "")
-
-
-def _find(options: CodeSearchNetOptions, limits: ReadLimits) -> tuple[Place, CsnFiles]:
-    place = pin(options.path, limits)
-    found = find(place.files(), options.wanted())
-    if found.rows or not options.path.startswith("hf://") or "@" in options.path:
-        return place, found
-    try:
-        converted = pin(f"{options.path}@{CONVERTED}", limits)
-    except SourceError:
-        return place, found
-    return converted, find(converted.files(), options.wanted())
 
 
 def _shelf(
@@ -200,7 +188,7 @@ def _licences(detail: str) -> str:
 
 
 def _contract(schema: Any, file: str) -> list[ColumnCheck]:
-    return plain_contract(schema, file, required(HUB if HUB["code"] in schema.names else RAW))
+    return plain_contract(schema, file, required(names_of(schema.names)))
 
 
 def _wanted(schema: Any) -> tuple[str, ...]:

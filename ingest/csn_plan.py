@@ -27,15 +27,16 @@ from ingest.compressed import (
 )
 from ingest.csn_layout import CsnFile, CsnFiles, books, find, is_book, member_split
 from ingest.csn_licenses import LicenseBook, license_book
-from ingest.csn_rows import HUB, RAW, required
+from ingest.csn_rows import names_of, required
 from ingest.digests import Progress
 from ingest.entries import Entry
 from ingest.errors import ChangedInput, SourceError
+from ingest.parquet import ParquetReader
 from ingest.places import Place, digested, open_entry, open_part, pin, revision_of
 from ingest.plain_pickle import MAX_BYTES, HostilePickle
 from ingest.records import Part, Quarantine
-from ingest.slicing import canonical_digest
-from ingest.tables import Unit, inspect
+from ingest.slicing import Unit, canonical_digest
+from ingest.tables import inspect
 from ingest.walk import printable, read_up_to
 
 BOOK = "licences"
@@ -66,7 +67,7 @@ def survey(
     limits: ReadLimits | None,
 ) -> Survey:
     """Look at every file of the wanted languages once."""
-    place, found = _find(path, wanted, limits)
+    place, found = locate(path, wanted, limits)
     pickles = dict(found.books)
     if license_files is not None:
         pickles |= books(pin(license_files, limits).files(), wanted)
@@ -109,7 +110,8 @@ def read_book(part: Part, limits: ReadLimits | None) -> LicenseBook:
     return license_book((member or part.name).rpartition("/")[2], data)
 
 
-def _find(path: str, wanted: frozenset[str], limits: ReadLimits | None) -> tuple[Place, CsnFiles]:
+def locate(path: str, wanted: frozenset[str], limits: ReadLimits | None) -> tuple[Place, CsnFiles]:
+    """The place of a copy and its files: the converted branch where the first one has no rows."""
     place = pin(path, limits)
     found = find(place.files(), wanted)
     if found.rows or not path.startswith("hf://") or "@" in path:
@@ -147,17 +149,19 @@ def _pieces(one: CsnFile, limits: ReadLimits | None) -> list[tuple[str, Unit]] |
     """The pieces of a file with the split of each, or why it cannot be used."""
     meta = (("format", one.format), ("split", one.split))
     if one.format == "parquet":
-        table = inspect(one.entry, required(HUB), limits)
+        table = inspect(one.entry, _columns, limits)
         if isinstance(table, str):
-            other = inspect(one.entry, required(RAW), limits)
-            if isinstance(other, str):
-                return table
-            table = other
+            return table
         return [(one.split, unit) for unit in table.units(one.language, meta)]
     if one.format == "zip":
         return _members(one, limits)
     expansion = EXPANSION if one.format == "jsonl.gz" else 1
     return [(one.split, (_part(one.entry, one.language, meta), one.entry.size * expansion))]
+
+
+def _columns(reader: ParquetReader) -> tuple[str, ...]:
+    """Those of the Hub's copy, or else those of the original rows."""
+    return reader.check(required(names_of(reader.schema().names)))
 
 
 def _members(one: CsnFile, limits: ReadLimits | None) -> list[tuple[str, Unit]] | str:

@@ -12,7 +12,7 @@ Source: README of github.com/github/CodeSearchNet; the former loading script of 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -64,6 +64,11 @@ _URL = re.compile(
     r"(?:#L(?P<start>\d{1,9})(?:-L(?P<end>\d{1,9}))?)?"
 )
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def names_of(columns: Collection[str]) -> Mapping[str, str]:
+    """The set of names that these columns (or keys of a row) are under."""
+    return HUB if HUB["code"] in columns else RAW
 
 
 def required(names: Mapping[str, str]) -> Mapping[str, Column]:
@@ -179,7 +184,7 @@ class _Fields:
 
     def __init__(self, values: Mapping[str, object]) -> None:
         self._values = values
-        self._names = HUB if HUB["code"] in values else RAW
+        self._names = names_of(values)
 
     def required(self, field: str) -> str:
         """Text that must be there; "" counts as null."""

@@ -15,16 +15,15 @@ from dataclasses import dataclass, replace
 
 from ingest.budget import ReadLimits
 from ingest.compressed import EXPANSION
-from ingest.digests import FileDigest, Progress, Wish, digest_files
+from ingest.digests import Progress
 from ingest.entries import Entry
-from ingest.errors import ChangedInput
+from ingest.line_ranges import Cuts, Ranges, cuts, ranged
 from ingest.pair_rows import FIELDS, Columns
 from ingest.parquet import Column
-from ingest.places import digested, is_local
 from ingest.records import Part, Quarantine
 from ingest.row_files import csv_header
-from ingest.slicing import target_bytes
-from ingest.tables import TableFile, Unit, inspect
+from ingest.slicing import Unit, target_bytes
+from ingest.tables import TableFile, contract, inspect
 
 READ = (".jsonl", ".jsonl.gz", ".csv", ".parquet")
 OTHER = (".json", ".tsv", ".gz", ".zst", ".bz2", ".xz", ".zip", ".arrow", ".feather", ".xlsx")
@@ -69,12 +68,16 @@ def survey(
     target = target_bytes(sum(_bytes(one, tables) for one in chosen), slice_bytes)
     entries: list[Entry] = []
     groups: list[list[Unit]] = []
-    for entry, ranges in _digested(chosen, target, progress, limits):
+
+    def cut(one: Entry) -> Cuts:
+        return cuts(one.size, target) if one.name.lower().endswith(".jsonl") else ()
+
+    for entry, ranges in ranged(chosen, cut, progress, limits):
         if entry.problem:
             quarantined.append(Quarantine(name=entry.name, reason=entry.problem))
             continue
         entries.append(entry)
-        groups.append(_units(entry, tables.get(entry.name), ranges, target))
+        groups.append(_units(entry, tables.get(entry.name), ranges))
     return PairFiles(
         entries=tuple(entries),
         groups=tuple(groups),
@@ -101,7 +104,7 @@ def _header(
     name = entry.name.lower()
     wanted = table_columns(columns)
     if name.endswith(".parquet"):
-        table = inspect(entry, wanted, limits)
+        table = inspect(entry, contract(wanted), limits)
         if isinstance(table, str):
             return table
         tables[entry.name] = table
@@ -124,46 +127,7 @@ def _bytes(entry: Entry, tables: Mapping[str, TableFile]) -> int:
     return entry.size * (EXPANSION if entry.name.lower().endswith(".gz") else 1)
 
 
-_Ranges = tuple[tuple[int, int, str], ...]
-"""Start, stop and SHA-256 ("" when not known) of each piece of a file of lines."""
-
-
-def _digested(
-    entries: Sequence[Entry], target: int, progress: Progress | None, limits: ReadLimits | None
-) -> list[tuple[Entry, _Ranges]]:
-    """The entries with their digests, in the same order."""
-    near = [one for one in entries if is_local(one.uri)]
-    cuts = [_cuts(one, target) for one in near]
-    wishes = [Wish(path=one.uri, ranges=cut) for one, cut in zip(near, cuts, strict=True)]
-    done: dict[str, tuple[Entry, _Ranges]] = {}
-    for one, cut, answer in zip(near, cuts, digest_files(wishes, progress), strict=True):
-        done[one.name] = _answered(one, cut, answer)
-    far = digested([one for one in entries if not is_local(one.uri)], progress, limits)
-    for one in far:
-        done[one.name] = one, tuple((start, stop, "") for start, stop in _cuts(one, target))
-    return [done[one.name] for one in entries]
-
-
-def _answered(
-    entry: Entry, cuts: tuple[tuple[int, int], ...], answer: FileDigest | str
-) -> tuple[Entry, _Ranges]:
-    if isinstance(answer, str):
-        return replace(entry, problem=answer), ()
-    if answer.size != entry.size:
-        raise ChangedInput(entry.name)
-    ranges = [(*cut, sha256) for cut, sha256 in zip(cuts, answer.ranges, strict=True)]
-    return replace(entry, digest=answer.sha256), tuple(ranges)
-
-
-def _cuts(entry: Entry, target: int) -> tuple[tuple[int, int], ...]:
-    """Equal ranges of at most `target` bytes of a file of lines; () for other formats."""
-    if not entry.name.lower().endswith(".jsonl"):
-        return ()
-    size, count = entry.size, -(-entry.size // target)
-    return tuple((size * i // count, size * (i + 1) // count) for i in range(count))
-
-
-def _units(entry: Entry, table: TableFile | None, ranges: _Ranges, target: int) -> list[Unit]:
+def _units(entry: Entry, table: TableFile | None, ranges: Ranges) -> list[Unit]:
     if table is not None:
         return replace(table, entry=entry).units("", (("format", "parquet"),))
     name = entry.name.lower()

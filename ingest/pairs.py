@@ -26,8 +26,7 @@ from ingest.places import PlacePath, pin, revision_of
 from ingest.raw_rows import BadRow
 from ingest.records import Listing, Quarantine, Skip, Slice, SourcePair
 from ingest.row_files import read_rows
-from ingest.slicing import make_slice, pack
-from ingest.tables import Unit, merged
+from ingest.slicing import slice_units
 
 
 def _readable(value: str) -> str:
@@ -81,12 +80,7 @@ def plan(
         source=name,
         kind=options.kind,
         revision=revision,
-        slices=tuple(
-            make_slice(
-                source=name, stream="", parts=merged(run), size=sum(map(_size, run)), facts=facts
-            )
-            for run in pack(found.groups, _size, found.target)
-        ),
+        slices=slice_units({"": found.groups}, source=name, target=found.target, facts=facts),
         quarantined=found.quarantined,
         provenance=tuple((f"file {entry.name}", entry.digest) for entry, _ in held),
     )
@@ -123,10 +117,6 @@ def read(
             else:
                 yield reader.read(values, row)
                 row += 1
-
-
-def _size(unit: Unit) -> int:
-    return unit[1]
 
 
 def _first_reason(quarantined: tuple[Quarantine, ...]) -> str:

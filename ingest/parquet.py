@@ -240,13 +240,13 @@ class ParquetReader:
             raise BrokenGroup(f"{seen} rows where the footer says {rows}")
 
 
-def open_planned_part(
-    part: Part, footer: str, limits: ReadLimits | None = None, footer_bytes: int = 0
-) -> ParquetReader:
-    """Open the file of a part.
+def open_planned_part(part: Part, limits: ReadLimits | None = None) -> ParquetReader:
+    """Open the file of a part, whose `meta` says what its footer was.
 
     Raises `ChangedInput` when it is not the same file, `TransientFault` when it may be later.
     """
+    known = dict(part.meta)
+    footer_bytes = int(known.get("footer_bytes", "0"))
     try:
         reader = ParquetReader.of(open_part(part, limits), footer_bytes)
     except OSError as error:
@@ -255,7 +255,7 @@ def open_planned_part(
         raise ChangedInput(part.name) from error
     except (ValueError, BrokenFile) as error:
         raise ChangedInput(part.name) from error
-    if reader.footer != footer or reader.size() != part.size:
+    if reader.footer != known["footer"] or reader.size() != part.size:
         reader.__exit__()
         raise ChangedInput(part.name)
     return reader

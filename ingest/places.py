@@ -39,6 +39,7 @@ from ingest import elsewhere, hub
 from ingest.budget import ReadLimits
 from ingest.digests import FileDigest, Progress, Wish, digest_files
 from ingest.entries import Entry
+from ingest.errors import ChangedInput
 from ingest.local import LocalPlace, is_local
 from ingest.ranged import RangedFile
 from ingest.records import Part
@@ -138,8 +139,14 @@ def revision_of(place: Place, entries: Sequence[Entry]) -> str:
 
 
 def open_part(part: Part, limits: ReadLimits | None = None) -> BinaryIO:
-    """The file of a part, for reading; close it. Works on any machine that reaches the place."""
-    return _open(part.path, part.name, part.size, part.digest, limits or ReadLimits())
+    """The file of a part, for reading; close it. Works on any machine that reaches the place.
+
+    Raises `ChangedInput` for what is no longer a file, `OSError` as local files do.
+    """
+    try:
+        return _open(part.path, part.name, part.size, part.digest, limits or ReadLimits())
+    except ValueError as error:
+        raise ChangedInput(part.name) from error
 
 
 def open_entry(entry: Entry, limits: ReadLimits | None = None) -> BinaryIO:

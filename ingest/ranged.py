@@ -15,7 +15,7 @@ import io
 import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MAX_REQUEST_BYTES = 32 << 20
 HELD_BYTES = 64 << 20
 MAX_GAP_BYTES = 64 << 10
+BEYOND_BYTES = 64 << 10
+"""What is read at a time beyond a `Window`."""
 WASTE = 0.05
 """The share of a joined request that may be gap."""
 
@@ -126,6 +128,39 @@ class RangedFile(io.RawIOBase):
         index = bisect_right(self._starts, start)
         self._starts.insert(index, start)
         self._kept.insert(index, (start, stop, place))
+
+
+class Window(io.RawIOBase):
+    """A file read up to `stop`, and in small pieces beyond it: what a buffer reads ahead of
+    the last line of a range would be as much as the range."""
+
+    def __init__(self, file: BinaryIO, stop: int) -> None:
+        self._file = file
+        self._stop = stop
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def tell(self) -> int:
+        """The position."""
+        return self._file.tell()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move; costs nothing."""
+        return self._file.seek(offset, whence)
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fill the buffer up to the end of the range, or a little of it beyond."""
+        view = memoryview(buffer).cast("B")
+        left = self._stop - self._file.tell()
+        data = self._file.read(min(len(view), left if left > 0 else BEYOND_BYTES))
+        view[: len(data)] = data
+        return len(data)
 
 
 def join_ranges(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -16,26 +16,25 @@ from typing import BinaryIO, cast
 
 from ingest.budget import ReadLimits
 from ingest.compressed import (
+    READ_AHEAD,
     BrokenStream,
     Hashed,
     compare,
     faults,
     gzip_lines,
-    is_planned,
     zip_lines,
 )
 from ingest.csv_rows import NoHeader, csv_rows, header_of
 from ingest.entries import Entry
-from ingest.errors import ChangedInput, TransientFault, is_transient
-from ingest.jsonl import MAX_LINE_BYTES, LineReader, parse_object
+from ingest.errors import TransientFault, is_transient
+from ingest.jsonl import MAX_LINE_BYTES, parse_object
+from ingest.line_ranges import plain_lines
 from ingest.parquet import Column
 from ingest.places import open_entry, open_part
 from ingest.raw_rows import BadRow, Rows
 from ingest.records import Part
 from ingest.tables import table_rows
 from ingest.walk import UNREADABLE
-
-_READ_AHEAD = 8 << 20
 
 
 def read_rows(part: Part, columns: Mapping[str, Column], limits: ReadLimits | None = None) -> Rows:
@@ -53,7 +52,7 @@ def read_rows(part: Part, columns: Mapping[str, Column], limits: ReadLimits | No
         case "jsonl.gz":
             return _json_rows(part, gzip_lines(part, limits))
         case "jsonl":
-            return _json_rows(part, _plain_lines(part, limits))
+            return _json_rows(part, plain_lines(part, limits))
         case "csv":
             return _csv_rows(part, limits)
         case other:
@@ -79,28 +78,11 @@ def json_row(line: bytes | None) -> Mapping[str, object] | BadRow:
     return values
 
 
-def _plain_lines(part: Part, limits: ReadLimits | None) -> Iterator[bytes | None]:
-    """The lines that start in the range of the part, compared with what was planned."""
-    with faults(part), _buffered(open_part(part, limits), _READ_AHEAD) as buffered:
-        reader = LineReader(buffered, part.start, part.stop)
-        yield from reader.lines()
-        if buffered.seek(0, io.SEEK_END) != part.size or not _same(part, reader.digest):
-            raise ChangedInput(part.name)
-
-
-def _same(part: Part, sha256: str) -> bool:
-    planned = dict(part.meta).get("range", "")
-    if planned:
-        return planned == sha256
-    # A range of a file elsewhere has no digest: its place holds it to the pinned revision.
-    return (part.start, part.stop) != (0, part.size) or is_planned(part, sha256)
-
-
 def _csv_rows(part: Part, limits: ReadLimits | None) -> Rows:
     with faults(part), open_part(part, limits) as file:
         hashed = Hashed(file)
         try:
-            yield from csv_rows(_raw_lines(cast(BinaryIO, io.BufferedReader(hashed, _READ_AHEAD))))
+            yield from csv_rows(_raw_lines(cast(BinaryIO, io.BufferedReader(hashed, READ_AHEAD))))
         except NoHeader as error:
             yield BadRow(reason="corrupt_input", detail=str(error), quarantined=part.name)
         compare(part, hashed)

@@ -1,9 +1,9 @@
 """Cut the input of a source into slices.
 
 Method: the target size is a pure function of the input (or given); pieces are packed in order,
-and a group (the files of one repository, the row groups of one language) is kept together
-where it fits. The digest of a slice is SHA-256 over canonical JSON of everything that decides
-which records come out of it, and of nothing local.
+and a group (the files of one repository, the row groups of one file) is kept together
+where it fits; neighbours of one file in one slice are one part. The digest of a slice is SHA-256
+over canonical JSON of everything that decides which records come out of it, and of nothing local.
 Cost: linear. Limits: a single piece is never cut here, so a slice may exceed the target by one.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from ingest.records import Part, Slice
@@ -23,6 +24,8 @@ MAX_SLICE_BYTES = 128_000_000
 SLICES_PER_SOURCE = 32
 
 T = TypeVar("T")
+Unit = tuple[Part, int]
+"""A piece that is read as a whole, and its uncompressed bytes."""
 
 
 def target_bytes(total: int, slice_bytes: int | None) -> int:
@@ -30,6 +33,12 @@ def target_bytes(total: int, slice_bytes: int | None) -> int:
     if slice_bytes is not None:
         return max(1, slice_bytes)
     return min(max(total // SLICES_PER_SOURCE, MIN_SLICE_BYTES), MAX_SLICE_BYTES)
+
+
+def target_of(streams: Mapping[str, Sequence[Sequence[Unit]]], slice_bytes: int | None) -> int:
+    """The same for the units of all streams."""
+    groups = [group for stream in streams.values() for group in stream]
+    return target_bytes(sum(size for group in groups for _, size in group), slice_bytes)
 
 
 def pack(groups: Iterable[Sequence[T]], size: Callable[[T], int], target: int) -> list[list[T]]:
@@ -48,6 +57,52 @@ def pack(groups: Iterable[Sequence[T]], size: Callable[[T], int], target: int) -
             runs[-1].append(item)
             filled += size(item)
     return [run for run in runs if run]
+
+
+def slice_units(
+    streams: Mapping[str, Sequence[Sequence[Unit]]],
+    *,
+    source: str,
+    target: int,
+    facts: Mapping[str, object],
+    beside: Mapping[str, Sequence[Part]] | None = None,
+) -> tuple[Slice, ...]:
+    """Slices of each stream in the order of their names; a stream is groups of units.
+
+    What stands `beside` a stream (its licences) is added to each of its slices.
+    """
+    return tuple(
+        make_slice(
+            source=source,
+            stream=stream,
+            parts=[*merged(run), *(beside or {}).get(stream, ())],
+            size=sum(map(unit_bytes, run)),
+            facts=facts,
+        )
+        for stream, groups in sorted(streams.items())
+        for run in pack(groups, unit_bytes, target)
+    )
+
+
+def unit_bytes(unit: Unit) -> int:
+    """The uncompressed bytes of a unit."""
+    return unit[1]
+
+
+def merged(units: Iterable[Unit]) -> list[Part]:
+    """The parts of units, neighbouring pieces of one file as one, unless each has its own facts."""
+    parts: list[Part] = []
+    for part, _ in units:
+        last = parts[-1] if parts else None
+        if (
+            last is not None
+            and last.stop == part.start
+            and replace(last, start=0, stop=0) == replace(part, start=0, stop=0)
+        ):
+            parts[-1] = replace(last, stop=part.stop)
+        else:
+            parts.append(part)
+    return parts
 
 
 def make_slice(

@@ -63,7 +63,7 @@ def find_files(
     for folder, language in folders:
         for entry in _readable(place, folder) if language in wanted else ():
             if entry.problem:
-                quarantined.append(Quarantine(name=entry.name, reason=_why(entry.problem)))
+                quarantined.append(Quarantine(name=entry.name, reason=why(entry.problem)))
             else:
                 files.append(StackFile(entry=entry, language=language))
     found = {file.language for file in files}
@@ -115,7 +115,8 @@ def _last(folder: str) -> str:
     return folder.rpartition("/")[2]
 
 
-def _why(problem: str) -> str:
+def why(problem: str) -> str:
+    """The reason of a file that is set aside, with the remedy where there is one."""
     if problem == "symlink":
         return "symlink: links are not followed; download with --local-dir"
     return problem

@@ -1,16 +1,18 @@
 """Rows of Parquet files as plain values, by row group, where any part may be broken.
 
 Method: a file is inspected once by the driver (`ingest.parquet`: row groups, bytes of the
-wanted columns, digest of the footer) and becomes one part a row group; neighbours that end up
-in one slice are read as one part. Texts are decoded one by one, so that one that is not UTF-8
-costs its row only; a row group that cannot be decoded is one `BadRow` with all of its rows.
+wanted columns, digest and length of the footer) and becomes one part a row group; neighbours
+that end up in one slice are read as one part. Texts are decoded one by one, so that one that is
+not UTF-8 costs its row only; a row group that cannot be decoded is one `BadRow` with all of its
+rows.
 Cost: 2 to 4 microseconds a cell. Limits: those of `ingest.parquet`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from ingest.budget import ReadLimits
@@ -26,12 +28,14 @@ from ingest.parquet import (
     binary,
     open_planned_part,
 )
-from ingest.places import open_entry
+from ingest.places import is_local, open_entry
 from ingest.raw_rows import BadRow, Rows
 from ingest.records import Part
+from ingest.slicing import Unit
 
-Unit = tuple[Part, int]
-"""A piece that is read as a whole, and its uncompressed bytes."""
+FOOTERS_AT_ONCE = 8
+ColumnsOf = Callable[[ParquetReader], Sequence[str]]
+"""The columns to read of a file, by its schema. Raises `BrokenFile` where it does not fit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,38 +44,61 @@ class TableFile:
 
     entry: Entry
     footer: str
+    footer_bytes: int
+    columns: tuple[str, ...]
+    """Those that are read of it."""
     groups: tuple[RowGroup, ...]
+    """With the bytes of those columns."""
 
-    def units(self, language: str, meta: Sequence[tuple[str, str]]) -> list[Unit]:
+    def facts(self) -> list[tuple[str, str]]:
+        """What a worker is told of the footer: of a remote one its length, to ask for no more."""
+        near = is_local(self.entry.uri)
+        length = [] if near else [("footer_bytes", str(self.footer_bytes))]
+        return [("footer", self.footer), *length]
+
+    def part(
+        self, start: int, stop: int, language: str, meta: Sequence[tuple[str, str]] = ()
+    ) -> Part:
+        """A part of the file; what `start` and `stop` count is up to its reader."""
+        return Part(
+            path=self.entry.uri,
+            name=self.entry.name,
+            digest=self.entry.digest,
+            size=self.entry.size,
+            start=start,
+            stop=stop,
+            language=language,
+            meta=tuple(sorted((*meta, *self.facts()))),
+        )
+
+    def units(self, language: str, meta: Sequence[tuple[str, str]] = ()) -> list[Unit]:
         """One part for each row group with rows."""
-        facts = (*meta, ("footer", self.footer))
         return [
-            (
-                Part(
-                    path=self.entry.uri,
-                    name=self.entry.name,
-                    digest=self.entry.digest,
-                    size=self.entry.size,
-                    start=index,
-                    stop=index + 1,
-                    language=language,
-                    meta=tuple(sorted(facts)),
-                ),
-                group.size,
-            )
+            (self.part(index, index + 1, language, meta), group.size)
             for index, group in enumerate(self.groups)
             if group.rows
         ]
 
 
-def inspect(
-    entry: Entry, columns: Mapping[str, Column], limits: ReadLimits | None = None
-) -> TableFile | str:
+def contract(columns: Mapping[str, Column]) -> ColumnsOf:
+    """The columns of a plain contract."""
+    return lambda reader: reader.check(columns)
+
+
+def inspect(entry: Entry, columns: ColumnsOf, limits: ReadLimits | None = None) -> TableFile | str:
     """The row groups of a file, or the reason why it cannot be used."""
+    if entry.problem:
+        return entry.problem
     try:
         with ParquetReader.of(open_entry(entry, limits)) as reader:
-            groups = reader.groups(reader.check(columns))
-            return TableFile(entry=entry, footer=reader.footer, groups=groups)
+            wanted = tuple(columns(reader))
+            return TableFile(
+                entry=entry,
+                footer=reader.footer,
+                footer_bytes=reader.footer_bytes,
+                columns=wanted,
+                groups=reader.groups(wanted),
+            )
     except BrokenFile as error:
         return str(error)
     except OSError as error:
@@ -80,20 +107,16 @@ def inspect(
         return "unreadable"
 
 
-def merged(units: Sequence[Unit]) -> list[Part]:
-    """The parts of a run of units, neighbouring row groups of one file as one part."""
-    parts: list[Part] = []
-    for part, _ in units:
-        last = parts[-1] if parts else None
-        if (
-            last is not None
-            and last.stop == part.start
-            and replace(last, start=0, stop=0) == (replace(part, start=0, stop=0))
-        ):
-            parts[-1] = replace(last, stop=part.stop)
-        else:
-            parts.append(part)
-    return parts
+def inspect_all(
+    entries: Sequence[Entry], columns: ColumnsOf, limits: ReadLimits | None = None
+) -> Iterator[TableFile | str]:
+    """Each file as `inspect` finds it, in order, a few at a time."""
+    pool = ThreadPoolExecutor(max_workers=FOOTERS_AT_ONCE, thread_name_prefix="footer")
+    try:
+        yield from pool.map(lambda entry: inspect(entry, columns, limits), entries)
+    finally:
+        # After a refusal nothing more may be asked.
+        pool.shutdown(cancel_futures=True)
 
 
 def table_rows(part: Part, columns: Mapping[str, Column], limits: ReadLimits | None = None) -> Rows:
@@ -101,7 +124,7 @@ def table_rows(part: Part, columns: Mapping[str, Column], limits: ReadLimits | N
 
     Raises `ChangedInput` when the file is not the one that was planned, `TransientFault`.
     """
-    with open_planned_part(part, dict(part.meta)["footer"], limits) as reader:
+    with open_planned_part(part, limits) as reader:
         present = reader.check(columns)
         groups = reader.groups(present)
         for index in range(part.start, part.stop):

@@ -14,24 +14,24 @@ an error only if nothing else is left; JSON lines up to 8 MB.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from ingest.budget import ReadLimits
-from ingest.digests import FileDigest, Progress, Wish, digest_files
-from ingest.errors import SourceError, TransientFault, is_transient
+from ingest.digests import Progress
+from ingest.entries import Entry
+from ingest.errors import SourceError, TransientFault
 from ingest.licenses import LicensePolicy
+from ingest.line_ranges import Ranges, cuts, ranged
 from ingest.options import CommonOptions
-from ingest.parquet import BrokenFile, BrokenGroup, ParquetReader, RowGroup, open_planned_part
-from ingest.places import PlacePath, digested, is_local, open_entry, revision_of
+from ingest.parquet import BrokenGroup, ParquetReader, RowGroup, open_planned_part
+from ingest.places import PlacePath, digested, revision_of
 from ingest.records import Listing, Part, Quarantine, Skip, Slice, SourceFile
-from ingest.slicing import make_slice, pack, target_bytes
+from ingest.slicing import Unit, slice_units, target_of
 from ingest.stack_files import StackFile, find_files, is_table
-from ingest.stack_lines import CUT_BYTES, cuts, read_lines
+from ingest.stack_lines import CUT_BYTES, read_lines
 from ingest.stack_rows import COLUMNS, LICENSES, StackRows
-
-FOOTERS_AT_ONCE = 8
+from ingest.tables import TableFile, contract, inspect_all
 
 
 class TheStackOptions(CommonOptions):
@@ -42,18 +42,10 @@ class TheStackOptions(CommonOptions):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Unit:
-    """A row group or a range of lines: what is never cut."""
-
-    part: Part
-    size: int
-    """Uncompressed bytes."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class _Planned:
-    file: StackFile
-    units: tuple[_Unit, ...]
+    entry: Entry
+    language: str
+    units: tuple[Unit, ...]
 
 
 def plan(
@@ -83,7 +75,7 @@ def plan(
             value=options.path,
             remedy=f"Download the files again.{first}",
         )
-    entries = [one.file.entry for one in planned]
+    entries = [one.entry for one in planned]
     revision = revision_of(layout.place, entries)
     facts = _facts(options, policy, revision)
     return Listing(
@@ -127,9 +119,7 @@ def read(
 def _read_table(
     part: Part, rows: StackRows, first: int, limits: ReadLimits | None
 ) -> Iterator[SourceFile | Skip]:
-    meta = dict(part.meta)
-    footer_bytes = int(meta.get("footer_bytes", "0"))
-    with open_planned_part(part, meta["footer"], limits, footer_bytes) as reader:
+    with open_planned_part(part, limits) as reader:
         columns = reader.check(COLUMNS)
         groups = reader.groups(columns)
         for index in range(part.start, part.stop):
@@ -171,118 +161,56 @@ def _inspect_all(
     """Each file as planned, or why it cannot be used; in the same order."""
     tables = [file for file in files if file.is_table]
     known = digested([file.entry for file in tables], progress, limits)
-    ready = [replace(file, entry=entry) for file, entry in zip(tables, known, strict=True)]
-    footers = _footers(ready, limits)
-    outcomes = {file.entry.name: one for file, one in zip(ready, footers, strict=True)}
+    footers = inspect_all(known, contract(COLUMNS), limits)
+    outcomes = {
+        file.entry.name: _table(file, one) for file, one in zip(tables, footers, strict=True)
+    }
     lines = [file for file in files if not file.is_table]
-    outcomes |= {file.entry.name: _lines(file, cut, progress, limits) for file in lines}
+    pieces = ranged([f.entry for f in lines], lambda one: cuts(one.size, cut), progress, limits)
+    outcomes |= {
+        file.entry.name: _lines(file, entry, ranges)
+        for file, (entry, ranges) in zip(lines, pieces, strict=True)
+    }
     for file in files:
         yield file, outcomes[file.entry.name]
 
 
-def _footers(files: Sequence[StackFile], limits: ReadLimits) -> Iterator[_Planned | str]:
-    pool = ThreadPoolExecutor(max_workers=FOOTERS_AT_ONCE, thread_name_prefix="footer")
-    try:
-        yield from pool.map(lambda file: _inspect(file, limits), files)
-    finally:
-        # After a refusal nothing more may be asked.
-        pool.shutdown(cancel_futures=True)
+def _table(file: StackFile, table: TableFile | str) -> _Planned | str:
+    if isinstance(table, str):
+        return table
+    units = tuple(table.units(file.language))
+    return _Planned(entry=table.entry, language=file.language, units=units)
 
 
-def _inspect(file: StackFile, limits: ReadLimits) -> _Planned | str:
-    entry = file.entry
+def _lines(file: StackFile, entry: Entry, ranges: Ranges) -> _Planned | str:
     if entry.problem:
         return entry.problem
-    try:
-        with ParquetReader.of(open_entry(entry, limits)) as reader:
-            groups = reader.groups(reader.check(COLUMNS))
-            meta = [("footer", reader.footer)]
-            if not is_local(entry.uri):
-                meta.append(("footer_bytes", str(reader.footer_bytes)))
-    except BrokenFile as error:
-        return str(error)
-    except OSError as error:
-        if is_transient(error):
-            raise TransientFault(entry.name, str(error)) from error
-        return "unreadable"
     units = [
-        _Unit(part=_part(file, index, index + 1, meta), size=group.size)
-        for index, group in enumerate(groups)
-        if group.rows
+        (
+            Part(
+                path=entry.uri,
+                name=entry.name,
+                digest=entry.digest,
+                size=entry.size,
+                start=start,
+                stop=stop,
+                language=file.language,
+                meta=(("range", sha256),) if sha256 else (),
+            ),
+            stop - start,
+        )
+        for start, stop, sha256 in ranges
     ]
-    return _Planned(file=file, units=tuple(units))
-
-
-def _lines(
-    file: StackFile, cut: int, progress: Progress | None, limits: ReadLimits
-) -> _Planned | str:
-    """JSON lines in ranges; those of a local file are digested each."""
-    entry = file.entry
-    metas: Sequence[Sequence[tuple[str, str]]]
-    if is_local(entry.uri):
-        ranges = cuts(entry.size, cut)
-        digest = digest_files([Wish(path=entry.uri, ranges=ranges)], progress)[0]
-        if not isinstance(digest, FileDigest):
-            return digest
-        entry = replace(entry, size=digest.size, digest=digest.sha256)
-        metas = [(("range", one),) for one in digest.ranges]
-    else:
-        entry = digested([entry], progress, limits)[0]
-        ranges = cuts(entry.size, cut)
-        metas = [()] * len(ranges)
-    file = replace(file, entry=entry)
-    units = [
-        _Unit(part=_part(file, start, stop, meta), size=stop - start)
-        for (start, stop), meta in zip(ranges, metas, strict=True)
-    ]
-    return _Planned(file=file, units=tuple(units))
-
-
-def _part(file: StackFile, start: int, stop: int, meta: Sequence[tuple[str, str]]) -> Part:
-    return Part(
-        path=file.entry.uri,
-        name=file.entry.name,
-        digest=file.entry.digest,
-        size=file.entry.size,
-        start=start,
-        stop=stop,
-        language=file.language,
-        meta=tuple(meta),
-    )
+    return _Planned(entry=entry, language=file.language, units=tuple(units))
 
 
 def _slices(
     planned: Sequence[_Planned], name: str, slice_bytes: int | None, facts: Mapping[str, object]
 ) -> tuple[Slice, ...]:
-    target = target_bytes(sum(unit.size for one in planned for unit in one.units), slice_bytes)
-    slices: list[Slice] = []
-    for language in sorted({one.file.language for one in planned}):
-        groups = [one.units for one in planned if one.file.language == language]
-        slices.extend(
-            make_slice(
-                source=name,
-                stream=language,
-                parts=_merged(run),
-                size=sum(unit.size for unit in run),
-                facts=facts,
-            )
-            for run in pack(groups, lambda unit: unit.size, target)
-        )
-    return tuple(slices)
-
-
-def _merged(run: Sequence[_Unit]) -> list[Part]:
-    """Neighbouring pieces of one file as one part, unless each has a digest of its own."""
-    parts: list[Part] = []
-    for unit in run:
-        last = parts[-1] if parts else None
-        if last is not None and last.stop == unit.part.start and last.start < last.stop:
-            joined = replace(unit.part, start=last.start)
-            if joined == replace(last, stop=unit.part.stop):
-                parts[-1] = joined
-                continue
-        parts.append(unit.part)
-    return parts
+    streams: dict[str, list[tuple[Unit, ...]]] = {}
+    for one in planned:
+        streams.setdefault(one.language, []).append(one.units)
+    return slice_units(streams, source=name, target=target_of(streams, slice_bytes), facts=facts)
 
 
 def _facts(options: TheStackOptions, policy: LicensePolicy, revision: str) -> Mapping[str, object]:

@@ -27,16 +27,18 @@ from ingest.blobs import BlobReader, Wanted
 from ingest.budget import ReadLimits
 from ingest.digests import Progress
 from ingest.entries import Entry
-from ingest.errors import SourceError, TransientFault, is_transient
+from ingest.errors import SourceError, TransientFault
 from ingest.languages import normalise_language
 from ingest.licenses import LicensePolicy
 from ingest.options import CommonOptions
-from ingest.parquet import BrokenFile, BrokenGroup, ParquetReader, RowGroup, open_planned_part
-from ingest.places import Place, PlacePath, digested, open_entry, pin, revision_of
+from ingest.parquet import BrokenGroup, ParquetReader, RowGroup, open_planned_part
+from ingest.places import Place, PlacePath, digested, pin, revision_of
 from ingest.records import Listing, Part, Quarantine, Skip, Slice, SourceFile
-from ingest.slicing import MIN_SLICE_BYTES, make_slice, pack, target_bytes
+from ingest.slicing import MIN_SLICE_BYTES, Unit, slice_units, target_bytes
+from ingest.stack_files import why
 from ingest.stack_v2_rows import Candidate, StackV2Rows
-from ingest.stack_v2_schema import Shape, shape_of
+from ingest.stack_v2_schema import FILES, Shape, shape_of
+from ingest.tables import TableFile, inspect_all
 
 ROW_BYTES = 4_000
 _GROUPED_FACTOR = 16
@@ -58,16 +60,13 @@ class TheStackV2Options(CommonOptions):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Planned:
-    entry: Entry
+    table: TableFile
     language: str
-    footer: str
-    footer_bytes: int
-    groups: tuple[RowGroup, ...]
-    grouped: bool
 
     def weight(self, group: RowGroup) -> int:
         """The bytes of content that a row group is taken to stand for."""
-        return group.size * _GROUPED_FACTOR if self.grouped else group.rows * ROW_BYTES
+        grouped = FILES in self.table.columns
+        return group.size * _GROUPED_FACTOR if grouped else group.rows * ROW_BYTES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,16 +78,6 @@ class _Cut:
     group: RowGroup
     start: int
     stop: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Unit:
-    """Rows of one row group."""
-
-    file: _Planned
-    start: int
-    stop: int
-    size: int
 
 
 def plan(
@@ -104,12 +93,13 @@ def plan(
     languages = listed_files(place, options)
     quarantined: list[Quarantine] = []
     planned: list[_Planned] = []
-    for entry in digested([entry for entry, _ in languages.values()], progress):
-        outcome = entry.problem or _inspect(entry, languages[entry.name][1], limits)
-        if isinstance(outcome, str):
-            quarantined.append(Quarantine(name=entry.name, reason=_why(outcome)))
+    entries = digested([entry for entry, _ in languages.values()], progress, limits)
+    tables = inspect_all(entries, _columns, limits)
+    for entry, table in zip(entries, tables, strict=True):
+        if isinstance(table, str):
+            quarantined.append(Quarantine(name=entry.name, reason=why(table)))
         else:
-            planned.append(outcome)
+            planned.append(_Planned(table=table, language=languages[entry.name][1]))
     if not planned:
         first = f" First: {quarantined[0].name}: {quarantined[0].reason}." if quarantined else ""
         raise SourceError(
@@ -117,7 +107,7 @@ def plan(
             value=options.path,
             remedy=f"Download the files again.{first}",
         )
-    revision = revision_of(place, [one.entry for one in planned])
+    revision = revision_of(place, [one.table.entry for one in planned])
     mixed = any(not one.language for one in planned)
     return Listing(
         source=name,
@@ -172,9 +162,7 @@ def _candidates(
 ) -> Generator[Candidate | Skip]:
     first = 0
     for part, rows in zip(piece.parts, by_part, strict=True):
-        known = dict(part.meta)
-        length = int(known["footer_bytes"])
-        with open_planned_part(part, known["footer"], limits, length) as reader:
+        with open_planned_part(part, limits) as reader:
             shape = shape_of(reader.schema())
             for cut in _cuts(part, reader.groups(shape.columns)):
                 for item in _group(reader, rows, shape, cut, first):
@@ -257,95 +245,36 @@ def _check_languages(options: TheStackV2Options, folders: Sequence[str], found: 
         )
 
 
-def _why(problem: str) -> str:
-    if problem == "symlink":
-        return "symlink: links are not followed; download with --local-dir"
-    return problem
-
-
-def _inspect(entry: Entry, language: str, limits: ReadLimits | None) -> _Planned | str:
-    try:
-        with ParquetReader.of(open_entry(entry, limits)) as reader:
-            shape = shape_of(reader.schema())
-            return _Planned(
-                entry=entry,
-                language=language,
-                footer=reader.footer,
-                footer_bytes=reader.footer_bytes,
-                groups=reader.groups(shape.columns),
-                grouped=shape.grouped,
-            )
-    except BrokenFile as error:
-        return str(error)
-    except OSError as error:
-        if is_transient(error):
-            raise TransientFault(entry.name, str(error)) from error
-        return "unreadable"
+def _columns(reader: ParquetReader) -> tuple[str, ...]:
+    return shape_of(reader.schema()).columns
 
 
 def _slices(
     planned: Sequence[_Planned], name: str, slice_bytes: int | None, facts: Mapping[str, object]
 ) -> tuple[Slice, ...]:
-    total = sum(one.weight(group) for one in planned for group in one.groups)
+    total = sum(one.weight(group) for one in planned for group in one.table.groups)
     target = target_bytes(total, slice_bytes)
-    slices: list[Slice] = []
-    for language in sorted({one.language for one in planned}):
-        units = [_units(one, target) for one in planned if one.language == language]
-        slices.extend(
-            make_slice(
-                source=name,
-                stream=language,
-                parts=_parts(run),
-                size=sum(unit.size for unit in run),
-                facts=facts,
-            )
-            for run in pack(units, lambda unit: unit.size, target)
-        )
-    return tuple(slices)
+    streams: dict[str, list[list[Unit]]] = {}
+    for one in planned:
+        streams.setdefault(one.language, []).append(_units(one, target))
+    return slice_units(streams, source=name, target=target, facts=facts)
 
 
-def _units(one: _Planned, target: int) -> list[_Unit]:
-    """The row groups of a file, those over the size of a slice in even pieces."""
-    units: list[_Unit] = []
+def _units(one: _Planned, target: int) -> list[Unit]:
+    """The rows of a file by row group, those over the size of a slice in even pieces."""
+    units: list[Unit] = []
     base = 0
-    for group in one.groups:
+    for group in one.table.groups:
         weight = one.weight(group)
         pieces = min(max(1, -(-weight // max(target, MIN_SLICE_BYTES))), max(group.rows, 1))
         cuts = [base + group.rows * piece // pieces for piece in range(pieces + 1)]
         units.extend(
-            _Unit(file=one, start=start, stop=stop, size=weight * (stop - start) // group.rows)
+            (one.table.part(start, stop, one.language), weight * (stop - start) // group.rows)
             for start, stop in zip(cuts, cuts[1:], strict=False)
             if start < stop
         )
         base += group.rows
     return units
-
-
-def _parts(run: Sequence[_Unit]) -> list[Part]:
-    """Neighbouring rows of one file as one part."""
-    parts: list[Part] = []
-    for unit in run:
-        entry = unit.file.entry
-        last = parts[-1] if parts else None
-        start = unit.start
-        if last is not None and last.name == entry.name and last.stop == start:
-            start = parts.pop().start
-        parts.append(
-            Part(
-                path=entry.uri,
-                name=entry.name,
-                digest=entry.digest,
-                size=entry.size,
-                start=start,
-                stop=unit.stop,
-                language=unit.file.language,
-                meta=(
-                    ("footer", unit.file.footer),
-                    ("footer_bytes", str(unit.file.footer_bytes)),
-                ),
-            )
-        )
-    return parts
 
 
 def _facts(
@@ -365,7 +294,8 @@ def _facts(
 def _provenance(
     options: TheStackV2Options, planned: Sequence[_Planned]
 ) -> tuple[tuple[str, str], ...]:
-    files = tuple((f"file {one.entry.name}", one.entry.digest) for one in planned)
+    entries = [one.table.entry for one in planned]
+    files = tuple((f"file {one.name}", one.digest) for one in entries)
     # Another base may be a machine of one's own, which is not to be published.
     public = options.blobs.url.startswith("s3://")
     return (*files, ("contents", options.blobs.url)) if public else files

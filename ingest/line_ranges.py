@@ -1,0 +1,88 @@
+"""Files of JSON lines cut into byte ranges, and the lines of a range.
+
+Method: a file is cut into equal ranges of at most a given size; `ingest.jsonl` gives each line to
+the range it starts in. Of a local file every range has a digest from the plan, which its reader
+compares; elsewhere the place holds the file to what was pinned.
+Cost: one read of a local file to plan; a range of a remote file is read in pieces of 8 MiB up to
+its end, and beyond it 64 KiB at a time until its last line ends. Limits: those of `ingest.jsonl`;
+no compression.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import BinaryIO, cast
+
+from ingest.budget import ReadLimits
+from ingest.compressed import READ_AHEAD, faults, is_planned
+from ingest.digests import FileDigest, Progress, Wish, digest_files
+from ingest.entries import Entry
+from ingest.errors import ChangedInput
+from ingest.jsonl import LineReader
+from ingest.places import digested, is_local, open_part
+from ingest.ranged import Window
+from ingest.records import Part
+
+Cuts = tuple[tuple[int, int], ...]
+Ranges = tuple[tuple[int, int, str], ...]
+"""Start, stop and SHA-256 ("" when not known) of each piece of a file."""
+
+
+def cuts(size: int, most: int) -> Cuts:
+    """Equal half-open ranges of at most `most` bytes."""
+    count = -(-size // max(1, most))
+    return tuple((size * i // count, size * (i + 1) // count) for i in range(count))
+
+
+def ranged(
+    entries: Sequence[Entry],
+    cut: Callable[[Entry], Cuts],
+    progress: Progress | None = None,
+    limits: ReadLimits | None = None,
+) -> list[tuple[Entry, Ranges]]:
+    """The entries with their digests and ranges, in the same order.
+
+    One that cannot be read has a `problem`. Raises `ChangedInput` for one that changes.
+    """
+    near = [one for one in entries if is_local(one.uri)]
+    wishes = [Wish(path=one.uri, ranges=cut(one)) for one in near]
+    done: dict[str, tuple[Entry, Ranges]] = {}
+    for one, wish, answer in zip(near, wishes, digest_files(wishes, progress), strict=True):
+        done[one.name] = _answered(one, wish.ranges, answer)
+    far = digested([one for one in entries if not is_local(one.uri)], progress, limits)
+    for one in far:
+        done[one.name] = one, tuple((start, stop, "") for start, stop in cut(one))
+    return [done[one.name] for one in entries]
+
+
+def plain_lines(part: Part, limits: ReadLimits | None) -> Iterator[bytes | None]:
+    """The lines that start in the range of a part; None for one over the cap.
+
+    Raises `ChangedInput` (after the last line) when it is not what was planned,
+    `TransientFault`.
+    """
+    with faults(part), open_part(part, limits) as raw:
+        file = cast(BinaryIO, io.BufferedReader(Window(raw, part.stop), READ_AHEAD))
+        reader = LineReader(file, part.start, part.stop)
+        yield from reader.lines()
+        if file.seek(0, io.SEEK_END) != part.size or not _same(part, reader.digest):
+            raise ChangedInput(part.name)
+
+
+def _same(part: Part, sha256: str) -> bool:
+    planned = dict(part.meta).get("range", "")
+    if planned:
+        return planned == sha256
+    # A range of a file elsewhere has no digest: its place holds it to the pinned revision.
+    return (part.start, part.stop) != (0, part.size) or is_planned(part, sha256)
+
+
+def _answered(entry: Entry, held: Cuts, answer: FileDigest | str) -> tuple[Entry, Ranges]:
+    if isinstance(answer, str):
+        return replace(entry, problem=answer), ()
+    if answer.size != entry.size:
+        raise ChangedInput(entry.name)
+    ranges = [(*cut, sha256) for cut, sha256 in zip(held, answer.ranges, strict=True)]
+    return replace(entry, digest=answer.sha256), tuple(ranges)
