@@ -13,6 +13,8 @@ model of its own, or a T5 encoder).
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -69,29 +71,58 @@ def load_transformer(
     """The transformer (float32, on the CPU, attention chosen for `device`) and its tokenizer."""
     import transformers
 
-    config = transformers.AutoConfig.from_pretrained(
-        folder, local_files_only=True, trust_remote_code=False
-    )
+    safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    config = transformers.AutoConfig.from_pretrained(folder, **safe)
     loader = _class_for(config)
-    model = loader.from_pretrained(
-        folder,
-        config=config,
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=True,
-        dtype=torch.float32,
-        attn_implementation=attention_for(device, config.model_type),
-    )
-    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
-        folder, local_files_only=True, trust_remote_code=False
-    )
-    if not tokenizer.is_fast:
-        raise ValueError(f"{folder}: no tokenizer.json; save its tokenizer with a fast one first")
+    with quiet():
+        model, report = loader.from_pretrained(
+            folder,
+            config=config,
+            use_safetensors=True,
+            dtype=torch.float32,
+            attn_implementation=attention_for(device, config.model_type),
+            output_loading_info=True,
+            **safe,
+        )
+    missing = sorted(n for n in report["missing_keys"] if not n.startswith("pooler."))
+    if missing or report["mismatched_keys"]:
+        raise ValueError(
+            f"{folder}: the weights are not those of its config.json: {len(missing)} missing "
+            f"({missing[:3]}), of another shape {sorted(report['mismatched_keys'])[:3]}"
+        )
     pooler = getattr(model, "pooler", None)
     if pooler is not None:
         # Kept so that the saved folder is whole; it has no part in token vectors.
         pooler.requires_grad_(False)
-    return model, tokenizer
+    return model, _tokenizer(folder, safe)
+
+
+def _tokenizer(folder: Path, safe: Mapping[str, Any]) -> PreTrainedTokenizerFast:
+    import transformers
+
+    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder, **safe)
+    if not tokenizer.is_fast:
+        raise ValueError(f"{folder}: no tokenizer.json; save its tokenizer with a fast one first")
+    if tokenizer.pad_token_id is None:
+        # Padding is masked, any token will do.
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    if tokenizer.pad_token_id is None:
+        raise ValueError(f"{folder}: the tokenizer has no padding token")
+    return cast("PreTrainedTokenizerFast", tokenizer)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the progress bars of transformers: ours is the only one."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _class_for(config: PretrainedConfig) -> Any:

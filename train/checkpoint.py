@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from train.bases import check_lengths, linear_of, load_transformer
+from train.bases import check_lengths, linear_of, load_transformer, quiet
 from train.encoder import Encoder
 from train.lora import plain_base
 from train.model_card import CardFacts, model_card
@@ -31,6 +31,7 @@ from train.trained_on import FILE_NAME as TRAINED_ON
 
 DENSE = "1_Dense"
 TRAINING = "xtrove_training.json"
+MAX_LENGTH = 1 << 20
 
 
 def save_model(
@@ -52,8 +53,7 @@ def save_model(
     temporary.mkdir()
     try:
         _write(encoder, temporary, card, trained_on)
-        _settle(temporary)
-        _put(temporary, folder)
+        put_in_place(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -88,23 +88,39 @@ def _options(settings: dict[str, Any], dim: int, config: Any) -> EncoderOptions:
             query_prefix="",
             document_prefix="",
         )
-    if settings.get("do_query_expansion", True):
-        raise ValueError("the model expands its queries (do_query_expansion), which is not offered")
+    # PyLate's own defaults are expansion and a list of punctuation.
+    if settings.get("do_query_expansion", True) or settings.get("skiplist_words", True):
+        raise ValueError(
+            "the model expands its queries or leaves words out (do_query_expansion, "
+            "skiplist_words), which is not offered: measure it with PyLate, or train from it"
+        )
     return EncoderOptions(
         dim=dim,
-        query_length=int(settings["query_length"]),
-        document_length=int(settings["document_length"]),
+        query_length=_length(settings, "query_length", 32),
+        document_length=_length(settings, "document_length", 180),
         query_prefix=str(settings.get("query_prefix") or ""),
         document_prefix=str(settings.get("document_prefix") or ""),
-        max_text_bytes=int(settings.get("max_text_bytes", EncoderOptions().max_text_bytes)),
+        max_text_bytes=_length(settings, "max_text_bytes", EncoderOptions().max_text_bytes),
     )
+
+
+def _length(settings: dict[str, Any], name: str, default: int) -> int:
+    value = settings.get(name, default)
+    if not isinstance(value, int) or not 0 < value <= MAX_LENGTH:
+        raise ValueError(f"config_sentence_transformers.json: {name} is {value!r}")
+    return value
 
 
 def _write(encoder: Encoder, folder: Path, card: CardFacts, trained_on: Path | None) -> None:
     from safetensors.torch import save_file
 
     options = encoder.options
-    plain_base(encoder).save_pretrained(folder, max_shard_size="100GB")
+    with quiet():
+        # In one file: PyLate's and ColGREP's loaders look for model.safetensors.
+        plain_base(encoder).save_pretrained(folder, max_shard_size="100GB")
+    # The last call's cut is no part of the tokenizer.
+    encoder.tokenizer.backend_tokenizer.no_truncation()
+    encoder.tokenizer.backend_tokenizer.no_padding()
     encoder.tokenizer.save_pretrained(folder)
     weight = encoder.projection.weight.detach().to("cpu", torch.float32).contiguous()
     (folder / DENSE).mkdir()
@@ -116,12 +132,12 @@ def _write(encoder: Encoder, folder: Path, card: CardFacts, trained_on: Path | N
         "activation_function": "torch.nn.modules.linear.Identity",
         "use_residual": False,
     }
-    _json(folder / DENSE / "config.json", dense)
-    _json(folder / "modules.json", MODULES)
+    write_json(folder / DENSE / "config.json", dense)
+    write_json(folder / "modules.json", MODULES)
     lengths = {"max_seq_length": options.document_length - 1, "do_lower_case": False}
-    _json(folder / "sentence_bert_config.json", lengths)
-    _json(folder / "config_sentence_transformers.json", _settings(options))
-    _json(folder / TRAINING, card.as_dict())
+    write_json(folder / "sentence_bert_config.json", lengths)
+    write_json(folder / "config_sentence_transformers.json", _settings(options))
+    write_json(folder / TRAINING, card.as_dict())
     if trained_on is not None:
         shutil.copyfile(trained_on, folder / TRAINED_ON)
     (folder / "README.md").write_text(model_card(card, options), encoding="utf-8")
@@ -151,13 +167,17 @@ def _settings(options: EncoderOptions) -> dict[str, Any]:
     }
 
 
-def _json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
+    """One JSON file, keys sorted."""
     path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _settle(folder: Path) -> None:
     """Makes all files of a folder and their names durable."""
     for path in [*folder.rglob("*"), folder]:
+        if path.is_file():
+            # safetensors makes its files private.
+            path.chmod(0o644)
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -165,7 +185,9 @@ def _settle(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _put(temporary: Path, folder: Path) -> None:
+def put_in_place(temporary: Path, folder: Path) -> None:
+    """Makes the finished folder `temporary` durable and gives it its name beside it."""
+    _settle(temporary)
     old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.old")
     if folder.exists():
         folder.rename(old)

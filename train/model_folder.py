@@ -26,6 +26,17 @@ MAX_CONFIG_BYTES = 4 << 20
 MAX_TOKENIZER_BYTES = 128 << 20
 MAX_DENSE_BYTES = 64 << 20
 MAX_MODULES = 16
+LIMITS = {
+    "hidden_size": 16_384,
+    "d_model": 16_384,
+    "intermediate_size": 131_072,
+    "d_ff": 131_072,
+    "num_hidden_layers": 512,
+    "num_layers": 512,
+    "num_attention_heads": 1024,
+    "vocab_size": 4 << 20,
+    "max_position_embeddings": 4 << 20,
+}
 TOKENIZER_FILES = frozenset({"tokenizer.json", "vocab.txt", "vocab.json", "merges.txt"})
 # What is fetched from the Hub: never code, never pickles.
 PATTERNS = ["*.json", "*.safetensors", "vocab.txt", "merges.txt", "*_Dense/pytorch_model.bin"]
@@ -51,6 +62,7 @@ class ModelFolder:
             raise FileNotFoundError(f"{path}: no config.json, this is no folder of a model")
         _check_sizes(path)
         _check_weights(path)
+        _check_numbers(path, read_json(path / "config.json", {}))
         return cls(
             path=path,
             modules=_modules(path),
@@ -165,6 +177,14 @@ def _check_sizes(path: Path) -> None:
             raise ValueError(
                 f"{file}: {file.stat().st_size:,} bytes, more than {limit:,} are not read"
             )
+
+
+def _check_numbers(path: Path, config: dict[str, Any]) -> None:
+    """Before modules are built by the numbers of a file."""
+    for name, limit in LIMITS.items():
+        value = config.get(name, 0)
+        if isinstance(value, int | float) and not 0 <= value <= limit:
+            raise ValueError(f"{path}/config.json: {name} is {value}, {limit} at most")
 
 
 def _check_weights(path: Path) -> None:
