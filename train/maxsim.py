@@ -117,7 +117,7 @@ def _padded(
 def _pairs(winners: Tensor) -> list[Pairs]:
     """Blocks of rows of `winners` (query tokens, documents)."""
     rows, width = winners.shape
-    if not width:
+    if not rows or not width:
         return []
     block = max(1, PAIRS_OF_A_BLOCK // width)
     return [

@@ -9,9 +9,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.train.scoring import Case, case, first_of_equals, oracle
+from tests.train.scoring import Case, Largest, case, first_of_equals, oracle
 from train.xtr_score import xtr_scores
 
 
@@ -270,19 +269,6 @@ def test_what_does_not_fit_is_named() -> None:
             given_case.document_mask,
             k=3,
         )
-
-
-class Largest(TorchDispatchMode):
-    """Bytes of the largest storage that any operation gave back."""
-
-    bytes = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for tensor in result if isinstance(result, (tuple, list)) else (result,):
-            if isinstance(tensor, Tensor):
-                self.bytes = max(self.bytes, tensor.untyped_storage().nbytes())
-        return result
 
 
 def test_no_tensor_is_as_large_as_the_grid() -> None:
