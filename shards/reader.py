@@ -25,14 +25,13 @@ from numpy.typing import NDArray
 
 from shards.batch_plan import PlanError, PlanOptions
 from shards.epoch_plan import Planner
-from shards.layout import index_path
 from shards.manifest import Manifest, ShardFacts
 from shards.permutation import Positions
-from shards.reading_index import Indexes, MappedIndex
+from shards.reading_index import Indexes
 from shards.reading_places import Opened, open_place
 from shards.reading_state import Batch, Select, State, StateError
 from shards.sample import Sample
-from shards.sample_reading import Located, locate, read
+from shards.sample_reading import Located, locate, needs, read
 from shards.selection import Selection
 from shards.shard_cache import CacheOptions
 from shards.shard_files import OpenTars
@@ -60,8 +59,8 @@ class Reader:
         self._shards = _chosen(opened, select)
         self._files = opened.files_of(self._shards)
         self._decode = opened.decode
-        self._tars = OpenTars(self._files.open_tar)
-        self._indexes = Indexes(self._open_index)
+        self._tars = OpenTars(self._files)
+        self._indexes = Indexes(self._files.open_index)
         self._selection = Selection(self._shards, self._indexes, select)
         self._planner = Planner(self._selection, self._indexes)
 
@@ -152,7 +151,11 @@ class Reader:
     def iterate(self) -> Iterator[Sample]:
         """All samples in the order of their positions."""
         for start in range(0, len(self), _STEP):
-            yield from self.samples(np.arange(start, min(start + _STEP, len(self))))
+            located = locate(self._selection, np.arange(start, min(start + _STEP, len(self))))
+            self._tars.close()
+            last = int(located.shards[-1])
+            self._files.expect(needs(located), range(last + 1, min(last + 2, len(self._shards))))
+            yield from self._read(located)
             self._indexes.release()
 
     def batch_count(self, options: PlanOptions, epoch: int) -> int:
@@ -210,12 +213,16 @@ class Reader:
     ) -> Iterator[Batch]:
         before, number = state.before, state.batch + offset
         self._planner.learn(options, state.epoch, state.window, before)
+        self._files.expect((), self._planner.shards_of(options, state.epoch, state.window))
         for window in range(state.window, self._planner.window_count(options)):
             plan = self._planner.plan(options, state.epoch, window)
             picked = range(number - before, len(plan), every)
             shares = [plan.positions[plan.bounds[b] : plan.bounds[b + 1]][share] for b in picked]
             located = locate(self._selection, np.concatenate([plan.positions[:0], *shares]))
             self._indexes.release()
+            self._tars.close()
+            following = self._planner.shards_of(options, state.epoch, window + 1)
+            self._files.expect(needs(located), following)
             cuts = np.cumsum([0, *(len(one) for one in shares)]).tolist()
             for b, (first, last) in zip(picked, pairwise(cuts), strict=True):
                 language = int(plan.languages[b])
@@ -248,15 +255,6 @@ class Reader:
 
     def _read(self, located: Located) -> list[Sample]:
         return read(located, self._selection, self._tars, self._decode)
-
-    def _open_index(self, shard: int) -> MappedIndex:
-        facts = self._shards[shard]
-        return MappedIndex.open(
-            self._files.index_path(shard),
-            index_path(facts.path),
-            samples=facts.samples,
-            tar_bytes=facts.bytes,
-        )
 
 
 _PARTS: Final = {

@@ -11,10 +11,11 @@ Limits: `shards.index` checks a whole index, this module only the rows that are 
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -57,15 +58,23 @@ class MappedIndex:
     def open(cls, path: Path, name: str, *, samples: int, tar_bytes: int) -> MappedIndex:
         """Maps the index of a shard of so many samples and bytes."""
         try:
-            size = path.stat().st_size
-            if size < samples * _MIN_ROW_BYTES or not size:
-                raise BadIndex(f"{name}: {size} bytes cannot hold {samples} rows")
             with path.open("rb") as stream:
-                maps = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+                return cls.of(stream, name, samples=samples, tar_bytes=tar_bytes)
+        except OSError as error:
+            raise BadIndex(f"{name} cannot be read: {error}") from error
+
+    @classmethod
+    def of(cls, stream: IO[bytes], name: str, *, samples: int, tar_bytes: int) -> MappedIndex:
+        """Maps an open file, which may be closed then."""
+        size = os.fstat(stream.fileno()).st_size
+        if size < samples * _MIN_ROW_BYTES or not size:
+            raise BadIndex(f"{name}: {size} bytes cannot hold {samples} rows")
+        try:
+            maps = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
             blocks = _blocks(maps, name)
+        except BadIndex:
+            raise
         except (pa.ArrowException, ValueError, OSError, EOFError, MemoryError) as error:
-            if isinstance(error, BadIndex):
-                raise
             raise BadIndex(f"{name} is no readable index: {error}") from error
         found = sum(block.rows for block in blocks)
         if found != samples:
@@ -114,6 +123,11 @@ class MappedIndex:
         """Which rows have that quality and one of the licence classes, shape (rows,)."""
         parts = [np.empty(0, dtype=bool)]
         for block in self._blocks:
+            try:
+                # Offsets that lead out of the file would be followed.
+                block.classes.validate(full=True)
+            except pa.ArrowException as error:
+                raise BadIndex(f"{self._name}: license_class: {error}") from error
             fits = block.numbers["quality"] >= min_quality
             if classes is not None:
                 wanted = pa.array(list(classes), type=pa.string())

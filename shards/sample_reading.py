@@ -18,7 +18,7 @@ from shards.dataset import DamagedShard
 from shards.permutation import Positions
 from shards.sample import Sample, SampleError
 from shards.selection import Selection
-from shards.shard_files import OpenTars
+from shards.shard_files import Need, OpenTars
 
 Decode = Callable[[bytes], Sample]
 
@@ -60,6 +60,21 @@ def locate(selection: Selection, positions: Positions) -> Located:
         found.offsets[where], found.sizes[where] = index.spans(rows)
         found.keys[where] = index.texts("key", rows)
     return found
+
+
+def needs(located: Located) -> list[Need]:
+    """What has to be read of each shard, in the order in which the shards are first read."""
+    order = np.argsort(located.shards, kind="stable")
+    cuts = np.flatnonzero(np.diff(located.shards[order])) + 1
+    groups = [group for group in np.split(order, cuts) if len(group)]
+    return [
+        Need(
+            shard=int(located.shards[group[0]]),
+            offsets=located.offsets[group],
+            sizes=located.sizes[group],
+        )
+        for group in sorted(groups, key=lambda group: int(group[0]))
+    ]
 
 
 def read(located: Located, selection: Selection, tars: OpenTars, decode: Decode) -> list[Sample]:

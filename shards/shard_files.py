@@ -1,9 +1,10 @@
 """The files behind a reader: tars and indexes of a dataset in a folder.
 
-Method: a tar is opened once, compared with the manifest's length, and read with `pread`, so that
-processes and threads share no position and no page of it counts as this process's memory.
+Method: a tar is opened once a window, compared with the manifest's length, and read with
+`pread`, so that processes and threads share no position and no page of it counts as this
+process's memory. The system is told which stretches a window reads.
 Cost: 2 us a payload that the system has cached. Limits: at most `MAX_OPEN` tars stay open; the
-content of a local tar is checked sample by sample (`shards.reader`), not by its digest.
+content of a local tar is checked sample by sample (`shards.sample_reading`), not by its digest.
 """
 
 from __future__ import annotations
@@ -14,21 +15,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from shards import layout
 from shards.dataset import DamagedShard
 from shards.manifest import ShardFacts
+from shards.reading_index import MappedIndex
 
 MAX_OPEN: Final = 64
+_GAP: Final = 64 << 10
 Span = tuple[int, int]
 """A half-open range of bytes in a tar."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Need:
-    """A shard that a window reads from, and the stretches it reads."""
+    """A shard that a window reads from, and where; arrays of shape (n,)."""
 
     shard: int
-    spans: Sequence[Span]
+    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+    def stretches(self) -> list[Span]:
+        """Ranges that hold all payloads, ascending, with no gap over 64 KiB inside."""
+        order = np.argsort(self.offsets, kind="stable")
+        starts, stops = self.offsets[order], self.offsets[order] + self.sizes[order]
+        reach = np.maximum.accumulate(stops)
+        new = np.flatnonzero(starts[1:] > reach[:-1] + _GAP) + 1
+        first = np.concatenate([[0], new])
+        last = np.concatenate([new - 1, [len(starts) - 1]])
+        return list(zip(starts[first].tolist(), reach[last].tolist(), strict=True))
 
 
 class OpenTar(Protocol):
@@ -44,32 +61,38 @@ class OpenTar(Protocol):
 class ShardFiles(Protocol):
     """Where the shards of a reader come from."""
 
-    def index_path(self, shard: int) -> Path:
-        """The index of a shard, as a file on this machine that stays until `close`."""
+    def open_index(self, shard: int) -> MappedIndex:
+        """The index of a shard, by its number."""
 
-    def open_tar(self, shard: int) -> OpenTar:
-        """The tar of a shard."""
+    def open_tar(self, shard: int, release: Callable[[], None]) -> OpenTar:
+        """The tar of a shard; `release` lets go of all others that are open."""
 
     def expect(self, window: Sequence[Need], following: Sequence[int]) -> None:
-        """What is read from now on, and which shards the window after it needs."""
+        """What is read from now on, in order, and which shards are needed after it."""
 
     def close(self) -> None:
         """Lets everything go."""
 
 
 class LocalTar:
-    """A tar on this machine."""
+    """A tar on this machine, with the descriptor that reads it."""
 
-    def __init__(self, path: Path, facts: ShardFacts) -> None:
-        self._name = facts.path
-        self._descriptor = os.open(path, os.O_RDONLY)
-        size = os.fstat(self._descriptor).st_size
+    def __init__(self, name: str, descriptor: int) -> None:
+        self._name = name
+        self._descriptor = descriptor
+
+    @classmethod
+    def open(cls, path: Path, facts: ShardFacts) -> LocalTar:
+        """Opens a tar. `DamagedShard` where it has not the length of the manifest."""
+        tar = cls(facts.path, os.open(path, os.O_RDONLY))
+        size = os.fstat(tar._descriptor).st_size
         if size != facts.bytes:
-            self.close()
+            tar.close()
             raise DamagedShard(
-                f"{self._name} has {size} bytes, the manifest says {facts.bytes}: it is truncated "
+                f"{facts.path} has {size} bytes, the manifest says {facts.bytes}: it is truncated "
                 "or was replaced; run `xtrove verify`"
             )
+        return tar
 
     def read(self, offset: int, size: int) -> bytes:
         """See `OpenTar`."""
@@ -90,23 +113,36 @@ class LocalTar:
 
 
 class LocalShards:
-    """The shards of a dataset in a folder."""
+    """The shards of a dataset in a folder; implements `ShardFiles`."""
 
     def __init__(self, base: Path, shards: Sequence[ShardFacts]) -> None:
         self._base = base
         self._shards = shards
+        self._needs: dict[int, Need] = {}
 
-    def index_path(self, shard: int) -> Path:
-        """See `ShardFiles`; `UnsafePath` where it is missing or a link."""
-        return layout.safe_file(self._base, layout.index_path(self._shards[shard].path))
-
-    def open_tar(self, shard: int) -> LocalTar:
+    def open_index(self, shard: int) -> MappedIndex:
         """See `ShardFiles`; `UnsafePath` where it is missing or a link."""
         facts = self._shards[shard]
-        return LocalTar(layout.safe_file(self._base, facts.path), facts)
+        name = layout.index_path(facts.path)
+        return MappedIndex.open(
+            layout.safe_file(self._base, name),
+            name,
+            samples=facts.samples,
+            tar_bytes=facts.bytes,
+        )
+
+    def open_tar(self, shard: int, release: Callable[[], None]) -> LocalTar:
+        """See `ShardFiles`; `UnsafePath` where it is missing or a link."""
+        facts = self._shards[shard]
+        tar = LocalTar.open(layout.safe_file(self._base, facts.path), facts)
+        need = self._needs.pop(shard, None)
+        if need is not None:
+            tar.will_need(need.stretches())
+        return tar
 
     def expect(self, window: Sequence[Need], following: Sequence[int]) -> None:
-        """See `ShardFiles`: the system reads ahead by itself."""
+        """See `ShardFiles`."""
+        self._needs = {need.shard: need for need in window}
 
     def close(self) -> None:
         """See `ShardFiles`."""
@@ -115,19 +151,18 @@ class LocalShards:
 class OpenTars:
     """The tars in use, opened when asked for; the least used are closed."""
 
-    def __init__(self, opener: Callable[[int], OpenTar], most: int = MAX_OPEN) -> None:
-        self._opener = opener
+    def __init__(self, files: ShardFiles, most: int = MAX_OPEN) -> None:
+        self._files = files
         self._most = most
         self._open: dict[int, OpenTar] = {}
 
     def get(self, shard: int) -> OpenTar:
         """The tar of a shard, by its number."""
-        held = self._open.pop(shard, None)
+        held = self._open.get(shard)
         if held is None:
             while len(self._open) >= self._most:
                 self._open.pop(next(iter(self._open))).close()
-            held = self._opener(shard)
-        self._open[shard] = held
+            held = self._open[shard] = self._files.open_tar(shard, self.close)
         return held
 
     def close(self) -> None:
