@@ -54,6 +54,7 @@ class Plan:
     def __init__(self, faults: list[Fault]) -> None:
         self._lock = threading.Lock()
         self._faults = faults
+        self._struck = 0
 
     @classmethod
     def parse(cls, text: str) -> Plan:
@@ -72,8 +73,14 @@ class Plan:
                     fault.skip -= 1
                     continue
                 fault.times -= 1
+                self._struck += 1
                 return fault
         return None
+
+    def struck(self) -> int:
+        """How many requests have met a fault, those that are not answered yet too."""
+        with self._lock:
+            return self._struck
 
 
 class Log:

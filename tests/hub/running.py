@@ -47,10 +47,16 @@ class RunningHub:
         self.faults()
         (self._folder / "log").write_text("", "utf-8")
 
-    def _control(self, word: str, body: bytes | None, method: str) -> None:
+    def struck(self) -> int:
+        """How many requests have met a fault of the present plan, open ones too."""
+        return int(self._control("struck", None, "GET"))
+
+    def _control(self, word: str, body: bytes | None, method: str) -> bytes:
         request = urllib.request.Request(f"{self.endpoint}/_/{word}", data=body, method=method)
         with urllib.request.urlopen(request, timeout=20) as response:
             assert response.status == 200
+            answer: bytes = response.read()
+            return answer
 
     def client(self, script: str, *words: str, token: str = "", **env: str) -> Any:
         """What a script leaves in `answer`, run by a new process that knows only this Hub."""

@@ -33,6 +33,8 @@ class Hub(Writing):
         if self.path == "/_/faults" and self.command == "PUT":
             type(self).plan = CDN.plan = Plan.parse(self.read_body().decode())
             self.answer(200, b"", {})
+        elif self.path == "/_/struck":
+            self.answer_json(self.plan.struck())
         elif self.path == "/_/idle":
             self.answer(200 if self.record.wait_until_idle() else 504, b"", {})
         elif self.token() and not self.token().startswith("hf_"):
