@@ -112,12 +112,13 @@ def duplicates(corpus: Corpus) -> dict[str, list[str]]:
     keys = [_key(document) for document in corpus.documents]
     places: dict[bytes, list[str]] = {}
     for document, key in zip(corpus.documents, keys, strict=True):
-        places.setdefault(key, []).append(document.id)
+        if document.text.strip():
+            places.setdefault(key, []).append(document.id)
     own = {document.id: key for document, key in zip(corpus.documents, keys, strict=True)}
     found: dict[str, list[str]] = {}
     for query in corpus.queries:
         answers = [one for group in members(query).values() for one in group]
-        twins = {twin for one in answers for twin in places[own[one]]} - set(answers)
+        twins = {twin for one in answers for twin in places.get(own[one], ())} - set(answers)
         if twins:
             found[query.id] = sorted(twins)
     return found

@@ -1,0 +1,147 @@
+"""A searcher over corpora to a measured system: rankings, metrics, times.
+
+Method: every question is asked in one batch for the ranking and the rate; up to `TIMED` of them
+are asked again one by one for the latency. Corpora (languages, blocks) are searched one after the
+other and their questions measured together. Rankings are those of targets (`corpus.collapse`).
+Cost: the search itself, and 0.3 ms a question for the metrics.
+Limits: questions a second and latency are of this machine, with whatever else runs on it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evaluate.corpus import Corpus, Query, collapse
+from evaluate.metrics import QueryValues, measure_queries
+from evaluate.retrieve import NOTHING, Hits, Searcher
+
+DEPTH = 1_000
+"""Documents of a ranking that are looked at."""
+TIMED = 200
+_BATCH = 1_024
+
+Run = Mapping[str, Sequence[tuple[str, float]]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Speed:
+    """How fast a system was here; milliseconds a question asked alone."""
+
+    index_seconds: float
+    index_bytes: int
+    """-1 where the searcher does not say."""
+    queries_per_second: float
+    latency_p50: float
+    latency_p95: float
+    latency_p99: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """What one system did."""
+
+    values: QueryValues
+    run: Run
+    """Query -> documents with scores, best first: as searched, before targets are settled."""
+    speed: Speed
+
+
+Measure = Callable[[Run, Sequence[Corpus]], QueryValues]
+
+
+def measure_system(
+    corpora: Sequence[Corpus],
+    make: Callable[[Corpus], Searcher],
+    *,
+    depth: int = DEPTH,
+    measure: Measure | None = None,
+) -> Measured:
+    """Builds a searcher over each corpus, asks its questions, and measures all of them together.
+
+    Ids of questions are unique over the corpora. ValueError where no corpus has a question.
+    """
+    if not any(corpus.queries for corpus in corpora):
+        raise ValueError("no questions: nothing can be measured")
+    run: dict[str, list[tuple[str, float]]] = {}
+    times: list[float] = []
+    built = asked = 0.0
+    size = 0
+    for corpus in corpora:
+        if not corpus.queries:
+            continue
+        start = time.perf_counter()
+        searcher = make(corpus)
+        built += time.perf_counter() - start
+        found, seconds = _ask(searcher, corpus, depth)
+        run.update(found)
+        asked += seconds
+        share = -(-TIMED * len(corpus.queries) // sum(len(one.queries) for one in corpora))
+        times += _latencies(searcher, corpus.queries[:share], depth)
+        held = getattr(searcher, "bytes", NOTHING)
+        size = size + held if held >= 0 <= size else NOTHING
+    p50, p95, p99 = np.percentile(times, [50, 95, 99]).tolist()
+    return Measured(
+        values=(measure or measure_targets)(run, corpora),
+        run=run,
+        speed=Speed(
+            index_seconds=built,
+            index_bytes=size,
+            queries_per_second=len(run) / max(asked, 1e-9),
+            latency_p50=p50,
+            latency_p95=p95,
+            latency_p99=p99,
+        ),
+    )
+
+
+def measure_targets(run: Run, corpora: Sequence[Corpus]) -> QueryValues:
+    """The metrics of `evaluate.metrics` over the questions of all corpora."""
+    queries = [query for corpus in corpora for query in corpus.queries]
+    targets = {query.id: collapse(run.get(query.id, ()), query) for query in queries}
+    return measure_queries(
+        targets,
+        {query.id: query.relevant for query in queries},
+        documents=min(len(corpus.documents) for corpus in corpora if corpus.queries),
+    )
+
+
+def named(
+    hits: Hits, corpus: Corpus, queries: Sequence[Query]
+) -> dict[str, list[tuple[str, float]]]:
+    """Hits as ids: query -> documents with scores."""
+    return {
+        query.id: [
+            (corpus.documents[place].id, score)
+            for place, score in zip(ids, scores, strict=True)
+            if place != NOTHING
+        ]
+        for query, ids, scores in zip(queries, hits.ids.tolist(), hits.scores.tolist(), strict=True)
+    }
+
+
+def _ask(
+    searcher: Searcher, corpus: Corpus, depth: int
+) -> tuple[dict[str, list[tuple[str, float]]], float]:
+    found: dict[str, list[tuple[str, float]]] = {}
+    seconds = 0.0
+    for first in range(0, len(corpus.queries), _BATCH):
+        some = corpus.queries[first : first + _BATCH]
+        start = time.perf_counter()
+        hits = searcher.search([query.text for query in some], depth)
+        seconds += time.perf_counter() - start
+        found.update(named(hits, corpus, some))
+    return found, seconds
+
+
+def _latencies(searcher: Searcher, queries: Sequence[Query], depth: int) -> list[float]:
+    """Milliseconds of each question asked alone."""
+    made: list[float] = []
+    for query in queries:
+        start = time.perf_counter()
+        searcher.search([query.text], depth)
+        made.append(1000 * (time.perf_counter() - start))
+    return made
