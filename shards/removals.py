@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shards.atomic import FileFacts, staged
+from shards.columns import table
 
 REMOVALS_SCHEMA: Final = pa.schema(
     [
@@ -117,7 +118,7 @@ def _groups(rows: Iterable[Removal]) -> Iterator[list[Removal]]:
 
 def _table(rows: list[Removal]) -> Any:
     columns = {name: [getattr(row, name) for row in rows] for name in REMOVALS_SCHEMA.names}
-    return pa.table(columns, schema=REMOVALS_SCHEMA)
+    return table(columns, REMOVALS_SCHEMA)
 
 
 def removal_files(dataset: Path) -> list[Path]:

@@ -12,6 +12,7 @@ About 18,000 samples (46 MB) a second on one core.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -22,7 +23,7 @@ from typing import Any, Final, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shards import layout
+from shards import columns, layout
 from shards.atomic import FileFacts, Sink, staged
 from shards.attribution import Tally
 from shards.boundaries import archive_bytes
@@ -33,6 +34,10 @@ from shards.sample import ARROW_SCHEMA, BLOCK, Sample, decode, licenses_of, tar_
 OWNER: Final = "xtrove"
 MODE: Final = 0o444
 ROW_GROUP_BYTES: Final = 8 << 20
+_NAME_BYTES: Final = len("0" * 32 + ".json")
+_SIZE_AT: Final = slice(124, 135)
+_SUM_AT: Final = slice(148, 156)
+_MAX_SIZE: Final = 8**11 - 1
 LicenseClass = Callable[[list[str]], str]
 
 
@@ -73,7 +78,28 @@ class ShardFiles:
 
 
 def member_header(key: str, size: int) -> bytes:
-    """The 512 header bytes of a member; POSIX.1-1988 (USTAR), as Python's tarfile writes it."""
+    """The 512 header bytes of a member; POSIX.1-1988 (USTAR), as Python's tarfile writes it.
+
+    Headers of ids differ in name, size and checksum only: those are put into one that tarfile
+    made, in a tenth of its time.
+    """
+    name = f"{key}.json".encode("ascii", "replace")
+    if len(name) != _NAME_BYTES or size > _MAX_SIZE or not key.isascii():
+        return _made_header(key, size)
+    header = bytearray(_blank_header())
+    header[:_NAME_BYTES] = name
+    header[_SIZE_AT] = b"%011o" % size
+    header[_SUM_AT] = b" " * 8  # What the sum is taken over.
+    header[_SUM_AT] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
+@functools.cache
+def _blank_header() -> bytes:
+    return _made_header("0" * 32, 0)
+
+
+def _made_header(key: str, size: int) -> bytes:
     info = TarInfo(f"{key}.json")
     info.size = size
     info.mtime = 0
@@ -90,9 +116,8 @@ class _Tar:
     size: int = 0
 
     def add(self, key: str, payload: bytes) -> None:
-        self.sink.write(member_header(key, len(payload)))
-        self.sink.write(payload)
-        self.sink.write(bytes(-len(payload) % BLOCK))
+        header, padding = member_header(key, len(payload)), bytes(-len(payload) % BLOCK)
+        self.sink.write(b"".join((header, payload, padding)))
         self.size += tar_size(len(payload))
 
     def close(self) -> None:
@@ -119,7 +144,7 @@ class _Columns:
         self.weight += weight
 
     def take(self) -> Any:
-        table = pa.table(self.columns, schema=self.schema)
+        table = columns.table(self.columns, self.schema)
         for values in self.columns.values():
             values.clear()
         self.rows = self.weight = 0

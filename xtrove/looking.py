@@ -264,6 +264,6 @@ def _work_sample(work: Path, wanted: str) -> dict[str, object] | None:
         ids = load(path)["id"]  # type: ignore[call-overload]
         rows = np.flatnonzero((ids[:, 0] == np.uint64(high)) & (ids[:, 1] == np.uint64(low)))
         if len(rows):
-            sample: dict[str, object] = json.loads(open_run(path.parent).sample(int(rows[0])))
+            sample: dict[str, object] = json.loads(open_run(str(path.parent)).sample(int(rows[0])))
             return sample
     return None

@@ -19,7 +19,7 @@ from shards.content import ROW
 from shards.index import BadIndex, open_index
 from shards.sample import decode
 from shards.tar_reader import BrokenTar, read_members
-from shards.writer import ShardFiles, write_shard
+from shards.writer import MODE, OWNER, ShardFiles, member_header, write_shard
 from tests.shards.builder import license_class, make_pair, payload
 
 GOLDEN_SHA256 = "0cffdf334b85b177f574ce07bce600843187898cec3ff63b891d3903faab92b7"
@@ -48,6 +48,15 @@ def write(root: Path, rows: list[tuple[str, bytes]], number: int = 0) -> ShardFi
 def all_files(root: Path) -> dict[str, bytes]:
     """Every file under a folder."""
     return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("key", ["0" * 32, "f" * 32, "3a" * 16, "short", "\u00e9" * 32, "x" * 95])
+@pytest.mark.parametrize("size", [0, 1, 4096, 8**11 - 1])
+def test_a_header_is_tarfiles_own(key: str, size: int) -> None:
+    info = tarfile.TarInfo(f"{key}.json")
+    info.size, info.mtime, info.mode = size, 0, MODE
+    info.uname = info.gname = OWNER
+    assert member_header(key, size) == info.tobuf(format=tarfile.USTAR_FORMAT)
 
 
 def test_golden_tar(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from extract.pair import DroppedPair, Pair
 from ingest.languages import LANGUAGES
 from ingest.records import Skip, SourceFile, SourcePair
 from ingest.sources import read
+from shards.columns import table as columns_table
 from shards.layout import SPLITS
 from shards.sample import encode
 from shards.split import GroupBy, SplitOptions, group_hash, split_of
@@ -40,6 +42,7 @@ from xtrove.workspace import Workspace
 ROOMS = ("ingest", "extract", "dedupe", "shards")
 BATCH = 512
 FAILURES_IN_A_ROW = 20
+DROPS_PER_GROUP = 1000
 UNKNOWN_LANGUAGE = "unknown"
 DROP_FIELDS = (
     "id", "language", "source", "repo", "path", "start_line", "end_line", "name", "reason",
@@ -266,15 +269,15 @@ class _Writer:
         empty = np.empty(0, dtype=BAND_ROW)
         rows = np.concatenate(self.bands) if self.bands else empty
         save(folder / "bands.npy", rows[np.argsort(rows["key"], kind="stable")])
-        columns = list(zip(*self.drops, strict=True)) or [()] * len(DROP_FIELDS)
-        table = pa.table(
-            [
-                pa.array(column, field.type)
-                for column, field in zip(columns, DROP_SCHEMA, strict=True)
-            ],
-            schema=DROP_SCHEMA,
+        # By id, and in small row groups: a part of the evidence reads only its own range of them.
+        drops = sorted(self.drops, key=itemgetter(0))
+        columns = list(zip(*drops, strict=True)) or [()] * len(DROP_FIELDS)
+        pq.write_table(
+            columns_table(dict(zip(DROP_FIELDS, columns, strict=True)), DROP_SCHEMA),
+            folder / "drops.parquet",
+            compression="zstd",
+            row_group_size=DROPS_PER_GROUP,
         )
-        pq.write_table(table, folder / "drops.parquet", compression="zstd")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

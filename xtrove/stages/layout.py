@@ -18,7 +18,7 @@ from shards.boundaries import plan_ranges, tar_sizes
 from shards.layout import SPLITS
 from shards.split import EmptySplit, SplitOptions, SplitRule, choose_rule, require_splits
 from xtrove.errors import Stop
-from xtrove.stages.run_files import Records, RunName, load, open_run, place, read_runs, save
+from xtrove.stages.run_files import OpenRuns, Records, load, place, read_runs, save
 from xtrove.stages.select import column, open_items
 from xtrove.workspace import Workspace
 
@@ -42,7 +42,7 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
         rule = SplitRule(by="source", reason="partition: keep")
     else:
         items = decisions["item"][kept]
-        rule = _rule(workspace, runs, options, language[kept], repo[kept], items)
+        rule = _rule(OpenRuns(workspace, runs), options, language[kept], repo[kept], items)
     split = column(tables, f"split_{rule.by}")
     ids = column(tables, "id")
     groups = repo if rule.by == "repository" else column(tables, "file")
@@ -84,8 +84,7 @@ def _removed(decisions: Records, ids: npt.NDArray[np.uint64]) -> Records:
 
 
 def _rule(
-    workspace: Workspace,
-    runs: list[RunName],
+    runs: OpenRuns,
     options: SplitOptions,
     language: npt.NDArray[np.uint8],
     repo: npt.NDArray[np.uint64],
@@ -100,7 +99,7 @@ def _rule(
         counts += [(code, int(r), int(n)) for r, n in zip(repos, sizes, strict=True)]
         for most in np.flatnonzero(sizes == sizes.max()).tolist():
             ordinal, index = place(items[rows[first[most]]])
-            sample = open_run(workspace.folder("extract", runs[ordinal].key)).sample(index)
+            sample = runs[ordinal].sample(index)
             names[int(repos[most])] = json.loads(sample)["repo"]
     named = ((LANGUAGES[code], names.get(r, f"{r:016x}"), n) for code, r, n in counts)
     return choose_rule(options, named)

@@ -1,7 +1,8 @@
 """Stage removals: one range of ids -> the evidence for every pair that is not in the shards.
 
 Joins what the select stage removed with what filters and decontamination refused in the extract
-stage, both in id order. Memory: 48 bytes a pair of the first kind, about 400 bytes (Arrow
+stage, both in id order and read by range: all parts together read every row about once (and open
+every run's evidence once each). Memory: 48 bytes a pair of the first kind, about 400 bytes (Arrow
 strings) of the second, of one range of 100,000; samples and shingles are read one at a time.
 """
 
@@ -10,24 +11,25 @@ from __future__ import annotations
 import dataclasses
 import heapq
 import json
+from bisect import bisect_left
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dedupe.select import REASONS
 from shards.removals import Removal, write_removals
 from xtrove.stages.layout import NO_WITNESS
 from xtrove.stages.run_files import (
+    OpenRuns,
     Records,
     RunName,
     hash_bounds,
     hex_id,
     load,
-    open_run,
     place,
     read_runs,
     rows_between,
@@ -45,7 +47,7 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
     runs = read_runs(workspace, spec["runs"])
     low, high = hash_bounds(spec["part"], spec["parts"])
     rows = heapq.merge(
-        _selected(workspace, runs, spec["layout"], low, high),
+        _selected(workspace, OpenRuns(workspace, runs), spec["layout"], low, high),
         _refused(workspace, runs, f"{low:016x}", f"{high:016x}" if high < 1 << 64 else "g"),
         key=lambda removal: removal.id,
     )
@@ -60,18 +62,18 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _selected(
-    workspace: Workspace, runs: list[RunName], layout: str, low: int, high: int
+    workspace: Workspace, runs: OpenRuns, layout: str, low: int, high: int
 ) -> Iterator[Removal]:
     table: Records = load(workspace.folder("layout", layout) / "removed.npy")  # type: ignore[assignment]
     first = table["id"][:, 0] if len(table) else np.empty(0, dtype=np.uint64)
     for row in table[rows_between(first, low, high)]:
-        yield _evidence(workspace, runs, row)
+        yield _evidence(runs, row)
 
 
-def _evidence(workspace: Workspace, runs: list[RunName], row: Any) -> Removal:
+def _evidence(runs: OpenRuns, row: Any) -> Removal:
     """The evidence for one pair that dedupe, a query cap or a quota removed."""
     ordinal, index = place(row["item"])
-    source = open_run(workspace.folder("extract", runs[ordinal].key))
+    source = runs[ordinal]
     sample = json.loads(source.sample(index))
     reason = REASONS[int(row["reason"])]
     near = reason == "near_duplicate"
@@ -79,8 +81,7 @@ def _evidence(workspace: Workspace, runs: list[RunName], row: Any) -> Removal:
     witness = ""
     if row["witness"] != NO_WITNESS:
         other, position = place(row["witness"])
-        items = open_run(workspace.folder("extract", runs[other].key)).items
-        witness = hex_id(items[position]["id"])
+        witness = hex_id(runs[other].items[position]["id"])
     return Removal(
         id=sample["id"],
         language=sample["language"],
@@ -101,15 +102,30 @@ def _evidence(workspace: Workspace, runs: list[RunName], row: Any) -> Removal:
 
 
 def _refused(workspace: Workspace, runs: list[RunName], low: str, high: str) -> Iterator[Removal]:
-    tables = []
-    for run_name in runs:
-        path = workspace.folder("extract", run_name.key) / "drops.parquet"
-        table = pq.read_table(path)
-        ids = table.column("id")
-        tables.append(table.filter(pc.and_(pc.greater_equal(ids, low), pc.less(ids, high))))
+    tables = [
+        table
+        for run_name in runs
+        for table in _drops(workspace.folder("extract", run_name.key) / "drops.parquet", low, high)
+    ]
+    if not tables:
+        return
     whole = pa.concat_tables(tables).sort_by("id")
     for batch in whole.to_batches(max_chunksize=BATCH):
         for row in batch.to_pylist():
             if not row["witness_id"]:
                 row["score"] = -1.0
             yield Removal(**row)
+
+
+def _drops(path: Path, low: str, high: str) -> Iterator[Any]:
+    """The rows of a slice with an id in [low, high), from the row groups that can hold any."""
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            limits = file.metadata.row_group(group).column(0).statistics
+            if limits is not None and (limits.max < low or limits.min >= high):
+                continue
+            table = file.read_row_group(group)
+            ids = table.column("id").to_pylist()
+            start, stop = bisect_left(ids, low), bisect_left(ids, high)
+            if stop > start:
+                yield table.slice(start, stop - start)

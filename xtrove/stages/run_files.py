@@ -5,7 +5,8 @@
     shingles.npy   sorted 64-bit shingle hashes, one set after the other, for distinct codes only
     sets.npy       offsets of the sets (m + 1); RUN_ITEM.shingles says which set an item has
     bands.npy      BAND_ROW sorted by key; `item` is the position in items.npy
-    drops.parquet  evidence of the documented functions that filters or decontamination refused
+    drops.parquet  evidence of the documented functions that filters or decontamination refused,
+                   sorted by id
 
 Tables are memory-mapped by their readers; samples and shingles are read by offset.
 Cost: about 130 bytes an item, plus its sample, 8 bytes a shingle and 24 bytes a band key.
@@ -19,6 +20,7 @@ import os
 import struct
 import weakref
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -73,10 +75,9 @@ def save(path: Path, array: npt.NDArray[np.generic]) -> None:
 def load(path: Path) -> npt.NDArray[np.generic]:
     """Memory-map one .npy file (an empty array cannot be mapped and is read)."""
     large = path.stat().st_size > 256
-    array: npt.NDArray[np.generic] = np.load(
-        path, mmap_mode="r" if large else None, allow_pickle=False
-    )
-    return array
+    array = np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
+    # A plain view: an element of np.memmap costs several times as much to look up.
+    return np.asarray(array)
 
 
 class Ragged:
@@ -151,9 +152,9 @@ def npy_start(path: Path) -> int:
 
 
 @functools.lru_cache(maxsize=128)
-def open_run(folder: Path) -> Run:
+def open_run(folder: str) -> Run:
     """The run files of one slice; the last 128 stay open (two descriptors each)."""
-    return Run(folder)
+    return Run(Path(folder))
 
 
 def hash_bounds(part: int, parts: int) -> tuple[int, int]:
@@ -180,6 +181,16 @@ class RunName:
 
     key: str
     source: str
+
+
+class OpenRuns:
+    """The run files of a round by the ordinal of their slice, opened when they are asked for."""
+
+    def __init__(self, workspace: Workspace, runs: Sequence[RunName]) -> None:
+        self._folders = [str(workspace.folder("extract", run.key)) for run in runs]
+
+    def __getitem__(self, ordinal: int) -> Run:
+        return open_run(self._folders[ordinal])
 
 
 def read_runs(workspace: Workspace, name: str) -> list[RunName]:

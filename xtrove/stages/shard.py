@@ -13,10 +13,11 @@ from typing import Any
 
 from ingest.licenses import is_permissive
 from shards.writer import write_shard
-from xtrove.stages.run_files import Records, hex_id, load, open_run, place, read_runs
+from xtrove.stages.run_files import OpenRuns, Records, load, place, read_runs
 from xtrove.workspace import Workspace
 
 ROOMS = ("shards", "ingest")
+BATCH = 4096
 
 
 def license_class(licenses: list[str]) -> str:
@@ -33,16 +34,16 @@ def output_tmp(workspace: Workspace) -> Path:
 
 def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
     """Write one shard under its final name."""
-    runs = read_runs(workspace, spec["runs"])
+    runs = OpenRuns(workspace, read_runs(workspace, spec["runs"]))
     language, split, number, start, stop = spec["shard"]
     kept = workspace.folder("layout", spec["layout"]) / f"kept-{language}-{split}.npy"
     rows: Records = load(kept)[start:stop]  # type: ignore[assignment]
 
     def samples() -> Iterator[tuple[str, bytes]]:
-        for row in rows:
-            ordinal, index = place(row["item"])
-            folder = workspace.folder("extract", runs[ordinal].key)
-            yield hex_id(row["id"]), open_run(folder).sample(index)
+        for first in range(0, len(rows), BATCH):
+            for (high, low), item in rows[first : first + BATCH].tolist():
+                ordinal, index = place(item)
+                yield f"{high:016x}{low:016x}", runs[ordinal].sample(index)
 
     with workspace.task_folder("shard", key) as folder:
         files = write_shard(

@@ -12,7 +12,7 @@ import numpy as np
 
 from dedupe.bands import PAIR
 from dedupe.verify import edges
-from xtrove.stages.run_files import U64, load, open_run, place, read_runs, save
+from xtrove.stages.run_files import U64, OpenRuns, load, place, read_runs, save
 from xtrove.workspace import Workspace
 
 ROOMS = ("dedupe",)
@@ -21,7 +21,7 @@ PAIRS_PER_TASK = 200_000
 
 def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
     """Keep the pairs whose shingle sets are as similar as the threshold asks."""
-    runs = read_runs(workspace, spec["runs"])
+    runs = OpenRuns(workspace, read_runs(workspace, spec["runs"]))
     chunks = [np.empty(0, dtype=PAIR)]
     for bands_key in spec["bands"]:
         pairs = load(workspace.folder("bands", bands_key) / "pairs.npy")
@@ -33,7 +33,7 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
 
     def shingles_of(item: int) -> U64:
         ordinal, index = place(item)
-        return open_run(workspace.folder("extract", runs[ordinal].key)).shingles_of(index)
+        return runs[ordinal].shingles_of(index)
 
     found = edges(wanted, shingles_of, spec["threshold"])
     with workspace.task_folder("verify", key) as folder:
