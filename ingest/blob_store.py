@@ -16,13 +16,11 @@ Sources: S3 GetObject and its error codes; https://docs.softwareheritage.org (th
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import urlsplit
 
 import botocore.session  # type: ignore[import-untyped]
 import urllib3
@@ -36,25 +34,16 @@ from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator, mo
 from urllib3.exceptions import HTTPError
 
 from ingest.errors import SourceError
+from ingest.pooled import SlowBody, asked, connections, receive
+from ingest.s3_service import BAD_KEYS
 from ingest.traffic import meter
 
 BODY_TIMEOUTS = 4
 SOFTWARE_HERITAGE = "s3://softwareheritage/content"
-_CHUNK = 1 << 16
 _ERROR_BYTES = 4096
 _SIGNED_SECONDS = 3600
 _S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9._=-]+)*)/?")
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,64})</Code>")
-_BAD_KEYS = frozenset(
-    {
-        "ExpiredToken",
-        "InvalidAccessKeyId",
-        "InvalidToken",
-        "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch",
-        "TokenRefreshRequired",
-    }
-)
 _WAIT_STATUSES = frozenset({408, 425, 429})
 KEYS_REMEDY = (
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE) for every worker, or "
@@ -162,7 +151,8 @@ class BlobStore:
     def open(cls, options: BlobOptions) -> BlobStore:
         """Find the credentials; nothing is asked yet. Raises `SourceError` when there are none."""
         address = _s3(options) if options.url.startswith("s3://") else _plain(options.url)
-        return cls(options, _pool(options), address)
+        target = options.endpoint or options.url.replace("s3://", "https://", 1)
+        return cls(options, connections(target, options.in_flight, options.timeout), address)
 
     def close(self) -> None:
         """Drop the connections."""
@@ -180,16 +170,7 @@ class BlobStore:
             ) from error
         try:
             meter().add(self._host, 1, 0)
-            answer = self._pool.request(
-                "GET",
-                address,
-                preload_content=False,
-                decode_content=False,
-                redirect=False,
-                retries=False,
-                headers={"Accept-Encoding": "identity", "User-Agent": "xtrove"},
-            )
-            with answer:
+            with asked(self._pool, address) as answer:
                 if answer.status == 200:
                     return self._body(answer, cap)
                 return self._judged(answer)
@@ -198,13 +179,11 @@ class BlobStore:
             return Fault(detail=type(error).__name__)
 
     def _body(self, answer: urllib3.BaseHTTPResponse, cap: int) -> Body | Fault:
-        deadline = time.monotonic() + BODY_TIMEOUTS * self._options.timeout
         data = bytearray()
-        # `read` would wait for a full piece for as long as single bytes keep coming.
-        while len(data) <= cap and (piece := answer.read1(_CHUNK)):
-            data += piece
-            if time.monotonic() > deadline:
-                return Fault(detail="the body did not come in time")
+        try:
+            receive(answer, data, cap + 1, BODY_TIMEOUTS * self._options.timeout)
+        except SlowBody:
+            return Fault(detail="the body did not come in time")
         meter().add(self._host, 0, len(data))
         if len(data) > cap:
             answer.close()
@@ -216,7 +195,7 @@ class BlobStore:
         detail = f"HTTP {answer.status} {code}".strip()
         if answer.status >= 500 or answer.status in _WAIT_STATUSES or code == "RequestTimeout":
             return Fault(detail=detail, wait_s=_seconds(answer.headers.get("Retry-After", "")))
-        if answer.status == 401 or code in _BAD_KEYS:
+        if answer.status == 401 or code in BAD_KEYS:
             raise SourceError(
                 "the blob store refuses the credentials",
                 value=f"{self._options.url}: {detail}",
@@ -271,20 +250,6 @@ def _s3(options: BlobOptions) -> Callable[[str], str]:
 
 def _plain(url: str) -> Callable[[str], str]:
     return lambda blob_id: f"{url}/{blob_id}"
-
-
-def _pool(options: BlobOptions) -> urllib3.PoolManager:
-    timeout = urllib3.Timeout(connect=options.timeout, read=options.timeout)
-    target = urlsplit(options.endpoint or options.url.replace("s3://", "https://", 1))
-    proxy = getproxies().get(target.scheme)
-    if not proxy or proxy_bypass(target.hostname or ""):
-        return urllib3.PoolManager(maxsize=options.in_flight, timeout=timeout)
-    parts = urlsplit(proxy)
-    pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
-    headers = urllib3.make_headers(proxy_basic_auth=pair) if parts.username else None
-    return urllib3.ProxyManager(
-        proxy, proxy_headers=headers, maxsize=options.in_flight, timeout=timeout
-    )
 
 
 def _seconds(header: str) -> float:

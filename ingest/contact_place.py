@@ -21,6 +21,7 @@ from ingest.contact import Findings
 from ingest.entries import Entry
 from ingest.errors import SourceError, TransientFault
 from ingest.places import digested, is_local
+from ingest.s3 import identity
 from ingest.web import Question, Refused, ask
 
 T = TypeVar("T")
@@ -32,7 +33,12 @@ TOKEN_REMEDY = (
 
 
 def show_token(findings: Findings, path: str, limits: ReadLimits) -> None:
-    """For a path on the Hub: whether there is a token, and whether it is accepted."""
+    """For a path on the Hub: whether there is a token, and whether it is accepted; in S3: whose
+    keys are used."""
+    if path.startswith("s3://"):
+        keys = attempt(findings, "keys", lambda: identity(limits))
+        if keys is not None:
+            findings.good("keys", keys)
     if not path.startswith("hf://"):
         return
     try:

@@ -1,4 +1,4 @@
-"""Files behind any other URI, through fsspec: `s3://`, `https://`, `gs://`, `memory://`.
+"""Files behind any other URI, through fsspec: `https://`, `gs://`, `memory://`.
 
 Method: a file is known by its ETag, or else by its size and the times that the store keeps,
 hashed; where a listing has no ETag (its times differ from those of the file itself), one
@@ -132,7 +132,6 @@ def _cat(system: Any, path: str, start: int, stop: int, size: int) -> bytes:
 
 
 def _system(uri: str, limits: ReadLimits) -> tuple[Any, str]:
-    scheme = uri.split("://", 1)[0]
     options: dict[str, Any] = {}
     if _is_http(uri):
         import aiohttp
@@ -140,13 +139,6 @@ def _system(uri: str, limits: ReadLimits) -> tuple[Any, str]:
         wait = limits.timeout_s
         timeout = aiohttp.ClientTimeout(total=limits.patience_s, sock_connect=wait, sock_read=wait)
         options = {"client_kwargs": {"timeout": timeout}}
-    elif scheme == "s3":
-        options = {
-            "config_kwargs": {
-                "connect_timeout": limits.timeout_s,
-                "read_timeout": limits.timeout_s,
-            }
-        }
     try:
         system, path = fsspec.url_to_fs(uri, **options)
     except (ImportError, ValueError) as error:

@@ -14,8 +14,9 @@ one is a `RangedFile`: a read costs what it reads (nothing is read ahead; wrap i
 few requests. Retries, waits and deadlines happen inside.
 
 Paths: a local file or folder; `hf://datasets/OWNER/NAME[@REVISION][/folder or file]`, where a
-revision may hold slashes only as `refs/convert/parquet`, `refs/pr/N` or percent-encoded; any
-other `scheme://` goes to fsspec, whose package for it must be installed.
+revision may hold slashes only as `refs/convert/parquet`, `refs/pr/N` or percent-encoded;
+`s3://BUCKET[/PATH]` with the settings that the AWS tools read (`ingest.s3`); any other `scheme://`
+goes to fsspec, whose package for it must be installed.
 Digests: SHA-256 in bare hex for local files, `sha256:` (LFS) or `git:` (others) on the Hub,
 `etag:` elsewhere. The URI of a Hub file holds the commit, so that what a branch does later is
 not seen; elsewhere a worker compares the `etag:` again.
@@ -35,7 +36,7 @@ from typing import Annotated, BinaryIO, Protocol, cast
 
 from pydantic import AfterValidator
 
-from ingest import elsewhere, hub
+from ingest import elsewhere, hub, s3
 from ingest.budget import ReadLimits
 from ingest.digests import FileDigest, Progress, Wish, digest_files
 from ingest.entries import Entry
@@ -87,6 +88,8 @@ def _valid(value: str) -> str:
         raise ValueError(f"{value!r} is no path: name a local path or a URI (hf://datasets/...)")
     if value.startswith("hf://"):
         hub.parse(value)
+    if value.startswith("s3://"):
+        s3.parse(value)
     return value
 
 
@@ -111,6 +114,8 @@ def pin(path: str, limits: ReadLimits | None = None) -> Place:
         return LocalPlace.at(path)
     if path.startswith("hf://"):
         return hub.pin(path, limits or ReadLimits())
+    if path.startswith("s3://"):
+        return s3.pin(path, limits or ReadLimits())
     return elsewhere.pin(path, limits or ReadLimits())
 
 
@@ -159,6 +164,8 @@ def _open(uri: str, name: str, size: int, digest: str, limits: ReadLimits) -> Bi
         return open_regular(uri)
     if uri.startswith("hf://"):
         return cast(BinaryIO, hub.open_file(uri, name, size, digest, limits))
+    if uri.startswith("s3://"):
+        return cast(BinaryIO, s3.open_file(uri, name, size, digest, limits))
     return cast(BinaryIO, elsewhere.open_file(uri, name, size, digest, limits))
 
 
