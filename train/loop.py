@@ -3,9 +3,9 @@
 A step: a batch from the loader, losses and gradients (`train.step`), clipping, AdamW, the logs;
 then, when it is their turn, the validation and a checkpoint. Before every step the generators are
 seeded from (seed, step, rank), so that a step is a function of the checkpoint before it alone: a
-run that was killed and resumed logs the losses of one that was not, bit by bit, on the same machine,
-thread count and number of processes. The validation comes as a callable: its metrics live to the right.
-Limits: everything since the last checkpoint is lost by a kill; Ctrl-C loses nothing.
+run that was killed and resumed logs the losses of one that was not, bit by bit, on the same
+machine, thread count and number of processes. The validation comes as a callable: its metrics live
+to the right. Limits: all since the last checkpoint is lost by a kill; Ctrl-C loses nothing.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class Trained:
 
     output: Path
     steps: int
-    loss: float
+    loss: float | None
+    """Of the last step; None where none was left to do."""
     metrics: Mapping[str, float]
     best_step: int | None
     seconds: float
@@ -114,9 +115,7 @@ class _Run:
         began = time.monotonic()
         self._claim(resume)
         if resume and is_finished(self._output):
-            raise Stopped(
-                f"{self._output.root} is finished", remedy="set output: to a new folder for more"
-            )
+            return self._finished()
         encoder = started_encoder(self._config, self._output.start, self._device)
         stepper = new_stepper(self._config, encoder, self._device, self._group)
         place = self._resumed(stepper)
@@ -154,6 +153,19 @@ class _Run:
             seconds=time.monotonic() - began,
         )
 
+    def _finished(self) -> Trained:
+        """What a run that came to its end left."""
+        self._watch.say(f"{self._output.root} is finished; set output: to a new folder for more")
+        place = self._output.place() or Place(step=0, reader={})
+        return Trained(
+            output=self._output.root,
+            steps=place.step,
+            loss=None,
+            metrics=place.best_metrics or {},
+            best_step=place.best_step,
+            seconds=0.0,
+        )
+
     def _claim(self, resume: bool) -> None:
         """The first process claims the folder and writes what the run starts from."""
         if self._group.first:
@@ -183,8 +195,8 @@ class _Run:
         stepper: Stepper,
         keeper: Keeper,
         measure: Validate | None,
-    ) -> tuple[Place, float]:
-        loss, config = float("nan"), self._config
+    ) -> tuple[Place, float | None]:
+        loss, config = None, self._config
         made = collate(config, stepper.encoder, self._reader)
         source = feed(config, made, start=place.reader, group=self._group)
         asked_at = time.perf_counter()
@@ -202,6 +214,8 @@ class _Run:
                 step=place.step + 1,
                 reader=fed.after.as_dict(),
                 pairs=place.pairs + fed.batch.size,
+                empty_sum=place.empty_sum + result.facts.get("empty_positives", 0.0),
+                empty_steps=place.empty_steps + 1,
             )
             self._device.after_step(place.step)
             place = self._after(place, plan.steps, keeper, measure, stepper.encoder)
@@ -302,11 +316,13 @@ class _Run:
         began = time.perf_counter()
         with self._device.autocast():
             measures = dict(measure(encoder))
+        # Of the batches since the last validation: what the loss could not see.
+        measures["empty_positives"] = place.empty_sum / max(1, place.empty_steps)
         self._log.validation(place.step - 1, measures, time.perf_counter() - began)
         shown = ", ".join(f"{name} {value:.4f}" for name, value in measures.items())
         self._watch.say(f"validation behind step {place.step:,}: {shown}")
         value = measures[self._config.validation.metric]
-        place = replace(place, metrics=measures)
+        place = replace(place, metrics=measures, empty_sum=0.0, empty_steps=0)
         if place.best_value is None or value > place.best_value:
             place = replace(place, best_value=value, best_step=place.step, best_metrics=measures)
             keeper.best(place)

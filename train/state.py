@@ -57,6 +57,9 @@ class Place:
     pairs: int = 0
     """Pairs seen so far."""
     best_metrics: Mapping[str, float] | None = None
+    empty_sum: float = 0.0
+    """Shares of positives that retrieved nothing, summed over the steps since the validation."""
+    empty_steps: int = 0
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:

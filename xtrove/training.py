@@ -33,10 +33,8 @@ def train(config: TrainConfig, *, resume: bool) -> None:
         return
     shown = ", ".join(f"{name} {value:.4f}" for name, value in trained.metrics.items())
     best = f" (step {trained.best_step:,})" if trained.best_step else ""
-    out().print(
-        f"\n{trained.steps:,} steps in {duration(trained.seconds)}, last loss {trained.loss:.4f}",
-        markup=False,
-    )
+    last = f", last loss {trained.loss:.4f}" if trained.loss is not None else ""
+    out().print(f"\n{trained.steps:,} steps in {duration(trained.seconds)}{last}", markup=False)
     if shown:
         out().print(f"best validation{best}: {shown}", markup=False)
     out().print(f"The model is in {trained.output}. Next:", markup=False)
