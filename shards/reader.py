@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from shards.batch_plan import PlanError, PlanOptions
 from shards.epoch_plan import Planner
-from shards.manifest import Manifest, ShardFacts
+from shards.foreign_tars import Progress
+from shards.manifest import Manifest
 from shards.permutation import Positions
 from shards.reading_index import Indexes
 from shards.reading_places import Opened, open_place
@@ -34,7 +35,7 @@ from shards.sample import Sample
 from shards.sample_reading import Located, locate, needs, read
 from shards.selection import Selection
 from shards.shard_cache import CacheOptions
-from shards.shard_files import OpenTars
+from shards.shard_files import OpenTars, TarFacts
 
 __all__ = [
     "Batch",
@@ -59,6 +60,8 @@ class Reader:
         self._shards = _chosen(opened, select)
         self._files = opened.files_of(self._shards)
         self._decode = opened.decode
+        self.skipped = dict(opened.skipped)
+        """What was left out of tars of others, by reason; empty for a dataset of ours."""
         self._tars = OpenTars(self._files)
         self._indexes = Indexes(self._files.open_index)
         self._selection = Selection(self._shards, self._indexes, select)
@@ -67,17 +70,21 @@ class Reader:
     @classmethod
     def open(
         cls,
-        place: str | Path,
+        place: str | Path | Sequence[Path],
         *,
         select: Select | None = None,
         cache: CacheOptions | None = None,
+        progress: Progress | None = None,
     ) -> Self:
-        """The samples of a place: a folder, hf://datasets/O/N[@REV], s3://, http(s)://.
+        """The samples of a place.
 
+        A folder, hf://datasets/O/N[@REV], s3://, http(s)://; or tars of others, as a folder, a
+        tar or a list of them. `progress` is told bytes done and in all while those are indexed.
         `ManifestError` (and its kinds) where there is no dataset that can be read, `PlanError`
         where the selection names a language it does not have or leaves nothing.
         """
-        reader = cls(open_place(place, cache), select or Select())
+        opened = open_place(place, cache or CacheOptions(), progress)
+        reader = cls(opened, select or Select())
         if not len(reader):
             reader.close()
             raise PlanError(f"{place}: no sample is left by {reader.select}")
@@ -264,7 +271,7 @@ _PARTS: Final = {
 }
 
 
-def _chosen(opened: Opened, select: Select) -> tuple[ShardFacts, ...]:
+def _chosen(opened: Opened, select: Select) -> tuple[TarFacts, ...]:
     """The shards of the wanted languages and splits."""
     there = sorted({facts.language for facts in opened.shards})
     unknown = sorted(set(select.languages or ()) - set(there))

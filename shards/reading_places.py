@@ -1,22 +1,34 @@
-"""Opening a place: what a reader needs of a dataset, wherever it lies."""
+"""Opening a place: what a reader needs of a dataset, wherever it lies.
+
+Method: a folder with a manifest is a dataset of ours; one without, in which nothing of ours is,
+but tars, is somebody else's; a URI must have manifest and checksums, which must agree.
+Cost: manifests only; tars of others are read once (`shards.foreign_tars`). Limits: a manifest
+of at most 64 MiB elsewhere (about 200,000 shards).
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shards import layout
 from shards.checksums import ChecksumError, parse_checksums
-from shards.manifest import Manifest, ManifestError, ShardFacts, load_manifest, parse_manifest
+from shards.foreign_tars import ForeignShards, Progress, decode_foreign, index_tars
+from shards.manifest import (
+    Manifest,
+    ManifestError,
+    NotADataset,
+    UnfinishedBuild,
+    load_manifest,
+    parse_manifest,
+)
 from shards.remote import is_remote, required, store_of
 from shards.remote_shards import Remote, RemoteShards
-from shards.sample import Sample, decode
+from shards.sample_reading import Decode, decode_ours
 from shards.shard_cache import CacheOptions
-from shards.shard_files import LocalShards, ShardFiles
-
-Decode = Callable[[bytes], Sample]
+from shards.shard_files import LocalShards, ShardFiles, TarFacts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,27 +37,60 @@ class Opened:
 
     digest: str
     manifest: Manifest | None
-    shards: tuple[ShardFacts, ...]
+    shards: tuple[TarFacts, ...]
     """All of them, sorted by path."""
-    files_of: Callable[[Sequence[ShardFacts]], ShardFiles]
+    files_of: Callable[[Sequence[TarFacts]], ShardFiles]
     """The files behind a choice of the shards."""
-    decode: Decode = decode
+    decode: Decode = decode_ours
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    """What was left out of tars of others, by reason."""
 
 
-def open_place(place: str | Path, cache: CacheOptions | None) -> Opened:
+def open_place(
+    place: str | Path | Sequence[Path], cache: CacheOptions, progress: Progress | None
+) -> Opened:
     """The dataset of a place. `ManifestError` (and its kinds) where it cannot be used.
 
     Elsewhere `SourceError` where access is refused, `TransientFault` where nothing answers.
     """
-    if is_remote(str(place)):
-        return _open_remote(str(place), cache or CacheOptions())
+    if not isinstance(place, str | Path):
+        return _open_foreign(place, cache, progress)
+    if isinstance(place, str) and is_remote(place):
+        return _open_remote(place, cache)
     base = Path(place)
-    manifest = load_manifest(base)
+    if base.is_file():
+        return _open_foreign([base], cache, progress)
+    try:
+        manifest = load_manifest(base)
+    except (NotADataset, UnfinishedBuild):
+        tars = _tars_in(base)
+        if not tars:
+            raise
+        return _open_foreign(tars, cache, progress)
     return Opened(
         digest=_digest(layout.read_text_file(base, layout.MANIFEST)),
         manifest=manifest,
         shards=tuple(manifest.shards),
         files_of=lambda shards: LocalShards(base, shards),
+    )
+
+
+def _tars_in(base: Path) -> list[Path]:
+    """Tars of others in a folder: none where anything says that a build of ours made it."""
+    if (base / ".xtrove").exists() or not base.is_dir() or any(base.rglob("*.idx.arrow")):
+        return []
+    return [path for path in base.rglob("*.tar") if path.is_file() and not path.is_symlink()]
+
+
+def _open_foreign(tars: Sequence[Path], cache: CacheOptions, progress: Progress | None) -> Opened:
+    found = index_tars(tars, cache.place(), progress)
+    return Opened(
+        digest=found.digest,
+        manifest=None,
+        shards=found.tars,
+        files_of=ForeignShards,
+        decode=decode_foreign,
+        skipped=found.skipped,
     )
 
 

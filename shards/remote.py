@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import BinaryIO, Protocol, cast
 from urllib.parse import quote, urlsplit
@@ -23,6 +22,7 @@ from ingest.entries import Entry
 from ingest.errors import SourceError
 from ingest.ranged import RangedFile
 from ingest.web import Answer, Question, Refused, ask
+from shards.dataset import DamagedShard
 from shards.manifest import NotADataset
 
 MAX_SMALL_BYTES = 64 << 20
@@ -148,7 +148,13 @@ class ListedStore:
     def open(self, path: str, size: int, sha256: str) -> RangedFile:
         """See `Store`."""
         entry = self._there(path)
-        return cast(RangedFile, places.open_entry(replace(entry, size=size), self._limits))
+        other = entry.digest.startswith("sha256:") and entry.digest != f"sha256:{sha256}"
+        if other or entry.size != size:
+            raise DamagedShard(
+                f"{path} has {entry.size} bytes and digest {entry.digest} at {self._place.uri}, "
+                f"its manifest says {size} and sha256:{sha256}: it was changed there"
+            )
+        return cast(RangedFile, places.open_entry(entry, self._limits))
 
     def _there(self, path: str) -> Entry:
         entry = self._entry(path)

@@ -24,11 +24,10 @@ from pathlib import Path
 from ingest.ranged import RangedFile
 from shards import layout
 from shards.dataset import DamagedShard
-from shards.manifest import ShardFacts
 from shards.reading_index import MappedIndex
 from shards.remote import Store, opener
 from shards.shard_cache import PIECE, CacheFull, CacheOptions, Held, ShardCache, Wanted
-from shards.shard_files import LocalTar, Need, OpenTar, Span
+from shards.shard_files import LocalTar, Need, OpenTar, Span, TarFacts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +88,7 @@ class RangedTar:
 class RemoteShards:
     """Implements `shard_files.ShardFiles`."""
 
-    def __init__(self, remote: Remote, shards: Sequence[ShardFacts], options: CacheOptions) -> None:
+    def __init__(self, remote: Remote, shards: Sequence[TarFacts], options: CacheOptions) -> None:
         self._remote = remote
         self._shards = shards
         self._options = options
@@ -179,10 +178,10 @@ class RemoteShards:
         spans = need.stretches() if need else ()
         return RangedTar(file, facts.path, spans, self._cache.folder())
 
-    def _tar(self, facts: ShardFacts) -> Wanted:
+    def _tar(self, facts: TarFacts) -> Wanted:
         return self._wanted(facts.path, facts.sha256, facts.bytes)
 
-    def _index(self, facts: ShardFacts) -> Wanted:
+    def _index(self, facts: TarFacts) -> Wanted:
         path = layout.index_path(facts.path)
         return self._wanted(path, self._digest(path), self._remote.store.size(path))
 
@@ -204,7 +203,7 @@ class RemoteShards:
 class CachedTar(LocalTar):
     """A tar of the cache, which keeps it from being removed."""
 
-    def __init__(self, held: Held, facts: ShardFacts) -> None:
+    def __init__(self, held: Held, facts: TarFacts) -> None:
         super().__init__(facts.path, held.descriptor)
         self._held = held
 

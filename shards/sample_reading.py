@@ -8,6 +8,7 @@ Limits: `DamagedShard` names the shard; nothing is skipped.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,11 +17,12 @@ from numpy.typing import NDArray
 
 from shards.dataset import DamagedShard
 from shards.permutation import Positions
-from shards.sample import Sample, SampleError
+from shards.sample import Sample, SampleError, decode
 from shards.selection import Selection
 from shards.shard_files import Need, OpenTars
 
-Decode = Callable[[bytes], Sample]
+Decode = Callable[[bytes, str, str], Sample]
+"""From a payload, the path of its shard and the key it should have. `SampleError` otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,19 +90,24 @@ def read(located: Located, selection: Selection, tars: OpenTars, decode: Decode)
         strict=True,
     ):
         payload = tars.get(shard).read(offset, size)
+        name = key.decode("ascii", "replace")
+        path = selection.shards[shard].path
         try:
-            sample = decode(payload)
+            samples.append(decode(payload, path, name))
         except SampleError as error:
-            raise _damaged(selection, shard, key, str(error)) from error
-        if sample["id"] != key.decode("ascii", "replace"):
-            raise _damaged(selection, shard, key, f"its place holds the sample {sample['id']!r}")
-        samples.append(sample)
+            raise DamagedShard(
+                f"{path}: sample {name}: {error}; the shard is damaged or is not the one of its "
+                "index: run `xtrove verify`, or fetch it again"
+            ) from error
     return samples
 
 
-def _damaged(selection: Selection, shard: int, key: bytes, what: str) -> DamagedShard:
-    name = selection.shards[shard].path
-    return DamagedShard(
-        f"{name}: sample {key.decode('ascii', 'replace')}: {what}; the shard is damaged or is not "
-        "the one of its index: run `xtrove verify`, or fetch it again"
-    )
+def decode_ours(payload: bytes, path: str, key: str) -> Sample:
+    """A sample of a dataset of ours, with its id and its code compared with their digests."""
+    sample = decode(payload)
+    if sample["id"] != key:
+        raise SampleError(f"its place holds the sample {sample['id']!r}")
+    digest = hashlib.sha256(str(sample["code"]).encode("utf-8", "surrogatepass")).hexdigest()
+    if digest != sample["code_sha256"]:
+        raise SampleError(f"its code has SHA-256 {digest}, not {sample['code_sha256']!r}")
+    return sample

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shards.index import BadIndex
-from shards.manifest import ShardFacts
 from shards.permutation import Positions
 from shards.reading_index import Indexes, MappedIndex, Rows
 from shards.reading_state import Select
+from shards.shard_files import TarFacts
 
 _KEPT: Final = 64
 
@@ -27,7 +27,7 @@ _KEPT: Final = 64
 class Selection:
     """Positions of the selected samples of these shards."""
 
-    def __init__(self, shards: Sequence[ShardFacts], indexes: Indexes, select: Select) -> None:
+    def __init__(self, shards: Sequence[TarFacts], indexes: Indexes, select: Select) -> None:
         self.shards = tuple(shards)
         self.languages = tuple(sorted({facts.language for facts in shards}))
         self._indexes = indexes

@@ -1,0 +1,93 @@
+"""A dataset on the Hub, read by a real client against the small Hub of the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hub.running import RunningHub, running_hub
+from tests.shards.builder import Built, build
+
+REPO = "owner/name"
+SCRIPT = """
+from pathlib import Path
+from shards.reader import CacheOptions, PlanOptions, Reader, Select
+place, folder, size = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+cache = CacheOptions(folder=folder, max_bytes=size)
+select = Select(splits=("train", "validation", "test"))
+options = PlanOptions(seed=1, batch_size=8, window=64)
+try:
+    with Reader.open(place, select=select, cache=cache) as reader:
+        ids = [str(one["id"]) for batch in reader.batches(options) for one in batch.samples]
+        answer = [reader.digest, sorted(ids)]
+except Exception as error:
+    answer = [type(error).__name__, str(error)]
+"""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """A small dataset."""
+    return build(tmp_path_factory.mktemp("hub-reader"))
+
+
+@pytest.fixture
+def hub(built: Built, tmp_path: Path) -> Iterator[RunningHub]:
+    """It on the Hub."""
+    with running_hub(tmp_path / "hub") as hub:
+        hub.store.commit(REPO, files_of(built))
+        yield hub
+
+
+def files_of(built: Built) -> dict[str, bytes]:
+    """What is published."""
+    return {
+        str(path.relative_to(built.path)): path.read_bytes()
+        for path in sorted(built.path.rglob("*"))
+        if path.is_file() and ".xtrove" not in path.parts
+    }
+
+
+@pytest.mark.parametrize("size", [1 << 30, 0])
+def test_whole_or_by_range(built: Built, hub: RunningHub, tmp_path: Path, size: int) -> None:
+    digest, ids = hub.client(SCRIPT, f"hf://datasets/{REPO}", str(tmp_path / "cache"), str(size))
+    assert ids == built.ids
+    asked = [one["path"] for one in hub.log() if "/resolve/" in one["path"]]
+    tars = [path for path in asked if path.endswith(".tar")]
+    assert len(set(tars)) == len(built.manifest.shards)
+    if size:
+        # One request of the resolver a shard; by range it is one a window.
+        assert len(tars) == len(set(tars))
+    assert all("/resolve/main/" not in path for path in asked)
+
+
+def test_a_cut_connection_and_a_busy_hub(built: Built, hub: RunningHub, tmp_path: Path) -> None:
+    hub.faults(
+        {"match": "*.tar", "port": "cdn", "drop_after": 900, "times": 2},
+        {"match": "*/tree/*", "status": 503, "times": 1},
+    )
+    assert hub.client(SCRIPT, f"hf://datasets/{REPO}", str(tmp_path / "cache"), str(1 << 30))[
+        1
+    ] == (built.ids)
+
+
+def test_a_shard_that_was_replaced_is_named(built: Built, hub: RunningHub, tmp_path: Path) -> None:
+    name = built.manifest.shards[0].path
+    files = files_of(built)
+    hub.store.commit(REPO, files | {name: files[name][:-1] + b"X"})
+    kind, said = hub.client(SCRIPT, f"hf://datasets/{REPO}", str(tmp_path / "cache"), str(1 << 30))
+    assert kind == "DamagedShard"
+    assert name in said
+
+
+def test_nothing_that_can_be_read(built: Built, hub: RunningHub, tmp_path: Path) -> None:
+    files = files_of(built)
+    del files["manifest.json"]
+    hub.store.commit("owner/half", files)
+    cache = [str(tmp_path / "cache"), "1000"]
+    assert hub.client(SCRIPT, "hf://datasets/owner/half", *cache)[0] == "NotADataset"
+    kind, said = hub.client(SCRIPT, "hf://datasets/owner/none", *cache)
+    assert kind == "SourceError"
+    assert "owner/none" in said
