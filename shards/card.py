@@ -14,7 +14,7 @@ from typing import Final
 
 import yaml
 
-from shards import layout
+from shards import card_text, layout
 from shards.funnel import LEVELS, Funnel
 from shards.manifest import Manifest
 from shards.sample import FIELDS, LIST_FIELDS, NUMBER_FIELDS
@@ -22,13 +22,6 @@ from shards.sample import FIELDS, LIST_FIELDS, NUMBER_FIELDS
 DEFAULT: Final = "default"
 GATED_KINDS: Final = frozenset({"the-stack", "the-stack-v2"})
 """Source kinds whose terms bind whoever publishes their content again."""
-_TERMS: Final = (
-    "This dataset contains code from The Stack, which is given out under terms of use that pass "
-    "on to everyone who receives a copy. By asking for access you agree to follow the original "
-    "licence of every file, attribution included (ATTRIBUTION.jsonl names each repository), to "
-    "replace your copy when a version without removed files is published, and to put the same "
-    "terms before anyone you share it with."
-)
 _SIZES: Final = (
     *((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M")),
     *((10**7, "1M<n<10M"), (10**8, "10M<n<100M"), (10**9, "100M<n<1B"), (10**10, "1B<n<10B")),
@@ -79,8 +72,7 @@ def front_matter(manifest: Manifest) -> dict[str, object]:
         "dataset_info": infos,
     }
     if is_gated(manifest):
-        head["extra_gated_prompt"] = _TERMS
-        head["extra_gated_fields"] = {"I have read these terms and agree to them": "checkbox"}
+        head |= card_text.GATE
     return head
 
 
@@ -108,15 +100,19 @@ def render_card(manifest: Manifest, funnel: Funnel) -> bytes:
         f"{manifest.samples:,} pairs of a query and the function that answers it, "
         f"{manifest.tokens:,} lexical tokens of code, in {len(manifest.shards):,} shards.",
         "## Samples",
+        _plot("Samples by language and split", layout.PLOTS[1]),
         samples_table(manifest),
         _split_text(manifest),
         "## Licences",
         "Every sample names its licences in `licenses` and what proves them in "
         "`license_evidence`; `ATTRIBUTION.jsonl` lists every repository.",
+        _plot("Samples by licence", layout.PLOTS[2]),
         licenses_table(manifest),
         "## Sources",
         sources_table(manifest),
+        card_text.provenance(manifest),
         "## From input to samples",
+        _plot("What was seen, dropped and kept", layout.PLOTS[0]),
         funnel_table(funnel),
         f"Each of the {manifest.removals:,} removed pairs stands in `removals/` with its reason "
         "and, for a duplicate, the kept pair it repeats.",
@@ -124,15 +120,21 @@ def render_card(manifest: Manifest, funnel: Funnel) -> bytes:
         dedupe_table(manifest),
         _cap_text(manifest),
         "## Loading",
-        _loading(manifest),
+        card_text.loading(manifest),
         "## Known limits",
-        _LIMITS,
+        card_text.limits(manifest),
+        "## Citation",
+        card_text.citation(manifest),
     ]
     if manifest.tombstones:
         body += ["## Forgotten", forgotten_text(manifest)]
     if is_gated(manifest):
-        body += ["## Terms", _TERMS]
+        body += ["## Terms", card_text.TERMS]
     return ("---\n" + head + "---\n" + "\n\n".join(body) + "\n").encode("utf-8")
+
+
+def _plot(what: str, path: str) -> str:
+    return f"![{what}]({path})"
 
 
 def samples_table(manifest: Manifest) -> str:
@@ -232,37 +234,3 @@ def _cap_text(manifest: Manifest) -> str:
         f"Of pairs with the same normalised query, {per_repo} may stay in a repository and "
         f"{total} in all."
     )
-
-
-def _loading(manifest: Manifest) -> str:
-    shards = sorted(manifest.shards, key=lambda shard: (shard.split != "train", shard.path))
-    language = shards[0].language if shards else "python"
-    tar = shards[0].path if shards else layout.tar_path("python", "train", 0)
-    return "\n".join(
-        [
-            "```python",
-            "from datasets import load_dataset",
-            f'rows = load_dataset("PATH", "{language}")',
-            "",
-            "import webdataset",
-            f'rows = webdataset.WebDataset("{tar}", shardshuffle=False).decode()',
-            "",
-            "import tarfile",
-            f'with tarfile.open("{tar}") as tar:',
-            "    payloads = [tar.extractfile(member).read() for member in tar]",
-            "",
-            "import pyarrow.parquet",
-            f'table = pyarrow.parquet.read_table("{layout.parquet_path(tar)}")',
-            "```",
-        ]
-    )
-
-
-_LIMITS: Final = (
-    "- Queries are documentation that was written for readers of the code, not questions that "
-    "were typed into a search box.\n"
-    "- Near-duplicates are found with the stated recall, not all of them; code that was renamed "
-    "throughout is not a duplicate here.\n"
-    "- Licences are those the sources state for a repository or file; nobody has read each file.\n"
-    "- `stars`, `revision` and `url` are as the source gives them: -1 or empty where it does not."
-)

@@ -65,7 +65,11 @@ def _check_names(
         tar = shard.path
         expected |= {tar, layout.index_path(tar), layout.parquet_path(tar)}
     present = set(names)
-    evidence = {name for name in present | sums.keys() if name.startswith("removals/")}
+    evidence = {
+        name
+        for name in present | sums.keys()
+        if name.startswith("removals/") or name in layout.PLOTS
+    }
     for path in sorted((expected | evidence | sums.keys()) - present):
         findings.add("files", path, "is missing")
     for path in sorted(present - {layout.CHECKSUMS} - expected):

@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from shards import card, layout
+from shards import card, layout, plots
 from shards.atomic import file_sha256
 from shards.attribution import write_attribution
 from shards.boundaries import plan_ranges
@@ -215,6 +215,24 @@ def check_texts(
     for name, table in tables.items():
         if table not in text:
             findings.add("card", layout.CARD, f"its table of {name} has other numbers")
+    if funnel is not None:
+        _check_plots(base, text, manifest, funnel, findings)
+
+
+def _check_plots(
+    base: Path, text: str, manifest: Manifest, funnel: Funnel, findings: Findings
+) -> None:
+    """Names and numbers in the plots that the card shows; datasets of before have none."""
+    for path, shown in plots.panels(manifest, funnel).items():
+        if f"]({path})" not in text:
+            continue
+        try:
+            found = plots.texts(layout.read_text_file(base, path, plots.MAX_BYTES))
+        except layout.UnsafePath as error:
+            findings.add("card", path, str(error))
+            continue
+        if found != plots.rows(shown):
+            findings.add("card", path, "has other names or numbers than the manifest and funnel")
 
 
 def _check_front_matter(text: str, manifest: Manifest, findings: Findings) -> None:

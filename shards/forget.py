@@ -4,7 +4,7 @@ Only shards that hold a sample of them are written anew (tar, index and Parquet 
 `shards.writer`), and only evidence that names them; a shard that would be empty goes. The other
 shards keep their numbers and boundaries: what stood in the gaps is counted in the tombstones
 of the manifest. Evidence about their pairs is removed, evidence whose witness they held is
-marked `witness_forgotten` and loses the witness's id. Attribution, funnel, card, manifest,
+marked `witness_forgotten` and loses the witness's id. Attribution, funnel, plots, card, manifest,
 content digest and checksums follow; provenance, quarantine and split reason lose the name.
 
 Crash safety: everything is staged under `.xtrove/forget` and put in place by `shards.redo`. A
@@ -34,6 +34,7 @@ from shards.findings import Progress
 from shards.forget_survey import ForgetError, Survey, attribution, removed_paths
 from shards.funnel import Funnel, FunnelError
 from shards.manifest import Manifest, ShardFacts, SplitFacts, parse_manifest
+from shards.plots import write_plots
 from shards.redo import Redo
 from shards.removals import Removal, RemovalsError, read_removals, write_removals
 from shards.sample import SampleError, decode, licenses_of, number, tar_size, text
@@ -185,6 +186,7 @@ class Forgetting:
             (layout.MANIFEST, manifest.to_json()),
         ):
             self.files.append(write_bytes(files, name, data, tmp))
+        self.files.extend(write_plots(files, manifest, funnel, tmp))
         known = parse_checksums(layout.read_text_file(base, layout.CHECKSUMS))
         for path in removed_paths(self.vanished):
             known.pop(path, None)

@@ -18,6 +18,7 @@ CHECKSUMS = "SHA256SUMS"
 FUNNEL = "funnel.json"
 CARD = "README.md"
 ATTRIBUTION = "ATTRIBUTION.jsonl"
+PLOTS = ("plots/funnel.svg", "plots/samples.svg", "plots/licenses.svg")
 SPLITS = ("train", "validation", "test")
 PRIVATE = frozenset({".xtrove", ".cache", ".git", ".gitattributes", ".huggingface"})
 MAX_TEXT_BYTES = 1 << 28
@@ -33,7 +34,7 @@ _TWINS = re.compile(
     r"|parquet/[a-z0-9][a-z0-9_+#-]{0,63}/(train|validation|test)-[0-9]{5}\.parquet"
 )
 _REMOVALS = re.compile(r"removals/[A-Za-z0-9][A-Za-z0-9_+#-]{0,99}\.parquet")
-_TEXTS = frozenset({MANIFEST, CHECKSUMS, FUNNEL, CARD, ATTRIBUTION})
+_TEXTS = frozenset({MANIFEST, CHECKSUMS, FUNNEL, CARD, ATTRIBUTION, *PLOTS})
 
 
 class UnsafePath(ValueError):

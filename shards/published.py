@@ -1,6 +1,6 @@
 """The seal: from the parts of a build to a published dataset.
 
-The hall collects `Parts`; this module writes ATTRIBUTION.jsonl, funnel.json, README.md, then
+The hall collects `Parts`; this module writes ATTRIBUTION.jsonl, funnel.json, plots, README.md, then
 manifest.json, then SHA256SUMS, each by rename. A folder is a dataset once it has a manifest:
 `unseal` takes that away before shards are rewritten. Files of an earlier build that the new
 one does not have are removed, but only those whose names this room gives.
@@ -30,6 +30,7 @@ from shards.manifest import (
     SourceFacts,
     SplitFacts,
 )
+from shards.plots import write_plots
 from shards.removals import RemovalsFile
 from shards.split import SplitOptions, SplitRule
 from shards.tombstones import Tombstone
@@ -143,6 +144,7 @@ def write_published(base: Path, parts: Parts, *, work_of: WorkOf, tmp: Path) -> 
         *(file.file for file in parts.removals),
         write_attribution(base, sidecars, tmp),
         write_bytes(base, layout.FUNNEL, parts.funnel.to_json(), tmp),
+        *write_plots(base, manifest, parts.funnel, tmp),
         write_bytes(base, layout.CARD, render_card(manifest, parts.funnel), tmp),
     ]
     remove_stale(base, [facts.path for facts in written])

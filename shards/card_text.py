@@ -1,0 +1,141 @@
+"""The parts of the card that are prose: terms, loading, provenance, citation, known limits.
+
+All of them are functions of the manifest, so that nothing in a card needs to be written by hand
+and a forgotten repository leaves none of them wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shards import layout
+from shards.manifest import Manifest
+
+HUB_ID: Final = "OWNER/NAME"
+"""Stands for the repository: a dataset does not know where it is published."""
+TERMS: Final = (
+    "This dataset contains code from The Stack, which is given out under terms of use that pass "
+    "on to everyone who receives a copy: https://huggingface.co/datasets/bigcode/the-stack "
+    "(version 1) and https://huggingface.co/datasets/bigcode/the-stack-v2 (version 2). By asking "
+    "for access you agree to those terms, and with them (1) to follow the original licence of "
+    "every file, attribution included (ATTRIBUTION.jsonl names each repository); (2) to replace "
+    "your copy when a version without removed files is published; (3) to put the same terms "
+    "before anyone you share it with, and to have them agree first."
+)
+GATE: Final[dict[str, object]] = {
+    "extra_gated_heading": "Code from The Stack: terms of use",
+    "extra_gated_prompt": TERMS,
+    "extra_gated_fields": {
+        "Email": "text",
+        "I have read these terms and agree to them": "checkbox",
+    },
+    "extra_gated_button_content": "Agree and get access",
+}
+_FEW: Final = 1000
+
+
+def loading(manifest: Manifest) -> str:
+    """How to read the dataset with four tools, each with a path that exists."""
+    shards = sorted(manifest.shards, key=lambda shard: (shard.split != "train", shard.path))
+    if not shards:
+        return "There are no samples to load."
+    first = shards[0]
+    tar, twin = first.path, layout.parquet_path(first.path)
+    number = layout.parse_tar_path(tar)
+    last = max(
+        layout.parse_tar_path(shard.path) or ("", "", 0)
+        for shard in shards
+        if (shard.language, shard.split) == (first.language, first.split)
+    )
+    series = tar
+    if number is not None and last[2] > 0:
+        series = tar.replace("00000.tar", f"{{00000..{last[2]:05d}}}.tar")
+    names = ", ".join(f"`{language}`" for language in manifest.languages())
+    return "\n".join(
+        [
+            f"Configs: `default` (all languages), {names}. `{HUB_ID}` is this repository, or the "
+            "folder of a copy; the other three read a copy "
+            f"(`hf download {HUB_ID} --repo-type dataset --local-dir .`).",
+            "",
+            "```python",
+            "from datasets import load_dataset",
+            f'rows = load_dataset("{HUB_ID}", "{first.language}", split="{first.split}")',
+            f'rows = load_dataset("{HUB_ID}", split="{first.split}", streaming=True)',
+            "",
+            "import webdataset",
+            f'rows = webdataset.WebDataset("{series}", shardshuffle=False).decode()',
+            "",
+            "import tarfile",
+            f'with tarfile.open("{tar}") as tar:',
+            "    payloads = [tar.extractfile(member).read() for member in tar]",
+            "",
+            "import pyarrow.parquet",
+            f'table = pyarrow.parquet.read_table("{twin}")',
+            "```",
+            "",
+            f"Beside each tar stands an Arrow index (`{layout.index_path(tar)}`) with the place, "
+            "tokens, query group, quality, licence class and code digest of every sample. Samples "
+            "stand in the order of their ids, which are hashes: reading in order is a shuffle.",
+        ]
+    )
+
+
+def provenance(manifest: Manifest) -> str:
+    """What made the dataset, and how to check a copy."""
+    versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+    return (
+        f"Built from the revisions above by {versions}; config digest "
+        f"`{manifest.config_digest[:16]}`. Every sample names its repository, revision, path, "
+        "lines and bytes. `content_sha256` in `manifest.json` is "
+        f"`{manifest.content_sha256}`: the same samples have it wherever they are built. A copy "
+        "is checked by `sha256sum -c SHA256SUMS`, and with every claim of this card by "
+        "`xtrove verify DATASET`."
+    )
+
+
+def citation(manifest: Manifest) -> str:
+    """An entry that names the content, not the day."""
+    key = "".join(c if c.isascii() and c.isalnum() else "-" for c in manifest.name)
+    name = " ".join(manifest.name.split()).replace("{", "(").replace("}", ")").replace("\\", "/")
+    return "\n".join(
+        [
+            "Cite the sources above as their authors ask, and this selection by its content:",
+            "",
+            "```bibtex",
+            f"@misc{{{key}-{manifest.content_sha256[:8]},",
+            f"  title = {{{name.replace('`', '')}: {manifest.samples} pairs of queries and code}},",
+            f"  howpublished = {{Hugging Face Hub, tag content-{manifest.content_sha256[:16]}}},",
+            f"  note = {{xtrove dataset, content SHA-256 {manifest.content_sha256}}}",
+            "}",
+            "```",
+        ]
+    )
+
+
+def limits(manifest: Manifest) -> str:
+    """What a user should know before trusting numbers made with it."""
+    found = [
+        "Queries are documentation that was written for readers of the code, not questions that "
+        "were typed into a search box.",
+        "Near-duplicates are found with the stated recall, not all of them; code that was renamed "
+        "throughout is not a duplicate here.",
+        "Licences are those the sources state for a repository or file; nobody has read each file.",
+        "`stars`, `revision` and `url` are as the source gives them: -1 or empty where it does "
+        "not.",
+        "Secrets and addresses are replaced where a pattern finds them; what no pattern finds "
+        "stays.",
+    ]
+    counts = {language: sum(n.values()) for language, n in manifest.counts().items()}
+    if few := [f"{language} ({n:,})" for language, n in counts.items() if n < _FEW]:
+        found.append(f"Few samples for training on their own: {', '.join(few)}.")
+    if manifest.split.by == "path":
+        found.append(
+            "The split is by file: functions of one repository stand in train and in test, and "
+            "numbers measured on test flatter a model that was trained on train."
+        )
+    if manifest.quarantined:
+        found.append(
+            f"{len(manifest.quarantined):,} inputs were corrupt and left out; `quarantined` in "
+            "`manifest.json` names them."
+        )
+    return "\n".join(f"- {one}" for one in found)
