@@ -114,7 +114,7 @@ class BatchSection(Section):
     one_language: bool = True
     unique: bool = True
     """No repeated query group or code in a batch."""
-    mini_batch_tokens: Annotated[int, Field(ge=256)] = 32_768
+    mini_batch_tokens: Annotated[int, Field(ge=16)] = 32_768
     """Tokens, padding included, that go through the encoder at once."""
     lengths: Literal["auto", "fine", "few"] = "auto"
     """Padded lengths: multiples of 8, or two an octave where new shapes are dear (MPS, compile)."""

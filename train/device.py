@@ -15,9 +15,10 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import psutil
 import torch
@@ -26,6 +27,7 @@ from train.faults import Mismatch, TrainingFault
 
 EMPTY_EVERY: Final = 20
 Precision = Literal["fp32", "bf16"]
+TopK = Callable[..., Any]
 
 _PEAKS: Final = (
     *(("B200", 2250e12), ("GH200", 989e12), ("H200", 989e12), ("H100 PCIe", 756e12)),
@@ -171,17 +173,20 @@ def measured_peak(place: torch.device, kind: Precision, size: int = 1024) -> flo
     return 2 * size**3 / best
 
 
-def self_test(place: torch.device) -> None:
-    """Compares top-k and scatter on the device with the CPU; `TrainingFault` on a difference."""
-    if place.type == "cpu":
+def self_test(place: torch.device, topk: TopK = torch.topk) -> None:
+    """Compares a device's top-k with the CPU's; `TrainingFault` on a difference.
+
+    `topk` is what is tested. Nothing to do on a CPU.
+    """
+    if place.type == "cpu" and topk is torch.topk:
         return
-    generator = torch.Generator().manual_seed(0)
-    values = torch.randn(64, 4096, generator=generator)
+    values = torch.randn(64, 4096, generator=torch.Generator().manual_seed(0))
+    there = values.to(place)
     for k in (1, 16, 17, 256, 2048):
-        wanted = values.topk(k, dim=1).values
-        found = values.to(place).topk(k, dim=1)
-        picked = values.to(place).gather(1, found.indices).cpu()
-        if not (torch.equal(found.values.cpu(), wanted) and torch.equal(picked, wanted)):
+        wanted = torch.topk(values, k, dim=1).values
+        found, places = topk(there, k, dim=1)
+        picked = there.gather(1, places).cpu()
+        if not (torch.equal(found.cpu(), wanted) and torch.equal(picked, wanted)):
             raise TrainingFault(
                 f"top-k of {k} on {place} differs from the CPU's (torch {torch.__version__}): "
                 "the XTR loss would be wrong there",

@@ -22,7 +22,7 @@ from train.logs import read_log
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TIMEOUT = 120
-WORDS = "socket buffer header matrix cursor bucket packet window vector thread ticket mirror".split()
+WORDS = ["socket", "buffer", "header", "matrix", "cursor", "bucket", "packet", "window", "vector"]
 
 
 def dataset(folder: Path, *, python: int = 150, go: int = 60) -> Path:
