@@ -37,14 +37,16 @@ def systems_table(result: Evaluation) -> Table:
     """A row a system: metrics, then how it differs from the first, then its speed."""
     names = [name for name in SHOWN if name in result.systems[0].metrics]
     names = names or list(result.systems[0].metrics)
+    beside = len(result.systems) > 1
+    against = ("first - this, MRR",) if beside else ()
     return Table(
         title=f"{result.name}: {len(result.queries):,} questions, {result.documents:,} documents",
-        header=("system", *names, "first - this, MRR", "questions/s", "p50 ms", "p95 ms"),
+        header=("system", *names, *against, "questions/s", "p50 ms", "p95 ms"),
         rows=tuple(
             (
                 system.name,
                 *(percent(system.metrics[name]) for name in names),
-                _difference(system),
+                *((_difference(system),) if beside else ()),
                 f"{system.times.queries_per_second:,.0f}",
                 f"{system.times.latency_ms['p50']:.1f}",
                 f"{system.times.latency_ms['p95']:.1f}",
