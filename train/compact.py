@@ -7,6 +7,7 @@ Cost: one gather of the real tokens. Differentiable: the gradient returns to the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,9 +25,7 @@ class Compact:
 
     def lengths(self) -> Tensor:
         """Real tokens of each text, shape (count,), int64."""
-        return torch.zeros(self.count, dtype=torch.int64, device=self.owners.device).index_add_(
-            0, self.owners, torch.ones_like(self.owners)
-        )
+        return torch.bincount(self.owners, minlength=self.count)
 
 
 def compact(values: Tensor, mask: Tensor) -> Compact:
@@ -42,7 +41,32 @@ def compact(values: Tensor, mask: Tensor) -> Compact:
     length = values.shape[1]
     real = mask.bool().flatten().nonzero().squeeze(1)
     return Compact(
-        values=values.flatten(0, 1).index_select(0, real),
+        values=_pack(values.flatten(0, 1), real),
         owners=real // length if length else real,
         count=values.shape[0],
     )
+
+
+def _pack(values: Tensor, real: Tensor) -> Tensor:
+    """Rows `real` (ascending, each once) of `values`."""
+    packed: Tensor = _Pack.apply(values, real)  # type: ignore[no-untyped-call]
+    return packed
+
+
+class _Pack(torch.autograd.Function):
+    """`index_select` of rows that come once each, whose gradient is a copy and not a sum."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, real: Tensor) -> Tensor:
+        """`values` (rows, dim), `real` (kept,)."""
+        ctx.save_for_backward(real)
+        ctx.rows = len(values)
+        return values.index_select(0, real)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """Zeros where nothing was kept."""
+        (real,) = ctx.saved_tensors
+        gradient = gradients[0]
+        spread = gradient.new_zeros(ctx.rows, gradient.shape[1])
+        return spread.index_copy_(0, real, gradient), None

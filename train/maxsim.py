@@ -4,7 +4,7 @@ Documents are taken in order of length in chunks that are padded to their own lo
 repeating a token of the document, so that no mask is needed. The best token of each (query token,
 document) is kept, the first of equal ones; gradients go through these alone (`winners`).
 Memory: chunks of `chunk_bytes`, and 4 bytes for each (query token, document) when gradients are
-wanted. Operations: mm, max or amax over the last dimension, index_add.
+wanted. Operations: mm, max or amax over the last dimension.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from train.compact import Compact, compact
 from train.topk import block_shape, chunk_elements
-from train.winners import PAIRS_OF_A_BLOCK, Pairs, Won, winner_scores
+from train.winners import PAIRS_OF_A_BLOCK, Pairs, Won, add_by_owner, winner_scores
 
 
 def maxsim_scores(
@@ -79,7 +79,7 @@ def _search(queries: Compact, documents: Compact, chunk_bytes: int | None, *, ke
                 winners[run, done : done + len(chosen)] = places.T.gather(0, which).int()
             else:
                 best = grid.amax(dim=2)
-            partial.index_add_(0, queries.owners[run], best)
+            add_by_owner(partial, queries.owners[run], best)
         sums[:, chosen] = partial
         done += len(chosen)
     # A NaN or infinity anywhere in the vectors must reach the loss.

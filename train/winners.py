@@ -102,10 +102,27 @@ def _pull(
     if d_queries is not None:
         add_products(d_queries[run], row, pairs.counts, column, weight, tokens)
     if d_tokens is not None:
-        turn = column.argsort(stable=True)
+        turn = pairs.tokens.argsort(stable=True)
         ordered = column[turn]
         counts = torch.bincount(column, minlength=tokens.shape[0])
         add_products(d_tokens, ordered, counts, row[turn], weight[turn], queries[run])
+
+
+def add_by_owner(total: Tensor, owners: Tensor, rows: Tensor) -> None:
+    """`total[owners[r]] += rows[r]`, `owners` (rows,) non-decreasing: `index_add` in a fixed order.
+
+    On a CPU three to ten times faster than `index_add`, which sorts.
+    """
+    if not rows.numel():
+        return
+    if total.device.type == "mps":
+        total.index_add_(0, owners, rows)
+        return
+    first, last = int(owners[0]), int(owners[-1])
+    counts = torch.bincount(owners - first, minlength=last - first + 1)
+    total[first : last + 1] += torch.nn.functional.embedding_bag(
+        torch.arange(len(rows), device=rows.device), rows, counts.cumsum(0) - counts, mode="sum"
+    )
 
 
 def add_products(

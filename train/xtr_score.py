@@ -10,7 +10,7 @@ is kept, the first of the best; `winners` gives the gradients through these alon
 Memory: chunks of `chunk_bytes`, (queries x documents) three times, and 4 bytes for every kept
 pair, of which there are at most query tokens x min(k, documents); never (Q, Lq, D, Ld).
 Limits: fewer than 2^24 document tokens in a batch. First derivatives only.
-Operations beyond those of `topk`: scatter_reduce amax and amin of fp32 over 2-D, index_add.
+Operations beyond those of `topk`: scatter_reduce amax and amin of fp32 over 2-D.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from train.compact import Compact, compact
 from train.topk import NOTHING, Best, block_shape, chunk_elements, top_tokens
-from train.winners import PAIRS_OF_A_BLOCK, Pairs, Won, winner_scores
+from train.winners import PAIRS_OF_A_BLOCK, Pairs, Won, add_by_owner, winner_scores
 
 MOST_TOKENS: Final = 1 << 24
 
@@ -122,8 +122,8 @@ def _search(
         )
         values, winners = _winners(best, documents)
         found = values != NOTHING
-        sums.index_add_(0, run, values.masked_fill(~found, 0.0))
-        retrieved.index_add_(0, run, found.to(dtype))
+        add_by_owner(sums, run, values.masked_fill(~found, 0.0))
+        add_by_owner(retrieved, run, found.to(dtype))
         kept.add(start, found.sum(dim=1), winners[found].int())
     won = Won(
         sums=sums,
