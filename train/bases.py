@@ -52,17 +52,25 @@ def load_base(
             f"{base}: its projection has {projection.shape[0]} dimensions, dim says {options.dim}; "
             f"set dim: {projection.shape[0]}"
         )
-    model, tokenizer = load_transformer(folder.path, device)
-    check_lengths(model.config, options, base)
-    if options.query_prefix or options.document_prefix:
-        tokenizer = with_leading_token(tokenizer)
-    generator = torch.Generator().manual_seed(seed)
-    add_entries(model, tokenizer, options, generator)
-    linear = linear_of(projection, model.config.hidden_size, options.dim, generator)
-    encoder = Encoder(base=model, projection=linear, tokenizer=tokenizer, options=options)
-    if lora is not None:
-        with_lora(encoder, lora, seed=seed)
+    with drawn_from(seed):
+        model, tokenizer = load_transformer(folder.path, device)
+        check_lengths(model.config, options, base)
+        if options.query_prefix or options.document_prefix:
+            tokenizer = with_leading_token(tokenizer)
+        add_entries(model, tokenizer, options, seed)
+        linear = linear_of(projection, model.config.hidden_size, options.dim, seed)
+        encoder = Encoder(base=model, projection=linear, tokenizer=tokenizer, options=options)
+        if lora is not None:
+            with_lora(encoder, lora)
     return encoder.to(device)
+
+
+@contextmanager
+def drawn_from(seed: int) -> Iterator[None]:
+    """For what draws from torch's global generator: it starts at the seed and is put back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def load_transformer(
@@ -143,7 +151,7 @@ def add_entries(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
     options: EncoderOptions,
-    generator: torch.Generator,
+    seed: int,
 ) -> None:
     """Adds the markers to vocabulary and embeddings, which only ever grow.
 
@@ -155,6 +163,7 @@ def add_entries(
     if len(tokenizer) > known:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     weight = _embeddings(model)
+    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         rows = weight[:known]
         mean, spread = rows.mean(dim=0), rows.std(dim=0)
@@ -167,16 +176,16 @@ def _embeddings(model: PreTrainedModel) -> torch.Tensor:
     return cast(nn.Embedding, model.get_input_embeddings()).weight
 
 
-def linear_of(
-    weight: torch.Tensor | None, hidden: int, dim: int, generator: torch.Generator
-) -> nn.Linear:
+def linear_of(weight: torch.Tensor | None, hidden: int, dim: int, seed: int = 0) -> nn.Linear:
     """The projection with the given weight [dim, hidden]; without one, drawn like nn.Linear's."""
+    if weight is not None and tuple(weight.shape) != (dim, hidden):
+        raise ValueError(f"the projection is {list(weight.shape)}, not {[dim, hidden]}")
     if weight is None:
+        generator = torch.Generator().manual_seed(seed)
         bound = hidden**-0.5
         weight = (torch.rand((dim, hidden), generator=generator) * 2 - 1) * bound
-    linear = nn.Linear(hidden, dim, bias=False)
-    with torch.no_grad():
-        linear.weight.copy_(weight)
+    linear = nn.Linear(hidden, dim, bias=False, device="meta")
+    linear.weight = nn.Parameter(weight.to(torch.float32).contiguous())
     return linear
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from train.bases import check_lengths, linear_of, load_transformer, quiet
+from train.bases import check_lengths, drawn_from, linear_of, load_transformer, quiet
 from train.encoder import Encoder
 from train.lora import plain_base
 from train.model_card import CardFacts, model_card
@@ -64,15 +64,13 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Encoder:
     A plain Hugging Face encoder gives hidden states, with no markers: the untrained baseline.
     """
     folder = ModelFolder.open(fetch_model(str(path)))
-    model, tokenizer = load_transformer(folder.path, device)
+    with drawn_from(0):
+        model, tokenizer = load_transformer(folder.path, device)
     weight = folder.projection()
     hidden: int = model.config.hidden_size
     options = _options(folder.settings, hidden if weight is None else weight.shape[0], model.config)
     check_lengths(model.config, options, str(path))
-    generator = torch.Generator().manual_seed(0)
-    linear = linear_of(
-        torch.eye(hidden) if weight is None else weight, hidden, options.dim, generator
-    )
+    linear = linear_of(torch.eye(hidden) if weight is None else weight, hidden, options.dim)
     encoder = Encoder(base=model, projection=linear, tokenizer=tokenizer, options=options)
     return encoder.to(device).eval()
 

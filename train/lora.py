@@ -11,10 +11,9 @@ Cost: `rank * (in + out)` weights a layer; a merge holds one more copy of the mo
 from __future__ import annotations
 
 import copy
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
-
-import torch
 
 from train.encoder import Encoder
 
@@ -32,8 +31,11 @@ class LoraOptions:
     dropout: float = 0.0
 
 
-def with_lora(encoder: Encoder, options: LoraOptions, *, seed: int) -> Encoder:
-    """Puts adapters into the encoder, in place, and freezes the rest of its transformer."""
+def with_lora(encoder: Encoder, options: LoraOptions) -> Encoder:
+    """Puts adapters into the encoder, in place, and freezes the rest of its transformer.
+
+    The adapters are drawn from torch's global generator.
+    """
     import peft
 
     markers = [
@@ -46,12 +48,14 @@ def with_lora(encoder: Encoder, options: LoraOptions, *, seed: int) -> Encoder:
         lora_alpha=options.alpha,
         lora_dropout=options.dropout,
         target_modules="all-linear",
+        # It has no part in token vectors: an adapter there would never get a gradient.
+        exclude_modules=["pooler.dense"] if getattr(encoder.base, "pooler", None) else None,
         trainable_token_indices=markers or None,
         bias="none",
     )
-    with torch.random.fork_rng(devices=[]):
-        # peft draws the adapters from the global generator.
-        torch.manual_seed(seed)
+    with warnings.catch_warnings():
+        # peft 0.21 asks transformers for what it renamed.
+        warnings.simplefilter("ignore", FutureWarning)
         encoder.base = cast(Any, peft.get_peft_model(encoder.base, config))
     return encoder
 

@@ -15,14 +15,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
-
-from train.bases import add_entries, linear_of
+from train.bases import add_entries, drawn_from, linear_of
 from train.encoder import Encoder
 from train.tokenize import EncoderOptions, cut_bytes
 
 Size = Literal["tiny", "small", "17m", "150m"]
-MAX_TEXT_BYTES = 64 << 20
+MAX_BYTES = 64 << 20
 MAX_POSITIONS = 8192
 MIN_VOCABULARY = 300
 MAX_TOKEN_CHARS = 32
@@ -65,14 +63,16 @@ def scratch(
         raise ValueError(f"a length is more than {MAX_POSITIONS} tokens")
     tokenizer = train_tokenizer(texts, vocabulary, max_text_bytes=options.max_text_bytes)
     model = _modernbert(SHAPES[size], tokenizer, seed)
-    generator = torch.Generator().manual_seed(seed)
-    add_entries(model, tokenizer, options, generator)
-    linear = linear_of(None, SHAPES[size].hidden, options.dim, generator)
+    with drawn_from(seed):
+        add_entries(model, tokenizer, options, seed)
+    linear = linear_of(None, SHAPES[size].hidden, options.dim, seed)
     return Encoder(base=model, projection=linear, tokenizer=tokenizer, options=options)
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary: int, *, max_text_bytes: int) -> Any:
-    """A `PreTrainedTokenizerFast` of byte-level BPE over the first 64 MB of the texts."""
+def train_tokenizer(
+    texts: Iterable[str], vocabulary: int, *, max_text_bytes: int, max_bytes: int = MAX_BYTES
+) -> Any:
+    """A `PreTrainedTokenizerFast` of byte-level BPE over the first `max_bytes` of the texts."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -89,7 +89,7 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, *, max_text_bytes: in
         max_token_length=MAX_TOKEN_CHARS,
         show_progress=False,
     )
-    read = _Read()
+    read = _Read(max_bytes)
     tokenizer.train_from_iterator(read.some(texts, max_text_bytes), trainer)
     if not read.bytes:
         raise ValueError("no texts to train a tokenizer on: the selection of the data is empty")
@@ -109,16 +109,17 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int, *, max_text_bytes: in
 
 
 class _Read:
-    """Counts what a tokenizer was given."""
+    """Counts what a tokenizer was given, and stops."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
         self.bytes = 0
 
     def some(self, texts: Iterable[str], max_text_bytes: int) -> Iterator[str]:
         for text in texts:
             cut = cut_bytes(text, max_text_bytes)
             self.bytes += len(cut.encode("utf-8", errors="replace"))
-            if self.bytes > MAX_TEXT_BYTES:
+            if self.bytes > self.limit:
                 return
             yield cut
 
@@ -140,7 +141,5 @@ def _modernbert(shape: Shape, tokenizer: Any, seed: int) -> Any:
         eos_token_id=ids[SEP],
         sep_token_id=ids[SEP],
     )
-    with torch.random.fork_rng(devices=[]):
-        # transformers draws from the global generator.
-        torch.manual_seed(seed)
+    with drawn_from(seed):
         return ModernBertModel(config)

@@ -85,9 +85,12 @@ class TextTokenizer:
 
 
 def cut_bytes(text: str, limit: int) -> str:
-    """The longest start of `text` whose UTF-8 form has at most `limit` bytes."""
-    if len(text) * 4 <= limit:
-        return text
+    """The longest start of `text` whose UTF-8 form has at most `limit` bytes.
+
+    Lone surrogates, which no tokenizer takes, become question marks.
+    """
+    if text.isascii():
+        return text[:limit]
     data = text[:limit].encode("utf-8", errors="replace")
     return data[:limit].decode("utf-8", errors="ignore")
 

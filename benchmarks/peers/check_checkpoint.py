@@ -3,9 +3,9 @@
 `python benchmarks/peers/check_checkpoint.py write CHECKPOINT REFERENCE.npz [TEXTS]` in our own
 environment encodes some queries and documents (built-in ones, or the lines of a file);
 `... compare CHECKPOINT REFERENCE.npz` in a peer's environment (`pip install pylate==1.6.0`, or
-sentence-transformers 6.2) loads the folder unchanged with whichever peer is installed there, encodes
-the same texts, and prints, by kind, the number of texts and tokens and the largest absolute
-difference. Exit 1 where the numbers of tokens differ or a difference is 1e-6 or more.
+sentence-transformers 6.2) loads the folder unchanged with whichever peer is installed there,
+encodes the same texts, and prints, by kind, the number of texts and tokens and the largest
+absolute difference. Exit 1 where the numbers of tokens differ or a difference is 1e-6 or more.
 Cost: a few seconds for a small encoder.
 """
 
@@ -27,7 +27,7 @@ TEXTS = (
     "read all lines of a file",
     "Returns the number of bytes that were written to the socket, or -1 if it was closed.",
     "def read_lines(path):\n    with open(path) as stream:\n        return stream.readlines()",
-    "func Sum(values []int) int {\n\ttotal := 0\n\tfor _, v := range values {\n\t\ttotal += v\n\t}\n}",
+    "func Sum(values []int) int {\n\ttotal := 0\n\tfor _, v := range values { total += v }\n}",
     "Café naïve: “quoted” text, 数据 🙂, and numbers 1234567890.",
     "x",
     "if (grid[Q] == y) { return null; } // " + "sort the list and return it; " * 200,

@@ -1,7 +1,7 @@
 """Small random models of each family, made on the fly: nothing is fetched.
 
-The tokenizers are trained on a page of code, so that every family splits text its own way: WordPiece
-in lower case, byte-level BPE, Unigram with a leading blank.
+The tokenizers are trained on a page of code, so that every family splits text its own way:
+WordPiece in lower case, byte-level BPE, Unigram with a leading blank.
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ from typing import Any
 
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 
 TEXTS = [
     "def read_lines(path):\n    with open(path) as stream:\n        return stream.readlines()",
