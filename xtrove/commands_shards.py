@@ -13,6 +13,7 @@ Dataset = Annotated[Path, typer.Argument(help="Folder of a finished build.", sho
 def register(app: typer.Typer) -> None:
     """Adds the commands to the command line."""
     app.command()(publish)
+    app.command()(export)
 
 
 def publish(
@@ -43,3 +44,59 @@ def publish(
 
     options = PublishOptions(revision=revision, private=private, files_per_commit=commit_files)
     run(dataset, repo, options, dry_run=dry_run)
+
+
+def export(
+    path: Annotated[
+        Path,
+        typer.Argument(help="Folder of a finished build; of a model for onnx.", show_default=False),
+    ],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            help="jsonl, parquet (whole samples), st-pairs (anchor, positive), pylate-triplets "
+            "(query, positive, negative), or onnx.",
+            metavar="FORMAT",
+        ),
+    ],
+    output: Annotated[Path, typer.Option(help="A new folder.", metavar="DIR")],
+    split: Annotated[
+        list[str] | None,
+        typer.Option(help="train, validation or test; several: again (else all).", metavar="SPLIT"),
+    ] = None,
+    languages: Annotated[
+        str | None, typer.Option(help="Comma-separated (else all).", metavar="NAMES")
+    ] = None,
+    negatives: Annotated[
+        Path | None,
+        typer.Option(help="What `xtrove mine` wrote, for pylate-triplets.", metavar="DIR"),
+    ] = None,
+    per_query: Annotated[
+        int | None,
+        typer.Option(
+            help="Negatives a query, a row each, for pylate-triplets (else 1).",
+            min=1,
+            max=100,
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Write a dataset for other trainers, one file a split, or a model as ONNX.
+
+    The folder gets its name when all of it is there; one that stands is never written into.
+    """
+    from xtrove.exporting import Words, run
+
+    names = [name.strip() for name in (languages or "").split(",") if name.strip()]
+    run(
+        Words(
+            path=path,
+            to=to,
+            output=output,
+            splits=split or [],
+            languages=names,
+            negatives=negatives,
+            per_query=per_query,
+        )
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -17,9 +17,9 @@ import httpx2
 from huggingface_hub import get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils._validators import validate_repo_id
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from shards.findings import Progress as Report
 from shards.layout import UnsafePath
 from shards.manifest import ManifestError
 from shards.publish import Publication, Published
@@ -34,11 +34,11 @@ from shards.publish_look import (
     tag_name,
 )
 from shards.publish_retry import Patience
+from xtrove.byte_progress import byte_progress
 from xtrove.console import amount, duration, err, out
 from xtrove.errors import Interrupted, Misuse, Stop
 from xtrove.workspace import Workspace, driver_lock
 
-LINE_SECONDS = 30.0
 TOKEN_HELP = (
     "set HF_TOKEN (or HF_TOKEN_PATH), or run `hf auth login`, with a token that may write: "
     "https://huggingface.co/settings/tokens"
@@ -58,13 +58,13 @@ def publish(path: Path, repo: str, options: PublishOptions, *, dry_run: bool) ->
         stack.enter_context(_failures(repo, token))
         if not dry_run:
             _lock(base, stack)
-        with _progress() as report:
+        with byte_progress() as report:
             local = _read(base, report)
         hub = HubRepo.open(repo, token, Patience(say=_say))
         if dry_run:
             _show_plan(local, look(local, hub, options), hub, options)
             return
-        with _progress() as report:
+        with byte_progress() as report:
             publication = Publication(
                 local=local,
                 hub=hub,
@@ -101,7 +101,7 @@ def _lock(base: Path, stack: ExitStack) -> None:
             _say("the work folder cannot be written to: no lock is held while this publishes")
 
 
-def _read(base: Path, report: Callable[[str, int, int], None]) -> LocalDataset:
+def _read(base: Path, report: Report) -> LocalDataset:
     try:
         return read_local(base, report)
     except (ManifestError, UnsafePath, NotADirectoryError, FileNotFoundError) as error:
@@ -162,32 +162,6 @@ def _without(said: str, token: str | None) -> str:
 
 def _say(line: str) -> None:
     err().print(line, markup=False)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on a terminal, a line every 30 s elsewhere."""
-    start = said = time.monotonic()
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-        console=err(),
-        transient=True,
-        disable=not err().is_terminal,
-    )
-    task = bar.add_task("reading", total=None)
-
-    def report(what: str, done: int, total: int) -> None:
-        nonlocal said
-        bar.update(task, description=what, completed=done, total=total)
-        if bar.disable and time.monotonic() - said > LINE_SECONDS:
-            said = time.monotonic()
-            _say(f"[{duration(said - start)}] {what}: {amount(done)} of {amount(total)}")
-
-    with bar:
-        yield report
 
 
 def _show_plan(
