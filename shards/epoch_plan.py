@@ -97,8 +97,8 @@ class Planner:
         groups = codes = np.zeros(len(positions), dtype=np.uint64)
         tokens = np.zeros(len(positions), dtype=np.int64)
         if options.unique:
-            groups = self._selection.hashes("query_group", positions)
-            codes = self._selection.hashes("code_sha256", positions)
+            columns = ("query_group", "code_sha256")
+            groups, codes = self._selection.many_hashes(columns, positions)
         if options.token_budget is not None:
             tokens = self._selection.numbers("tokens", positions)
         return Candidates(positions=positions, groups=groups, codes=codes, tokens=tokens)

@@ -8,7 +8,7 @@ repeated: a rank takes `batch[rank::world]`, and all ranks see every batch numbe
 batch smaller than the world has empty shares and collectives stay in step.
 Cost: opening reads the manifest only; a sample is a `pread` and a JSON decode (about 12 us); a
 resume plans one window. A filter by quality or licence looks at each row of the index once and
-keeps one bit a sample. Memory: a window's plan, at most 64 maps and 64 files.
+keeps one bit a sample. Memory: a window's plan; half of the files that a process may open.
 Limits: a damaged or changed shard stops the reading with its name; nothing is skipped.
 """
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import resource
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +30,6 @@ Rows = NDArray[np.int64]
 _NUMBERS: Final = ("offset", "size", "tokens", "quality")
 _WIDTHS: Final = {"key": 32, "query_group": 16, "code_sha256": 64}
 _MIN_ROW_BYTES: Final = 32
-MAX_OPEN: Final = 64
-"""Maps that are kept open: each holds a file descriptor."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -208,12 +207,18 @@ def _fixed(column: Any, label: str, name: str) -> tuple[NDArray[np.int32], NDArr
     return places, np.frombuffer(data, dtype=f"S{width}", count=count, offset=first), first
 
 
+def open_files() -> int:
+    """How many indexes (and as many tars) may be open: each holds a file descriptor."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(16, min(512, soft // 4)) if soft > 0 else 512
+
+
 class Indexes:
     """The indexes of many shards, opened when asked for; the least used are let go."""
 
-    def __init__(self, opener: Callable[[int], MappedIndex], most: int = MAX_OPEN) -> None:
+    def __init__(self, opener: Callable[[int], MappedIndex], most: int | None = None) -> None:
         self._opener = opener
-        self._most = most
+        self._most = open_files() if most is None else most
         self._open: dict[int, MappedIndex] = {}
 
     def get(self, shard: int) -> MappedIndex:

@@ -52,14 +52,12 @@ class Selection:
 
     def by_shard(self, positions: Positions) -> Iterator[tuple[int, Positions, Rows]]:
         """For each shard of the positions: its number, where they stand among them, their rows."""
-        shards = self.shard_of(positions)
-        order = np.argsort(shards, kind="stable")
-        ordered = shards[order]
-        cuts = np.flatnonzero(np.diff(ordered)) + 1
-        for where in np.split(order, cuts):
-            if len(where):
-                shard = int(shards[where[0]])
-                yield shard, where, self._rows_of(shard, positions[where] - self.bases[shard])
+        order = np.argsort(positions)
+        ordered = positions[order]
+        cuts = np.searchsorted(ordered, self.bases)
+        for shard in np.flatnonzero(np.diff(cuts)).tolist():
+            part = slice(int(cuts[shard]), int(cuts[shard + 1]))
+            yield shard, order[part], self._rows_of(shard, ordered[part] - self.bases[shard])
 
     def index(self, shard: int) -> MappedIndex:
         """The mapped index of a shard."""
@@ -74,9 +72,17 @@ class Selection:
 
     def hashes(self, column: str, positions: Positions) -> NDArray[np.uint64]:
         """`query_group` or `code_sha256` of these positions as 64-bit numbers, shape (n,)."""
-        found = np.empty(len(positions), dtype=np.uint64)
+        return self.many_hashes((column,), positions)[0]
+
+    def many_hashes(
+        self, columns: Sequence[str], positions: Positions
+    ) -> tuple[NDArray[np.uint64], ...]:
+        """The same of several columns, each index opened once."""
+        found = tuple(np.empty(len(positions), dtype=np.uint64) for _ in columns)
         for shard, where, rows in self.by_shard(positions):
-            found[where] = self.index(shard).hashes(column, rows)
+            index = self.index(shard)
+            for column, values in zip(columns, found, strict=True):
+                values[where] = index.hashes(column, rows)
         return found
 
     def _choose(self, shard: int, select: Select) -> int:

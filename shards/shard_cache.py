@@ -203,18 +203,30 @@ class ShardCache:
 
     def _make_room(self, size: int, keep: str) -> None:
         """Removes files until one of this size fits; `CacheFull` where that cannot be."""
-        files, total = [], 0
-        for entry in os.scandir(self._folder):
-            if _NAME.fullmatch(entry.name) and entry.name != keep:
-                facts = entry.stat(follow_symlinks=False)
-                total += facts.st_size
-                files.append((not entry.name.endswith(".part"), facts.st_mtime_ns, entry.name))
-        for whole, _, name in sorted(files):
+        files = self._files(keep)
+        total = sum(length for _, _, _, length in files)
+        for whole, _, name, _ in sorted(files):
             if whole and total + size <= self._most:
                 break
             total -= _removed(self._folder / name)
         if total + size > self._most:
             raise CacheFull(f"{size} bytes do not fit beside {total} in use, of {self._most}")
+
+    def _files(self, but: str) -> list[tuple[bool, int, str, int]]:
+        """Each file: whether it is whole, when it was last used (ns), its name and length."""
+        files = []
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                if not _NAME.fullmatch(entry.name) or entry.name == but:
+                    continue
+                try:
+                    facts = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    # It got its final name, or was given up, since it was listed.
+                    continue
+                whole = not entry.name.endswith(".part")
+                files.append((whole, facts.st_mtime_ns, entry.name, facts.st_size))
+        return files
 
 
 def _removed(path: Path) -> int:

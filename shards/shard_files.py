@@ -3,8 +3,9 @@
 Method: a tar is opened once a window, compared with the manifest's length, and read with
 `pread`, so that processes and threads share no position and no page of it counts as this
 process's memory. The system is told which stretches a window reads.
-Cost: 2 us a payload that the system has cached. Limits: at most `MAX_OPEN` tars stay open; the
-content of a local tar is checked sample by sample (`shards.sample_reading`), not by its digest.
+Cost: 2 us a payload that the system has cached. Limits: a quarter of the files that a process
+may open; the content of a local tar is checked sample by sample (`shards.sample_reading`), not
+by its digest.
 """
 
 from __future__ import annotations
@@ -20,9 +21,8 @@ from numpy.typing import NDArray
 
 from shards import layout
 from shards.dataset import DamagedShard
-from shards.reading_index import MappedIndex
+from shards.reading_index import MappedIndex, open_files
 
-MAX_OPEN: Final = 64
 _GAP: Final = 64 << 10
 Span = tuple[int, int]
 """A half-open range of bytes in a tar."""
@@ -178,9 +178,9 @@ class LocalShards:
 class OpenTars:
     """The tars in use, opened when asked for; the least used are closed."""
 
-    def __init__(self, files: ShardFiles, most: int = MAX_OPEN) -> None:
+    def __init__(self, files: ShardFiles, most: int | None = None) -> None:
         self._files = files
-        self._most = most
+        self._most = open_files() if most is None else most
         self._open: dict[int, OpenTar] = {}
 
     def get(self, shard: int) -> OpenTar:

@@ -15,6 +15,7 @@ from shards.dataset import DamagedShard
 from shards.layout import index_path
 from shards.manifest import ManifestError, NotADataset
 from shards.reader import Batch, CacheOptions, PlanOptions, Reader, Select, State
+from tests.ingest.s3_front import KEYS, running_front, running_moto
 from tests.shards.builder import Built, build
 from tests.shards.web_server import Served, serving
 
@@ -201,3 +202,36 @@ def test_what_a_dead_process_left_is_removed(
     assert not half.exists()
     assert foreign.read_text() == "mine"
     shutil.rmtree(folder)
+
+
+def test_in_a_bucket(
+    built: Built, batches: list[Batch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    with running_moto() as port, running_front(port) as front:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", front.url)
+        client = front.client()
+        client.create_bucket(Bucket="shards")
+        for path in built.path.rglob("*.*"):
+            if path.is_file() and ".xtrove" not in path.parts:
+                key = f"sets/tiny/{path.relative_to(built.path).as_posix()}"
+                client.put_object(Bucket="shards", Key=key, Body=path.read_bytes())
+        client.put_object(
+            Bucket="shards",
+            Key="sets/tiny/SHA256SUMS",
+            Body=(built.path / "SHA256SUMS").read_bytes(),
+        )
+        for size in (1 << 30, 60_000):
+            cache = cache_of(tmp_path / str(size), size)
+            with Reader.open("s3://shards/sets/tiny", select=EVERYTHING, cache=cache) as reader:
+                assert list(reader.batches(OPTIONS)) == batches
+        client.put_object(
+            Bucket="shards", Key=f"sets/tiny/{built.manifest.shards[0].path}", Body=b""
+        )
+        cache = cache_of(tmp_path / "again")
+        with (
+            Reader.open("s3://shards/sets/tiny", select=EVERYTHING, cache=cache) as reader,
+            pytest.raises(DamagedShard, match=built.manifest.shards[0].path),
+        ):
+            list(reader.batches(OPTIONS))
