@@ -63,7 +63,9 @@ def _search(queries: Compact, documents: Compact, chunk_bytes: int | None, *, ke
     )
     elements = chunk_elements(chunk_bytes, rows)
     done = 0
-    for chosen, places in _padded(documents, lengths, turn, max(1, elements // 64)):
+    for chosen, places in _padded(
+        documents, lengths, turn, max(1, elements // max(64, rows.shape[1]))
+    ):
         part = tokens.index_select(0, places.flatten())
         block, _ = block_shape(len(rows), len(part), max(elements, len(part)))
         chunk = rows.new_empty(block * len(part))
