@@ -90,9 +90,7 @@ def duplicate_line(result: Evaluation) -> str:
 
 def group_tables(system: SystemResult) -> Iterator[Table]:
     """A table for each kind of group."""
-    names = list(system.metrics)[:1] + [
-        one for one in SHOWN[1:_GROUP_SHOWN] if one in system.metrics
-    ]
+    names = [one for one in SHOWN[:_GROUP_SHOWN] if one in system.metrics] or list(system.metrics)
     for kind, groups in system.groups.items():
         yield Table(
             title=f"{system.name} by {kind}",
