@@ -11,7 +11,7 @@ from evaluate.corpus import Corpus, Query, collapse, duplicates, members
 from evaluate.cutting import CodeFile, cut_files
 from evaluate.windows import LINES, STRIDE, windows
 
-DEEP = b"".join(b" " * n + b"if x:\n" for n in range(320)) + b"name_of_it = other_name\n" * 1000
+DEEP = b"".join(b" " * n + b"if x:\n" for n in range(320)) + b"name_of_it = other_name\n" * 3000
 """Indented deeper than the parser is given."""
 GO = b"""package p
 
@@ -67,8 +67,8 @@ def test_what_cannot_be_searched_is_counted_with_its_reason() -> None:
     assert cut.left_out["latin.py"] == "not_utf8"
     assert cut.counts["files"] == 4
     # What no parser takes is still text.
-    assert [one.path for one in cut.documents] == ["broken.py"]
-    assert cut.counts["windows"] == 44
+    assert {one.path for one in cut.documents} == {"broken.py"}
+    assert cut.counts["windows"] == 111
 
 
 def test_two_functions_on_one_line_have_two_ids() -> None:
