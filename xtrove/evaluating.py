@@ -36,7 +36,7 @@ from evaluate.csn_challenge import (
 from evaluate.dataset_corpus import dataset_corpora, some_queries
 from evaluate.evaluation import System, evaluation
 from evaluate.measuring import DEPTH, Measure, measure_system
-from evaluate.result import Evaluation, ResultError, load_result
+from evaluate.result import FILE, Evaluation, ResultError, load_result
 from evaluate.retrieve import Searcher
 from evaluate.row_documents import RowError
 from evaluate.searchers import Mode, SearcherError, SearcherOptions, make_searcher
@@ -100,27 +100,34 @@ class _Task:
 def evaluate(request: Request) -> Evaluation:
     """Measures, shows and writes. Raises `Misuse` for wrong words, `Stop` where it fails."""
     _check(request)
-    if request.output is not None and (request.output / "result.json").exists():
+    if request.output is not None and (request.output / FILE).exists():
         raise Misuse(f"{request.output} holds a result already", remedy="Name another --output.")
     try:
         with _step("reading the corpus"):
             task = _task(request)
-        systems, notes = _systems(request, task)
-        with _step("intervals and groups"):
-            result = evaluation(
-                task.corpora[0].name if len(task.corpora) == 1 else _source(request).name,
-                task.corpora,
-                systems,
-                settings=_settings(request),
-                versions=_versions(),
-            )
-        tables, lines = shown(result, notes)
-        if request.output is not None:
-            write(request.output, result, task.corpora, systems, tables, lines)
-    except (SpecError, RowError, SearcherError, ResultError) as error:
+    except (SpecError, RowError) as error:
         raise Misuse(str(error)) from error
-    except ValueError as error:
+    try:
+        systems, notes = _systems(request, task)
+    except SearcherError as error:
+        raise Misuse(str(error)) from error
+    except (ValueError, OSError) as error:
+        # A model that is damaged or gone; scores that are no numbers.
         raise Stop(str(error)) from error
+    with _step("intervals and groups"):
+        result = evaluation(
+            task.corpora[0].name if len(task.corpora) == 1 else _source(request).name,
+            task.corpora,
+            systems,
+            settings=_settings(request),
+            versions=_versions(),
+        )
+    tables, lines = shown(result, notes)
+    if request.output is not None:
+        try:
+            write(request.output, result, task.corpora, systems, tables, lines)
+        except ResultError as error:
+            raise Misuse(str(error)) from error
     show(result, tables, lines, verbose=request.verbose)
     return result
 
