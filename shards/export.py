@@ -35,8 +35,8 @@ from shards.card import is_gated, size_category
 from shards.dataset import DamagedShard, Dataset
 from shards.findings import Progress
 from shards.manifest import ShardFacts
-from shards.sample import ARROW_SCHEMA, Sample, decode, text
-from shards.tar_reader import read_members
+from shards.sample import ARROW_SCHEMA, Sample, SampleError, decode, text
+from shards.tar_reader import BrokenTar, read_members
 
 Format = Literal["jsonl", "parquet", "st-pairs", "pylate-triplets"]
 FORMATS: Final[tuple[Format, ...]] = ("jsonl", "parquet", "st-pairs", "pylate-triplets")
@@ -202,17 +202,24 @@ class _Reading:
         for facts in shards:
             self.progress(facts.path, self.done, self.total)
             count = 0
-            with layout.safe_file(self.dataset.path, facts.path).open("rb") as stream:
-                for member in read_members(stream):
-                    sample = decode(member.payload)
-                    if sample["id"] != member.key:
-                        raise DamagedShard(f"{facts.path}: {member.key} is {sample['id']!r}")
-                    yield member.payload, sample
+            try:
+                for payload, sample in self._shard(facts):
+                    yield payload, sample
                     count += 1
+            except (BrokenTar, SampleError) as error:
+                raise DamagedShard(f"{facts.path}: {error}") from error
             if count != facts.samples:
                 raise DamagedShard(f"{facts.path} holds {count} samples, should {facts.samples}")
             self.done += facts.bytes
         self.progress("", self.done, self.total)
+
+    def _shard(self, facts: ShardFacts) -> Iterator[tuple[bytes, Sample]]:
+        with layout.safe_file(self.dataset.path, facts.path).open("rb") as stream:
+            for member in read_members(stream):
+                sample = decode(member.payload)
+                if sample["id"] != member.key:
+                    raise DamagedShard(f"{facts.path}: {member.key} is {sample['id']!r}")
+                yield member.payload, sample
 
 
 def _write_lines(target: Target, split: str, members: Members) -> int:
