@@ -11,6 +11,74 @@ from xtrove.errors import Misuse
 
 ModeName = Literal["maxsim", "xtr", "bm25", "dense"]
 
+Spec = Annotated[Path | None, typer.Option(help="Query spec in JSON.", metavar="FILE")]
+Dataset = Annotated[
+    Path | None,
+    typer.Option(
+        help="Dataset: its test split, each question against all of its language.", metavar="DIR"
+    ),
+]
+Cosqa = Annotated[
+    Path | None,
+    typer.Option(help="CoSQA-style folder: codebase.jsonl, dev.jsonl.", metavar="DIR"),
+]
+Beir = Annotated[
+    Path | None,
+    typer.Option(help="BEIR- or MTEB-style folder: corpus, queries, qrels.", metavar="DIR"),
+]
+Csn = Annotated[
+    Path | None,
+    typer.Option(
+        help="CodeSearchNet challenge: annotationStore.csv, with --dataset or --predictions.",
+        metavar="CSV",
+    ),
+]
+Predictions = Annotated[
+    Path | None,
+    typer.Option(help="Rankings for --csn: a CSV of language, query, url.", metavar="CSV"),
+]
+Model = Annotated[str | None, typer.Option(help="Model, in the PyLate layout.", metavar="DIR")]
+Base = Annotated[
+    str | None,
+    typer.Option(help="Untrained encoder beside it (else the one the model names).", metavar="DIR"),
+]
+Mode = Annotated[
+    ModeName | None, typer.Option(help="How to search (else xtr with a model, else bm25).")
+]
+Hybrid = Annotated[bool, typer.Option("--hybrid", help="Fuse the model with BM25.")]
+Alone = Annotated[bool, typer.Option("--alone", help="Measure nothing beside it (no baselines).")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", help="A line a question: rank, score, what stood first.")
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(help="Folder for result.json, result.md and run.trec.", metavar="DIR"),
+]
+Keep = Annotated[
+    bool,
+    typer.Option("--keep-documentation", help="Leave documentation in the code (it flatters)."),
+]
+Distractors = Annotated[
+    int | None, typer.Option(help="For --dataset: this many others a question, drawn once.", min=1)
+]
+Split = Annotated[str | None, typer.Option(help="Split of --dataset, --cosqa or --beir.")]
+Languages = Annotated[
+    list[str] | None,
+    typer.Option(help="For --dataset: only these; for --beir: that of its documents."),
+]
+Queries = Annotated[
+    int | None, typer.Option(help="Ask at most this many questions; pools stay whole.", min=1)
+]
+Depth = Annotated[
+    int, typer.Option(help="Documents of a ranking that are looked at.", min=100, max=100_000)
+]
+Compare = Annotated[
+    tuple[Path, Path] | None,
+    typer.Option(
+        help="Two results: questions won and lost, and whether by chance.", metavar="A.json B.json"
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Adds the command to the command line."""
@@ -18,82 +86,27 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    spec: Annotated[
-        Path | None,
-        typer.Option(help="Query spec in JSON.", metavar="FILE"),
-    ] = None,
-    dataset: Annotated[
-        Path | None,
-        typer.Option(
-            help="Dataset: its test split, each question against all of its language.",
-            metavar="DIR",
-        ),
-    ] = None,
-    cosqa: Annotated[
-        Path | None, typer.Option(help="CoSQA-style folder: codebase.jsonl, dev.jsonl.")
-    ] = None,
-    beir: Annotated[
-        Path | None, typer.Option(help="BEIR- or MTEB-style folder: corpus, queries, qrels.")
-    ] = None,
-    csn: Annotated[
-        Path | None,
-        typer.Option(
-            help="CodeSearchNet challenge: annotationStore.csv, with --dataset or --predictions."
-        ),
-    ] = None,
-    predictions: Annotated[
-        Path | None, typer.Option(help="Rankings for --csn: a CSV of language, query, url.")
-    ] = None,
-    model_path: Annotated[
-        str | None, typer.Option(help="Model, in the PyLate layout.", metavar="DIR")
-    ] = None,
-    base: Annotated[
-        str | None,
-        typer.Option(help="Untrained encoder beside it (else the one the model names)."),
-    ] = None,
-    mode: Annotated[
-        ModeName | None, typer.Option(help="How to search (else xtr with a model, else bm25).")
-    ] = None,
-    hybrid: Annotated[bool, typer.Option("--hybrid", help="Fuse the model with BM25.")] = False,
-    alone: Annotated[
-        bool, typer.Option("--alone", help="Measure nothing beside it (no baselines).")
-    ] = False,
-    verbose: Annotated[
-        bool,
-        typer.Option("--verbose", help="A line a question: rank, score, what stood first."),
-    ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(help="Folder for result.json, result.md and run.trec.", metavar="DIR"),
-    ] = None,
-    keep_documentation: Annotated[
-        bool,
-        typer.Option("--keep-documentation", help="Leave documentation in the code (it flatters)."),
-    ] = False,
-    distractors: Annotated[
-        int | None,
-        typer.Option(help="For --dataset: this many others a question, drawn once.", min=1),
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="Split of --dataset, --cosqa or --beir.")
-    ] = None,
-    language: Annotated[
-        list[str] | None,
-        typer.Option(help="For --dataset: only these; for --beir: that of its documents."),
-    ] = None,
-    queries: Annotated[
-        int | None, typer.Option(help="Ask at most this many questions; pools stay whole.", min=1)
-    ] = None,
-    depth: Annotated[
-        int, typer.Option(help="Documents of a ranking that are looked at.", min=100, max=100_000)
-    ] = 1_000,
-    compare: Annotated[
-        tuple[Path, Path] | None,
-        typer.Option(
-            help="Two results: questions won and lost, and whether by chance.",
-            metavar="A.json B.json",
-        ),
-    ] = None,
+    context: typer.Context,
+    spec: Spec = None,
+    dataset: Dataset = None,
+    cosqa: Cosqa = None,
+    beir: Beir = None,
+    csn: Csn = None,
+    predictions: Predictions = None,
+    model_path: Model = None,
+    base: Base = None,
+    mode: Mode = None,
+    hybrid: Hybrid = False,
+    alone: Alone = False,
+    verbose: Verbose = False,
+    output: Output = None,
+    keep_documentation: Keep = False,
+    distractors: Distractors = None,
+    split: Split = None,
+    language: Languages = None,
+    queries: Queries = None,
+    depth: Depth = 1_000,
+    compare: Compare = None,
 ) -> None:
     """Measure a search model the way it is used, beside its baselines, and how sure that is.
 
@@ -102,8 +115,7 @@ def evaluate(
     from xtrove import evaluating
 
     if compare is not None:
-        if any(one is not None for one in (spec, dataset, cosqa, beir, csn, model_path, output)):
-            raise Misuse("--compare takes two results and nothing else", remedy="Leave the rest.")
+        _nothing_else(context)
         evaluating.compare(*compare)
         return
     request = evaluating.Request(
@@ -128,3 +140,15 @@ def evaluate(
         depth=depth,
     )
     evaluating.evaluate(request)
+
+
+def _nothing_else(context: typer.Context) -> None:
+    """Two results are compared as they are: any other word would be ignored."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name != "compare" and source is not None and source.name == "COMMANDLINE":
+            word = f"--{name.replace('_', '-')}"
+            raise Misuse(
+                f"--compare takes two results and nothing else, not {word}",
+                remedy=f"Leave {word} out.",
+            )
