@@ -102,7 +102,7 @@ def modernbert(folder: Path) -> Path:
         vocab_size=len(tokenizer),
         hidden_size=32,
         intermediate_size=48,
-        num_hidden_layers=4,
+        num_hidden_layers=3,
         num_attention_heads=2,
         max_position_embeddings=1024,
         local_attention=16,
