@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluate.corpus import Corpus, Document, Query, duplicates, members
-from evaluate.intervals import LEVEL, RESAMPLES, SEED, bootstrap, paired
+from evaluate.intervals import LEVEL, RESAMPLES, SEED, Floats, bootstrap, paired
 from evaluate.measuring import Measured
 from evaluate.metrics import QueryValues
 from evaluate.result import (
@@ -65,12 +65,10 @@ def evaluation(
 ) -> Evaluation:
     """The result of systems over corpora; at least one system."""
     twins = {query: found for corpus in corpora for query, found in duplicates(corpus).items()}
-    asked = [
-        _asked(query, {one.id: one for one in corpus.documents}, twins)
-        for corpus in corpora
-        if corpus.queries
-        for query in corpus.queries
-    ]
+    asked: list[Asked] = []
+    for corpus in corpora:
+        documents = {one.id: one for one in corpus.documents} if corpus.queries else {}
+        asked += [_asked(query, documents, twins) for query in corpus.queries]
     first = systems[0].measured.values
     return Evaluation(
         name=name,
@@ -91,12 +89,7 @@ def evaluation(
 
 def estimates(values: QueryValues) -> dict[str, Estimate]:
     """The mean of each metric with its interval."""
-    low, high = bootstrap(values.values)
-    mean = values.values.mean(axis=0)
-    return {
-        name: _estimate(mean[place], low[place], high[place])
-        for place, name in enumerate(values.names)
-    }
+    return dict(zip(values.names, _means(values.values), strict=True))
 
 
 def length_group(text: str) -> str:
@@ -113,12 +106,13 @@ def _system(
 ) -> SystemResult:
     values, speed = system.measured.values, system.measured.speed
     queries = [query for corpus in corpora for query in corpus.queries]
+    found = _means(np.hstack([values.values, values.recall]))
     return SystemResult(
         name=system.name,
         mode=system.mode,
         model=system.model,
-        metrics=estimates(values),
-        recall_curve=_curve(values),
+        metrics=dict(zip(values.names, found, strict=False)),
+        recall_curve=found[len(values.names) :],
         groups=_groups(values, queries),
         seen=_seen(values, seen_answers(corpora, system.known)) if system.known else None,
         duplicates_first=_duplicates_first(system.measured, twins),
@@ -157,12 +151,10 @@ def _against(values: QueryValues, first: QueryValues) -> Difference:
     )
 
 
-def _curve(values: QueryValues) -> list[Estimate]:
-    if not values.recall.shape[1]:
-        return []
-    low, high = bootstrap(values.recall)
-    mean = values.recall.mean(axis=0)
-    return [_estimate(*one) for one in zip(mean, low, high, strict=True)]
+def _means(table: Floats) -> list[Estimate]:
+    """Each column's mean with its interval; one bootstrap for all of them."""
+    low, high = bootstrap(table)
+    return [_estimate(*one) for one in zip(table.mean(axis=0), low, high, strict=True)]
 
 
 def _groups(values: QueryValues, queries: Sequence[Query]) -> dict[str, dict[str, Group]]:

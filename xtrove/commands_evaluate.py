@@ -113,12 +113,13 @@ def evaluate(
     Percentages with 95% bootstrap intervals. Documentation is cut out of the code that is searched.
     """
     from xtrove import evaluating
+    from xtrove.evaluation_request import Request
 
     if compare is not None:
         _nothing_else(context)
         evaluating.compare(*compare)
         return
-    request = evaluating.Request(
+    request = Request(
         spec=spec,
         dataset=dataset,
         cosqa=cosqa,

@@ -12,11 +12,13 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.markup import escape
 
 from evaluate.beir import beir_corpus
 from evaluate.corpus import Corpus
@@ -35,47 +37,23 @@ from evaluate.csn_challenge import (
 )
 from evaluate.dataset_corpus import dataset_corpora, some_queries
 from evaluate.evaluation import System, evaluation
-from evaluate.measuring import DEPTH, Measure, measure_system
+from evaluate.measuring import Measure, measure_system
 from evaluate.result import FILE, Evaluation, ResultError, load_result
 from evaluate.retrieve import Searcher
 from evaluate.row_documents import RowError
-from evaluate.searchers import Mode, SearcherError, SearcherOptions, make_searcher
+from evaluate.searchers import Mode, SearcherError, make_searcher
 from evaluate.spec import SpecError, load_spec
 from evaluate.spec_corpus import spec_corpus
 from evaluate.tables import compare_tables
 from xtrove.console import duration, err
 from xtrove.errors import Misuse, Stop
 from xtrove.evaluation_output import print_table, show, shown, write
+from xtrove.evaluation_request import Request, check
 
 DECISIVE = ("xtrove", "bm25s", "ir-measures", "numpy", "tree-sitter", "torch", "transformers")
 TRAINING = "xtrove_training.json"
 _SLOW_SECONDS = 2.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
-    """What was asked for on the command line."""
-
-    spec: Path | None = None
-    dataset: Path | None = None
-    cosqa: Path | None = None
-    beir: Path | None = None
-    csn: Path | None = None
-    predictions: Path | None = None
-    model: str | None = None
-    base: str | None = None
-    mode: Mode | None = None
-    hybrid: bool = False
-    alone: bool = False
-    verbose: bool = False
-    output: Path | None = None
-    keep_documentation: bool = False
-    distractors: int | None = None
-    split: str | None = None
-    languages: tuple[str, ...] = ()
-    queries: int | None = None
-    depth: int = DEPTH
-    options: SearcherOptions = field(default_factory=SearcherOptions)
+_LINE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,11 +77,11 @@ class _Task:
 
 def evaluate(request: Request) -> Evaluation:
     """Measures, shows and writes. Raises `Misuse` for wrong words, `Stop` where it fails."""
-    _check(request)
+    check(request)
     if request.output is not None and (request.output / FILE).exists():
         raise Misuse(f"{request.output} holds a result already", remedy="Name another --output.")
     try:
-        with _step("reading the corpus"):
+        with _Step("reading the corpus"):
             task = _task(request)
     except (SpecError, RowError) as error:
         raise Misuse(str(error)) from error
@@ -114,9 +92,9 @@ def evaluate(request: Request) -> Evaluation:
     except (ValueError, OSError) as error:
         # A model that is damaged or gone; scores that are no numbers.
         raise Stop(str(error)) from error
-    with _step("intervals and groups"):
+    with _Step("intervals and groups"):
         result = evaluation(
-            task.corpora[0].name if len(task.corpora) == 1 else _source(request).name,
+            task.corpora[0].name if len(task.corpora) == 1 else request.source.name,
             task.corpora,
             systems,
             settings=_settings(request),
@@ -154,46 +132,6 @@ def _names(first: Path, second: Path) -> tuple[str, str]:
     return str(first), str(second)
 
 
-def _check(request: Request) -> None:
-    """Words that do not go together are refused: none is ignored."""
-    sources = [request.spec, request.cosqa, request.beir, request.csn]
-    named = sum(one is not None for one in sources)
-    if named + (request.dataset is not None and request.csn is None) != 1:
-        raise Misuse(
-            "evaluate what? Exactly one corpus is needed",
-            remedy="Name one of --spec, --dataset, --cosqa, --beir, --csn (with --dataset or "
-            "--predictions), or --compare A B.",
-        )
-    if request.csn is not None and (request.dataset is None) == (request.predictions is None):
-        raise Misuse("--csn needs either --dataset or --predictions", remedy="Name one of them.")
-    only_dataset = request.dataset is not None and request.csn is None
-    given = request.predictions is not None
-    for word, is_set, fits in (
-        ("--predictions", given, request.csn is not None),
-        ("--distractors", request.distractors is not None, only_dataset),
-        ("--split", request.split is not None, bool(only_dataset or request.cosqa or request.beir)),
-        ("--language", bool(request.languages), bool(only_dataset or request.beir)),
-        ("--keep-documentation", request.keep_documentation, bool(sources[0:3] != [None] * 3)),
-        ("--queries", request.queries is not None, request.csn is None),
-        ("--base", request.base is not None, not request.alone and not given),
-        ("--model-path", request.model is not None, not given and request.mode != "bm25"),
-        ("--mode", request.mode is not None, not given),
-        ("--hybrid", request.hybrid, not given and request.mode != "bm25"),
-    ):
-        if is_set and not fits:
-            raise Misuse(f"{word} does not go with the other words", remedy=f"Leave {word} out.")
-    if request.model is None and (request.hybrid or request.mode not in (None, "bm25")):
-        word = "--hybrid" if request.hybrid else f"--mode {request.mode}"
-        raise Misuse(f"{word} needs a model", remedy="Name one with --model-path.")
-    if request.beir is not None and len(request.languages) > 1:
-        raise Misuse("--beir takes one --language: that of its documents", remedy="Name one.")
-
-
-def _source(request: Request) -> Path:
-    found = (request.spec, request.cosqa, request.beir, request.csn, request.dataset)
-    return next(one for one in found if one is not None)
-
-
 def _task(request: Request) -> _Task:
     if request.csn is not None:
         return _challenge(request, read_annotations(request.csn))
@@ -214,7 +152,7 @@ def _task(request: Request) -> _Task:
         ]
     else:
         corpora = dataset_corpora(
-            _source(request),
+            request.source,
             split=request.split or "test",
             languages=request.languages or None,
             distractors=request.distractors,
@@ -229,7 +167,7 @@ def _challenge(request: Request, annotations: Annotations) -> _Task:
         given = read_predictions(request.predictions)
         corpora = prediction_corpora(annotations, given)
         return _Task(corpora=corpora, measure=measure_ndcg(annotations), given=given)
-    assert request.dataset is not None  # `_check` saw to it.
+    assert request.dataset is not None  # `check` saw to it.
     corpora = challenge_corpora(annotations, request.dataset)
     return _Task(corpora=corpora, measure=measure_ndcg(annotations))
 
@@ -294,8 +232,8 @@ def _systems(request: Request, task: _Task) -> tuple[list[System], list[str]]:
 
 
 def _system(row: _Row, request: Request, task: _Task) -> System:
-    options = replace(request.options, hybrid=row.hybrid)
-    with _step(f"{row.name}: index and search"):
+    with _Step(f"{row.name}: index and search") as step:
+        options = replace(request.options, hybrid=row.hybrid, progress=step.report)
         measured = measure_system(
             task.corpora,
             lambda corpus: make_searcher(row.mode, row.model, corpus, options),
@@ -325,7 +263,6 @@ def _versions() -> dict[str, str]:
 
 def _settings(request: Request) -> dict[str, str | int | float | bool]:
     asked: dict[str, str | int | float | bool | None] = {
-        "documentation": "left in" if request.keep_documentation else "cut out",
         "depth": request.depth,
         "distractors": request.distractors,
         "queries": request.queries,
@@ -335,12 +272,34 @@ def _settings(request: Request) -> dict[str, str | int | float | bool]:
     return {key: value for key, value in asked.items() if value is not None}
 
 
-@contextmanager
-def _step(what: str) -> Iterator[None]:
-    """Shows what is being done; how long it took, where that was long."""
-    start = time.monotonic()
-    with err().status(what):
-        yield
-    taken = time.monotonic() - start
-    if taken >= _SLOW_SECONDS:
-        err().print(f"{what}: {duration(taken)}", markup=False)
+class _Step:
+    """Something that takes a while: a line on a terminal, a line every 30 s elsewhere."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._status = err().status(escape(what))
+        self._start = self._told = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._status.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._status.stop()
+        taken = time.monotonic() - self._start
+        if kind is None and taken >= _SLOW_SECONDS:
+            err().print(f"{self._what}: {duration(taken)}", markup=False)
+
+    def report(self, doing: str, done: int, total: int) -> None:
+        """How much of it is done; what a searcher calls while it works."""
+        text = f"{self._what}: {doing} {done:,} of {total:,}"
+        if err().is_terminal:
+            self._status.update(escape(text))
+        elif time.monotonic() - self._told >= _LINE_SECONDS:
+            self._told = time.monotonic()
+            err().print(text, markup=False)

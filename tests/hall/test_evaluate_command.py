@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from typer.testing import CliRunner
 
 from evaluate.result import load_result
 from tests.hall.support import xtrove
-from tests.shards.builder import build
+from tests.shards.builder import build, make_pair
 from xtrove.cli import app
 from xtrove.console import err, out
 from xtrove.errors import Misuse
@@ -205,6 +207,26 @@ def test_given_rankings_of_the_challenge(tmp_path: Path) -> None:
     said = ran("--csn", tmp_path / "a.csv", "--predictions", tmp_path / "p.csv")
     assert "NDCG within" in said
     assert re.search(r"^p\.csv +100\.0 ±0\.0 +6\d\.\d ±0\.0", said, re.M)
+
+
+def test_the_challenge_searched_in_a_dataset(tmp_path: Path) -> None:
+    url = "https://github.com/o/r/blob/c/a.py#L1-L9"
+    pairs = [replace(make_pair(number), url=f"{url}{number}") for number in range(30)]
+    built = build(tmp_path, pairs, [])
+    (tmp_path / "a.csv").write_text(
+        "Language,Query,GitHubUrl,Relevance,Notes\n"
+        f"Python,work 7,{url}7,3,\nPython,work 7,{url}8,0,\n"
+        f"Python,work 7,{url}-gone,1,\nPython,nothing good,{url}9,0,\n"
+    )
+    ran("--csn", tmp_path / "a.csv", "--dataset", built.path, "--output", tmp_path / "out")
+    result = load_result(tmp_path / "out")
+    assert [one.id for one in result.queries] == ["python/work 7"]
+    assert result.documents == 30
+    system = result.systems[0]
+    assert system.ranks == [1]
+    # What is annotated and not in the pool is missing from the ranking, not from the ideal.
+    ideal = 7 + 1 / math.log2(3)
+    assert system.metrics["NDCG within"].value == pytest.approx(7 / ideal, abs=1e-6)
 
 
 @pytest.mark.skipif("XTROVE_DATA" not in os.environ, reason="XTROVE_DATA is not set")
