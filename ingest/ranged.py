@@ -125,6 +125,9 @@ class RangedFile(io.RawIOBase):
         place = self._spool.seek(0, io.SEEK_END)
         for first in range(start, stop, MAX_REQUEST_BYTES):
             self._spool.write(self._fetch(first, min(first + MAX_REQUEST_BYTES, stop)))
+        # One range inside another would hide it from the search.
+        self._kept = [one for one in self._kept if not start <= one[0] < one[1] <= stop]
+        self._starts = [first for first, _, _ in self._kept]
         index = bisect_right(self._starts, start)
         self._starts.insert(index, start)
         self._kept.insert(index, (start, stop, place))

@@ -57,6 +57,38 @@ def test_reads_are_those_of_the_file(kept: list[Range], reads: list[Range]) -> N
     assert set(asked.ranges[len(fetched) :]) <= set(reads)
 
 
+@given(st.lists(spans, min_size=1, max_size=8))
+def test_what_was_fetched_ahead_is_never_asked_for_again(kept: list[Range]) -> None:
+    file, asked = opened()
+    for one in kept:
+        file.prefetch([one])
+    asked.ranges.clear()
+    for start, stop in kept:
+        for first in range(start, stop, 100):
+            file.seek(first)
+            assert file.read(min(100, stop - first)) == DATA[first : min(first + 100, stop)]
+    assert not asked.ranges
+
+
+def test_a_gate_before_its_neighbours_costs_each_byte_once(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.parquet", [row(n, content=f"{n} " * 9000) for n in range(40)], 40)
+    asked: list[Range] = []
+
+    def fetch(start: int, stop: int) -> bytes:
+        asked.append((start, stop))
+        return path.read_bytes()[start:stop]
+
+    names = ["content", "lang", "max_stars_repo_licenses", "max_stars_repo_name"]
+    with ParquetReader.of(cast(BinaryIO, RangedFile("t", path.stat().st_size, fetch))) as reader:
+        asked.clear()
+        (group,) = reader.groups(names)
+        list(reader.batches(0, names[2:3], group.size, group.rows))
+        list(reader.batches(0, names, group.size, group.rows))
+    assert len(asked) <= 3
+    covered = sorted(asked[1:])
+    assert all(one[1] <= other[0] for one, other in zip(covered, covered[1:], strict=False))
+
+
 @given(st.lists(st.tuples(st.integers(0, 10**7), st.integers(0, 10**6)), max_size=20))
 def test_joined_ranges_cover_and_waste_little(pairs: list[Range]) -> None:
     wanted = [(start, start + length) for start, length in pairs]
