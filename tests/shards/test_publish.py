@@ -321,6 +321,31 @@ def test_another_branch(place: Place) -> None:
     assert place.hub.store.resolve("o/branch", done["tag"]) == done["commit"]
 
 
+def test_a_pull_request(place: Place) -> None:
+    place.publish(place.tiny, "o/asked")
+    start = place.hub.store.resolve("o/asked", "main")
+    assert start is not None
+    assert "has no refs/pr/1" in place.fails(
+        place.other, "o/asked", options={"revision": "refs/pr/1"}
+    )
+    place.hub.store.move("o/asked", "refs/pr/1", start)
+    place.publish(place.other, "o/asked", options={"revision": "refs/pr/1"})
+    place.holds("o/asked", place.tiny)
+    place.holds("o/asked", place.other, "refs/pr/1")
+
+
+def test_terms_are_shown_by_main_alone(place: Place) -> None:
+    said = place.fails(place.stack, "o/aside", options={"revision": "aside"})
+    assert "publish to main first" in said
+    assert not place.hub.store.has("o/aside")
+    place.publish(place.tiny, "o/opened")
+    place.publish(place.stack, "o/opened")
+    access = place.hub.store.access("o/opened")
+    assert (access.visibility, access.gate) == ("gated", "auto")
+    settings = [one for one in _writes(place.hub) if one["path"].endswith("/settings")]
+    assert len(settings) == 3
+
+
 def test_files_of_somebody_else_are_never_deleted(place: Place) -> None:
     place.hub.store.commit("o/theirs", {"data.csv": b"a,b\n", "README.md": b"# theirs\n"})
     assert "data.csv" in place.fails(place.tiny, "o/theirs")
