@@ -64,6 +64,8 @@ class Tools:
 
     parser: Parser
     cursor: QueryCursor
+    window: bytearray
+    """What the parser is reading of a file."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +85,7 @@ def tools(language: str, capsule: str) -> Tools:
     cursor = QueryCursor(Query(grammar, row.query))
     if row.max_depth:
         cursor.set_max_start_depth(row.max_depth)
-    return Tools(parser=Parser(grammar), cursor=cursor)
+    return Tools(parser=Parser(grammar), cursor=cursor, window=bytearray())
 
 
 def parse(
@@ -153,21 +155,20 @@ def _indent_levels(content: bytes) -> int:
 
 def _tree(kit: Tools, content: bytes, budget: float) -> Node:
     deadline, allowed = time.monotonic() + budget, time.thread_time() + budget
-    chunks: dict[int, bytes] = {}
+    view, window = memoryview(content), kit.window
 
-    def read(offset: int, _point: object) -> bytes:
-        # tree-sitter 0.26.1 reads a chunk after dropping its reference: unless we hold one, it
-        # reads freed memory (a crash of the process on files above 256 KB, seen on real Java).
+    def read(offset: int, _point: object) -> bytearray:
+        # tree-sitter 0.26.1 never gives back the reference to what it is given here: a new chunk
+        # each time would stay for ever, all that was ever parsed. It lets go of the bytes before
+        # it asks for more (else the next line raises), so one window serves all files.
         # A scanner that looks ahead to the end of the file comes back to a new offset each time:
-        # chunks end at multiples of their size, so that only the first after it is new.
-        chunk = chunks.get(offset)
-        if chunk is None:
-            end = offset - offset % _CHUNK_BYTES + _CHUNK_BYTES
-            if end - offset < _CHARACTER_BYTES:
-                # The parser asks again for a character that a border cuts: it must be whole.
-                end += _CHUNK_BYTES
-            chunk = chunks[offset] = content[offset:end]
-        return chunk
+        # chunks end at multiples of their size, so that it is not given the whole rest again.
+        end = offset - offset % _CHUNK_BYTES + _CHUNK_BYTES
+        if end - offset < _CHARACTER_BYTES:
+            # The parser asks again for a character that a border cuts: it must be whole.
+            end += _CHUNK_BYTES
+        window[:] = view[offset:end]
+        return window
 
     def late(_offset: int, _error: bool) -> bool:
         # The second clock is a system call, and right: a process that was stopped is not late.
