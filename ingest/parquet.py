@@ -5,7 +5,8 @@ rows and the bytes of the wanted columns, and a digest of the footer, which chan
 rewrite and is cheap to check again. The reader decodes one row group in small batches. A row
 group of up to `HELD_BYTES` is decoded once and held; a larger one is decoded twice, first for
 the fault and then for the rows, so that a fault never comes after half of its rows went out.
-Cost: a footer a file; decoding at about 1 GB/s. Limits: footers up to 64 MB and row groups up
+Cost: a footer a file (of a small remote one it is handed to the parts, so that no worker asks
+for it again); decoding at about 1 GB/s. Limits: footers up to 64 MB and row groups up
 to 2 GB of wanted columns; page checksums are verified where the file has them, and without
 them damage that still decompresses goes unseen. Source: the Parquet format (the file ends in
 the footer, its length and `PAR1`).
@@ -14,8 +15,10 @@ pyarrow publishes no types: its objects do not leave this module except as `Reco
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -34,11 +37,14 @@ from ingest.walk import open_regular, read_up_to
 MAX_FOOTER_BYTES = 64 * 1024 * 1024
 MAX_GROUP_BYTES = 2_000_000_000
 HELD_BYTES = 32 * 1024 * 1024
+FOOTER_DATA = "footer_data"
+"""The key of `Part.meta` for a footer that is handed on, as `handed_on` writes it."""
+_NO_FOOTER = base64.b64encode(zlib.compress(b"")).decode("ascii")
 BATCH_BYTES = 2 * 1024 * 1024
 _MAX_BATCH_ROWS = 1024
 _ROW_BYTES = 256
 _BUFFER_BYTES = 1 << 20
-_TAIL_BYTES = 1 << 16
+_LEAST_TAIL_BYTES, _MOST_TAIL_BYTES, _TAIL_SHARE = 1 << 12, 1 << 16, 512
 _MAGIC = b"PAR1"
 
 
@@ -98,12 +104,10 @@ class ParquetReader:
     Raises `BrokenFile` from `open`; `OSError` when the file cannot be read at all.
     """
 
-    def __init__(self, raw: BinaryIO, file: Any, footer: str, footer_bytes: int) -> None:
+    def __init__(self, raw: BinaryIO, file: Any, footer_data: bytes) -> None:
         self._raw = raw
         self._file = file
-        self.footer = footer
-        """SHA-256 (hex) of the footer."""
-        self.footer_bytes = footer_bytes
+        self.footer_data = footer_data
         self._fetched = -1
 
     @classmethod
@@ -112,13 +116,13 @@ class ParquetReader:
         return cls.of(open_regular(path))
 
     @classmethod
-    def of(cls, raw: BinaryIO, footer_bytes: int = 0) -> ParquetReader:
+    def of(cls, raw: BinaryIO, footer_bytes: int = 0, footer: bytes = b"") -> ParquetReader:
         """Read an open file, which is closed with the reader or when this fails.
 
-        A known length of the footer saves bytes of a remote file.
+        A known length of the footer saves bytes of a remote file, the footer itself all of them.
         """
         try:
-            footer = _footer(raw, footer_bytes)
+            footer = footer or _footer(raw, footer_bytes)
             # The defaults hold the compressed bytes of whole column chunks: 160 MB more for a
             # row group of 180 MB.
             file = pq.ParquetFile(
@@ -128,7 +132,7 @@ class ParquetReader:
                 pre_buffer=False,
                 page_checksum_verification=True,
             )
-            return cls(raw, file, hashlib.sha256(footer).hexdigest(), len(footer))
+            return cls(raw, file, footer)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             # The last is what the name of a column raises.
             raw.close()
@@ -145,6 +149,16 @@ class ParquetReader:
     def __exit__(self, *_: object) -> None:
         self._file.close()
         self._raw.close()
+
+    @property
+    def footer(self) -> str:
+        """SHA-256 (hex) of the footer."""
+        return hashlib.sha256(self.footer_data).hexdigest()
+
+    @property
+    def footer_bytes(self) -> int:
+        """Its length."""
+        return len(self.footer_data)
 
     def size(self) -> int:
         """Bytes of the file."""
@@ -248,7 +262,8 @@ def open_planned_part(part: Part, limits: ReadLimits | None = None) -> ParquetRe
     known = dict(part.meta)
     footer_bytes = int(known.get("footer_bytes", "0"))
     try:
-        reader = ParquetReader.of(open_part(part, limits), footer_bytes)
+        footer = zlib.decompress(base64.b64decode(known.get(FOOTER_DATA, _NO_FOOTER)))
+        reader = ParquetReader.of(open_part(part, limits), footer_bytes, footer)
     except OSError as error:
         if is_transient(error):
             raise TransientFault(part.name, str(error)) from error
@@ -259,6 +274,11 @@ def open_planned_part(part: Part, limits: ReadLimits | None = None) -> ParquetRe
         reader.__exit__()
         raise ChangedInput(part.name)
     return reader
+
+
+def handed_on(footer: bytes) -> str:
+    """A footer as text."""
+    return base64.b64encode(zlib.compress(footer, 9)).decode("ascii")
 
 
 def binary(column: Any) -> Any:
@@ -300,23 +320,25 @@ def _footer(raw: BinaryIO, expected: int) -> bytes:
     end = raw.seek(0, io.SEEK_END)
     if end < 12:
         raise BrokenFile(f"unreadable footer: {end} bytes are too few for a Parquet file")
-    if isinstance(raw, RangedFile):
-        raw.prefetch([(max(0, end - (expected + 8 if expected else _TAIL_BYTES)), end)])
-    raw.seek(end - 8)
-    tail = read_up_to(raw, 8)
-    if tail[4:] != _MAGIC:
+    # A guess costs bytes where it is too long, and a request where it is too short.
+    guess = min(max(end // _TAIL_SHARE, _LEAST_TAIL_BYTES), _MOST_TAIL_BYTES)
+    wanted = expected + 8 if expected else guess if isinstance(raw, RangedFile) else 8
+    tail = _at(raw, max(0, end - wanted), end)
+    if tail[-4:] != _MAGIC:
         raise BrokenFile("unreadable footer: the file does not end in PAR1 (truncated?)")
-    length = int.from_bytes(tail[:4], "little")
+    length = int.from_bytes(tail[-8:-4], "little")
     if length > min(end - 12, MAX_FOOTER_BYTES):
         raise BrokenFile(f"unreadable footer: {length} bytes long in a file of {end}")
-    if isinstance(raw, RangedFile):
-        raw.prefetch([(end - 8 - length, end)])
-    raw.seek(end - 8 - length)
-    footer = read_up_to(raw, length)
-    if isinstance(raw, RangedFile):
-        raw.forget()
+    missing = length + 8 - len(tail)
+    if missing > 0:
+        tail = _at(raw, end - 8 - length, end - len(tail)) + tail
     raw.seek(0)
-    return footer
+    return tail[-8 - length : -8]
+
+
+def _at(raw: BinaryIO, start: int, stop: int) -> bytes:
+    raw.seek(start)
+    return read_up_to(raw, stop - start)
 
 
 def _metadata(footer: bytes) -> Any:

@@ -19,6 +19,7 @@ from ingest.budget import ReadLimits
 from ingest.entries import Entry
 from ingest.errors import TransientFault, is_transient
 from ingest.parquet import (
+    FOOTER_DATA,
     KINDS,
     BrokenFile,
     BrokenGroup,
@@ -26,6 +27,7 @@ from ingest.parquet import (
     ParquetReader,
     RowGroup,
     binary,
+    handed_on,
     open_planned_part,
 )
 from ingest.places import is_local, open_entry
@@ -34,6 +36,8 @@ from ingest.records import Part
 from ingest.slicing import Unit
 
 FOOTERS_AT_ONCE = 8
+FOOTER_SHARE = 50
+"""A footer of more than this part of its file is handed on: a worker would read 2% again."""
 ColumnsOf = Callable[[ParquetReader], Sequence[str]]
 """The columns to read of a file, by its schema. Raises `BrokenFile` where it does not fit."""
 
@@ -45,16 +49,22 @@ class TableFile:
     entry: Entry
     footer: str
     footer_bytes: int
+    footer_data: bytes
+    """The footer itself, where it is a part of the file that counts; else empty."""
     columns: tuple[str, ...]
     """Those that are read of it."""
     groups: tuple[RowGroup, ...]
     """With the bytes of those columns."""
 
     def facts(self) -> list[tuple[str, str]]:
-        """What a worker is told of the footer: of a remote one its length, to ask for no more."""
-        near = is_local(self.entry.uri)
-        length = [] if near else [("footer_bytes", str(self.footer_bytes))]
-        return [("footer", self.footer), *length]
+        """What a worker is told of the footer: of a remote one its length, to ask for no more,
+        or all of it, to ask for nothing."""
+        facts = [("footer", self.footer)]
+        if not is_local(self.entry.uri):
+            facts.append(("footer_bytes", str(self.footer_bytes)))
+            if self.footer_data:
+                facts.append((FOOTER_DATA, handed_on(self.footer_data)))
+        return facts
 
     def part(
         self, start: int, stop: int, language: str, meta: Sequence[tuple[str, str]] = ()
@@ -92,10 +102,12 @@ def inspect(entry: Entry, columns: ColumnsOf, limits: ReadLimits | None = None) 
     try:
         with ParquetReader.of(open_entry(entry, limits)) as reader:
             wanted = tuple(columns(reader))
+            counts = reader.footer_bytes * FOOTER_SHARE > reader.size()
             return TableFile(
                 entry=entry,
                 footer=reader.footer,
                 footer_bytes=reader.footer_bytes,
+                footer_data=reader.footer_data if counts else b"",
                 columns=wanted,
                 groups=reader.groups(wanted),
             )

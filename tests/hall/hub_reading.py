@@ -1,0 +1,63 @@
+"""What a build fetched from the small Hub: what its quota needed, and what it read beyond.
+
+Method: the Hub's own log says how many bytes went out; the log of the build says how many each
+task of the extract stage fetched; the last list of runs names the tasks that decided. Planning is
+what is left.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.hall import support
+from tests.hub.running import RunningHub
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fetched:
+    """Bytes."""
+
+    total: int
+    """Of files, as the Hub counted them."""
+    planning: int
+    counted: int
+    """By the tasks whose rows decided: the prefix that was needed."""
+    largest: int
+    """By one task."""
+    tasks: int
+    beyond: int
+    """Tasks that read more than was needed."""
+
+    def within_the_promise(self, workers: int) -> bool:
+        """At most 1.25 times the needed prefix, and one slice a worker."""
+        return self.total <= 1.25 * (self.planning + self.counted) + workers * self.largest
+
+
+def fetched(hub: RunningHub, output: Path, source: str, repo: str) -> Fetched:
+    """Of one source of the last build of a config without anything kept from before."""
+    total = sum(int(one["bytes"]) for one in hub.log() if _is_file(one["path"], repo))
+    lists = (output / ".xtrove" / "plan").glob("runs-*.json")
+    last = max(lists, key=lambda path: path.stat().st_mtime_ns)
+    decided = {key for key, _ in json.loads(last.read_bytes())}
+    tasks: dict[str, int] = {}
+    for event in support.events(output):
+        is_ours = event["event"] == "task" and event["stage"] == "extract"
+        if is_ours and event["label"].startswith(f"{source}: "):
+            asked = event.get("traffic") or {}
+            tasks[event["key"]] = sum(pair[1] for pair in asked.values())
+    by_tasks = sum(tasks.values())
+    return Fetched(
+        total=total,
+        planning=total - by_tasks,
+        counted=sum(size for key, size in tasks.items() if key in decided),
+        largest=max(tasks.values()),
+        tasks=len(tasks),
+        beyond=sum(key not in decided for key in tasks),
+    )
+
+
+def _is_file(path: str, repo: str) -> bool:
+    # The CDN names a file by where it lies in the store, the resolver by the data set.
+    return f"datasets/{repo}/" in path and not path.startswith("/api/")
