@@ -115,11 +115,10 @@ def cut(samples: Candidates, options: PlanOptions) -> list[Positions]:
     """Batches as places in the candidates: every place once, in the order of the batches."""
     count = len(samples.positions)
     repeats = _repeats(samples) if options.unique else np.empty(0, dtype=np.int64)
-    sums = np.concatenate([[0], np.cumsum(np.maximum(samples.tokens, 0))]).astype(np.int64)
-    cutter = _Cutter(samples, repeats.tolist(), sums, options)
+    cutter = _Cutter(samples, repeats, options)
     batches = []
     while cutter.at < count or cutter.waiting:
-        batches.append(cutter.next_batch())
+        batches.append(np.array(cutter.next_batch(), dtype=np.int64))
     return batches
 
 
@@ -138,81 +137,79 @@ def _repeats(samples: Candidates) -> Positions:
 class _Cutter:
     """Cuts batches from the front; repeated samples are looked at one by one."""
 
-    def __init__(
-        self, samples: Candidates, repeats: list[int], sums: Positions, options: PlanOptions
-    ) -> None:
+    def __init__(self, samples: Candidates, repeats: Positions, options: PlanOptions) -> None:
         self.at = 0
         self.waiting: list[int] = []
-        self._samples = samples
         self._count = len(samples.positions)
-        self._repeats = repeats
-        self._next_repeat = 0
-        self._sums = sums
         self._size = options.batch_size
-        self._budget = options.token_budget
-        self._groups: set[int] = set()
-        self._codes: set[int] = set()
-        self._taken: list[Positions] = []
-        self._room = 0
+        self._bounded = options.token_budget is not None
+        self._budget = options.token_budget or 0
+        # Python's numbers: one value of an array at a time costs ten times as much.
+        self._repeats = repeats.tolist()
+        self._groups = dict(zip(self._repeats, samples.groups[repeats].tolist(), strict=True))
+        self._codes = dict(zip(self._repeats, samples.codes[repeats].tolist(), strict=True))
+        self._sums = np.cumsum(np.concatenate([[0], np.maximum(samples.tokens, 0)]))
+        self._repeat = 0
+        self._held: tuple[set[int], set[int]] = (set(), set())
+        self._taken: list[int] = []
         self._left = 0
 
-    def next_batch(self) -> Positions:
+    def next_batch(self) -> list[int]:
         """The places of the next batch; at least one."""
-        self._groups, self._codes, self._taken = set(), set(), []
-        self._room = self._size
-        self._left = self._budget if self._budget is not None else 1 << 62
+        self._held, self._taken, self._left = (set(), set()), [], self._budget
         self._take_waiting()
-        while self._room and self._left > 0 and self.at < self._count:
-            if not self._take_stretch():
+        while len(self._taken) < self._size and self.at < self._count:
+            following = self._count
+            if self._repeat < len(self._repeats):
+                following = self._repeats[self._repeat]
+            if not (self._pass_repeat() if following == self.at else self._take_up_to(following)):
                 break
-        return np.concatenate(self._taken)
+        return self._taken
 
     def _take_waiting(self) -> None:
-        looked, kept = self.waiting[: self._size + _LOOK], []
-        for place in looked:
-            if not self._take_repeat(place):
-                kept.append(place)
+        looked = self.waiting[: self._size + _LOOK]
+        kept = [place for place in looked if not self._take_repeat(place)]
         self.waiting[: len(looked)] = kept
 
-    def _take_stretch(self) -> bool:
-        """Takes samples up to the next repeat, or that repeat; False where the batch is full."""
-        following = self._count
-        if self._next_repeat < len(self._repeats):
-            following = self._repeats[self._next_repeat]
-        if following == self.at:
-            fits = self._fits(self.at)
-            if not fits:
+    def _take_up_to(self, following: int) -> bool:
+        """Takes samples before the next repeat; False where the budget is used up."""
+        stop = min(following, self.at + self._size - len(self._taken))
+        if self._bounded:
+            bound = int(self._sums[self.at]) + self._left
+            stop = min(stop, int(np.searchsorted(self._sums, bound, side="right")) - 1)
+            if stop <= self.at and self._taken:
                 return False
-            if not self._take_repeat(self.at):
-                self.waiting.append(self.at)
-            self._next_repeat += 1
-            self.at += 1
-            return True
-        stop = min(following, self.at + self._room)
-        bound = int(self._sums[self.at]) + self._left
-        stop = min(stop, int(np.searchsorted(self._sums, bound, side="right")) - 1)
-        if stop <= self.at:
-            if self._taken:
-                return False
-            stop = self.at + 1
-        self._add(np.arange(self.at, stop, dtype=np.int64))
+            stop = max(stop, self.at + 1)
+            self._left -= int(self._sums[stop] - self._sums[self.at])
+        self._taken.extend(range(self.at, stop))
         self.at = stop
         return True
 
-    def _fits(self, place: int) -> bool:
-        cost = int(self._sums[place + 1] - self._sums[place])
-        return self._room > 0 and (cost <= self._left or not self._taken)
-
-    def _take_repeat(self, place: int) -> bool:
-        group, code = int(self._samples.groups[place]), int(self._samples.codes[place])
-        if group in self._groups or code in self._codes or not self._fits(place):
+    def _pass_repeat(self) -> bool:
+        """Takes the repeat that comes next or lets it wait; False where the budget is used up."""
+        if not self._fits(self.at):
             return False
-        self._groups.add(group)
-        self._codes.add(code)
-        self._add(np.array([place], dtype=np.int64))
+        if not self._take_repeat(self.at):
+            self.waiting.append(self.at)
+        self._repeat += 1
+        self.at += 1
         return True
 
-    def _add(self, places: Positions) -> None:
-        self._taken.append(places)
-        self._room -= len(places)
-        self._left -= int(self._sums[places[-1] + 1] - self._sums[places[0]])
+    def _take_repeat(self, place: int) -> bool:
+        group, code = self._groups[place], self._codes[place]
+        groups, codes = self._held
+        if group in groups or code in codes or not self._fits(place):
+            return False
+        groups.add(group)
+        codes.add(code)
+        self._taken.append(place)
+        if self._bounded:
+            self._left -= int(self._sums[place + 1] - self._sums[place])
+        return True
+
+    def _fits(self, place: int) -> bool:
+        if not self._taken:
+            return True
+        if len(self._taken) >= self._size:
+            return False
+        return not self._bounded or int(self._sums[place + 1] - self._sums[place]) <= self._left

@@ -48,6 +48,7 @@ __all__ = [
     "StateError",
 ]
 _STEP: Final = 4096
+_READ: Final = 64
 
 
 class Reader:
@@ -162,7 +163,8 @@ class Reader:
             self._tars.close()
             last = int(located.shards[-1])
             self._files.expect(needs(located), range(last + 1, min(last + 2, len(self._shards))))
-            yield from self._read(located)
+            for first in range(0, len(located.positions), _READ):
+                yield from self._read(located.part(first, first + _READ))
             self._indexes.release()
 
     def batch_count(self, options: PlanOptions, epoch: int) -> int:
