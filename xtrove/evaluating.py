@@ -45,6 +45,7 @@ from evaluate.searchers import Mode, SearcherError, make_searcher
 from evaluate.spec import SpecError, load_spec
 from evaluate.spec_corpus import spec_corpus
 from evaluate.tables import compare_tables
+from ingest.walk import read_capped
 from xtrove.console import duration, err
 from xtrove.errors import Misuse, Stop
 from xtrove.evaluation_output import print_table, show, shown, write
@@ -52,6 +53,7 @@ from xtrove.evaluation_request import Request, check
 
 DECISIVE = ("xtrove", "bm25s", "ir-measures", "numpy", "tree-sitter", "torch", "transformers")
 TRAINING = "xtrove_training.json"
+_MAX_FACTS_BYTES = 16 << 20
 _SLOW_SECONDS = 2.0
 _LINE_SECONDS = 30.0
 
@@ -172,7 +174,7 @@ def _challenge(request: Request, annotations: Annotations) -> _Task:
     return _Task(corpora=corpora, measure=measure_ndcg(annotations))
 
 
-def _rows(request: Request) -> tuple[list[_Row], list[str]]:
+def rows_of(request: Request) -> tuple[list[_Row], list[str]]:
     """The system that was asked for and those beside it, with what must be said of them."""
     mode: Mode = request.mode or ("xtr" if request.model else "bm25")
     if mode == "bm25":
@@ -200,9 +202,10 @@ def _rows(request: Request) -> tuple[list[_Row], list[str]]:
 
 def _base_of(model: str | None) -> str:
     """What a model of ours was trained from; "" where its folder does not say."""
+    data = read_capped(str(Path(model or "") / TRAINING), _MAX_FACTS_BYTES)
     try:
-        facts = json.loads((Path(model or "") / TRAINING).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        facts = json.loads(data or b"{}")
+    except (ValueError, RecursionError):
         return ""
     base = facts.get("base") if isinstance(facts, dict) else None
     # A model trained from scratch has no encoder to compare with.
@@ -219,7 +222,7 @@ def _systems(request: Request, task: _Task) -> tuple[list[System], list[str]]:
         measured = measure_system(task.corpora, ranking, depth=request.depth, measure=task.measure)
         name = request.predictions.name if request.predictions is not None else "predictions"
         return [System(name=name, mode="given", model="", measured=measured)], []
-    rows, notes = _rows(request)
+    rows, notes = rows_of(request)
     systems: list[System] = []
     for row in rows:
         try:

@@ -18,6 +18,8 @@ from tests.shards.builder import build, make_pair
 from xtrove.cli import app
 from xtrove.console import err, out
 from xtrove.errors import Misuse
+from xtrove.evaluating import rows_of
+from xtrove.evaluation_request import Request
 
 CODE = '''def pour(water, glass):
     """Documented in words nobody asks for."""
@@ -234,3 +236,30 @@ def test_cosqa_figures(tmp_path: Path) -> None:
     said = ran("--cosqa", Path(os.environ["XTROVE_DATA"]) / "eval/cosqa")
     assert "500 questions, 6,267 documents" in said
     assert re.search(r"^bm25 +14\.2 ±\d\.\d +23\.7 ±", said, re.M)
+
+
+def test_what_stands_beside_a_model(tmp_path: Path) -> None:
+    model = str(tmp_path)
+    request = Request(spec=tmp_path, model=model)
+    rows, notes = rows_of(request)
+    assert [one.name for one in rows] == ["xtr", "maxsim", "bm25"]
+    assert "does not name its base encoder" in notes[0]
+    (tmp_path / "xtrove_training.json").write_text('{"base": "some/encoder"}')
+    rows, notes = rows_of(replace(request, hybrid=True))
+    assert [(one.name, one.model, one.hybrid) for one in rows] == [
+        ("xtr + bm25", model, True),
+        ("xtr", model, False),
+        ("maxsim", model, False),
+        ("untrained maxsim (some/encoder)", "some/encoder", False),
+        ("bm25", None, False),
+    ]
+    assert notes == []
+    assert [one.name for one in rows_of(replace(request, mode="dense"))[0]] == [
+        "dense",
+        "untrained dense (some/encoder)",
+        "bm25",
+    ]
+    assert [one.name for one in rows_of(replace(request, alone=True))[0]] == ["xtr"]
+    for facts in ('{"base": "scratch"}', "[]", "{", '{"base": 3}'):
+        (tmp_path / "xtrove_training.json").write_text(facts)
+        assert [one.name for one in rows_of(request)[0]] == ["xtr", "maxsim", "bm25"]
