@@ -31,8 +31,10 @@ else:
     try:
         from torch.utils.data import IterableDataset
     except ImportError:
-        # Without torch this module can be imported, and `Loader` works without processes.
-        IterableDataset = Generic
+
+        class IterableDataset(Generic[TypeVar("_Item")]):
+            """Without torch this module can be imported, and `Loader` works without processes."""
+
 
 T = TypeVar("T")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,46 @@ def test_a_state_of_another_run_is_refused(place: Path) -> None:
         loader.load_state_dict(state)
     with pytest.raises(StateError, match="missing"):
         loader.load_state_dict({})
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from shards.reader import PlanOptions
+from shards.torch_loader import Feed, Loader, itself
+options = PlanOptions(seed=3, batch_size=4, window=32, run=4, pool=16)
+loader = Loader(Feed(place=sys.argv[1], options=options, transform=itself))
+sys.stdout.write(str(sum(len(batch.samples) for batch in loader)))
+assert not [name for name in sys.modules if name.startswith(("torch.", "transformers"))]
+"""
+
+
+def test_without_torch_and_without_processes(place: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, str(place)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with Reader.open(place) as reader:
+        assert int(done.stdout) == len(reader)
+
+
+class Failing:
+    """A transform that fails at one batch."""
+
+    def __call__(self, batch: Batch) -> int:
+        """The number, or an error at 3."""
+        if batch.number == 3:
+            raise ValueError("batch 3 is bad")
+        return batch.number
+
+
+def test_an_error_in_a_process_arrives_and_the_place_is_kept(place: Path) -> None:
+    feed = Feed(place=place, options=OPTIONS, transform=Failing())
+    loader = Loader(feed, workers=2, context="fork")
+    got = []
+    with pytest.raises(ValueError, match="batch 3 is bad"):
+        got.extend(loader)
+    assert loader.state.batch == 3
