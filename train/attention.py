@@ -1,7 +1,8 @@
 """Which attention an encoder runs with: FlashAttention 2 where it is installed, else SDPA.
 
 FlashAttention 2 lets ModernBERT drop the padding inside the transformer (variable length); it needs
-CUDA, half precision and the `flash-attn` package. Cost: a look for the package.
+CUDA, half precision (the encoder sees to that) and the `flash-attn` package. Cost: a look for the
+package. Limits: chosen for ModernBERT only.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ and `4 * dim` bytes a real token on the host. Limits: texts are cut to the lengt
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -73,8 +74,18 @@ class Encoder(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """[B, L] ids and mask to [B, L, dim] float32, each vector of length 1, padding included."""
-        hidden = self.base(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        return functional.normalize(self.projection(hidden).float(), dim=-1)
+        with self._half():
+            output = self.base(input_ids=input_ids, attention_mask=attention_mask)
+            projected = self.projection(output.last_hidden_state)
+        return functional.normalize(projected.float(), dim=-1)
+
+    def _half(self) -> AbstractContextManager[object]:
+        """bf16 for FlashAttention, which takes no float32, where the caller chose nothing."""
+        flash = self.base.config._attn_implementation == "flash_attention_2"
+        kind = self.device.type
+        if flash and not torch.is_autocast_enabled(kind):
+            return torch.autocast(kind, dtype=torch.bfloat16)
+        return nullcontext()
 
     def encode(
         self,

@@ -195,4 +195,4 @@ def _check_weights(path: Path) -> None:
         raise ValueError(
             f"{path}: only {pickled[0]}, a pickle, which can run code and is never loaded; {REMEDY}"
         )
-    raise FileNotFoundError(f"{path}: no {WEIGHTS}")
+    raise FileNotFoundError(f"{path}: no {WEIGHTS}, other weights are not read; {REMEDY}")

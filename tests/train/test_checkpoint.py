@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +103,26 @@ def test_sentence_transformers_gives_the_same_vectors(saved: tuple[Encoder, Path
         for i, vectors in enumerate(found):
             assert ours[i].shape == vectors.shape
             assert np.abs(ours[i] - np.asarray(vectors)).max() < 1e-6
+
+
+PYLATE = os.environ.get("XTROVE_PYLATE_PYTHON", "")
+SCRIPT = Path(__file__).resolve().parent.parent.parent / "benchmarks/peers/check_checkpoint.py"
+
+
+@pytest.mark.skipif(not PYLATE, reason="XTROVE_PYLATE_PYTHON names no Python with pylate 1.6.0")
+def test_pylate_gives_the_same_vectors(saved: tuple[Encoder, Path], tmp_path: Path) -> None:
+    _, folder = saved
+    reference = tmp_path / "reference.npz"
+    root = os.environ | {"PYTHONPATH": str(SCRIPT.parent.parent.parent)}
+    without = {key: value for key, value in root.items() if key != "PYTHONPATH"}
+    for python, what, environment in (
+        (sys.executable, "write", root),
+        (PYLATE, "compare", without),
+    ):
+        words = [python, str(SCRIPT), what, str(folder), str(reference)]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "pylate 1.6.0: document: 8 texts" in done.stdout
 
 
 def test_the_card_tells_the_facts(saved: tuple[Encoder, Path]) -> None:
