@@ -106,6 +106,8 @@ class Contact:
     refused: tuple[tuple[str, int, str], ...]
     """Reason, sampled rows and one detail, for refusals that are not about licences."""
     reading: Reading | None
+    quota: int | None
+    """Pairs a language after which a build stops reading."""
     sample: SourceFile | SourcePair | None
 
     @property
@@ -123,6 +125,8 @@ class Findings:
     place: str
     opted_out: tuple[str, ...] = ()
     """Owners and repositories whose rows a build refuses."""
+    quota: int | None = None
+    """Pairs a language after which a build stops reading."""
     revision: str = ""
     languages: Mapping[str, int] = field(default_factory=dict)
     reading: Reading | None = None
@@ -189,7 +193,12 @@ class Findings:
             foreign = sum(n for reason, n in self._refused.items() if reason in _OTHER_LANGUAGE)
             refused = sum(self._refused.values()) - foreign
             reasons = ", ".join(f"{r} {n:,}" for r, n in self._reasons())
-        words = f"{let_in:,} of {let_in + by_licence + refused + foreign:,} sampled rows pass"
+            stopped = any(not check.ok for check in self._checks)
+        total = let_in + by_licence + refused + foreign
+        if stopped and not total:
+            # What stood in the way was said.
+            return
+        words = f"{let_in:,} of {total:,} sampled rows pass"
         found = words + (f"; refused: {reasons}" if reasons else "")
         enough = complete or by_licence + refused >= ENOUGH_ROWS
         if let_in or not by_licence + refused or not enough:
@@ -227,6 +236,7 @@ class Findings:
                     for reason, rows in sorted(self._refused.items())
                 ),
                 reading=self.reading,
+                quota=self.quota,
                 sample=self.sample,
             )
 

@@ -214,7 +214,8 @@ def _note_language(findings: Findings, looks: Sequence[_Look], kind: TableKind) 
     name = f"schema {answered[0].language}".strip()
     if len(broken) < len(answered):
         aside = f"; set aside: {broken[0].entry.name}: {broken[0].problem}" if broken else ""
-        findings.good(name, f"as the contract asks in {len(answered) - len(broken)} files{aside}")
+        good = len(answered) - len(broken)
+        findings.good(name, f"as the contract asks in {good} file{'s' * (good != 1)}{aside}")
     else:
         findings.bad(name, f"{broken[0].entry.name}: {broken[0].problem}", kind.remedy)
 

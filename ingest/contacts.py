@@ -38,7 +38,13 @@ from ingest.sources import (
 def findings_of(options: SourceOptions, name: str) -> Findings:
     """An empty sheet for a source."""
     place = "" if isinstance(options, InstalledOptions) else options.path
-    return Findings(source=name, kind=options.kind, place=place, opted_out=options.opt_out)
+    return Findings(
+        source=name,
+        kind=options.kind,
+        place=place,
+        opted_out=options.opt_out,
+        quota=options.max_per_language,
+    )
 
 
 def contact(

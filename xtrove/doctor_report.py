@@ -88,6 +88,9 @@ def _show_source(source: Contact, console: Console) -> None:
         console.print(f"     refused  {reason}, {rows:,} rows{more}", markup=False)
     if source.reading is not None:
         console.print(f"     reading  {_reading(source.reading)}", markup=False)
+        if source.quota is not None:
+            words = f"a build stops at {source.quota:,} pairs a language, and reads less of it"
+            console.print(f"     quota    {words}", markup=False)
     sample = _sample(source.sample)
     if sample is not None:
         where = " ".join(sample[key] for key in ("repo", "path", "language", "licenses"))

@@ -113,8 +113,9 @@ def test_a_gate_without_a_token_names_the_page(hub: RunningHub, tmp_path: Path) 
     assert "gated" in problem["found"]
     assert f"{hub.endpoint}/datasets/{GATED}" in problem["remedy"]
     assert "HF_TOKEN" in problem["remedy"]
-    # What could be asked without access is still there.
+    # What could be asked without access is still there, and nothing is said of rows.
     assert report["sources"][0]["languages"] == {"python": 2}
+    assert "rows" not in {one["name"] for one in report["sources"][0]["checks"]}
 
 
 def test_a_gate_that_was_accepted_is_open(hub: RunningHub, tmp_path: Path) -> None:
