@@ -1,8 +1,10 @@
 """Stage bands: one range of the key space over all runs -> candidate pairs.
 
 Band keys are uniform 64-bit hashes, so equal ranges hold equal shares; every run is sorted by
-key, so that a range of it is one contiguous read. Memory: about four times 24 bytes a row of
-the range; the number of ranges follows the data, 500,000 rows each.
+key, so that a range of it is one contiguous read. Where earlier slices are settled, only pairs
+whose later item is new are wanted: of the settled rows those count that share a key with a new
+one. Memory: about four times 24 bytes a row of the range; the number of ranges follows the data,
+500,000 rows each.
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from dedupe.bands import BAND_ROW, candidates_with_stats
-from xtrove.stages.run_files import hash_bounds, load, read_runs, rows_between, save
+from dedupe.bands import BAND_ROW, Rows, candidates_with_stats
+from xtrove.stages.run_files import U64, hash_bounds, load, read_runs, rows_between, save
 from xtrove.workspace import Workspace
 
 ROOMS = ("dedupe",)
@@ -20,17 +22,24 @@ ROWS_PER_RANGE = 500_000
 
 
 def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
-    """Pair up the items that share a band key in this range."""
+    """Pair up the items that share a band key in this range; later items from `first` on only."""
     runs = read_runs(workspace, spec["runs"])
     low, high = hash_bounds(spec["part"], spec["parts"])
-    chunks = [np.empty(0, dtype=BAND_ROW)]
-    for ordinal, item in enumerate(runs):
-        rows = load(workspace.folder("extract", item.key) / "bands.npy")
-        keys = rows["key"]  # type: ignore[call-overload]
-        chunk = np.array(rows[rows_between(keys, low, high)])
+    first = int(spec["first"])
+
+    def rows_of(ordinal: int) -> Rows:
+        rows: Rows = load(workspace.folder("extract", runs[ordinal].key) / "bands.npy")  # type: ignore[assignment]
+        chunk = np.array(rows[rows_between(rows["key"], low, high)])
         chunk["item"] |= np.uint64(ordinal << 32)
-        chunks.append(chunk)
+        return chunk
+
+    chunks = [np.empty(0, dtype=BAND_ROW)]
+    chunks += [rows_of(ordinal) for ordinal in range(first, len(runs))]
+    if first:
+        fresh = np.unique(np.concatenate([chunk["key"] for chunk in chunks]))
+        chunks += [_sharing(rows_of(ordinal), fresh) for ordinal in range(first)]
     pairs, stats = candidates_with_stats(np.concatenate(chunks))
+    pairs = pairs[np.searchsorted(pairs["later"], np.uint64(first << 32)) :]
     with workspace.task_folder("bands", key) as folder:
         save(folder / "pairs.npy", pairs)
     return {
@@ -39,3 +48,12 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
         "largest_bucket": stats.largest,
         "capped_pairs": stats.capped,
     }
+
+
+def _sharing(rows: Rows, fresh: U64) -> Rows:
+    """The rows whose key stands among `fresh` (sorted)."""
+    if not len(fresh):
+        return rows[:0]
+    places = np.minimum(np.searchsorted(fresh, rows["key"]), len(fresh) - 1)
+    shared: Rows = rows[fresh[places] == rows["key"]]
+    return shared
