@@ -165,13 +165,17 @@ def _groups(values: QueryValues, queries: Sequence[Query]) -> dict[str, dict[str
         "query length": [length_group(query.text) for query in queries],
         "repository": [one if one in often else "" for one in repositories],
     }
-    made = {kind: _grouped(values, found) for kind, found in labels.items()}
+    order = [label for _, label in _LENGTHS] + [_LONGEST]
+    made = {
+        kind: _grouped(values, found, order if kind == "query length" else sorted(set(found)))
+        for kind, found in labels.items()
+    }
     return {kind: groups for kind, groups in made.items() if len(groups) > 1}
 
 
-def _grouped(values: QueryValues, labels: Sequence[str]) -> dict[str, Group]:
+def _grouped(values: QueryValues, labels: Sequence[str], order: Sequence[str]) -> dict[str, Group]:
     made: dict[str, Group] = {}
-    for label in sorted(set(labels) - {""}):
+    for label in filter(None, order):
         rows = [row for row, one in enumerate(labels) if one == label]
         if len(rows) >= SMALLEST:
             made[label] = Group(queries=len(rows), metrics=estimates(values.rows(rows)))

@@ -7,6 +7,7 @@ Limits: scores of two searchers are not comparable.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,3 +49,13 @@ def top(scores: NDArray[np.float32], k: int, *, above: float = -np.inf) -> Hits:
     best = np.take_along_axis(scores, ids.astype(np.int64), axis=1)
     kept = best > above
     return Hits(ids=np.where(kept, ids, NOTHING).astype(np.int32), scores=np.where(kept, best, 0.0))
+
+
+def joined(parts: Sequence[Hits]) -> Hits:
+    """The hits of several blocks of questions, in their order."""
+    if not parts:
+        return Hits(ids=np.zeros((0, 0), np.int32), scores=np.zeros((0, 0), np.float32))
+    return Hits(
+        ids=np.concatenate([one.ids for one in parts]),
+        scores=np.concatenate([one.scores for one in parts]),
+    )

@@ -25,6 +25,8 @@ class Table:
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    long: bool = False
+    """Too long for a terminal: written only."""
 
 
 def percent(one: Estimate) -> str:
@@ -38,9 +40,10 @@ def systems_table(result: Evaluation) -> Table:
     names = [name for name in SHOWN if name in result.systems[0].metrics]
     names = names or list(result.systems[0].metrics)
     beside = len(result.systems) > 1
+    pool = f", pools from {result.pool:,}" if result.pool < result.documents else ""
     against = ("first - this, MRR",) if beside else ()
     return Table(
-        title=f"{result.name}: {len(result.queries):,} questions, {result.documents:,} documents",
+        title=f"{result.name}: {len(result.queries):,} questions, {result.documents:,} documents{pool}",
         header=("system", *names, *against, "questions/s", "p50 ms", "p95 ms"),
         rows=tuple(
             (
@@ -96,6 +99,7 @@ def group_tables(system: SystemResult) -> Iterator[Table]:
             title=f"{system.name} by {kind}",
             header=(kind, "questions", *names),
             rows=tuple(_group_row(label, one, names) for label, one in groups.items()),
+            long=kind == "repository",
         )
 
 

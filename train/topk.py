@@ -81,7 +81,7 @@ def top_tokens(
             _bar(scores, barred, owners[start : start + columns])
         found = _select(scores, None, k)
         found = Best(values=found.values, tokens=found.tokens + start)
-        best = found if best is None else _merge(best, found, k)
+        best = found if best is None else merge(best, found, k)
     assert best is not None  # the range above is never empty
     return best
 
@@ -94,7 +94,8 @@ def _bar(scores: Tensor, barred: Tensor, owners: Tensor) -> None:
         scores[rows] = scores[rows].masked_fill_(mask, NOTHING)
 
 
-def _merge(best: Best, found: Best, k: int) -> Best:
+def merge(best: Best, found: Best, k: int) -> Best:
+    """The best k of two, whose places are those of one numbering."""
     values = torch.cat([best.values, found.values], dim=1)
     tokens = torch.cat([best.tokens, found.tokens], dim=1)
     places = _select(values, tokens, k)
