@@ -10,15 +10,17 @@ Cost: two searches. Limits: one weight for all questions.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluate.corpus import Corpus, Query, members
 from evaluate.retrieve import NOTHING, Hits, Searcher, joined
 from train.model_folder import read_json
 
@@ -92,7 +94,26 @@ def tune(
     return best, found[best], found[0.0], found[1.0]
 
 
-def load_fusion(model: str | Path, mode: Literal["maxsim", "xtr", "dense"] | str) -> Fusion:
+def halves(corpus: Corpus) -> tuple[Corpus, Corpus]:
+    """The corpus with one half of its questions, and with the other: by a hash of their ids."""
+    first: list[Query] = []
+    second: list[Query] = []
+    for query in corpus.queries:
+        digest = hashlib.sha256(query.id.encode("utf-8", "surrogatepass")).digest()
+        (second if digest[0] & 1 else first).append(query)
+    return replace(corpus, queries=first), replace(corpus, queries=second)
+
+
+def answer_places(corpus: Corpus) -> list[set[int]]:
+    """The places of the documents that answer each question."""
+    places = {document.id: place for place, document in enumerate(corpus.documents)}
+    return [
+        {places[one] for group in members(query).values() for one in group if one in places}
+        for query in corpus.queries
+    ]
+
+
+def load_fusion(model: str | Path, mode: str) -> Fusion:
     """What is stored beside a model for a mode; the careful default where nothing is."""
     stored = read_json(Path(model) / FILE, {})
     row = stored.get("modes", {}).get(mode) if stored.get("format") == FORMAT else None

@@ -103,7 +103,7 @@ class Encoder(nn.Module):
         was_training = self.training
         self.eval()
         try:
-            for part in _batches(rows, token_budget, self.options.length(kind)):
+            for part in batches(rows, token_budget, self.options.length(kind)):
                 ids, mask = self.padded([rows[i] for i in part], kind)
                 with torch.inference_mode():
                     vectors = self(ids, mask).cpu().numpy()
@@ -138,7 +138,7 @@ def bucket(tokens: int, limit: int) -> int:
     return max(tokens, min(limit, -(-tokens // step) * step))
 
 
-def _batches(rows: Sequence[Sequence[int]], budget: int, limit: int) -> Iterator[list[int]]:
+def batches(rows: Sequence[Sequence[int]], budget: int, limit: int) -> Iterator[list[int]]:
     """Positions of rows, longest first (what does not fit fails at once), by padded tokens."""
     order = sorted(range(len(rows)), key=lambda i: (-len(rows[i]), i))
     part: list[int] = []
