@@ -46,6 +46,21 @@ Mode = Annotated[
     ModeName | None, typer.Option(help="How to search (else xtr with a model, else bm25).")
 ]
 Hybrid = Annotated[bool, typer.Option("--hybrid", help="Fuse the model with BM25.")]
+Tune = Annotated[
+    bool,
+    typer.Option(
+        "--tune",
+        help="With --hybrid: tune BM25's weight on half of the questions, store it with the "
+        "model, measure the others.",
+    ),
+]
+Precision = Annotated[
+    Literal["fp16", "int8"], typer.Option(help="Of the token index; int8 is half the size.")
+]
+Retrieved = Annotated[
+    int | None,
+    typer.Option(help="Tokens that each query token retrieves (xtr; else 2,000).", min=1),
+]
 Alone = Annotated[bool, typer.Option("--alone", help="Measure nothing beside it (no baselines).")]
 Verbose = Annotated[
     bool, typer.Option("--verbose", help="A line a question: rank, score, what stood first.")
@@ -97,6 +112,9 @@ def evaluate(
     base: Base = None,
     mode: Mode = None,
     hybrid: Hybrid = False,
+    tune: Tune = False,
+    precision: Precision = "fp16",
+    retrieved: Retrieved = None,
     alone: Alone = False,
     verbose: Verbose = False,
     output: Output = None,
@@ -112,6 +130,7 @@ def evaluate(
 
     Percentages with 95% bootstrap intervals. Documentation is cut out of the code that is searched.
     """
+    from evaluate.searchers import SearcherOptions
     from xtrove import evaluating
     from xtrove.evaluation_request import Request
 
@@ -130,6 +149,8 @@ def evaluate(
         base=base,
         mode=mode,
         hybrid=hybrid,
+        tune=tune,
+        options=SearcherOptions(precision=precision, retrieved=retrieved),
         alone=alone,
         verbose=verbose,
         output=output,

@@ -50,6 +50,7 @@ from xtrove.console import duration, err
 from xtrove.errors import Misuse, Stop
 from xtrove.evaluation_output import print_table, show, shown, write
 from xtrove.evaluation_request import Request, check
+from xtrove.tuning import tune_fusion
 
 DECISIVE = ("xtrove", "bm25s", "ir-measures", "numpy", "tree-sitter", "torch", "transformers")
 TRAINING = "xtrove_training.json"
@@ -70,7 +71,7 @@ class _Row:
     """False: left out with a note where it cannot be had."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class _Task:
     corpora: list[Corpus]
     measure: Measure | None = None
@@ -88,7 +89,9 @@ def evaluate(request: Request) -> Evaluation:
     except (SpecError, RowError) as error:
         raise Misuse(str(error)) from error
     try:
+        tuned = _tuned(request, task)
         systems, notes = _systems(request, task)
+        notes = tuned + notes
     except SearcherError as error:
         raise Misuse(str(error)) from error
     except (ValueError, OSError) as error:
@@ -212,6 +215,20 @@ def _base_of(model: str | None) -> str:
     return base if isinstance(base, str) and base != "scratch" else ""
 
 
+def _tuned(request: Request, task: _Task) -> list[str]:
+    """Takes half of the questions for the weight of the fusion, where that was asked for."""
+    if not request.tune or request.model is None:
+        return []
+    with _Step("tuning the weight of BM25") as step:
+        task.corpora, said = tune_fusion(
+            task.corpora,
+            request.model,
+            request.mode or "xtr",
+            replace(request.options, progress=step.report),
+        )
+    return [said]
+
+
 def _systems(request: Request, task: _Task) -> tuple[list[System], list[str]]:
     if task.given is not None:
         given = task.given
@@ -271,6 +288,9 @@ def _settings(request: Request) -> dict[str, str | int | float | bool]:
         "queries": request.queries,
         "split": request.split,
         "hybrid": request.hybrid,
+        "tune": request.tune,
+        "precision": request.options.precision,
+        "retrieved": request.options.retrieved,
     }
     return {key: value for key, value in asked.items() if value is not None}
 

@@ -27,6 +27,8 @@ class Request:
     base: str | None = None
     mode: Mode | None = None
     hybrid: bool = False
+    tune: bool = False
+    """Tune the weight of the fusion on half of the questions, and measure the others."""
     alone: bool = False
     verbose: bool = False
     output: Path | None = None
@@ -70,6 +72,13 @@ def check(request: Request) -> None:
         ("--model-path", request.model is not None, not given and request.mode != "bm25"),
         ("--mode", request.mode is not None, not given),
         ("--hybrid", request.hybrid, not given and request.mode != "bm25"),
+        ("--tune", request.tune, request.hybrid and request.csn is None),
+        ("--retrieved", request.options.retrieved is not None, request.mode in (None, "xtr")),
+        (
+            "--precision",
+            request.options.precision == "int8",
+            request.mode in (None, "xtr", "maxsim"),
+        ),
     ):
         if is_set and not fits:
             raise Misuse(f"{word} does not go with the other words", remedy=f"Leave {word} out.")
