@@ -148,8 +148,8 @@ class Evaluation(_Model):
     systems: list[SystemResult]
 
     def to_json(self) -> bytes:
-        """Canonical bytes, keys sorted."""
-        text = json.dumps(self.model_dump(), sort_keys=True, ensure_ascii=False, indent=1)
+        """The bytes of the file: fields and groups in their order, which is that of the tables."""
+        text = json.dumps(self.model_dump(), ensure_ascii=False, indent=1)
         return text.encode("utf-8", "replace") + b"\n"
 
 

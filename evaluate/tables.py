@@ -43,7 +43,8 @@ def systems_table(result: Evaluation) -> Table:
     pool = f", pools from {result.pool:,}" if result.pool < result.documents else ""
     against = ("first - this, MRR",) if beside else ()
     return Table(
-        title=f"{result.name}: {len(result.queries):,} questions, {result.documents:,} documents{pool}",
+        title=f"{result.name}: {len(result.queries):,} questions, {result.documents:,} documents"
+        + pool,
         header=("system", *names, *against, "questions/s", "p50 ms", "p95 ms"),
         rows=tuple(
             (

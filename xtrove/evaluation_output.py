@@ -45,7 +45,8 @@ def show(
             out().print(line, markup=False, soft_wrap=True)
         out().print()
     for table in tables:
-        print_table(table)
+        if not table.long:
+            print_table(table)
     for line in lines:
         out().print(line, markup=False, soft_wrap=True)
 

@@ -130,6 +130,9 @@ def test_groups_by_language_length_and_repository(result: Evaluation) -> None:
     assert groups["language"]["go"].metrics["P@1"].value == 1  # even questions
     assert groups["language"]["python"].metrics["P@1"].value == 0.5
     assert sum(one.queries for one in groups["query length"].values()) == 40
+    assert list(groups["query length"]) == [
+        "1-3 words", "4-7 words", "8-15 words", "16 words or more",
+    ]  # fmt: skip
     assert set(groups["repository"]) == {"owner/r0", "owner/r1", "owner/r2"}
     assert [length_group(" ".join("a" * n)) for n in (1, 3, 4, 7, 8, 15, 16)] == [
         "1-3 words", "1-3 words", "4-7 words", "4-7 words", "8-15 words", "8-15 words",
