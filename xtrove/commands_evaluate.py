@@ -126,19 +126,17 @@ def evaluate(
     depth: Depth = 1_000,
     compare: Compare = None,
 ) -> None:
-    """Measure a search model the way it is used, beside its baselines, and how sure that is.
+    """Measure a search model the way it is used, beside its baselines, with 95% intervals.
 
-    Percentages with 95% bootstrap intervals. Documentation is cut out of the code that is searched.
-    """
+    Documentation is cut out of the code that is searched."""
     from evaluate.searchers import SearcherOptions
     from xtrove import evaluating
     from xtrove.evaluation_request import Request
 
     if compare is not None:
-        _nothing_else(context)
-        evaluating.compare(*compare)
+        _compare(context, compare)
         return
-    request = Request(
+    asked = Request(
         spec=spec,
         dataset=dataset,
         cosqa=cosqa,
@@ -161,11 +159,13 @@ def evaluate(
         queries=queries,
         depth=depth,
     )
-    evaluating.evaluate(request)
+    evaluating.evaluate(asked)
 
 
-def _nothing_else(context: typer.Context) -> None:
+def _compare(context: typer.Context, results: tuple[Path, Path]) -> None:
     """Two results are compared as they are: any other word would be ignored."""
+    from xtrove import evaluating
+
     for name in context.params:
         source = context.get_parameter_source(name)
         if name != "compare" and source is not None and source.name == "COMMANDLINE":
@@ -174,3 +174,4 @@ def _nothing_else(context: typer.Context) -> None:
                 f"--compare takes two results and nothing else, not {word}",
                 remedy=f"Leave {word} out.",
             )
+    evaluating.compare(*results)
