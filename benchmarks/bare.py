@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import rooms_first  # noqa: F401
 
 from extract.files import refuse_file
 from extract.functions import may_hold_documentation

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import rooms_first  # noqa: F401
 from rich.console import Console
 from rich.table import Table
 

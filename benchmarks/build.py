@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import rooms_first  # noqa: F401
 from bare import Bare, bare_parse
 from rich.console import Console
 from rich.table import Table

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import rooms_first  # noqa: F401
 from build import default_data, make_config
 from rich.console import Console
 from rich.table import Table

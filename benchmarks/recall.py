@@ -29,6 +29,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import rooms_first  # noqa: F401
 from rich.console import Console
 from rich.table import Table
 

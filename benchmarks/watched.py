@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import rooms_first  # noqa: F401
 
 POLL_SECONDS = 0.05
 SAMPLE_SECONDS = 0.2
