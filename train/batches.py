@@ -25,7 +25,7 @@ from train.tokenize import Kind
 
 Lengths = Literal["fine", "few"]
 ALIKE: Final = 0.85
-"""A mini-batch of a quarter of the budget ends where texts are shorter than this share."""
+"""A mini-batch that is large enough ends where texts are shorter than this share."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,6 +168,8 @@ def pack(
     mini-batch without rows, so that every process takes part in what all do together.
     """
     order = np.argsort(-side.lengths, kind="stable")
+    # A processor is busy with a few hundred tokens, a GPU is not.
+    least = 512 if device.type == "cpu" else budget // 4
     made: list[MiniBatch] = []
     start = 0
     while start < len(order):
@@ -176,9 +178,7 @@ def pack(
         if lengths == "few":
             count = 1 << (count.bit_length() - 1)
         else:
-            count = min(
-                count, max(_alike(side.lengths[order[start:]], length), budget // 4 // length)
-            )
+            count = min(count, max(_alike(side.lengths[order[start:]], length), least // length))
         made.append(_padded(side, order[start : start + count], length, pad, device))
         start += count
     return made or [_padded(side, order, padded_length(1, lengths, limit), pad, device)]
