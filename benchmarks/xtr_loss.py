@@ -30,8 +30,6 @@ from rich.console import Console
 from rich.table import Table
 from safetensors.torch import save_file
 
-from train.losses import train_k
-
 CHILD = Path(__file__).with_name("xtr_loss_child.py")
 OURS = "xtrove"
 BASELINE = "sentence-transformers"
@@ -141,6 +139,10 @@ def run_child(options: Options, engine: str, python: str, path: Path, batch: int
 
 def measure(options: Options) -> Iterator[Row]:
     """Rows as they are measured, batch by batch, ours first."""
+    # Run as a script, this folder comes first, and its train.py would stand for the room train/.
+    sys.path.insert(0, str(CHILD.resolve().parents[1]))
+    from train.losses import train_k
+
     alive = engines(options)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "tensors.safetensors")
@@ -163,7 +165,8 @@ def table_of(rows: Sequence[Row]) -> Table:
         if row.seconds is None or row.peak_bytes is None or row.before_bytes is None:
             table.add_row(str(row.batch), str(row.k), row.engine, row.failure)
             continue
-        agrees = row.agrees(ours[row.batch]) if row.batch in ours else None
+        compared = row.engine != OURS and row.batch in ours
+        agrees = row.agrees(ours[row.batch]) if compared else None
         table.add_row(
             str(row.batch),
             str(row.k),
