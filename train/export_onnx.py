@@ -7,9 +7,9 @@ both graphs are run with onnxruntime on queries and documents of several lengths
 torch; `onnx_check.json` has the differences.
 
 Cost: 8 to 13 seconds for models up to 22M parameters on one core, a minute and 2.4 GB of memory
-for 116M (22 layers). Limits: needs `pip install -e '.[onnx]'`; models under 2 GB; one linear projection, which
-is all our checkpoints have. Int8 costs accuracy: the mean cosine of MiniLM's vectors with
-torch's is 0.985, with one scale a column (with one a matrix, next-plaid's way, 0.894).
+for 116M (22 layers). Limits: needs `pip install -e '.[onnx]'`; models under 2 GB; one linear
+projection, which is all our checkpoints have. Int8 costs accuracy: the mean cosine of MiniLM's
+vectors with torch's is 0.985, with one scale a column (with one a matrix, next-plaid's way, 0.894).
 """
 
 from __future__ import annotations
