@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from xtrove import commands_evaluate, commands_shards, commands_train
+from xtrove import commands_evaluate, commands_report, commands_shards, commands_train
 from xtrove import config as configs
 from xtrove.console import err, out
 from xtrove.errors import Stop
@@ -164,6 +164,7 @@ def forget(
 commands_shards.register(app)
 commands_evaluate.register(app)
 commands_train.register(app)
+commands_report.register(app)
 
 
 def main() -> None:
