@@ -4,13 +4,14 @@
     bf16 copies under autocast        2 P
     activations                       a x mini-batch tokens, a in bytes a token
     cached vectors                    3 x 4 x dim x (query + document tokens)
-    top-k state of XTR                3 x 12 x query tokens x k, or the grid's chunk
+    top-k state of XTR                16 x query tokens x min(k, documents) + 3 chunks of scores
     scores                            4 x 4 x queries x documents
 
 `a` is counted, not guessed: one forward of a few short texts on the CPU under saved-tensor hooks
 adds up the distinct storages that the backward pass keeps, at two lengths, and the line through
 them is taken at the longest document. Cached vectors are three: the values, their gradient and
-the padded copy the loss works on; the state of the top-k is held, merged and sorted.
+the copy in the order of the batch; of the top-k the winner of every document that a query token
+retrieved is held, and a chunk of scores with its candidates.
 Cost: two forwards of 8 texts, 0.05 s for a 22M encoder. Limits: fragmentation of the device's
 allocator is not in it (`RESERVE` stays free for that); measured figures are in
 docs/performance.md.
@@ -55,7 +56,8 @@ class Demand:
             "optimizer": 8 * self.trained,
             "activations": round(self.activation_bytes * self.mini_batch_tokens),
             "cached vectors": vectors,
-            "top-k state": 36 * self.query_tokens * self.k + self.chunk_bytes,
+            "top-k state": 16 * self.query_tokens * min(self.k, self.documents)
+            + 3 * self.chunk_bytes,
             "scores": 16 * self.queries * self.documents,
         }
 

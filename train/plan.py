@@ -2,10 +2,10 @@
 
 Method: the batches of the epochs are counted from the index; the tokens of a pair are the mean of
 `_SAMPLES` samples spread over the data, through the run's tokenizer; memory is the formula of
-`train.memory` on these; time is that of one mini-batch of documents of mean length, measured on the
-device (one forward and one backward pass, the fastest of two), times the mini-batches of a step.
-Cost: about 2 s, and one mini-batch. Limits: the loss, the optimizer and the loader are not in the
-time; a mini-batch that does not fit fails here, in words.
+`train.memory` on these; time is that of one mini-batch of full documents, measured on the device
+(two forward passes and one backward, the fastest of two) where the memory suffices, a token of it
+times the tokens of a step. Cost: about 2 s, and two mini-batches. Limits: the loss, the optimizer
+and the loader are not in the time; a mini-batch that does not fit fails here, in words.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from train.topk import CPU_CHUNK_BYTES, DEVICE_CHUNK_BYTES
 from train.trouble import explained
 
 _SAMPLES = 256
+_CPU_TOKENS = 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +118,7 @@ def plan_run(
         for mean, count in ((queries, here), (documents, own_documents))
     ]
     seconds = None
-    if measure:
+    if measure and demand.total() <= RESERVE * device.memory_bytes:
         seconds = _measured(config, encoder, device, queries * here, documents * own_documents)
     return RunPlan(
         dataset=reader.manifest.name if reader.manifest else reader.digest,
@@ -183,8 +184,12 @@ def _measured(
 ) -> float:
     """Seconds of the mini-batches of a step: two forwards and a backward each (GradCache)."""
     length = config.encoder.document_length
+    budget = config.batch.mini_batch_tokens
+    if device.torch.type == "cpu":
+        # A processor is as fast with a part of it.
+        budget = min(budget, _CPU_TOKENS)
     ids = torch.zeros(
-        (max(1, config.batch.mini_batch_tokens // length), length),
+        (max(1, budget // length), length),
         dtype=torch.long,
         device=device.torch,
     )
