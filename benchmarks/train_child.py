@@ -21,70 +21,80 @@ from typing import Any
 TEMPERATURE = 0.05
 RATE = 1e-4
 Step = Callable[[int], float]
+Features = Callable[[list[str], list[str]], list[Any]]
+
+
+def sentence_transformer(job: dict[str, Any]) -> tuple[Any, Any, Features]:
+    """Model, loss and how texts become features."""
+    from sentence_transformers import MultiVectorEncoder
+    from sentence_transformers.multi_vector_encoder.losses import (
+        CachedMultiVectorMultipleNegativesRankingLoss as Cached,
+    )
+    from sentence_transformers.multi_vector_encoder.losses import (
+        MultiVectorMultipleNegativesRankingLoss as Plain,
+    )
+    from sentence_transformers.multi_vector_encoder.scoring import XTRScores
+
+    model: Any = MultiVectorEncoder(job["model"], device=job["device"])
+    options: dict[str, Any] = {"scale": 1 / TEMPERATURE, "similarity_fct": XTRScores(job["k"])}
+    if job["engine"].endswith("plain"):
+        loss: Any = Plain(model, **options)
+    else:
+        options["mini_batch_num_tokens"] = job["mini_batch_tokens"]
+        loss = Cached(model, score_mini_batch_size=job["score_rows"], **options)
+
+    def features(queries: list[str], documents: list[str]) -> list[Any]:
+        return [
+            model.preprocess(queries, prompt="[Q] ", task="query"),
+            model.preprocess(documents, prompt="[D] ", task="document"),
+        ]
+
+    return model, loss, features
+
+
+def pylate(job: dict[str, Any]) -> tuple[Any, Any, Features]:
+    """Model, loss and how texts become features: their collator pads to the full length."""
+    from pylate import losses, models
+    from pylate.scores.xtr import XTRScores
+
+    model: Any = models.ColBERT(job["model"], device=job["device"])
+    loss = losses.CachedContrastive(
+        model,
+        score_metric=XTRScores(k=job["k"]),
+        mini_batch_size=max(1, job["mini_batch_tokens"] // job["document_length"]),
+        score_mini_batch_size=job["score_rows"],
+        temperature=TEMPERATURE,
+    )
+
+    def features(queries: list[str], documents: list[str]) -> list[Any]:
+        return [
+            model.tokenize(queries, is_query=True, pad=True),
+            model.tokenize(documents, is_query=False, pad=True),
+        ]
+
+    return model, loss, features
 
 
 def peer(job: dict[str, Any]) -> tuple[Step, Any]:
     """A step of sentence-transformers or PyLate, as their trainers call their losses."""
     import torch
 
-    if job["engine"].startswith("sentence-transformers"):
-        from sentence_transformers import MultiVectorEncoder
-        from sentence_transformers.multi_vector_encoder.losses import (
-            CachedMultiVectorMultipleNegativesRankingLoss as Cached,
-        )
-        from sentence_transformers.multi_vector_encoder.losses import (
-            MultiVectorMultipleNegativesRankingLoss as Plain,
-        )
-        from sentence_transformers.multi_vector_encoder.scoring import XTRScores
-
-        model: Any = MultiVectorEncoder(job["model"], device=job["device"])
-        options: dict[str, Any] = {"scale": 1 / TEMPERATURE, "similarity_fct": XTRScores(job["k"])}
-        if job["engine"].endswith("plain"):
-            loss: Any = Plain(model, **options)
-        else:
-            options["mini_batch_num_tokens"] = job["mini_batch_tokens"]
-            loss = Cached(model, score_mini_batch_size=job["score_rows"], **options)
-
-        def features(queries: list[str], documents: list[str]) -> list[Any]:
-            return [
-                model.preprocess(queries, prompt="[Q] ", task="query"),
-                model.preprocess(documents, prompt="[D] ", task="document"),
-            ]
-    else:
-        from pylate import losses, models
-        from pylate.scores.xtr import XTRScores as PyLateScores
-
-        model = models.ColBERT(job["model"], device=job["device"])
-        loss = losses.CachedContrastive(
-            model,
-            score_metric=PyLateScores(k=job["k"]),
-            mini_batch_size=max(1, job["mini_batch_tokens"] // job["document_length"]),
-            score_mini_batch_size=job["score_rows"],
-            temperature=TEMPERATURE,
-        )
-
-        def features(queries: list[str], documents: list[str]) -> list[Any]:
-            # As their collator does, which pads to the full length.
-            return [
-                model.tokenize(queries, is_query=True, pad=True),
-                model.tokenize(documents, is_query=False, pad=True),
-            ]
-
+    made = pylate if job["engine"] == "pylate" else sentence_transformer
+    model, loss, features = made(job)
     model.train()
-    fused = job["device"] != "mps"
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, fused=fused)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, fused=job["device"] != "mps")
     cast = job["precision"] == "bf16"
 
     def step(number: int) -> float:
         queries, documents = pairs_of(job, number)
-        made = [
+        moved = [
             {n: v.to(job["device"]) if hasattr(v, "to") else v for n, v in one.items()}
             for one in features(queries, documents)
         ]
         optimizer.zero_grad(set_to_none=True)
         place = torch.autocast(job["device"], dtype=torch.bfloat16) if cast else no_context()
         with place:
-            value = loss(made, None)
+            value = loss(moved, None)
         value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
