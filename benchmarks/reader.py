@@ -2,11 +2,12 @@
 
 `python benchmarks/reader.py DATASET [--copies 3] [--mosaic PYTHON] [--rows 3000] [--work DIR]`
 writes the train samples of DATASET (a dataset of ours) `copies` times, with new ids, into shards of
-2 MB, and reads one epoch of them by each way in a process of its own, on one core: samples and
-MB a second, seconds to the first sample and to be at 90% of an epoch again, and how well the
-order is shuffled. Then: peak memory over three epochs through a cache of a twentieth of the
-dataset, served by a web server on loopback; and opening, planning and resuming over 1,000
-simulated shards of `rows` samples.
+2 MB, and reads one epoch of them by each way in a process of its own, bound to one core (where
+the system can do that) with files in the system's cache: samples and MB a second, seconds to the
+first sample and to be at 90% of an epoch again in the same process, and how well the order is
+shuffled. Then: peak memory over three epochs through a cache of a twentieth of the dataset,
+served by a web server on loopback; and opening, planning and resuming over 1,000 simulated
+shards of `rows` samples, whose tars are holes: up to the first read, not with it.
 PYTHON (or $XTROVE_MOSAIC_PYTHON) is that of an environment with mosaicml-streaming, which pins old
 versions; without it that line is left out, by name.
 Shuffle quality: `moved`, the mean distance of a sample from its place in the shards over that of
@@ -72,6 +73,7 @@ print(json.dumps([seen, time.perf_counter() - began, memory[0], max(memory), kep
 SIMULATED = """
 import json, sys, time
 from benchmarks.reader_peers import rss_mb
+from shards.dataset import DamagedShard
 from shards.reader import PlanOptions, Reader, State
 options = PlanOptions(seed=0, batch_size=256)
 before, began = rss_mb(), time.perf_counter()
@@ -87,8 +89,11 @@ for one in (state, State.from_dict(state.as_dict() | {"window": -1, "before": -1
     began = time.perf_counter()
     try:
         next(again.batches(options, start=one))
-    except ValueError as error:
-        assert "holes" not in str(error)
+    except DamagedShard:
+        # The tars are holes: planned, located and opened is all that can be timed here.
+        pass
+    else:
+        raise AssertionError("a sample was read from a hole")
     resumed.append(time.perf_counter() - began)
 print(json.dumps([len(reader), opened, memory, planned, *resumed, rss_mb()]))
 """
