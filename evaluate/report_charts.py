@@ -51,7 +51,7 @@ class Bar:
     """One bar: its name, its number in words, its parts (length, class), and an interval."""
 
     name: str | Html
-    number: str
+    number: str | Html
     parts: Sequence[tuple[float, str]]
     interval: tuple[float, float] | None = None
 
@@ -150,6 +150,9 @@ def _thinned(line: Line) -> Line:
 def _ticks(axis: Axis, values: Sequence[float]) -> list[float]:
     least = min(values) if axis.least is None else axis.least
     most = max(values) if axis.most is None else axis.most
+    if axis.least is not None and most <= least:
+        # All values stand on the floor: the axis goes up from there and not below it.
+        most = least + 1
     return ticks(least, most)
 
 

@@ -41,8 +41,8 @@ class Help:
     """Of the reasons in funnel and evidence."""
     removed: Removed | None
     """Ids -> the samples that were removed, as far as they are still there; None: nowhere."""
-    told: Callable[[int], None]
-    """Hears how many samples were read."""
+    told: Callable[[str, int, int], None]
+    """Hears what is read, how much of it is done, and of how much."""
 
 
 def dataset_page(dataset: Dataset, help_: Help, *, seed: int = 0, samples: int = SAMPLES) -> Page:
@@ -51,7 +51,7 @@ def dataset_page(dataset: Dataset, help_: Help, *, seed: int = 0, samples: int =
     manifest = dataset.manifest
     funnel = Funnel.from_json(layout.read_text_file(dataset.path, layout.FUNNEL))
     lengths = count_lengths(dataset, help_.told)
-    found = near_duplicates(dataset.path, seed)
+    found = near_duplicates(dataset, seed, help_.told)
     shown = draw(dataset, samples, seed)
     bodies = (
         ("splits", "Languages and splits", _splits(manifest)),

@@ -12,7 +12,6 @@ import hashlib
 from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -71,10 +70,12 @@ class NearDuplicates:
     shown: tuple[Cluster, ...]
 
 
-def near_duplicates(dataset: Path, seed: int) -> NearDuplicates:
+def near_duplicates(
+    dataset: Dataset, seed: int, told: Callable[[str, int, int], None]
+) -> NearDuplicates:
     """Reads the evidence of a dataset. `RemovalsError` where it cannot be read."""
     starts, scores = array("Q"), np.zeros(10, dtype=np.int64)
-    for batch in _batches(dataset):
+    for batch in _batches(dataset, told):
         try:
             starts.extend(int(one[:16], 16) for one in batch.column("witness_id").to_pylist())
         except (TypeError, ValueError) as error:
@@ -88,17 +89,20 @@ def near_duplicates(dataset: Path, seed: int) -> NearDuplicates:
         clusters=len(witnesses),
         scores=tuple(scores.tolist()),
         sizes=_sizes(counts),
-        shown=tuple(_clusters(dataset, chosen)),
+        shown=tuple(_clusters(dataset, chosen, told)),
     )
 
 
-def _batches(dataset: Path) -> Iterator[Any]:
+def _batches(dataset: Dataset, told: Callable[[str, int, int], None]) -> Iterator[Any]:
     """Tables of the near-duplicates of the evidence."""
-    for path in removal_files(dataset):
+    done = 0
+    for path in removal_files(dataset.path):
         try:
             with pq.ParquetFile(path, memory_map=True) as file:
                 for batch in file.iter_batches(columns=list(_COLUMNS)):
                     held = pa.Table.from_batches([batch])
+                    done += held.num_rows
+                    told("removed pairs", done, max(done, dataset.manifest.removals))
                     yield held.filter(pc.field("reason") == "near_duplicate")
         except (pa.ArrowException, ValueError, OSError, KeyError) as error:
             raise RemovalsError(f"{path.name}: {error}") from error
@@ -122,11 +126,13 @@ def _chosen(witnesses: Any, counts: Any, seed: int) -> set[int]:
     return chosen
 
 
-def _clusters(dataset: Path, chosen: Collection[int]) -> list[Cluster]:
+def _clusters(
+    dataset: Dataset, chosen: Collection[int], told: Callable[[str, int, int], None]
+) -> list[Cluster]:
     starts = pa.array([f"{one:016x}" for one in sorted(chosen)], pa.string())
     members: dict[str, list[Member]] = {}
     sizes: dict[str, int] = {}
-    for batch in _batches(dataset) if chosen else ():
+    for batch in _batches(dataset, told) if chosen else ():
         head = pc.utf8_slice_codeunits(batch.column("witness_id"), 0, 16)
         for row in batch.filter(pc.is_in(head, value_set=starts)).to_pylist():
             witness = row["witness_id"]

@@ -115,7 +115,9 @@ def _bars(name: str, systems: Sequence[SystemResult]) -> Html:
 def _bar(name: str | Html, one: Estimate, place: int) -> Bar:
     return Bar(
         name=name,
-        number=interval(one),
+        number=joined(
+            [f"{100 * one.value:.1f}", tag("small", f"{100 * one.low:.1f} to {100 * one.high:.1f}")]
+        ),
         parts=((one.value, f"a{place % SERIES}"),),
         interval=(one.low, one.high),
     )
@@ -240,30 +242,30 @@ def worst_places(ranks: Sequence[int]) -> list[int]:
 
 
 def _worst(result: Evaluation, systems: Sequence[SystemResult]) -> Html:
-    first, beside = systems[0], systems[1 : _BESIDE + 1]
+    first = systems[0]
     missed = sum(rank != 1 for rank in first.ranks)
     if not missed:
         return paragraph(f"{first.name} puts a relevant document first for every question.")
-    rows = []
-    for place in worst_places(first.ranks):
-        asked, top = result.queries[place], first.firsts[place]
-        answers = "; ".join(asked.relevant[:_ANSWERS])
-        rows.append(
-            (
-                short(asked.text, 400),
-                _rank(first.ranks[place]),
-                *(_rank(one.ranks[place]) for one in beside),
-                short(top.place, 200) if top is not None else "-",
-                short(answers, 300),
-            )
-        )
-    header = (
-        "question", f"rank, {first.name}"[:60], *(f"rank, {one.name}"[:60] for one in beside),
-        "stood first", "relevant",
-    )  # fmt: skip
-    last = len(header) - 1
-    title = f"Questions of {first.name} without a hit at rank 1: {len(rows):,} of {missed:,}"
-    return table(title, header, rows, words=(0, last - 1, last))
+    places = worst_places(first.ranks)
+    words = f"{first.name} puts no relevant document first for {missed:,} questions"
+    more = f"; the {len(places):,} worst:" if missed > len(places) else ":"
+    items = [_question(result, systems, place) for place in places]
+    return joined([paragraph(words + more), tag("ol", *items, class_="worst")])
+
+
+def _question(result: Evaluation, systems: Sequence[SystemResult], place: int) -> Html:
+    """A question, where its answer stands for each system, and what stood first instead."""
+    asked, top = result.queries[place], systems[0].firsts[place]
+    ranks = "; ".join(
+        f"{one.name[:60]}: {_rank(one.ranks[place])}" for one in systems[: _BESIDE + 1]
+    )
+    facts = (
+        ("rank", short(ranks, 300)),
+        ("stood first", short(top.place, 200) if top is not None else "nothing"),
+        ("relevant", short("; ".join(asked.relevant[:_ANSWERS]), 300)),
+    )
+    rows = [tag("div", tag("dt", name), tag("dd", value)) for name, value in facts]
+    return tag("li", tag("p", short(asked.text, 400)), tag("dl", *rows))
 
 
 def _rank(rank: int) -> str:

@@ -18,6 +18,7 @@ from shards.funnel import LEVELS, Funnel, Level
 LANGUAGES: Final = 40
 DETAILS: Final = 40
 _REASONS: Final = 25
+_BREAK: Final = Html("<wbr>")
 
 
 def funnel_body(funnel: Funnel, meanings: Mapping[str, str]) -> Html:
@@ -45,12 +46,17 @@ def _level(name: str, held: Level, meanings: Mapping[str, str]) -> Html:
         count = sum(one for _, one in rest)
         parts = ((count, "dropped"),)
         bars.append(Bar(name=f"{len(rest)} other reasons", number=f"{count:,}", parts=parts))
-    return bar_table(f"{name.capitalize()}: {held.seen:,} seen", ("what became of them", ""), bars)
+    return bar_table(
+        f"{name.capitalize()}: {held.seen:,} seen", ("what became of them", name), bars
+    )
 
 
 def _reason(reason: str, meanings: Mapping[str, str]) -> Html:
     told = meanings.get(reason, "")
-    return joined([reason, tag("small", told) if told else ""])
+    words = reason.split("_")
+    # A narrow screen breaks a name behind its lines rather than within a word.
+    name = joined([joined([f"{one}_", _BREAK]) for one in words[:-1]] + [words[-1]])
+    return joined([name, tag("small", told) if told else ""])
 
 
 def _by_language(funnel: Funnel) -> dict[str, dict[str, Level]]:
@@ -64,19 +70,27 @@ def _by_language(funnel: Funnel) -> dict[str, dict[str, Level]]:
 def _languages(funnel: Funnel) -> Html:
     found = _by_language(funnel)
     ranked = sorted(found, key=lambda name: (-found[name]["pairs"].kept, name))
-    rows = []
+    rows, bars = [], []
     for language in ranked[:LANGUAGES]:
+        pairs = found[language]["pairs"]
+        bars.append(
+            Bar(
+                name=language or "(unknown)",
+                number=f"{pairs.kept:,} of {pairs.seen:,}",
+                parts=((pairs.kept, "kept"), (pairs.seen - pairs.kept, "dropped")),
+            )
+        )
         cells = [language or "(unknown)"]
         for level in LEVELS:
             held = found[language][level]
             cells += [f"{held.seen:,}", f"{held.kept:,}"]
-        pairs = found[language]["pairs"]
         cells.append(number(round(pairs.kept / pairs.seen, 3), percent=True) if pairs.seen else "-")
         rows.append(cells)
     header = [f"{level} {word}" for level in LEVELS for word in ("seen", "kept")]
     left_out = len(ranked) - LANGUAGES
     return joined(
         [
+            bar_table("Pairs of each language: kept, then dropped", ("language", "kept"), bars),
             table("The funnel of each language", ("language", *header, "pairs kept"), rows),
             paragraph(f"{left_out} languages with fewer pairs are left out.")
             if left_out > 0

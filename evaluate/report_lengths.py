@@ -46,13 +46,14 @@ class Lengths:
         return sum(self.tokens.values(), np.zeros(LONGEST + 1, dtype=np.int64))
 
 
-def count_lengths(dataset: Dataset, told: Callable[[int], None]) -> Lengths:
-    """Reads all indexes; `told` hears the samples of each shard. `BadIndex` where one is none."""
-    made = Lengths()
+def count_lengths(dataset: Dataset, told: Callable[[str, int, int], None]) -> Lengths:
+    """Reads all indexes; `told` hears the samples done and in all. `BadIndex` where one is none."""
+    made, done = Lengths(), 0
     for facts in dataset.manifest.shards:
         index = dataset.shard(facts).index
         made.add(facts.language, index.numbers("tokens"), index.numbers("quality"))
-        told(facts.samples)
+        done += facts.samples
+        told("samples", done, dataset.manifest.samples)
     return made
 
 

@@ -8,6 +8,7 @@ step. Limits: lines of 1 MiB, `MOST_VALIDATIONS` validations.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from array import array
@@ -41,7 +42,7 @@ class TrainingLog:
     validations: list[dict[str, float]] = field(default_factory=list)
     """`step` and the measures of each."""
     languages: dict[str, tuple[int, float]] = field(default_factory=dict)
-    """Steps of each language and the sum of their losses over the last fifth of the run."""
+    """Steps of each language and the sum of their losses."""
     events: dict[str, int] = field(default_factory=dict)
     broken: int = 0
     """Lines that could not be read."""
@@ -117,6 +118,14 @@ def bucketed(xs: Sequence[float], ys: Sequence[float], name: str) -> Line:
         low=[min(side) for side in sides],
         high=[max(side) for side in sides],
     )
+
+
+def trailing(line: Line, name: str) -> Line:
+    """The mean of each point and those before it, a tenth of all: what the noise hides."""
+    width = max(2, len(line.ys) // 10)
+    sums = [0.0, *itertools.accumulate(line.ys)]
+    ys = [(sums[n] - sums[m]) / (n - m) for n in range(1, len(sums)) for m in [max(0, n - width)]]
+    return Line(name=name, xs=line.xs, ys=ys)
 
 
 def rate(log: TrainingLog, name: str, shown: str) -> Line:

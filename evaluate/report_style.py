@@ -75,10 +75,17 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.92re
 caption{text-align:left;font-weight:600;padding:.2rem 0 .4rem}
 th,td{text-align:left;vertical-align:top;padding:.28rem .9rem .28rem 0;
  border-bottom:1px solid var(--line)}
-th{font-weight:500}
+th{font-weight:500;overflow-wrap:break-word}
+tbody td:not(.n):not(.bar){min-width:8rem}
 thead th{color:var(--quiet);font-size:.85rem;vertical-align:bottom}
 .n{text-align:right;white-space:nowrap}
-td.w{min-width:14rem;max-width:34rem}
+.worst{padding-left:2rem}
+.worst li{border-bottom:1px solid var(--line);padding:.5rem 0}
+.worst p{margin:0 0 .2rem}
+.worst dl{margin:0;font-size:.9rem}
+.worst dl div{display:flex;gap:.6rem}
+.worst dt{color:var(--quiet);flex:0 0 5.5rem}
+.worst dd{margin:0;min-width:0}
 table.bars{width:100%}
 table.bars tbody th{width:32%;min-width:7rem}
 table.bars td.bar{width:48%;min-width:5rem;padding-right:0;vertical-align:middle}
@@ -114,6 +121,7 @@ summary{cursor:pointer;padding:.2rem 0}
 summary:hover{text-decoration:underline}
 article,details.box{border:1px solid var(--line);border-radius:.5rem;padding:.2rem .9rem .6rem;
  margin:.8rem 0}
+article p{max-width:none}
 article h3{margin:.6rem 0 .2rem}
 blockquote{margin:.3rem 0 .6rem;padding:.1rem .8rem;border-left:3px solid var(--edge);
  white-space:pre-wrap}
@@ -130,7 +138,9 @@ code{overflow-wrap:anywhere}
 .plus{background:var(--added)}.minus{background:var(--removed)}.at{color:var(--quiet)}
 footer{padding:2rem 1rem;color:var(--quiet);font-size:.9rem}
 @media (max-width:36rem){h1{font-size:1.4rem}th,td{padding-right:.6rem}
- .plot>svg{height:12rem}article,details.box{padding:.2rem .6rem .5rem}}
+ table.bars tbody th{width:46%}table.bars td.bar{width:30%;min-width:4rem}
+ table.bars th{overflow-wrap:anywhere}.plot>svg{height:12rem}
+ article,details.box{padding:.2rem .6rem .5rem}}
 @media print{pre{max-height:none}nav,.skip{display:none}}
 """
 

@@ -14,9 +14,10 @@ from typing import Any, Final
 
 from evaluate.report_charts import Axis, Line, line_chart, number
 from evaluate.report_facts import flattened, shown
-from evaluate.report_log import TrainingLog, curve, measures, rate, read_training_log
+from evaluate.report_log import TrainingLog, curve, measures, rate, read_training_log, trailing
 from evaluate.report_markup import Html, joined, tag
 from evaluate.report_page import Page, Section, facts_table, folded, paragraph, table
+from evaluate.tables import SHOWN
 from ingest.walk import read_capped
 
 RUN: Final = "trainer_state/run.json"
@@ -26,6 +27,7 @@ _MAX_BYTES: Final = 4 << 20
 _HIDDEN: Final = frozenset({"output", "data.cache.folder"})
 _ROWS: Final = 30
 _LANGUAGES: Final = 40
+_SMOOTHED: Final = 20
 
 
 class RunError(ValueError):
@@ -100,12 +102,19 @@ def _facts(
     if log is not None and len(log):
         made.append(("steps", f"{len(log):,}"))
         made.append(("pairs seen", number(log.total("pairs"))))
-        made.append(("hours", number(round(log.total("seconds") / 3600, 3))))
+        made.append(("time in steps", _spent(log.total("seconds"))))
         made.append(("last loss", number(log.columns["loss"][-1])))
     for name, value in _part(card, "metrics").items():
         if name in ("P@1", "MRR") and isinstance(value, int | float):
             made.append((f"best {name}", number(value, percent=True)))
     return made
+
+
+def _spent(seconds: float) -> str:
+    """Seconds for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _x() -> Axis:
@@ -116,20 +125,21 @@ def _loss(log: TrainingLog) -> Html:
     if not len(log):
         return paragraph("No step has been logged yet.")
     line = curve(log, "loss", "loss")
-    note = (
-        "Mean of each stretch of steps, within the least and the most of it"
-        if line.low
-        else "Of each step"
-    )
+    note = "Mean of each stretch of steps, within the least and the most of it" if line.low else ""
+    lines = [line]
+    if len(line.ys) >= _SMOOTHED:
+        lines.append(trailing(line, "mean of the last tenth of the points"))
     rows = [
         (name or "(mixed)", f"{steps:,}", number(total / steps))
         for name, (steps, total) in sorted(
             log.languages.items(), key=lambda item: (-item[1][0], item[0])
         )[:_LANGUAGES]
     ]
-    parts = [line_chart("Loss", note, [line], _x(), Axis(name="loss", least=0))]
+    parts = [line_chart("Loss of each step", note, lines, _x(), Axis(name="loss", least=0))]
     if len(rows) > 1:
-        parts.append(table("Loss by language", ("language", "steps", "mean loss"), rows))
+        parts.append(
+            table("Loss by language, over the whole run", ("language", "steps", "mean loss"), rows)
+        )
     if log.broken:
         parts.append(paragraph(f"{log.broken:,} lines of the log could not be read.", quiet=True))
     return joined(parts)
@@ -139,7 +149,9 @@ def _validation(log: TrainingLog, card: Mapping[str, Any]) -> Html:
     curves = measures(log)
     if not log.validations:
         return paragraph("No validation has been logged.")
-    drawn = [line for name, line in curves.items() if name != "empty_positives" and _share(line)]
+    shares = [name for name, line in curves.items() if name != "empty_positives" and _share(line)]
+    known = [name for name in SHOWN if name in shares]
+    drawn = [curves[name] for name in known or shares]
     parts = [
         line_chart(
             "Measures on the validation split", "", drawn, _x(),
@@ -178,7 +190,12 @@ def _objective(log: TrainingLog) -> Html:
             Axis(name="share", least=0, percent=True),
         ),
         ("gradient_norm", "Gradient norm", "Before clipping", Axis(name="norm", least=0)),
-        ("mean_z", "Mean Z", "Query tokens that found their answer", Axis(name="Z", least=0)),
+        (
+            "mean_z",
+            "Query tokens that found their answer",
+            "Share of a question's tokens that retrieved a token of its answer",
+            Axis(name="share", least=0, percent=True),
+        ),
     )
     made = [
         line_chart(title, note, [curve(log, name, title.lower())], _x(), axis)

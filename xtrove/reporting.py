@@ -7,11 +7,14 @@ never written into a dataset, whose checksums cover all that is in it.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from evaluate.report_dataset import Help, dataset_page
 from evaluate.report_evaluation import evaluation_page
@@ -25,8 +28,8 @@ from shards.funnel import FunnelError
 from shards.index import BadIndex
 from shards.removals import RemovalsError
 from shards.sample import SampleError
-from xtrove.byte_progress import byte_progress
-from xtrove.console import amount, out
+from xtrove.byte_progress import LINE_SECONDS
+from xtrove.console import amount, duration, err, out
 from xtrove.errors import Misuse, Stop
 from xtrove.looking import MEANINGS, open_dataset
 from xtrove.stages.run_files import load, open_run
@@ -45,10 +48,10 @@ _DAMAGE = (
 def report(path: Path, *, output: Path | None, seed: int, work: Path | None) -> None:
     """Writes the page and says where it is. `Misuse` for a path that is nothing of ours."""
     kind = _kind(path)
-    if work is not None and kind != "dataset":
+    if work is not None and kind != "a dataset":
         raise Misuse(f"--work is for a dataset; {path} is {kind}", remedy="leave --work out")
     target = _target(path, output)
-    if kind == "dataset":
+    if kind == "a dataset":
         page = _dataset(path, seed, work or path / ".xtrove")
     elif kind == "a training run":
         page = _training(path)
@@ -71,7 +74,7 @@ def _kind(path: Path) -> str:
     if _is_run(path):
         return "a training run"
     if any((path / name).exists() for name in (layout.MANIFEST, ".xtrove", "data")):
-        return "dataset"
+        return "a dataset"
     found = "is not there" if not path.exists() else "is none of them"
     raise Misuse(
         f"report wants a dataset, a training run or an evaluation: {path} {found}",
@@ -122,20 +125,33 @@ def _write(target: Path, data: bytes) -> None:
 
 def _dataset(path: Path, seed: int, work: Path) -> Page:
     dataset = open_dataset(path)
-    total, done = dataset.manifest.samples, 0
     try:
-        with byte_progress() as shown:
-
-            def told(samples: int) -> None:
-                nonlocal done
-                done += samples
-                shown("reading the indexes", done, total)
-
+        with _progress() as told:
             removed = RemovedCode(work) if work.is_dir() else None
             help_ = Help(meanings=MEANINGS, removed=removed, told=told)
             return dataset_page(dataset, help_, seed=seed)
     except (*_DAMAGE, OSError) as error:
         raise Stop(f"{path} cannot be read: {error}", remedy=f"xtrove verify {path}") from None
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on a terminal, a line every 30 s elsewhere, for what takes longer than that."""
+    start = said = time.monotonic()
+    columns = (TextColumn("reading {task.description}"), BarColumn(), MofNCompleteColumn())
+    bar = Progress(*columns, console=err(), transient=True, disable=not err().is_terminal)
+    task = bar.add_task("", total=None)
+
+    def told(what: str, done: int, total: int) -> None:
+        nonlocal said
+        bar.update(task, description=what, completed=done, total=total)
+        if bar.disable and time.monotonic() - said > LINE_SECONDS:
+            said = time.monotonic()
+            line = f"[{duration(said - start)}] reading {what}: {done:,} of {total:,}"
+            err().print(line, markup=False)
+
+    with bar:
+        yield told
 
 
 def _training(path: Path) -> Page:
