@@ -3,41 +3,50 @@
 Layout of an index folder: `meta.json`; `offsets.bin` (int64, documents + 1); `values.bin` (tokens x
 dim, float16, or int8 with `scales.bin`, one float32 a vector: its largest component / 127). All
 little-endian, row by row. A folder is written under a temporary name, synced and renamed, so that
-one with its final name is whole; sizes are checked against `meta.json` when it is opened.
+one with its final name is whole; sizes are checked against `meta.json` when it is opened. The
+writer holds a lock on the temporary folder, so that what a killed one left can be told and removed.
 Cost: 2 bytes (int8: 1 and 4 a vector) a component: 26 or 13 kB a function of 100 tokens at dim 128.
-Building holds one block of `BLOCK` documents; reading one block of tokens in float32.
-Limits: rounding moves a similarity by about 0.0005 (float16) and 0.004 (int8).
+Building holds one block of `BLOCK` documents; reading one block of `ELEMENTS` in float32, and the
+system's file cache, which counts as resident and is given back under pressure.
+Limits: rounding moves a similarity of unit vectors by at most 0.0005 (float16) and sqrt(dim) / 254
+times the largest component (int8, about 0.001 in practice); bytes that changed on the disk without
+a change of size are not noticed.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
+import math
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
-import torch
-
-from train.compact import Compact
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
 
+    from train.compact import Compact
     from train.encoder import TokenVectors
 
 Precision = Literal["fp16", "int8"]
 FORMAT: Final = "xtrove-tokens-1"
-BLOCK: Final = 1024
-"""Documents that are encoded together."""
-TOKENS: Final = 65_536
-"""Tokens that are searched together: 32 MiB at dim 128 in float32."""
+BLOCK: Final = 512
+"""Documents that are encoded together: ten seconds of a small encoder on a CPU."""
+ELEMENTS: Final = 1 << 22
+"""Components that are searched together: 16 MiB in float32."""
 META: Final = "meta.json"
 _MAX_META_BYTES: Final = 1 << 16
+_MAX_DIM: Final = 1 << 14
+_ABANDONED_SECONDS: Final = 60.0
+"""A folder without a lock that is younger may be one whose lock is being taken."""
 Progress = Callable[[int, int], None]
 
 
@@ -85,8 +94,13 @@ class TokenIndex:
         values = _mapped(folder / "values.bin", kind, (tokens, meta.dim))
         return cls(values=values, scales=scales, offsets=offsets)
 
-    def blocks(self, tokens: int = TOKENS) -> Iterator[range]:
-        """Runs of documents with at most `tokens` vectors together, at least one document each."""
+    def blocks(self, tokens: int | None = None) -> Iterator[range]:
+        """Runs of documents with at most `tokens` vectors together, at least one document each.
+
+        None takes as many as have `ELEMENTS` components.
+        """
+        if tokens is None:
+            tokens = max(1, ELEMENTS // max(1, self.values.shape[1]))
         start = 0
         while start < len(self):
             limit = int(self.offsets[start]) + tokens
@@ -97,13 +111,21 @@ class TokenIndex:
 
     def vectors(self, first: int, last: int, device: torch.device) -> torch.Tensor:
         """Token vectors `first` to `last` (exclusive) in float32 on `device`: (tokens, dim)."""
-        found = torch.from_numpy(self.values[first:last]).to(device).float()
+        import torch
+
+        # Copies: torch takes no read-only memory, and none of it may stay mapped on a device.
+        found = torch.from_numpy(np.array(self.values[first:last])).to(device).float()
         if self.scales is not None:
-            found *= torch.from_numpy(self.scales[first:last]).to(device).unsqueeze(1)
+            scales = torch.from_numpy(np.array(self.scales[first:last]))
+            found *= scales.to(device).unsqueeze(1)
         return found
 
     def compact(self, documents: range, device: torch.device) -> Compact:
         """The documents of a run, for scoring."""
+        import torch
+
+        from train.compact import Compact
+
         bounds = self.offsets[documents.start : documents.stop + 1]
         owners = np.repeat(np.arange(len(documents)), np.diff(bounds))
         return Compact(
@@ -114,6 +136,10 @@ class TokenIndex:
 
     def some(self, documents: Sequence[int], device: torch.device) -> Compact:
         """Any documents, in the order given."""
+        import torch
+
+        from train.compact import Compact
+
         bounds = [(int(self.offsets[one]), int(self.offsets[one + 1])) for one in documents]
         parts = [self.vectors(first, last, device) for first, last in bounds]
         lengths = torch.tensor([last - first for first, last in bounds])
@@ -135,6 +161,7 @@ def build_index(
     """Encodes the texts into `folder`, which must not stand yet unless another process made it."""
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     temporary.mkdir(parents=True)
+    lock = _locked(temporary)
     try:
         _write(temporary, texts, encode, precision, progress)
         try:
@@ -145,7 +172,37 @@ def build_index(
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
     return TokenIndex.open(folder)
+
+
+def remove_abandoned(place: Path) -> None:
+    """Removes the temporary folders in `place` whose writers are gone."""
+    for temporary in place.glob(".*.*"):
+        try:
+            if time.time() - temporary.stat().st_mtime < _ABANDONED_SECONDS:
+                continue
+        except OSError:
+            continue
+        lock = _locked(temporary)
+        if lock is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+            os.close(lock)
+
+
+def _locked(folder: Path) -> int | None:
+    """A descriptor that holds the lock of a folder; None where another does, or there are none."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,6 +213,10 @@ class Meta:
     dim: int
     documents: int
     tokens: int
+
+    def as_bytes(self) -> bytes:
+        """The file."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True).encode()
 
 
 def read_meta(folder: Path) -> Meta:
@@ -173,6 +234,7 @@ def read_meta(folder: Path) -> Meta:
         or meta.get("format") != FORMAT
         or meta.get("precision") not in ("fp16", "int8")
         or any(type(meta.get(name)) is not int or meta[name] < 0 for name in numbers)
+        or meta["dim"] > _MAX_DIM
     ):
         raise TokenIndexError(f"{path} does not describe an index of this version")
     return Meta(precision=meta["precision"], **{name: meta[name] for name in numbers})
@@ -212,17 +274,8 @@ def _write(
     if precision != "int8":
         (folder / "scales.bin").unlink()
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), *lengths]).cumsum().astype("<i8")
-    meta = {
-        "format": FORMAT,
-        "precision": precision,
-        "dim": dim,
-        "documents": len(texts),
-        "tokens": int(offsets[-1]),
-    }
-    for name, data in (
-        ("offsets.bin", offsets.tobytes()),
-        (META, json.dumps(meta, sort_keys=True).encode()),
-    ):
+    meta = Meta(precision=precision, dim=dim, documents=len(texts), tokens=int(offsets[-1]))
+    for name, data in (("offsets.bin", offsets.tobytes()), (META, meta.as_bytes())):
         with (folder / name).open("wb") as file:
             file.write(data)
             _sync(file.fileno(), file.flush)
@@ -235,7 +288,7 @@ def _sync(descriptor: int, flush: Callable[[], None]) -> None:
 
 def _mapped(path: Path, kind: str, shape: tuple[int, ...]) -> Any:
     dtype = np.dtype(kind)
-    wanted = int(np.prod(shape)) * dtype.itemsize
+    wanted = math.prod(shape) * dtype.itemsize
     try:
         size = path.stat().st_size
     except OSError as error:
@@ -244,5 +297,5 @@ def _mapped(path: Path, kind: str, shape: tuple[int, ...]) -> Any:
         raise TokenIndexError(f"{path} holds {size} bytes, not {wanted}: delete the folder")
     if not wanted:
         return np.zeros(shape, dtype=dtype)
-    # Copy on write, never written: torch takes no read-only memory.
-    return np.memmap(path, dtype=dtype, mode="c", shape=shape)
+    # Read only: a private map that could be written would be charged as memory.
+    return np.memmap(path, dtype=dtype, mode="r", shape=shape)

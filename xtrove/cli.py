@@ -9,8 +9,13 @@ from typing import Annotated
 
 import typer
 
-from xtrove import commands_evaluate, commands_report, commands_shards, commands_train
-from xtrove import config as configs
+from xtrove import (
+    commands_evaluate,
+    commands_report,
+    commands_search,
+    commands_shards,
+    commands_train,
+)
 from xtrove.console import err, out
 from xtrove.errors import Stop
 
@@ -55,6 +60,8 @@ def build(
     ] = False,
 ) -> None:
     """Build a dataset; the same command goes on with a build that was stopped."""
+    from xtrove import config as configs
+
     changes = list(settings or [])
     chosen = configs.load(config, changes)
     update = {"output": output, "workers": workers}
@@ -84,6 +91,7 @@ def doctor(
 ) -> None:
     """First contact with every source, without Ray, in seconds: access, gate, layout, schema,
     licences, bytes, a sample row; and with what a build needs here. Exit 1: it would fail."""
+    from xtrove import config as configs
     from xtrove import doctor_report
     from xtrove.doctor import diagnose
 
@@ -165,6 +173,7 @@ commands_shards.register(app)
 commands_evaluate.register(app)
 commands_train.register(app)
 commands_report.register(app)
+commands_search.register(app)
 
 
 def main() -> None:

@@ -1,0 +1,217 @@
+"""`xtrove search`: brings the index of a folder up to date and shows what answers a question.
+
+Scores are BM25's, the mean MaxSim a token of the question, or those of the fusion; they compare
+the answers of one call only. What is shown of a file is escaped: code may hold what a terminal
+obeys.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from evaluate.code_index import Snapshot, update
+from evaluate.code_search import VectorSearch, WordsSearch, snapshot_tokens
+from evaluate.code_segments import CodeDocument, Encode
+from evaluate.code_state import locked
+from evaluate.retrieve import Hits, Searcher
+from evaluate.search_store import StoreError, cut_to_limit, store_of
+from ingest.walk import MAX_FILE_BYTES, read_capped
+from xtrove.console import duration, err, out
+from xtrove.errors import Interrupted, Misuse, Stop
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from train.encoder import Encoder
+
+TRAIN = (
+    "Train one: xtrove build, then xtrove train config/train_smoke.yaml; or leave --model-path "
+    "out to search by keywords."
+)
+_LINE_SECONDS = 10.0
+_SLOW_SECONDS = 2.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """The words of the command line."""
+
+    root: Path
+    question: str
+    model: Path | None
+    count: int
+    as_json: bool
+    mode: Literal["maxsim", "xtr", "bm25"] | None
+    hybrid: bool
+    lines: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hit:
+    """An answer."""
+
+    score: float
+    document: CodeDocument
+    snippet: str
+
+
+def search(request: Request) -> None:
+    """Indexes, searches, shows. Raises `Misuse` for wrong words, `Stop` where it fails."""
+    mode = _mode(request)
+    root = request.root.resolve()
+    start = time.monotonic()
+    snapshot = _updated(request, root)
+    indexed = time.monotonic()
+    try:
+        found, scored = _found(request, mode, snapshot)
+    except (ValueError, OSError) as error:
+        raise Stop(str(error)) from error
+    hits = [_hit(snapshot, int(i), float(score), root, request.lines)
+            for i, score in zip(found.ids[0], found.scores[0], strict=True) if i >= 0]  # fmt: skip
+    hits.sort(key=lambda one: (-one.score, one.document.path, one.document.start_line))
+    seconds = {"index": indexed - start, "search": time.monotonic() - indexed}
+    if request.as_json:
+        from xtrove.search_output import as_json
+
+        facts = {"query": request.question, "root": str(root), "mode": mode, "scored": scored}
+        more = {"hybrid": request.hybrid, "model": str(request.model or "")}
+        out().print(as_json({**facts, **more}, hits, snapshot, seconds), markup=False)
+    else:
+        from xtrove.search_output import show
+
+        show(hits, out())
+
+
+def _mode(request: Request) -> Literal["maxsim", "xtr", "bm25"]:
+    if not request.question.strip():
+        raise Misuse("the question is empty", remedy="Say in words what the code does.")
+    if not request.root.is_dir():
+        raise Misuse(f"{request.root} is no folder", remedy="Name a folder of code.")
+    mode = request.mode or ("maxsim" if request.model is not None else "bm25")
+    if mode == "bm25" and request.model is not None:
+        raise Misuse("--mode bm25 uses no model", remedy="Leave --model-path out.")
+    if mode == "bm25" and request.hybrid:
+        raise Misuse("--hybrid fuses a model with BM25", remedy="Give --model-path.")
+    if mode != "bm25" and request.model is None:
+        raise Misuse(f"--mode {mode} needs a model: --model-path", remedy=TRAIN)
+    if request.model is not None and not (request.model / "config.json").is_file():
+        raise Misuse(f"{request.model} is no folder of a model", remedy=TRAIN)
+    return mode
+
+
+def _updated(request: Request, root: Path) -> Snapshot:
+    progress = _Progress()
+    try:
+        store = store_of(root, request.model)
+        encode = partial(_encode, request.model) if request.model is not None else None
+        with locked(store.lock, progress.waiting), progress:
+            snapshot = update(store.folder, root, encode, progress.report)
+            store.used()
+            if snapshot.changes.documents:
+                cut_to_limit(store)
+    except StoreError as error:
+        raise Misuse(str(error)) from error
+    except KeyboardInterrupt as error:
+        remedy = "The same command goes on where it stopped."
+        raise Interrupted("stopped", remedy=remedy) from error
+    except (ValueError, OSError) as error:
+        raise Stop(str(error)) from error
+    return snapshot
+
+
+def _found(request: Request, mode: str, snapshot: Snapshot) -> tuple[Hits, int]:
+    """The best documents, and how many were scored exactly."""
+    words = WordsSearch(snapshot)
+    if request.model is None:
+        return words.search([request.question], request.count), len(snapshot)
+    model = request.model
+    searcher: Searcher
+    scored = len(snapshot)
+    if mode == "maxsim":
+        vectors = VectorSearch(snapshot, partial(_question, model))
+        searcher, scored = vectors, vectors.scored
+    else:
+        from evaluate.xtr_search import XtrSearcher
+
+        encoder = _encoder(model)
+        searcher = XtrSearcher(
+            index=snapshot_tokens(snapshot),
+            encode=lambda texts: encoder.encode(texts, "query"),
+            device=encoder.device,
+        )
+    if request.hybrid:
+        from evaluate.fusion import HybridSearcher, load_fusion
+
+        weight = load_fusion(model, mode).weight
+        searcher = HybridSearcher(model=searcher, words=words, weight=weight)
+    return searcher.search([request.question], request.count), scored
+
+
+def _hit(snapshot: Snapshot, number: int, score: float, root: Path, lines: int) -> Hit:
+    document = snapshot.document(number)
+    content = read_capped(str(root / document.path), MAX_FILE_BYTES)
+    # The file as it is has its comments where they stand; it may be gone by now.
+    text = document.text
+    if content is not None:
+        rows = content.decode("utf-8", errors="replace").split("\n")
+        text = "\n".join(rows[document.start_line - 1 : document.end_line]) or text
+    shown = text.split("\n")
+    return Hit(score=score, document=document, snippet="\n".join(shown[:lines] if lines else shown))
+
+
+@cache
+def _encoder(model: Path) -> Encoder:
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise Stop(
+            "a model needs torch", remedy="pip install -e '.[train]' -c constraints.txt"
+        ) from error
+    from evaluate.searchers import best_device
+    from train.checkpoint import load_model
+
+    return load_model(str(model), best_device())
+
+
+def _encode(model: Path) -> Encode:
+    encoder = _encoder(model)
+    return lambda texts: encoder.encode(texts, "document")
+
+
+def _question(model: Path, question: str) -> NDArray[np.float32]:
+    return _encoder(model).encode([question], "query").values
+
+
+class _Progress:
+    """One line on a terminal, a line every 10 s elsewhere, all on stderr."""
+
+    def __init__(self) -> None:
+        self._status = err().status("reading the folder")
+        self._start = self._told = time.monotonic()
+
+    def __enter__(self) -> None:
+        self._status.start()
+
+    def __exit__(self, *error: Any) -> None:
+        self._status.stop()
+        taken = time.monotonic() - self._start
+        if error[0] is None and taken >= _SLOW_SECONDS:
+            err().print(f"indexed in {duration(taken)}", markup=False)
+
+    def waiting(self) -> None:
+        """Another process has the lock."""
+        err().print("another process is indexing this folder: waiting for it", markup=False)
+
+    def report(self, what: str, done: int, total: int) -> None:
+        """How far it is."""
+        now = time.monotonic()
+        if err().is_terminal:
+            self._status.update(f"{what}: {done:,} of {total:,}")
+        elif now - self._told >= _LINE_SECONDS:
+            self._told = now
+            err().print(f"{what}: {done:,} of {total:,}", markup=False)
