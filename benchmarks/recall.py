@@ -176,8 +176,10 @@ def decide(corpus: Sequence[str], options: DedupeOptions) -> tuple[list[Fingerpr
 class BruteForce:
     """The rule itself, over sets of token tuples: no hashing, no bands."""
 
-    def __init__(self, corpus: Sequence[str], options: DedupeOptions) -> None:
-        self.words = [tuple(tokens(LANGUAGE, code)) for code in corpus]
+    def __init__(
+        self, corpus: Sequence[str], options: DedupeOptions, language: str = LANGUAGE
+    ) -> None:
+        self.words = [tuple(tokens(language, code)) for code in corpus]
         self.threshold = Fraction(str(options.threshold))
         self.min_tokens = options.min_tokens
         self.grams: list[Grams] = [
