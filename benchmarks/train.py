@@ -6,7 +6,7 @@ pairs of the dataset and lets every implementation train on them in a process of
 (`train_child.py`): the same model folder, pairs, lengths, mini-batch tokens, k, temperature, AdamW
 and precision; tokenising is part of the step for all. Printed: pairs and real tokens a second, the
 share of padding the transformer sees, MFU as in `train.flops` (peak from the data sheet, or
-measured), peak memory, and whether the first losses agree to 1e-3.
+measured), peak memory, and whether the first losses agree to 5e-3.
 sentence-transformers runs its plain loss and its cached one with `mini_batch_num_tokens`; PyLate
 is skipped, and said so, without `--pylate` or $XTROVE_PYLATE_PYTHON. (a), the loss alone, is
 `benchmarks/xtr_loss.py`; `--loss` runs it too. (c) is the reader, tokeniser and collator alone.
@@ -52,7 +52,10 @@ CHILD = Path(__file__).with_name("train_child.py")
 ST, ST_PLAIN, PYLATE, OURS = (
     *("sentence-transformers", "sentence-transformers-plain", "pylate", "xtrove"),
 )
-AGREEMENT = 1e-3
+AGREEMENT = 5e-3
+"""Relative. With random weights an eighth of the query tokens have less than 1e-6 between their
+k-th and next token, so that fp32 sums in another order retrieve another one; in fp64 the scores
+of sentence-transformers and ours differ by 1e-7."""
 OUT_OF_MEMORY = 3
 
 
