@@ -1,6 +1,6 @@
 """Files of numbers: written through to the disk, and mapped again with their size checked.
 
-Cost: one fsync a file. Limits: a mapped file is copied on write, so that nothing reaches the disk.
+Cost: one fsync a file. Limits: mapped files are read-only; torch takes copies of them.
 """
 
 from __future__ import annotations
@@ -29,4 +29,4 @@ def mapped(path: Path, kind: str, shape: tuple[int, ...]) -> Any:
         raise ValueError(f"{path} holds {size} bytes, not {wanted}")
     if not wanted:
         return np.zeros(shape, dtype=dtype)
-    return np.memmap(path, dtype=dtype, mode="c", shape=shape)
+    return np.memmap(path, dtype=dtype, mode="r", shape=shape)

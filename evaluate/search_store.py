@@ -27,6 +27,8 @@ from ingest.walk import read_capped, skipped_folder
 LIMIT: Final = 20 << 30
 CUT: Final = "2"
 """Changes with `evaluate.cutting`, `evaluate.windows` and `evaluate.words`."""
+GRAPHS: Final = "graphs"
+"""Folder of the graphs of models, by fingerprint."""
 _PRINTS: Final = "models.json"
 _MAX_PRINTS_BYTES: Final = 1 << 20
 _MODEL_FILES: Final = (

@@ -88,7 +88,7 @@ def export_onnx(
     temporary.mkdir()
     try:
         tell("exporting model.onnx")
-        _export(encoder, temporary / "model.onnx")
+        export_graph(encoder, temporary / "model.onnx")
         tell("quantising model_int8.onnx")
         _quantise(temporary / "model.onnx", temporary / "model_int8.onnx")
         for name in COPIED:
@@ -132,7 +132,8 @@ def takes_types(encoder: Encoder) -> bool:
     return int(getattr(encoder.base.config, "type_vocab_size", 0) or 0) > 1
 
 
-def _export(encoder: Encoder, path: Path) -> None:
+def export_graph(encoder: Encoder, path: Path) -> None:
+    """Writes the graph of `_Graph` with free batch and length, in fp32."""
     if encoder.base.config.model_type in {"t5", "mt5", "umt5"}:
         # The graph of T5's SDPA cannot be decomposed (torch 2.13).
         encoder.base.set_attn_implementation("eager")

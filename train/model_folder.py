@@ -16,11 +16,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from train.torch_archive import matrix_of
+if TYPE_CHECKING:
+    # Looking at a folder and reading its JSON is quick: a question is asked without torch.
+    import torch
 
 MAX_CONFIG_BYTES = 4 << 20
 MAX_TOKENIZER_BYTES = 128 << 20
@@ -153,10 +153,13 @@ def _dense(folder: Path) -> torch.Tensor:
     weights, archive = folder / WEIGHTS, folder / "pytorch_model.bin"
     if not weights.is_file():
         if archive.is_file() and not config.get("use_residual", False):
+            from train.torch_archive import matrix_of
+
             return matrix_of(archive, "linear.weight")
         raise ValueError(f"{folder}: no {WEIGHTS}; {REMEDY}")
     if weights.stat().st_size > MAX_DENSE_BYTES:
         raise ValueError(f"{weights}: {weights.stat().st_size:,} bytes for a linear layer")
+    import torch
     from safetensors.torch import load_file
 
     tensors = load_file(weights)

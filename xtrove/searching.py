@@ -18,7 +18,7 @@ from evaluate.code_search import VectorSearch, WordsSearch, snapshot_tokens
 from evaluate.code_segments import CodeDocument, Encode
 from evaluate.code_state import locked
 from evaluate.retrieve import Hits, Searcher
-from evaluate.search_store import StoreError, cut_to_limit, store_of
+from evaluate.search_store import GRAPHS, StoreError, cut_to_limit, fingerprint, place, store_of
 from ingest.walk import MAX_FILE_BYTES, read_capped
 from xtrove.console import duration, err, out
 from xtrove.errors import Interrupted, Misuse, Stop
@@ -184,7 +184,19 @@ def _encode(model: Path) -> Encode:
 
 
 def _question(model: Path, question: str) -> NDArray[np.float32]:
-    return _encoder(model).encode([question], "query").values
+    """Its token vectors: by a graph that needs no torch, which is made where it is missing."""
+    from evaluate.question_graph import QuestionGraph, make_graph, wanted
+
+    folder = place() / GRAPHS / fingerprint(model)
+    graph = QuestionGraph.open(folder)
+    if graph is None and wanted(folder):
+        encoder = _encoder(model)
+        with err().status("preparing quick questions, once for this model"):
+            make_graph(encoder, folder)
+        graph = QuestionGraph.open(folder)
+    return (
+        graph(question) if graph is not None else _encoder(model).encode([question], "query").values
+    )
 
 
 class _Progress:
