@@ -10,11 +10,18 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+# Chromium reads commands from descriptor 3 and answers on 4.
+_AS_3_AND_4 = (
+    "import fcntl, os, sys; "
+    "high = [fcntl.fcntl(int(one), fcntl.F_DUPFD, 10) for one in sys.argv[1:3]]; "
+    "os.dup2(high[0], 3); os.dup2(high[1], 4); os.execv(sys.argv[3], sys.argv[3:])"
+)
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -126,10 +133,9 @@ def running(profile: Path) -> Iterator[Browser]:
         found, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
         "--no-first-run", "--disable-dev-shm-usage", f"--user-data-dir={profile}", "about:blank",
     ]  # fmt: skip
-    # Chromium reads commands from descriptor 3 and answers on 4.
-    shell = ["sh", "-c", f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}', "sh", *words]
+    words = [sys.executable, "-c", _AS_3_AND_4, str(theirs_in), str(theirs_out), *words]
     with subprocess.Popen(
-        shell, pass_fds=(theirs_in, theirs_out), stdout=subprocess.DEVNULL,
+        words, pass_fds=(theirs_in, theirs_out), stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
         os.close(theirs_in)
