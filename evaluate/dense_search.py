@@ -15,11 +15,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from evaluate.products import quick_products
 from evaluate.retrieve import Hits, joined, top
 from train.encoder import Encoder, Kind, batches
 
 TOKEN_BUDGET = 16_384
 SCORES = 1 << 24
+TOKENIZED = 8_192
+"""Texts whose tokens are held at once."""
 Progress = Callable[[int, int], None]
 
 
@@ -59,22 +62,35 @@ def mean_vectors(
     encoder: Encoder, texts: Sequence[str], kind: Kind, progress: Progress | None = None
 ) -> NDArray[np.float32]:
     """The vector of each text: (texts, dim), of length 1."""
-    rows = encoder.tokenize(texts, kind)
-    found = np.zeros((len(rows), encoder.projection.out_features), dtype=np.float32)
+    found = np.zeros((len(texts), encoder.projection.out_features), dtype=np.float32)
     was_training = encoder.training
     encoder.eval()
     done = 0
     try:
-        for part in batches(rows, TOKEN_BUDGET, encoder.options.length(kind)):
-            ids, mask = encoder.padded([rows[i] for i in part], kind)
-            hidden = encoder.base(input_ids=ids, attention_mask=mask).last_hidden_state
-            weights = mask.unsqueeze(2).to(hidden.dtype)
-            mean = (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
-            vectors = torch.nn.functional.normalize(encoder.projection(mean).float(), dim=-1)
-            found[part] = vectors.cpu().numpy()
-            done += len(part)
-            if progress is not None:
-                progress(done, len(rows))
+        with quick_products(encoder.device):
+            for start in range(0, len(texts), TOKENIZED):
+                rows = encoder.tokenize(texts[start : start + TOKENIZED], kind)
+                for part in batches(rows, TOKEN_BUDGET, encoder.options.length(kind)):
+                    found[[start + i for i in part]] = _means(
+                        encoder, *encoder.padded([rows[i] for i in part], kind)
+                    )
+                    done += len(part)
+                    if progress is not None:
+                        progress(done, len(texts))
     finally:
         encoder.train(was_training)
     return found
+
+
+def _means(encoder: Encoder, ids: torch.Tensor, mask: torch.Tensor) -> NDArray[np.float32]:
+    """Ids and mask (texts, length) to (texts, dim)."""
+    # The half precision that the encoder's own `forward` takes where its attention needs it.
+    with encoder._half():
+        hidden = encoder.base(input_ids=ids, attention_mask=mask).last_hidden_state
+    weights = mask.unsqueeze(2).float()
+    mean = (hidden.float() * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+    projected = encoder.projection(mean.to(encoder.projection.weight.dtype))
+    vectors: NDArray[np.float32] = (
+        torch.nn.functional.normalize(projected.float(), dim=-1).cpu().numpy()
+    )
+    return vectors

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from evaluate.corpus import Corpus, Query, members
 from evaluate.retrieve import NOTHING, Hits, Searcher, joined
+from shards.atomic import write_bytes
 from train.model_folder import read_json
 
 CONSTANT: Final = 60
@@ -30,6 +31,17 @@ DEPTH: Final = 1_000
 """Documents of each list that are fused."""
 FILE: Final = "xtrove_fusion.json"
 FORMAT: Final = "xtrove-fusion-1"
+REMEDY: Final = "remove it, and tune anew with --hybrid --tune"
+_KINDS: Final[dict[str, type | tuple[type, ...]]] = {
+    "weight": (int, float),
+    "mode": str,
+    "corpus": str,
+    "corpus_sha256": str,
+    "queries": int,
+    "mrr": (int, float),
+    "mrr_model": (int, float),
+    "mrr_bm25": (int, float),
+}
 GRID: Final = tuple(round(0.05 * step, 2) for step in range(21))
 
 
@@ -115,30 +127,39 @@ def answer_places(corpus: Corpus) -> list[set[int]]:
 
 def load_fusion(model: str | Path, mode: str) -> Fusion:
     """What is stored beside a model for a mode; the careful default where nothing is."""
-    stored = read_json(Path(model) / FILE, {})
-    row = stored.get("modes", {}).get(mode) if stored.get("format") == FORMAT else None
-    if not isinstance(row, dict):
+    path = Path(model).expanduser() / FILE
+    row = _stored(path).get(mode)
+    if row is None:
         return Fusion(weight=CAREFUL)
-    try:
-        fusion = Fusion(**row)
-    except TypeError as error:
-        raise ValueError(f"{Path(model) / FILE}: {error}") from error
-    weight = fusion.weight
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
-        raise ValueError(f"{Path(model) / FILE}: the weight {weight!r} is not in 0..1")
-    return fusion
+    if not isinstance(row, dict):
+        raise ValueError(f"{path}: {mode} is {str(row)[:100]!r}; {REMEDY}")
+    for key, value in row.items():
+        kind = _KINDS.get(key)
+        if kind is None or isinstance(value, bool) or not isinstance(value, kind):
+            raise ValueError(f"{path}: {mode}: {key[:100]!r} is {str(value)[:100]!r}; {REMEDY}")
+    weight = row.get("weight")
+    if weight is None or not 0 <= weight <= 1:
+        raise ValueError(f"{path}: {mode}: the weight {weight!r} is not in 0..1; {REMEDY}")
+    return Fusion(**row)
 
 
 def store_fusion(model: Path, fusion: Fusion) -> Path:
     """Writes the weight of a mode beside the model, the other modes' kept."""
-    path = model / FILE
+    data = {"format": FORMAT, "modes": {**_stored(model / FILE), fusion.mode: asdict(fusion)}}
+    text = json.dumps(data, indent=2, sort_keys=True) + "\n"
+    write_bytes(model, FILE, text.encode(), model)
+    return model / FILE
+
+
+def _stored(path: Path) -> dict[str, object]:
+    """The modes of a file; none where there is no file, ValueError where it is not ours."""
     stored = read_json(path, {})
-    modes = stored.get("modes", {}) if stored.get("format") == FORMAT else {}
-    data = {"format": FORMAT, "modes": {**modes, fusion.mode: asdict(fusion)}}
-    temporary = path.with_name(f".{FILE}.tmp")
-    temporary.write_text(json.dumps(data, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    temporary.replace(path)
-    return path
+    modes = stored.get("modes") if stored.get("format") == FORMAT else None
+    if isinstance(modes, dict):
+        return modes
+    if stored:
+        raise ValueError(f"{path} is no file of this version; {REMEDY}")
+    return {}
 
 
 def _fused(model: NDArray[np.int32], words: NDArray[np.int32], weight: float, k: int) -> Hits:

@@ -2,7 +2,9 @@
 
 Method: a folder an index, named by the SHA-256 of model, corpus, precision and version; its time of
 last use is that of `meta.json`. After a new index the least recently used are removed until all
-together are under `CACHE_BYTES`; one that another process has mapped stays readable there.
+together are under `CACHE_BYTES`; one that another process has mapped stays readable there. What a
+killed process left half written is removed before the next index is made. Two processes that make
+the same index at once both make it, and the first to finish gives it its name.
 Cost: one hash of the model's weights (1 GB/s). Limits: the place is `$XTROVE_CACHE/indexes`, else
 `~/.cache/xtrove/indexes`.
 """
@@ -13,6 +15,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,9 +28,9 @@ from evaluate.token_index import (
     TokenIndex,
     TokenIndexError,
     build_index,
+    remove_abandoned,
 )
-from train.mine import fingerprint
-from train.model_folder import fetch_model
+from train.model_folder import PATTERNS, fetch_model
 
 if TYPE_CHECKING:
     from train.encoder import TokenVectors
@@ -42,6 +45,21 @@ def cache_folder() -> Path:
     return base / "indexes"
 
 
+def model_digest(folder: Path) -> str:
+    """SHA-256 (hex) over every file a model may be loaded from; notes of ours do not count."""
+    digest = hashlib.sha256()
+    # The folder and those of its modules; not the checkpoints that a run keeps inside.
+    wanted = [place + pattern for place in ("", "[0-9]*_*/") for pattern in PATTERNS]
+    files = {path for pattern in wanted for path in folder.glob(pattern) if path.is_file()}
+    for path in sorted(files):
+        name = path.relative_to(folder).as_posix()
+        if path.name.startswith((".", "xtrove_")):
+            continue  # A weight of BM25 that was tuned changes no vector.
+        with path.open("rb") as stream:
+            digest.update(f"{name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IndexCache:
     """Indexes in a folder of ours."""
@@ -51,7 +69,7 @@ class IndexCache:
 
     def key(self, model: str, corpus: str, precision: Precision) -> str:
         """The name of an index: of a model's folder, a corpus digest and a precision."""
-        parts = (FORMAT, fingerprint(fetch_model(model)), corpus, precision)
+        parts = (FORMAT, model_digest(fetch_model(model)), corpus, precision)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
     def index(
@@ -67,15 +85,17 @@ class IndexCache:
         place = self.folder / key
         if place.is_dir():
             try:
-                found = TokenIndex.open(place)
+                found: TokenIndex | None = TokenIndex.open(place)
             except TokenIndexError:
-                shutil.rmtree(place)
-            else:
-                if len(found) == len(texts):
+                found = None
+            if found is not None and len(found) == len(texts):
+                # Another process may be removing it; it is mapped and stays readable here.
+                with suppress(OSError):
                     os.utime(place / META)
-                    return found
-                shutil.rmtree(place)
+                return found
+            shutil.rmtree(place, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(self.folder)
         made = build_index(place, texts, encode, precision=precision, progress=progress)
         self._cut(place)
         return made

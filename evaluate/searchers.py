@@ -22,7 +22,7 @@ from evaluate.retrieve import Searcher
 
 if TYPE_CHECKING:
     from evaluate.token_index import Precision, TokenIndex
-    from train.encoder import Encoder, TokenVectors
+    from train.encoder import Encoder, Kind, TokenVectors
 
 Mode = Literal["bm25", "dense", "maxsim", "xtr"]
 MODES: tuple[Mode, ...] = ("maxsim", "xtr", "bm25", "dense")
@@ -94,7 +94,7 @@ def _neural(mode: Mode, model: str, corpus: Corpus, options: SearcherOptions) ->
 
         return DenseSearcher.over(texts, encoder, _told(options, "documents encoded"))
     index = _index(model, encoder, corpus.digest(), texts, options)
-    encode = partial(_encode_queries, encoder)
+    encode = partial(_encoded, encoder, "query")
     if mode == "maxsim":
         from evaluate.maxsim_search import MaxSimSearcher
 
@@ -118,7 +118,7 @@ def _index(
     return cache.index(
         cache.key(model, digest, options.precision),
         texts,
-        lambda some: encoder.encode(some, "document"),
+        partial(_encoded, encoder, "document"),
         precision=options.precision,
         progress=_told(options, "documents encoded"),
     )
@@ -128,8 +128,11 @@ def _told(options: SearcherOptions, what: str) -> Callable[[int, int], None] | N
     return partial(options.progress, what) if options.progress is not None else None
 
 
-def _encode_queries(encoder: Encoder, queries: Sequence[str]) -> TokenVectors:
-    return encoder.encode(queries, "query")
+def _encoded(encoder: Encoder, kind: Kind, texts: Sequence[str]) -> TokenVectors:
+    from evaluate.products import quick_products
+
+    with quick_products(encoder.device):
+        return encoder.encode(texts, kind)
 
 
 @lru_cache(maxsize=2)
