@@ -17,6 +17,7 @@ from typing import Final
 from evaluate.report_charts import Bar, bar_table
 from evaluate.report_code import highlighted
 from evaluate.report_duplicates import Removed, duplicates_body, near_duplicates
+from evaluate.report_facts import flattened
 from evaluate.report_funnel import funnel_body
 from evaluate.report_lengths import count_lengths, lengths_body
 from evaluate.report_markup import Html, joined, short, tag
@@ -102,7 +103,7 @@ def _splits(manifest: Manifest) -> Html:
             bar_table("Samples of each language", ("language", "samples"), bars),
             table("Samples of each split", ("language", *layout.SPLITS), rows),
             paragraph(
-                f"Split by {rule.by} ({rule.reason}): no {rule.by} stands in two splits. "
+                f"Split by {rule.by} ({rule.reason[:300]}): no {rule.by} stands in two splits. "
                 f"Validation {rule.validation:.3g}, test {rule.test:.3g} of them."
             ),
         ]
@@ -203,7 +204,7 @@ def _sources(manifest: Manifest) -> Html:
                 f"{sum(one.samples for one in gone):,} samples are gone."
             )
         )
-    rules = {name: str(value) for name, value in manifest.dedupe.items()}
+    rules = flattened(manifest.dedupe)
     cap = manifest.query_cap
     digests = {
         "content_sha256": manifest.content_sha256,
@@ -213,14 +214,14 @@ def _sources(manifest: Manifest) -> Html:
     parts += [
         facts_table("What identifies it", digests),
         folded("How duplicates were found", facts_table("Settings of the search", rules)),
-        folded("Versions", facts_table("Versions of what made it", manifest.versions)),
+        folded("Versions", facts_table("Versions of what made it", flattened(manifest.versions))),
     ]
     return joined(parts)
 
 
 def _provenance(source: SourceFacts) -> Html:
     held = source.provenance
-    title = f"Provenance of {source.name[:80]}: {len(held):,} facts"
+    title = f"Provenance of {source.name[:80]} ({len(held):,})"
     rows = [(name, value) for name, value in held[:_PROVENANCE]]
     rest = len(held) - _PROVENANCE
     more = paragraph(f"{rest:,} more are in manifest.json.") if rest > 0 else Html("")

@@ -23,7 +23,9 @@ SYSTEMS: Final = 20
 WORST: Final = 40
 GROUPS: Final = 25
 _BESIDE: Final = 3
+_SEEN: Final = 4
 _ANSWERS: Final = 3
+_NAME: Final = 80
 _RANKS: Final = (
     ("first", 1, 1), ("2 to 5", 2, 5), ("6 to 10", 6, 10), ("11 to 100", 11, 100),
     ("later", 101, 1 << 62), ("not found", 0, 0),
@@ -32,7 +34,9 @@ _RANKS: Final = (
 
 def evaluation_page(result: Evaluation) -> Page:
     """The report; a result without a system has nothing but its facts."""
-    systems = result.systems[:SYSTEMS]
+    systems = [
+        one.model_copy(update={"name": one.name[:_NAME]}) for one in result.systems[:SYSTEMS]
+    ]
     parts: list[tuple[str, str, Html]] = []
     if systems:
         parts = [
@@ -215,7 +219,7 @@ def _seen(systems: Sequence[SystemResult]) -> Html:
                 silent.append(system.name)
             continue
         name = next(iter(system.metrics))
-        for by, one in system.seen.items():
+        for by, one in list(system.seen.items())[:_SEEN]:
             unseen = interval(one.unseen[name]) if name in one.unseen else "-"
             rows.append(
                 (
@@ -284,6 +288,8 @@ def _about(result: Evaluation) -> Html:
         [
             facts_table("Corpus", {**identity, **flattened(result.facts)}),
             facts_table("Settings", flattened(result.settings)),
-            folded("Versions", facts_table("Versions of what measured it", result.versions)),
+            folded(
+                "Versions", facts_table("Versions of what measured it", flattened(result.versions))
+            ),
         ]
     )

@@ -18,6 +18,7 @@ from shards.funnel import LEVELS, Funnel, Level
 LANGUAGES: Final = 40
 DETAILS: Final = 40
 _REASONS: Final = 25
+_NAME: Final = 80
 _BREAK: Final = Html("<wbr>")
 
 
@@ -53,7 +54,7 @@ def _level(name: str, held: Level, meanings: Mapping[str, str]) -> Html:
 
 def _reason(reason: str, meanings: Mapping[str, str]) -> Html:
     told = meanings.get(reason, "")
-    words = reason.split("_")
+    words = reason[:_NAME].split("_")
     # A narrow screen breaks a name behind its lines rather than within a word.
     name = joined([joined([f"{one}_", _BREAK]) for one in words[:-1]] + [words[-1]])
     return joined([name, tag("small", told) if told else ""])

@@ -161,7 +161,7 @@ def _validation(log: TrainingLog, card: Mapping[str, Any]) -> Html:
     if metrics := _part(card, "metrics"):
         best = {
             name: number(value, percent=True)
-            for name, value in metrics.items()
+            for name, value in list(metrics.items())[:_ROWS]
             if isinstance(value, int | float)
         }
         parts.append(facts_table("The model that was kept", best))
@@ -243,7 +243,7 @@ def _config(run: Mapping[str, Any], card: Mapping[str, Any]) -> Html:
     others = {
         "base": shown(card.get("base") or config.get("base")),
         "torch": shown(run.get("torch")),
-        **{f"progress.{name}": shown(one) for name, one in _part(card, "progress").items()},
+        **flattened({"progress": _part(card, "progress")}),
     }
     return joined(
         [
