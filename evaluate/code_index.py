@@ -135,7 +135,7 @@ class _Update:
         removed = [name for name in self.state.files if name not in files]
         for name in removed:
             del self.state.files[name]
-        self.dirty = bool(removed)
+        self.dirty = bool(removed) or not self.state.files
         changed = [one for one in files.values() if not self._as_it_was(one)]
         if changed:
             self._read(changed)

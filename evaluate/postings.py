@@ -77,8 +77,11 @@ class Postings:
     @classmethod
     def open(cls, folder: Path, *, words: int, postings: int, documents: int) -> Postings:
         """Maps a folder that holds so many; `ValueError` or `OSError` where it does not."""
+        text = (folder / WORDS).read_bytes()
+        if text.count(b"\n") != words + 1:
+            raise ValueError(f"{folder / WORDS} does not hold {words} words")
         return cls(
-            words=(folder / WORDS).read_bytes(),
+            words=text,
             starts=mapped(folder / "starts.bin", "<i8", (words + 1,)),
             documents=mapped(folder / "documents.bin", "<i4", (postings,)),
             counts=mapped(folder / "counts.bin", "<i4", (postings,)),

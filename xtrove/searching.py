@@ -112,8 +112,11 @@ def _updated(request: Request, root: Path) -> Snapshot:
         with locked(store.lock, progress.waiting), progress:
             snapshot = update(store.folder, root, encode, progress.report)
             store.used()
+            if not len(snapshot):
+                raise Misuse(f"no readable code in {request.root}{_left_out(snapshot)}")
             if snapshot.changes.documents:
                 cut_to_limit(store)
+        progress.made(snapshot)
     except StoreError as error:
         raise Misuse(str(error)) from error
     except KeyboardInterrupt as error:
@@ -122,6 +125,11 @@ def _updated(request: Request, root: Path) -> Snapshot:
     except (ValueError, OSError) as error:
         raise Stop(str(error)) from error
     return snapshot
+
+
+def _left_out(snapshot: Snapshot) -> str:
+    counts = ", ".join(f"{count:,} {reason}" for reason, count in snapshot.left_out.items())
+    return f" (left out: {counts})" if counts else ""
 
 
 def _found(request: Request, mode: str, snapshot: Snapshot) -> tuple[Hits, int]:
@@ -214,6 +222,12 @@ class _Progress:
         taken = time.monotonic() - self._start
         if error[0] is None and taken >= _SLOW_SECONDS:
             err().print(f"indexed in {duration(taken)}", markup=False)
+
+    def made(self, snapshot: Snapshot) -> None:
+        """What the folder holds, where that has changed."""
+        if snapshot.changes.cut or snapshot.changes.removed:
+            counts = f"{len(snapshot):,} documents of {snapshot.files:,} files"
+            err().print(f"{counts}{_left_out(snapshot)}", markup=False)
 
     def waiting(self) -> None:
         """Another process has the lock."""
