@@ -299,7 +299,8 @@ def _bar_row(bar: Bar, most: float) -> Html:
     if bar.interval is not None:
         low, high = (min(max(v / most * _SIDE, 0.0), float(_SIDE)) for v in bar.interval)
         path = f"M{low:.4g} 5H{high:.4g}M{low:.4g} 2V8M{high:.4g} 2V8"
-        marks.append(tag("path", class_="whisker", d=path))
+        # The halo keeps the part over the bar as legible as the part beside it.
+        marks += [tag("path", class_=kind, d=path) for kind in ("halo", "whisker")]
     svg = tag(
         "svg", *marks, viewBox=f"0 0 {_SIDE} 10", preserveAspectRatio="none", aria_hidden="true"
     )

@@ -24,6 +24,7 @@ WORST: Final = 40
 GROUPS: Final = 25
 _BESIDE: Final = 3
 _SEEN: Final = 4
+_BARS: Final = 24
 _ANSWERS: Final = 3
 _NAME: Final = 80
 _RANKS: Final = (
@@ -208,7 +209,9 @@ def _kind(kind: str, systems: Sequence[SystemResult]) -> Html:
             if group is not None and name in group.metrics:
                 small = tag("small", short(f"{system.name}, {group.queries:,} questions", 120))
                 bars.append(_bar(joined([short(label, 100), small]), group.metrics[name], place))
-    return bar_table(f"{name} by {kind}, %", (kind, "value and interval"), bars, longest=1.0)
+    title = f"{name} by {kind[:_NAME]}, %"
+    made = bar_table(title, (kind[:_NAME], "value and interval"), bars, longest=1.0)
+    return made if len(bars) <= _BARS else folded(title, made)
 
 
 def _seen(systems: Sequence[SystemResult]) -> Html:

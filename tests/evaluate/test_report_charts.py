@@ -100,6 +100,7 @@ def test_bars_are_as_long_as_their_numbers() -> None:
     assert found == [
         ("kept", "0", "666.7"), ("dropped", "666.7", "333.3"), ("kept", "0", "500"),
     ]  # fmt: skip
+    assert paths(made, "halo") == paths(made, "whisker")
     assert paths(made, "whisker") == ["M400 5H1000M400 2V8M1000 2V8"]
     assert not {"script", "img"} & set(Seen(made).tags)
     assert bar_table("T", ("a", "b"), [Bar(name="x", number="0", parts=((0, "kept"),))])

@@ -55,6 +55,18 @@ def test_broken_lines_are_counted_and_left_out(data: Path, tmp_path: Path) -> No
     assert "4 lines of the log could not be read." in page
 
 
+def test_a_log_that_means_harm_stays_small(data: Path, tmp_path: Path) -> None:
+    output = run(tmp_path, data)
+    with (output / LOG).open("a", encoding="utf-8") as file:
+        for row in range(200):
+            names = {f"{row}.{n}" + "\u202e" * 100: 0.5 for n in range(200)}
+            file.write(json.dumps({"event": "validation", "step": row, **names}) + "\n")
+            file.write(json.dumps({"event": f"{row}" * 1_000, "step": row}) + "\n")
+    log = read_training_log(output / LOG)
+    assert len(measures(log)) == 30 and len(log.events) <= 200
+    assert len(render(training_page(output))) < MAX_BYTES
+
+
 def test_many_steps_become_few_points() -> None:
     ys = [float(n % 10) for n in range(100_000)]
     line = bucketed(range(100_000), ys, "loss")
