@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from evaluate.code_state import FORMAT, STATE
+from evaluate.code_state import FORMAT, STATE, hint_of
+from evaluate.index_cache import model_digest, model_files
 from extract.parse import extractor_id
 from ingest.languages import EXTENSIONS
 from ingest.walk import read_capped, skipped_folder
@@ -31,13 +32,6 @@ GRAPHS: Final = "graphs"
 """Folder of the graphs of models, by fingerprint."""
 _PRINTS: Final = "models.json"
 _MAX_PRINTS_BYTES: Final = 1 << 20
-_MODEL_FILES: Final = (
-    "config.json",
-    "tokenizer.json",
-    "model.safetensors",
-    "1_Dense/model.safetensors",
-    "config_sentence_transformers.json",
-)
 
 
 class StoreError(ValueError):
@@ -84,16 +78,14 @@ def store_of(root: Path, model: Path | None) -> Store:
 
 
 def fingerprint(model: Path) -> str:
-    """As `train.mine.fingerprint`, from memory where no file of the model has changed."""
+    """`model_digest` of a folder, from memory where no file of the model has changed."""
     known = _prints()
     name = os.fsencode(model.resolve()).hex()
-    hints = [list(_hint(model / file)) for file in _MODEL_FILES]
+    hints = [[path.name, *hint_of(str(path.resolve()))] for path in model_files(model)]
     row = known.get(name)
     if isinstance(row, list) and len(row) == 2 and row[0] == hints and isinstance(row[1], str):
         return row[1]
-    from train.mine import fingerprint as digest_of
-
-    found = digest_of(model)
+    found = model_digest(model)
     _write_prints({**known, name: [hints, found]})
     return found
 
@@ -129,14 +121,6 @@ def _removed(store: Store) -> bool:
 def _cutters() -> list[str]:
     """What cuts the files of each extension."""
     return [extractor_id(language, f"a{end}") for end, language in sorted(EXTENSIONS.items())]
-
-
-def _hint(path: Path) -> tuple[int, int, int]:
-    try:
-        facts = path.stat()
-    except FileNotFoundError:
-        return -1, -1, -1
-    return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 
 
 def _prints() -> dict[str, object]:

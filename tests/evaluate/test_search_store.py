@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from evaluate import question_graph, search_store
+from evaluate.index_cache import model_digest
 from evaluate.question_graph import CHECKS, QuestionGraph, make_graph, wanted
 from evaluate.search_store import Store, StoreError, cut_to_limit, fingerprint, store_of
 from tests.train.tiny_models import bert
 from train.bases import load_base
 from train.checkpoint import load_model, save_model
 from train.encoder import EncoderOptions
-from train.mine import fingerprint as digest_of
 from train.model_card import CardFacts
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -66,7 +66,7 @@ def test_a_fingerprint_is_remembered_until_a_file_changes(tmp_path: Path, cache:
     (model / "config.json").write_text("{}")
     (model / "model.safetensors").write_bytes(b"weights")
     first = fingerprint(model)
-    assert first == digest_of(model)
+    assert first == model_digest(model)
     prints = cache / "search" / "models.json"
     known = json.loads(prints.read_text())
     [row] = known.values()
@@ -74,9 +74,11 @@ def test_a_fingerprint_is_remembered_until_a_file_changes(tmp_path: Path, cache:
     prints.write_text(json.dumps(known))
     assert fingerprint(model) == "remembered"
     (model / "model.safetensors").write_bytes(b"WEIGHTS")
-    assert fingerprint(model) == digest_of(model) != first
+    assert fingerprint(model) == model_digest(model) != first
+    (model / "vocab.txt").write_text("a")
+    assert fingerprint(model) == model_digest(model)
     prints.write_text("[")
-    assert fingerprint(model) == digest_of(model)
+    assert fingerprint(model) == model_digest(model)
 
 
 def test_an_index_never_lies_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
