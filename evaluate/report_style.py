@@ -92,7 +92,7 @@ table.bars td.bar{width:48%;min-width:5rem;padding-right:0;vertical-align:middle
 table.bars small{display:block;color:var(--quiet);font-weight:400}
 .bar svg{display:block;width:100%;height:.95rem}
 .kept{fill:var(--kept)}.dropped{fill:var(--dropped)}
-.halo{stroke:var(--ground);stroke-width:6;vector-effect:non-scaling-stroke;fill:none}
+.halo{stroke:var(--ground);stroke-width:4;vector-effect:non-scaling-stroke;fill:none}
 .whisker{stroke:var(--ink);stroke-width:2;vector-effect:non-scaling-stroke;fill:none}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1rem;padding:0;margin:.3rem 0;
  font-size:.9rem}
