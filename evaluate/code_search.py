@@ -4,7 +4,8 @@ Method: BM25 from the postings. MaxSim is exact over all documents while their v
 most `EXACT` components; above that the best `CANDIDATES` by mean vector, with the best
 `WORD_CANDIDATES` by BM25, are scored exactly (what was done is told). It is numpy, as one
 question is too little work to load torch for. XTR is `evaluate.xtr_search` over all live tokens.
-Cost: 0.25 s for 100 M components a core (2,000 functions of 150 tokens at dim 384). Limits: one question at a time is what this is for.
+Cost: 0.25 s a core for 100 M components (2,000 functions of 150 tokens at dim 384).
+Limits: one question at a time is what this is for.
 """
 
 from __future__ import annotations
