@@ -46,20 +46,18 @@ class NearestTokens:
         self._waiting = self._best
 
     def add(self, tokens: torch.Tensor, first: int) -> None:
-        """More tokens (n, dim), behind those added before; `first` is the place of the first."""
+        """More tokens (n, dim), behind those added before; `first` is the place of the first.
+
+        ValueError where a similarity is no finite number.
+        """
         for start in range(0, len(tokens), self._columns):
             self._add(tokens[start : start + self._columns], first + start)
 
     def found(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Similarities and places, in the order of the places; -inf where there is no token.
-
-        ValueError where a similarity is NaN: a damaged model.
-        """
+        """Similarities and places, in the order of the places; -inf where there is no token."""
         self._merge()
         turn = self._best.tokens.argsort(dim=1)
         values = self._best.values.gather(1, turn).cpu().numpy()
-        if np.isnan(values).any():
-            raise ValueError("a similarity is NaN: the model is damaged")
         return values, self._best.tokens.gather(1, turn).cpu().numpy()
 
     def _add(self, tokens: torch.Tensor, first: int) -> None:
@@ -69,18 +67,19 @@ class NearestTokens:
         self._seen += width
         whole = width // _GROUP
         grouped = scores[:, : whole * _GROUP].view(len(scores), _GROUP, whole)
-        # Not `tops > least`: NaN must come through.
-        rows, places = (~(grouped.amax(dim=1) <= self._least)).nonzero(as_tuple=True)
+        tops, rest = grouped.amax(dim=1), scores[:, whole * _GROUP :]
+        if not math.isfinite(float(tops.sum() + rest.sum())):
+            raise ValueError("a similarity is NaN or infinite: the model is damaged")
+        rows, places = (tops > self._least).nonzero(as_tuple=True)
         if self._seen - width < self._k or len(rows) * _GROUP > scores.numel() // 2:
             self._merge()
             numbers = torch.arange(first, first + width, device=rows.device)
             self._join(Best(values=scores, tokens=numbers.expand_as(scores)))
             return
         members = grouped[rows, :, places]
-        one, member = (~(members <= self._least[rows])).nonzero(as_tuple=True)
+        one, member = (members > self._least[rows]).nonzero(as_tuple=True)
         self._put(rows[one], members[one, member], member * whole + places[one] + first)
-        rest = scores[:, whole * _GROUP :]
-        rows, places = (~(rest <= self._least)).nonzero(as_tuple=True)
+        rows, places = (rest > self._least).nonzero(as_tuple=True)
         self._put(rows, rest[rows, places], places + whole * _GROUP + first)
 
     def _put(self, rows: torch.Tensor, values: torch.Tensor, tokens: torch.Tensor) -> None:
