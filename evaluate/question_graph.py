@@ -1,11 +1,13 @@
-"""Questions to token vectors without torch: an ONNX graph of the encoder, kept in the cache.
+"""Texts to token vectors without torch: an ONNX graph of the encoder, kept in the cache.
 
 Method: where the packages are there (`[onnx]`), a model that had to be loaded anyway is exported
 once; the graph's vectors are compared with torch's on `CHECKS` before the folder gets its name. A
-later question needs `onnxruntime` and `tokenizers` alone. A model that cannot be exported is
+later question, and the few functions of a file that was edited, need `onnxruntime` and
+`tokenizers` alone. A model that cannot be exported is
 noted, so that it is not tried again.
 Cost: 6 to 13 s once for a 22M model, its weights again on the disk; then 0.3 s a start instead of
-4 s with torch and transformers, and 10 ms a question. Limits: CPU; the `GRAPHS` newest are kept.
+4 s with torch and transformers, and 10 ms a question. Limits: CPU, one text at a time: more than
+`FEW` are better left to torch; the `GRAPHS` newest are kept.
 """
 
 from __future__ import annotations
@@ -13,8 +15,10 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,19 +26,22 @@ import numpy as np
 
 from evaluate.mapped import write_file
 from ingest.walk import read_capped
-from train.tokenize import cut_bytes, marker_id
+from train.tokenize import Kind, cut_bytes, marker_id
+from train.vectors import TokenVectors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from train.encoder import Encoder
 
-FORMAT: Final = "xtrove-question-1"
+FORMAT: Final = "xtrove-question-2"
 GRAPHS: Final = 4
+FEW: Final = 64
 CHECKS: Final = (
     "read all lines of a file",
     "  Wie wird eine Datei gelöscht? 数据 to text  ",
     "sort " * 600,
+    "def read(path):\n    return path.open().readlines()\n",
 )
 MAX_DIFFERENCE: Final = 1e-4
 _SETTINGS: Final = "question.json"
@@ -48,7 +55,8 @@ class QuestionGraph:
 
     session: Any
     tokenizer: Any
-    marker: int | None
+    markers: dict[Kind, int | None]
+    lengths: dict[Kind, int]
     max_text_bytes: int
     types: bool
 
@@ -73,33 +81,39 @@ class QuestionGraph:
             # Both raise types of their own; the model itself is still there.
             shutil.rmtree(folder, ignore_errors=True)
             return None
-        marker = settings["marker"]
         tokenizer.no_padding()
-        tokenizer.enable_truncation(settings["query_length"] - (marker is not None))
         return cls(
             session=session,
             tokenizer=tokenizer,
-            marker=marker,
+            markers=settings["markers"],
+            lengths=settings["lengths"],
             max_text_bytes=settings["max_text_bytes"],
             types=settings["types"],
         )
 
-    def __call__(self, question: str) -> NDArray[np.float32]:
-        """The vectors of a question, (tokens, dim), each of length 1."""
-        text = cut_bytes(question.strip(), self.max_text_bytes)
-        row = list(self.tokenizer.encode(text).ids)
-        if self.marker is not None:
-            row.insert(1, self.marker)
+    def __call__(self, text: str, kind: Kind) -> NDArray[np.float32]:
+        """The vectors of a text, (tokens, dim), each of length 1."""
+        marker = self.markers[kind]
+        self.tokenizer.enable_truncation(self.lengths[kind] - (marker is not None))
+        row = list(self.tokenizer.encode(cut_bytes(text.strip(), self.max_text_bytes)).ids)
+        if marker is not None:
+            row.insert(1, marker)
         ids = np.array([row], dtype=np.int64)
         feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         if self.types:
             feed["token_type_ids"] = np.zeros_like(ids)
         return np.asarray(self.session.run(["output"], feed)[0][0], dtype=np.float32)
 
+    def encode(self, texts: Sequence[str]) -> TokenVectors:
+        """The vectors of some documents, at least one."""
+        rows = [self(text, "document") for text in texts]
+        ends = np.cumsum([0, *(len(row) for row in rows)], dtype=np.int64)
+        return TokenVectors(values=np.concatenate(rows), offsets=ends)
+
 
 def wanted(folder: Path) -> bool:
     """Whether a graph can be made and has not been tried."""
-    return not (folder / _SETTINGS).is_file() and all(find_spec(one) for one in _PACKAGES)
+    return _settings(folder) is None and all(find_spec(one) for one in _PACKAGES)
 
 
 def make_graph(encoder: Encoder, folder: Path) -> None:
@@ -115,10 +129,13 @@ def make_graph(encoder: Encoder, folder: Path) -> None:
             failed = f"{type(error).__name__}: {error}"[:500]
             (temporary / "model.onnx").unlink(missing_ok=True)
         _write_settings(temporary, encoder, failed)
+        if _settings(folder) is None:
+            shutil.rmtree(folder, ignore_errors=True)
         try:
             temporary.rename(folder)
         except OSError:
-            if not (folder / _SETTINGS).is_file():
+            # Another process was quicker.
+            if _settings(folder) is None:
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -139,8 +156,9 @@ def _fill(folder: Path, encoder: Encoder) -> None:
     graph = QuestionGraph.open(folder)
     if graph is None:
         raise ValueError("the graph cannot be opened")
-    for text in CHECKS:
-        expected, found = encoder.encode([text], "query").values, graph(text)
+    kinds: tuple[Kind, ...] = ("query", "document")
+    for text, kind in product(CHECKS, kinds):
+        expected, found = encoder.encode([text], kind).values, graph(text, kind)
         if expected.shape != found.shape:
             raise ValueError(f"{found.shape} instead of {expected.shape} for {text[:40]!r}")
         worst = float(np.abs(expected - found).max())
@@ -155,8 +173,11 @@ def _write_settings(folder: Path, encoder: Encoder, failed: str) -> None:
     settings = {
         "format": FORMAT,
         "failed": failed,
-        "marker": marker_id(encoder.tokenizer, options.query_prefix),
-        "query_length": options.query_length,
+        "markers": {
+            "query": marker_id(encoder.tokenizer, options.query_prefix),
+            "document": marker_id(encoder.tokenizer, options.document_prefix),
+        },
+        "lengths": {"query": options.query_length, "document": options.document_length},
         "max_text_bytes": options.max_text_bytes,
         "types": takes_types(encoder),
     }

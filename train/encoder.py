@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -21,29 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from train.tokenize import EncoderOptions, Kind, TextTokenizer
+from train.vectors import TokenVectors
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 __all__ = ["Encoder", "EncoderOptions", "Kind", "TokenVectors", "bucket", "pad"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TokenVectors:
-    """The vectors of many texts, one after the other, padding excluded."""
-
-    values: NDArray[np.float32]
-    """[sum of tokens, dim], each row of length 1; text i is `values[offsets[i]:offsets[i + 1]]`."""
-    offsets: NDArray[np.int64]
-    """[texts + 1]."""
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, position: int) -> NDArray[np.float32]:
-        """The vectors of one text: [its tokens, dim]."""
-        return self.values[self.offsets[position] : self.offsets[position + 1]]
 
 
 class Encoder(nn.Module):

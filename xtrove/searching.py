@@ -8,6 +8,7 @@ obeys.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from evaluate.question_graph import QuestionGraph
     from train.encoder import Encoder
+    from train.vectors import TokenVectors
 
 TRAIN = (
     "Train one: xtrove build, then xtrove train config/train_smoke.yaml; or leave --model-path "
@@ -186,25 +189,41 @@ def _encoder(model: Path) -> Encoder:
     return load_model(str(model), best_device())
 
 
+@cache
+def _graph(model: Path) -> QuestionGraph | None:
+    """What encodes a text without torch, where it was made already."""
+    from evaluate.question_graph import QuestionGraph
+
+    return QuestionGraph.open(place() / GRAPHS / fingerprint(model))
+
+
 def _encode(model: Path) -> Encode:
-    encoder = _encoder(model)
-    return lambda texts: encoder.encode(texts, "document")
+    from evaluate.question_graph import FEW
+
+    def encode(texts: Sequence[str]) -> TokenVectors:
+        # Loading torch takes as long as encoding a hundred functions.
+        graph = _graph(model) if len(texts) <= FEW else None
+        if graph is not None:
+            return graph.encode(texts)
+        return _encoder(model).encode(texts, "document")
+
+    return encode
 
 
 def _question(model: Path, question: str) -> NDArray[np.float32]:
     """Its token vectors: by a graph that needs no torch, which is made where it is missing."""
-    from evaluate.question_graph import QuestionGraph, make_graph, wanted
+    from evaluate.question_graph import make_graph, wanted
 
     folder = place() / GRAPHS / fingerprint(model)
-    graph = QuestionGraph.open(folder)
-    if graph is None and wanted(folder):
+    if _graph(model) is None and wanted(folder):
         encoder = _encoder(model)
         with err().status("preparing quick questions, once for this model"):
             make_graph(encoder, folder)
-        graph = QuestionGraph.open(folder)
-    return (
-        graph(question) if graph is not None else _encoder(model).encode([question], "query").values
-    )
+        _graph.cache_clear()
+    graph = _graph(model)
+    if graph is not None:
+        return graph(question, "query")
+    return _encoder(model).encode([question], "query").values
 
 
 class _Progress:

@@ -116,8 +116,12 @@ def test_a_graph_gives_the_vectors_of_the_model(tmp_path: Path, trained: Path) -
     assert graph is not None
     for text in (*CHECKS, "x", "sort the list [Q] again", "  \n", "\udcff lone"):
         expected = encoder.encode([text], "query").values
-        np.testing.assert_allclose(graph(text), expected, atol=1e-4)
-    assert len(graph("sort " * 99)) == 24
+        np.testing.assert_allclose(graph(text, "query"), expected, atol=1e-4)
+    assert len(graph("sort " * 99, "query")) == 24
+    texts = ["def f():\n    return 1\n", "x", "sort " * 99]
+    vectors, wanted_vectors = graph.encode(texts), encoder.encode(texts, "document")
+    np.testing.assert_array_equal(vectors.offsets, wanted_vectors.offsets)
+    np.testing.assert_allclose(vectors.values, wanted_vectors.values, atol=1e-4)
 
 
 @NEEDS_ONNX
@@ -125,7 +129,8 @@ def test_a_graph_is_asked_without_torch(tmp_path: Path, trained: Path) -> None:
     make_graph(load_model(trained), tmp_path / "graph")
     code = (
         "import sys; from pathlib import Path; from evaluate.question_graph import QuestionGraph;"
-        f"assert len(QuestionGraph.open(Path({str(tmp_path / 'graph')!r}))('read a file')) > 3;"
+        f"graph = QuestionGraph.open(Path({str(tmp_path / 'graph')!r}));"
+        "assert len(graph('read a file', 'query')) > 3;"
         "assert not {'torch', 'transformers'} & set(sys.modules)"
     )
     subprocess.run(
@@ -153,6 +158,11 @@ def test_a_damaged_graph_is_removed(tmp_path: Path, trained: Path) -> None:
     (folder / "model.onnx").write_bytes(b"no graph")
     assert QuestionGraph.open(folder) is None
     assert wanted(folder)
+    folder.mkdir()
+    (folder / "question.json").write_text('{"format": "of an older version"}')
+    assert wanted(folder)
+    make_graph(load_model(trained), folder)
+    assert QuestionGraph.open(folder) is not None
 
 
 @NEEDS_ONNX

@@ -211,8 +211,10 @@ def test_ctrl_c_says_that_it_goes_on(tmp_path: Path, root: Path) -> None:
 
 @pytest.mark.skipif(find_spec("onnxruntime") is None, reason="onnxruntime not installed")
 def test_a_second_question_to_a_model_loads_no_torch(tmp_path: Path, root: Path) -> None:
+    """Nor does an edited file."""
     model = bert(tmp_path / "model")
     _json(root, "wash", "--model-path", model)
+    replace_text(root / "home" / "kitchen.py", "wash", "scrub")
     code = (
         "import sys; from xtrove.cli import app\n"
         f"words = ['search', {str(root)!r}, 'wash', '--json', '--hybrid']\n"
@@ -224,4 +226,6 @@ def test_a_second_question_to_a_model_loads_no_torch(tmp_path: Path, root: Path)
         [sys.executable, "-c", code], env=environment(), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["hits"]
+    found = json.loads(done.stdout)
+    assert found["index"]["made"] == 2
+    assert "scrub" in {one["name"] for one in found["hits"]}
