@@ -56,7 +56,7 @@ def show(hits: Sequence[Hit], console: Console) -> None:
         console.print("nothing found")
     for rank, hit in enumerate(hits, 1):
         one = hit.document
-        head = f"{rank:>2}  {hit.score:.3f}  {one.path}:{one.start_line}-{one.end_line}"
+        head = f"{rank:>2}  {hit.score:.4f}  {one.path}:{one.start_line}-{one.end_line}"
         name = f"  {printable(one.name)}" if one.name else ""
         console.print(f"{head}{name}", markup=False, style="bold")
         snippet = printable(hit.snippet)
