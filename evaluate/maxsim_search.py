@@ -26,6 +26,8 @@ from train.maxsim import compact_maxsim_scores
 
 SCORES = 1 << 24
 QUERIES = 128
+PADDED = 4_096
+"""Tokens of documents that are padded to one length on a CPU, where padding is what costs."""
 Encode = Callable[[list[str]], TokenVectors]
 
 
@@ -55,8 +57,12 @@ class MaxSimSearcher:
     def _scores(self, queries: Compact) -> NDArray[np.float32]:
         found = np.zeros((queries.count, len(self._index)), dtype=np.float32)
         tokens = queries.lengths().clamp(min=1).unsqueeze(1)
+        chunk = None
+        if self._device.type == "cpu":
+            chunk = max(4096, 4 * PADDED * max(64, queries.values.shape[1]))
         for block in self._index.blocks():
-            scores = compact_maxsim_scores(queries, self._index.compact(block, self._device))
+            documents = self._index.compact(block, self._device)
+            scores = compact_maxsim_scores(queries, documents, chunk_bytes=chunk)
             found[:, block.start : block.stop] = (scores / tokens).cpu().numpy()
         found[:, np.diff(self._index.offsets) == 0] = -np.inf
         found[(queries.lengths() == 0).cpu().numpy()] = -np.inf
