@@ -18,6 +18,7 @@ from xtrove import (
 )
 from xtrove.console import err, out
 from xtrove.errors import Stop
+from xtrove.extras import as_misuse
 
 app = typer.Typer(
     name="xtrove",
@@ -176,15 +177,25 @@ commands_report.register(app)
 commands_search.register(app)
 
 
+def _say(stop: Stop) -> int:
+    """Its words and remedy on stderr, and its exit code."""
+    err().print(f"error: {stop.message}", style="bold red", markup=False)
+    if stop.remedy:
+        err().print(f"  {stop.remedy}", markup=False)
+    return stop.code
+
+
 def main() -> None:
     """The console script."""
     try:
         app()
     except Stop as error:
-        err().print(f"error: {error.message}", style="bold red", markup=False)
-        if error.remedy:
-            err().print(f"  {error.remedy}", markup=False)
-        sys.exit(error.code)
+        sys.exit(_say(error))
+    except ModuleNotFoundError as error:
+        misuse = as_misuse(error)
+        if misuse is None:
+            raise
+        sys.exit(_say(misuse))
     except KeyboardInterrupt:
         err().print("stopped", style="bold red")
         sys.exit(130)
