@@ -197,7 +197,8 @@ def load_manifest(path: Path) -> Manifest:
                 f"{path}: a `xtrove forget` was stopped halfway (no {layout.MANIFEST}): run the "
                 "same command again, it finishes what it began"
             )
-        if (path / ".xtrove").is_dir() or (path / "data").is_dir():
+        # A folder `data` alone may be anyone's: the place where datasets lie, for one.
+        if (path / ".xtrove").is_dir() or any(path.glob("data/*/*.tar")):
             raise UnfinishedBuild(
                 f"{path} holds an unfinished build (no {layout.MANIFEST}): run `xtrove build` "
                 "again with the same config, it continues where it stopped"

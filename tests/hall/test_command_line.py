@@ -194,3 +194,11 @@ def test_two_builds_do_not_write_into_one_output(tmp_path: Path) -> None:
         assert str(first.pid) in second.stderr
         out, err = first.communicate(timeout=support.TIMEOUT)
     assert first.returncode == 0, out + err
+
+
+def test_a_folder_that_holds_datasets_is_no_unfinished_build(tmp_path: Path) -> None:
+    (tmp_path / "data/installed").mkdir(parents=True)
+    done = support.xtrove("inspect", str(tmp_path))
+    assert done.returncode == 2 and "is not a dataset" in done.stderr
+    (tmp_path / "data/installed/train-00000.tar").write_bytes(b"")
+    assert "unfinished build" in support.xtrove("inspect", str(tmp_path)).stderr
