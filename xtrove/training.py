@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
+from ingest.errors import SourceError, TransientFault
 from shards.batch_plan import PlanError
 from shards.index import BadIndex
 from shards.manifest import ManifestError
@@ -38,7 +39,10 @@ def train(config: TrainConfig, *, resume: bool) -> None:
     if shown:
         out().print(f"best validation{best}: {shown}", markup=False)
     out().print(f"The model is in {trained.output}. Next:", markup=False)
-    out().print(f"  xtrove evaluate {config.data.path} --model-path {trained.output}", markup=False)
+    # `evaluate` reads a dataset from a folder only.
+    remote = "://" in config.data.path
+    corpus = "--spec SPEC.json" if remote else f"--dataset {config.data.path}"
+    out().print(f"  xtrove evaluate {corpus} --model-path {trained.output}", markup=False)
 
 
 def plan(config: TrainConfig) -> None:
@@ -77,6 +81,10 @@ def in_words() -> Iterator[None]:
         raise Misuse(fault.message, remedy=fault.remedy) from None
     except TrainingFault as fault:
         raise Stop(fault.message, remedy=fault.remedy) from None
+    except SourceError as fault:
+        raise Misuse(f"{fault.message}: {fault.value}", remedy=fault.remedy) from None
+    except TransientFault as fault:
+        raise Stop(str(fault), remedy="run the same command again") from None
     except (ManifestError, PlanError, StateError, BadIndex, ValueError, FileNotFoundError) as fault:
         raise Misuse(str(fault)) from None
 

@@ -15,6 +15,7 @@ import yaml
 from typer.testing import CliRunner
 
 from tests.hall.support import ROOT, TIMEOUT, environment, xtrove
+from tests.hub.running import running_hub
 from tests.train.runs import dataset, losses, steps
 from xtrove.cli import app
 from xtrove.errors import Misuse
@@ -142,3 +143,14 @@ def test_what_is_not_there_is_a_matter_of_words(tmp_path: Path) -> None:
     assert "nothing" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "model").exists()
+
+
+def test_a_dataset_that_the_hub_does_not_have_is_a_wrong_word(tmp_path: Path) -> None:
+    with running_hub(tmp_path, 20) as hub:
+        words = ["--set", "data.path=hf://datasets/o/none", "--output", str(tmp_path / "m")]
+        command = [sys.executable, "-m", "xtrove", "train", "config/train_smoke.yaml", *words]
+        done = hub.run(command, token="hf_read", NO_COLOR="1")
+    assert done.returncode == 2, done.stderr
+    assert "hf://datasets/o/none" in done.stderr and "HF_TOKEN" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "m").exists()
