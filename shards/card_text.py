@@ -96,14 +96,14 @@ def provenance(manifest: Manifest) -> str:
 def citation(manifest: Manifest) -> str:
     """An entry that names the content, not the day."""
     key = "".join(c if c.isascii() and c.isalnum() else "-" for c in manifest.name)
-    name = " ".join(manifest.name.split()).replace("{", "(").replace("}", ")").replace("\\", "/")
+    name = " ".join(manifest.name.translate(str.maketrans("{}\\", "()/", "`<>")).split())
     return "\n".join(
         [
             "Cite the sources above as their authors ask, and this selection by its content:",
             "",
             "```bibtex",
             f"@misc{{{key}-{manifest.content_sha256[:8]},",
-            f"  title = {{{name.replace('`', '')}: {manifest.samples} pairs of queries and code}},",
+            f"  title = {{{name}: {manifest.samples} pairs of queries and code}},",
             f"  howpublished = {{Hugging Face Hub, tag content-{manifest.content_sha256[:16]}}},",
             f"  note = {{xtrove dataset, content SHA-256 {manifest.content_sha256}}}",
             "}",
