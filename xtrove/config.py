@@ -207,7 +207,7 @@ def _read(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise Misuse(
             f"cannot read the config {str(path)!r}: {error}",
-            remedy="give the path of a YAML file, or none for the embedded default",
+            remedy="give the path of a YAML file, such as those in config/",
         ) from None
 
 

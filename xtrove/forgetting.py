@@ -233,4 +233,9 @@ def _show_next(base: Path, workspace: Workspace, is_named: bool) -> None:
             f"`opt_out: [{base}]` to later configs, so that they leave the repository out too",
             markup=False,
         )
+    else:
+        out().print(
+            f"builds into this folder keep it out; `opt_out: [{base}]` in a config does so for any",
+            markup=False,
+        )
     out().print("copies published before still hold it: publish this one again")

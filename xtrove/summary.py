@@ -34,12 +34,10 @@ def show(built: Built, console: Console) -> None:
         f"{dropped['exact_duplicate']:,} exact, "
         f"{dropped['near_duplicate']:,} near (Jaccard >= {manifest.dedupe['threshold']})",
     )
-    table.add_row("samples", f"{manifest.samples:,} ({languages})")
-    table.add_row(
-        "splits",
-        ", ".join(f"{name} {count:,}" for name, count in splits.items())
-        + f" (by {manifest.split.by})",
-    )
+    table.add_row("samples", f"{manifest.samples:,}" + (f" ({languages})" if languages else ""))
+    if splits:
+        counts = ", ".join(f"{name} {count:,}" for name, count in splits.items())
+        table.add_row("splits", f"{counts} (by {manifest.split.by})")
     table.add_row("shards", f"{len(manifest.shards):,} tars, {amount(size)}")
     if manifest.quarantined:
         table.add_row("quarantined", f"{len(manifest.quarantined):,} (named in manifest.json)")
