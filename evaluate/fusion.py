@@ -26,7 +26,7 @@ from shards.atomic import write_bytes
 from train.model_folder import read_json
 
 CONSTANT: Final = 60
-CAREFUL: Final = 0.2
+CAREFUL: Final = 0.05
 DEPTH: Final = 1_000
 """Documents of each list that are fused."""
 FILE: Final = "xtrove_fusion.json"
