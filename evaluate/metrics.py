@@ -18,8 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import ir_measures
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -141,9 +141,11 @@ def measure_queries(
     )
 
 
-def _measures() -> dict[ir_measures.Measure, int]:
+def _measures() -> dict[Any, int]:
     """The measures of ir-measures and the columns of `NAMES` they fill."""
-    made: dict[ir_measures.Measure, int] = {
+    import ir_measures
+
+    made: dict[Any, int] = {
         ir_measures.P @ 1: 0,
         ir_measures.RR: 1,
         ir_measures.RR @ 10: 2,
@@ -158,6 +160,9 @@ def _measures() -> dict[ir_measures.Measure, int]:
 def _fill_measured(
     values: Floats, ranked: Mapping[str, list[str]], relevant: Mapping[str, Mapping[str, int]]
 ) -> None:
+    # Imported where it is needed: who only searches has no need of it.
+    import ir_measures
+
     columns = _measures()
     rows = {query: row for row, query in enumerate(relevant)}
     # trec_eval orders by score and then by id: scores that fall by one leave it no choice.
