@@ -28,8 +28,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+if not __package__:
+    import rooms_first  # noqa: F401 - run as a script, not imported by a test
+
 import numpy as np
-import rooms_first  # noqa: F401
 from rich.console import Console
 from rich.table import Table
 
