@@ -67,6 +67,7 @@ def tune_fusion(
         raise Stop(f"the weight cannot be stored beside the model: {error}") from error
     said = (
         f"weight of BM25 {weight:g}, tuned on {fusion.queries} other questions "
-        f"(MRR {100 * mrr:.1f}; {mode} alone {100 * mrr_model:.1f}, bm25 alone {100 * mrr_words:.1f}), stored in {path}"
+        f"(MRR {100 * mrr:.1f}; {mode} alone {100 * mrr_model:.1f}, "
+        f"bm25 alone {100 * mrr_words:.1f}), stored in {path}"
     )
     return [part[1] for part in parts], said
