@@ -54,33 +54,33 @@ _EXTRA_OPERATORS = {"go": "<- &^= &^", "python": "// @=", "ruby": "&.", "php": "
 
 _HASH_COMMENT = r"\#[^\n]*"
 _SLASH_COMMENT = r"//[^\n]*"
-_BLOCK_COMMENT = r"/\*[^*]*+(?:\*(?!/)[^*]*+)*+\*/"
+_BLOCK_COMMENT = r"/\*[^*]*+(?>(?:\*(?!/)[^*]*+)*)\*/"
 _OPEN_BLOCK = r"/\*[\s\S]*"
 _C_COMMENTS = (_SLASH_COMMENT, _BLOCK_COMMENT)
-_PHP_COMMENTS = (r"(?://|\#(?!\[))(?:[^\n?]|\?(?!>))*+", _BLOCK_COMMENT)
-_RUBY_BLOCK = r"(?<![^\n])=begin\b[^\n]*+(?:\n(?!=end\b)[^\n]*+)*+"
+_PHP_COMMENTS = (r"(?://|\#(?!\[))(?>(?:[^\n?]|\?(?!>))*)", _BLOCK_COMMENT)
+_RUBY_BLOCK = r"(?<![^\n])=begin\b[^\n]*+(?>(?:\n(?!=end\b)[^\n]*+)*)"
 
-_DOUBLE = r'"(?:[^"\\\n]|\\[\s\S])*+"'
-_SINGLE = r"'(?:[^'\\\n]|\\[\s\S])*+'"
-_DOUBLE_LINES = r'"(?:[^"\\]|\\[\s\S])*+"'
-_SINGLE_LINES = r"'(?:[^'\\]|\\[\s\S])*+'"
-_TRIPLE_DOUBLE = r'"""(?:[^"\\]|\\[\s\S]|"(?!""))*+"""'
-_TRIPLE_SINGLE = r"'''(?:[^'\\]|\\[\s\S]|'(?!''))*+'''"
-_BACKTICK = r"`(?:[^`\\]|\\[\s\S])*+`"
+_DOUBLE = r'"(?>(?:[^"\\\n]|\\[\s\S])*)"'
+_SINGLE = r"'(?>(?:[^'\\\n]|\\[\s\S])*)'"
+_DOUBLE_LINES = r'"(?>(?:[^"\\]|\\[\s\S])*)"'
+_SINGLE_LINES = r"'(?>(?:[^'\\]|\\[\s\S])*)'"
+_TRIPLE_DOUBLE = r'"""(?>(?:[^"\\]|\\[\s\S]|"(?!""))*)"""'
+_TRIPLE_SINGLE = r"'''(?>(?:[^'\\]|\\[\s\S]|'(?!''))*)'''"
+_BACKTICK = r"`(?>(?:[^`\\]|\\[\s\S])*)`"
 _RAW_BACKTICK = r"`[^`]*+`"
 _RUST_RAW = (
-    r'[bc]?r(?:"[^"]*+"|\#"(?:[^"]|"(?!\#))*+"\#|\#\#"(?:[^"]|"(?!\#\#))*+"\#\#)'
+    r'[bc]?r(?:"[^"]*+"|\#"(?>(?:[^"]|"(?!\#))*)"\#|\#\#"(?>(?:[^"]|"(?!\#\#))*)"\#\#)'
     r'|[bc]?r\#{1,2}"[\s\S]*'
 )
 _RUST_CHAR = r"b?'(?:[^'\\\n]|\\[^\n][^'\n]{0,10}+)'|'[^\W\d]\w*+"
-_REGEX_BODY = r"/(?![*/ =])(?:[^/\\\n]|\\[^\n])++/[a-z]*+"
+_REGEX_BODY = r"/(?![*/ =])(?>(?:[^/\\\n]|\\[^\n])+)/[a-z]*+"
 _AFTER = r"[(,=:\[!&|?{};~]"
 _JS_REGEX = rf"(?:(?<={_AFTER})|(?<={_AFTER}\ )|(?<=\breturn\ )){_REGEX_BODY}"
 _RUBY_REGEX = (
     rf"(?:(?<={_AFTER})|(?<={_AFTER}\ )|(?<=\b(?:if|or)\ )|(?<=\b(?:and|not)\ )|(?<=\bwhen\ )"
     rf"|(?<=\b(?:return|unless)\ )){_REGEX_BODY}"
 )
-_NUMBER = r"\.?\d(?:[eE][+-]\d|\w|\.(?=\d))*+"
+_NUMBER = r"\.?\d(?>(?:[eE][+-]\d|\w|\.(?=\d))*)"
 _NAME = r"[^\W\d]\w*+"
 _DOLLAR_NAME = r"(?:[^\W\d]|\$)[\w$]*+"
 _ESCAPE = r"""\\["'`/\\]"""

@@ -68,7 +68,7 @@ _PREFIXED: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 )
 _KEY_BLOCK = re.compile(
     r"-----BEGIN [^-\n]{0,40}PRIVATE KEY[^-\n]{0,10}-----"
-    r"(?:((?:[^-]|-(?!----)){1,20000}+)-----END [^-\n]{1,60}-----"
+    r"(?:((?>(?:[^-]|-(?!----)){1,20000}))-----END [^-\n]{1,60}-----"
     r"|([A-Za-z0-9+/=\s\\\"',]{64,20000}+))"
 )
 _KEY_BODY = re.compile(r"[A-Za-z0-9+/]{32}")
