@@ -129,14 +129,6 @@ def compare(first: Path, second: Path) -> None:
         print_table(table)
 
 
-def _names(first: Path, second: Path) -> tuple[str, str]:
-    """What tells two results apart: their file names, else their folders, else all of them."""
-    for one, two in ((first.stem, second.stem), (first.parent.name, second.parent.name)):
-        if one != two:
-            return one, two
-    return str(first), str(second)
-
-
 def _task(request: Request) -> _Task:
     if request.csn is not None:
         return _challenge(request, read_annotations(request.csn))

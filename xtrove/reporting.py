@@ -7,14 +7,13 @@ never written into a dataset, whose checksums cover all that is in it.
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from evaluate.report_dataset import Help, dataset_page
 from evaluate.report_evaluation import evaluation_page
@@ -28,8 +27,8 @@ from shards.funnel import FunnelError
 from shards.index import BadIndex
 from shards.removals import RemovalsError
 from shards.sample import SampleError
-from xtrove.byte_progress import LINE_SECONDS
-from xtrove.console import amount, duration, err, out
+from xtrove.byte_progress import bar_progress
+from xtrove.console import amount, out
 from xtrove.errors import Misuse, Stop
 from xtrove.looking import MEANINGS, open_dataset
 from xtrove.stages.run_files import load, open_run
@@ -134,24 +133,14 @@ def _dataset(path: Path, seed: int, work: Path) -> Page:
         raise Stop(f"{path} cannot be read: {error}", remedy=f"xtrove verify {path}") from None
 
 
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on a terminal, a line every 30 s elsewhere, for what takes longer than that."""
-    start = said = time.monotonic()
+def _progress() -> AbstractContextManager[Callable[[str, int, int], None]]:
+    """For what is counted in items."""
     columns = (TextColumn("reading {task.description}"), BarColumn(), MofNCompleteColumn())
-    bar = Progress(*columns, console=err(), transient=True, disable=not err().is_terminal)
-    task = bar.add_task("", total=None)
+    return bar_progress(columns, _items)
 
-    def told(what: str, done: int, total: int) -> None:
-        nonlocal said
-        bar.update(task, description=what, completed=done, total=total)
-        if bar.disable and time.monotonic() - said > LINE_SECONDS:
-            said = time.monotonic()
-            line = f"[{duration(said - start)}] reading {what}: {done:,} of {total:,}"
-            err().print(line, markup=False)
 
-    with bar:
-        yield told
+def _items(what: str, done: int, total: int) -> str:
+    return f"reading {what}: {done:,} of {total:,}"
 
 
 def _training(path: Path) -> Page:
