@@ -111,7 +111,7 @@ def prediction_corpora(annotations: Annotations, predictions: Predictions) -> li
     return made
 
 
-def dataset_corpora(annotations: Annotations, dataset: Path) -> list[Corpus]:
+def dataset_corpora(annotations: Annotations, dataset: Path | str) -> list[Corpus]:
     """The functions of a dataset with a URL, a language each, with the queries annotated for it.
 
     Raises `RowError` where the dataset has none.

@@ -12,7 +12,7 @@ documentation flatter every system, for people ask in other words.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -24,33 +24,38 @@ SEED = 0
 
 
 def dataset_corpora(
-    path: Path,
+    place: Path | str,
     *,
     split: str = "test",
     languages: Sequence[str] | None = None,
     distractors: int | None = None,
     seed: int = SEED,
 ) -> list[Corpus]:
-    """The corpora of a split, a language each, or a block each.
+    """The corpora of a split, a language each, or a block each; `place` may be an address.
 
     Raises `RowError` where the split is empty or lacks one of `languages`.
     """
     samples: dict[str, list[Sample]] = {}
-    for sample in dataset_samples(path, split):
+    for sample in dataset_samples(place, split):
         samples.setdefault(text(sample, "language"), []).append(sample)
     if not samples:
-        raise RowError(f"{path} has no {split} split: build with splits.{split} above 0")
+        raise RowError(f"{place} has no {split} split: build with splits.{split} above 0")
     missing = sorted(set(languages or ()) - set(samples))
     if missing:
-        raise RowError(f"{path}: its {split} split has no {missing[0]}: it has {sorted(samples)}")
+        raise RowError(f"{place}: its {split} split has no {missing[0]}: it has {sorted(samples)}")
     made = [
-        _corpus(path.name, split, language, samples[language])
+        _corpus(place_name(place), split, language, samples[language])
         for language in sorted(samples)
         if not languages or language in languages
     ]
     if distractors is None:
         return made
     return [block for corpus in made for block in blocks(corpus, distractors, seed)]
+
+
+def place_name(place: Path | str) -> str:
+    """The last part of a folder or an address, without its query."""
+    return PurePosixPath(str(place).partition("?")[0]).name
 
 
 def blocks(corpus: Corpus, distractors: int, seed: int = SEED) -> list[Corpus]:

@@ -15,11 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evaluate.products import quick_products
 from evaluate.retrieve import Hits, joined, top
-from train.encoder import Encoder, Kind, batches
+from train.encoder import Encoder, Kind
 
-TOKEN_BUDGET = 16_384
 SCORES = 1 << 24
 TOKENIZED = 8_192
 """Texts whose tokens are held at once."""
@@ -57,7 +55,6 @@ class DenseSearcher:
         )
 
 
-@torch.inference_mode()
 def mean_vectors(
     encoder: Encoder, texts: Sequence[str], kind: Kind, progress: Progress | None = None
 ) -> NDArray[np.float32]:
@@ -67,13 +64,11 @@ def mean_vectors(
     encoder.eval()
     done = 0
     try:
-        with quick_products(encoder.device):
+        with encoder.quick():
             for start in range(0, len(texts), TOKENIZED):
                 rows = encoder.tokenize(texts[start : start + TOKENIZED], kind)
-                for part in batches(rows, TOKEN_BUDGET, encoder.options.length(kind)):
-                    found[[start + i for i in part]] = _means(
-                        encoder, *encoder.padded([rows[i] for i in part], kind)
-                    )
+                for part, ids, mask in encoder.mini_batches(rows, kind):
+                    found[[start + i for i in part]] = _means(encoder, ids, mask)
                     done += len(part)
                     if progress is not None:
                         progress(done, len(texts))

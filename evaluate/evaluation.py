@@ -125,6 +125,7 @@ def _system(
                 "p95": round(speed.latency_p95, 3),
                 "p99": round(speed.latency_p99, 3),
             },
+            timed=speed.timed,
         ),
         against=_against(values, first) if first is not None else None,
         ranks=values.ranks.tolist(),

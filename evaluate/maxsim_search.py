@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evaluate.products import quick_products
 from evaluate.retrieve import Hits, joined, top
 from evaluate.token_index import TokenIndex
 from train.compact import Compact
 from train.encoder import TokenVectors
 from train.maxsim import compact_maxsim_scores
+from train.products import quick_products
 
 SCORES = 1 << 24
 QUERIES = 128
@@ -50,7 +50,10 @@ class MaxSimSearcher:
         most = max(1, min(QUERIES, SCORES // max(1, len(self._index))))
         with quick_products(self._device):
             return joined(
-                [top(self._scores(part), k) for part in query_parts(vectors, most, self._device)]
+                [
+                    top(self._scores(part), k)
+                    for part in query_parts(vectors, self._device, most=most)
+                ]
             )
 
     @torch.inference_mode()
@@ -69,10 +72,18 @@ class MaxSimSearcher:
         return found
 
 
-def query_parts(vectors: TokenVectors, most: int, device: torch.device) -> Iterator[Compact]:
-    """Questions in blocks of at most `most`."""
-    for start in range(0, len(vectors), most):
-        bounds = vectors.offsets[start : start + most + 1]
+def query_parts(
+    vectors: TokenVectors, device: torch.device, *, most: int | None = None, rows: int | None = None
+) -> Iterator[Compact]:
+    """Questions in blocks of at most `most`, with at most `rows` tokens; at least one each."""
+    offsets, start = vectors.offsets, 0
+    while start < len(vectors):
+        stop = len(vectors) if most is None else min(len(vectors), start + most)
+        if rows is not None:
+            limit = int(offsets[start]) + rows
+            stop = min(stop, max(start + 1, int(np.searchsorted(offsets, limit, "right")) - 1))
+        bounds = offsets[start : stop + 1]
+        start = stop
         yield Compact(
             values=torch.from_numpy(vectors.values[bounds[0] : bounds[-1]]).to(device),
             owners=torch.from_numpy(np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))).to(

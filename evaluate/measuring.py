@@ -1,8 +1,9 @@
 """A searcher over corpora to a measured system: rankings, metrics, times.
 
 Method: every question is asked in one batch for the ranking and the rate; up to `TIMED` of them
-are asked again one by one for the latency. Corpora (languages, blocks) are searched one after the
-other and their questions measured together. Rankings are those of targets (`corpus.collapse`).
+are asked again one by one for the latency, for `TIMED_SECONDS` at most. Corpora (languages, blocks)
+are searched one after the other and their questions measured together. Rankings are those of
+targets (`corpus.collapse`).
 Cost: the search itself, and 0.8 ms a question for the metrics at full depth. Rankings are kept as
 arrays, 8 bytes a document: 200 MB for 25,000 questions of 1,000; lists are made as they are read.
 Limits: questions a second and latency are of this machine, with whatever else runs on it.
@@ -23,6 +24,7 @@ from evaluate.retrieve import NOTHING, Hits, Searcher
 DEPTH = 1_000
 """Documents of a ranking that are looked at."""
 TIMED = 200
+TIMED_SECONDS = 20.0
 _BATCH = 1_024
 
 Run = Mapping[str, Sequence[tuple[str, float]]]
@@ -62,6 +64,8 @@ class Speed:
     latency_p50: float
     latency_p95: float
     latency_p99: float
+    timed: int
+    """Questions asked alone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +106,8 @@ def measure_system(
         built += time.perf_counter() - start
         asked += _ask(searcher, corpus, depth, run)
         share = -(-TIMED * len(corpus.queries) // sum(len(one.queries) for one in corpora))
-        times += _latencies(searcher, corpus.queries[:share], depth)
+        allowed = TIMED_SECONDS * share / TIMED
+        times += _latencies(searcher, corpus.queries[:share], depth, allowed)
         held = getattr(searcher, "bytes", NOTHING)
         size = size + held if held >= 0 <= size else NOTHING
     p50, p95, p99 = np.percentile(times, [50, 95, 99]).tolist()
@@ -116,6 +121,7 @@ def measure_system(
             latency_p50=p50,
             latency_p95=p95,
             latency_p99=p99,
+            timed=len(times),
         ),
     )
 
@@ -151,10 +157,15 @@ def _ask(searcher: Searcher, corpus: Corpus, depth: int, run: Rankings) -> float
     return seconds
 
 
-def _latencies(searcher: Searcher, queries: Sequence[Query], depth: int) -> list[float]:
-    """Milliseconds of each question asked alone."""
+def _latencies(
+    searcher: Searcher, queries: Sequence[Query], depth: int, allowed: float
+) -> list[float]:
+    """Milliseconds of each question asked alone; one at least, then for `allowed` seconds."""
     made: list[float] = []
+    end = time.perf_counter() + allowed
     for query in queries:
+        if made and time.perf_counter() > end:
+            break
         start = time.perf_counter()
         searcher.search([query.text], depth)
         made.append(1000 * (time.perf_counter() - start))

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from train.topk import NOTHING, Best, merge
 
-_SIMILARITIES = 1 << 22
-"""Computed together: 16 MiB."""
+_SIMILARITIES = 1 << 21
+"""Computed together: 8 MiB."""
 _GROUP = 8
 """Similarities whose maximum is looked at first."""
 

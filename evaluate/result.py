@@ -67,6 +67,8 @@ class Times(_Model):
     queries_per_second: float
     latency_ms: dict[str, float]
     """p50, p95, p99 of a question asked alone."""
+    timed: int = 0
+    """Questions asked alone."""
 
 
 class Difference(_Model):

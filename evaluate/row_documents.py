@@ -20,17 +20,24 @@ from typing import BinaryIO, cast
 from evaluate.corpus import Document, code_digest
 from extract.functions import strip_code_documentation
 from extract.languages import LANGUAGES
+from ingest.errors import SourceError, TransientFault
 from ingest.languages import normalise_language
 from shards.dataset import DamagedShard, Dataset
 from shards.index import BadIndex
-from shards.layout import UnsafePath
+from shards.layout import SPLITS, UnsafePath
 from shards.manifest import ManifestError
+from shards.reader import PlanError, Reader, Select
+from shards.remote import is_remote
 from shards.sample import Sample, SampleError, number, text
 
 ROW_FILES = (".jsonl", ".jsonl.gz")
 MAX_LINE_BYTES = 16 << 20
 MAX_ROWS = 2_000_000
 _CODE = ("code", "text", "positive", "function")
+_UNREADABLE = (
+    *(ManifestError, BadIndex, UnsafePath, DamagedShard, SampleError, OSError),
+    *(SourceError, TransientFault),
+)
 _GZIP = b"\x1f\x8b"
 
 
@@ -75,12 +82,25 @@ def dataset_documents(
     return [sample_document(one, keep_documentation) for one in dataset_samples(path, split)]
 
 
-def dataset_samples(path: Path, split: str | None) -> Iterator[Sample]:
-    """The samples of a dataset or one of its splits. Raises `RowError`."""
+def dataset_samples(place: Path | str, split: str | None) -> Iterator[Sample]:
+    """The samples of a dataset (a folder or an address) or one of its splits. Raises `RowError`."""
     try:
-        yield from Dataset.open(path).samples(split=split)
-    except (ManifestError, BadIndex, UnsafePath, DamagedShard, SampleError, OSError) as error:
-        raise RowError(f"{path}: {error}") from error
+        if isinstance(place, str) and is_remote(place):
+            yield from _remote_samples(place, split)
+        else:
+            yield from Dataset.open(Path(place)).samples(split=split)
+    except _UNREADABLE as error:
+        raise RowError(f"{place}: {error}") from error
+
+
+def _remote_samples(place: str, split: str | None) -> Iterator[Sample]:
+    try:
+        reader = Reader.open(place, select=Select(splits=(split,) if split else SPLITS))
+    except PlanError:
+        # No sample is left: what a folder without them answers too.
+        return
+    with reader:
+        yield from reader.iterate()
 
 
 def sample_document(sample: Sample, keep_documentation: bool = False) -> Document:

@@ -129,10 +129,7 @@ def _told(options: SearcherOptions, what: str) -> Callable[[int, int], None] | N
 
 
 def _encoded(encoder: Encoder, kind: Kind, texts: Sequence[str]) -> TokenVectors:
-    from evaluate.products import quick_products
-
-    with quick_products(encoder.device):
-        return encoder.encode(texts, kind)
+    return encoder.encode(texts, kind)
 
 
 @lru_cache(maxsize=2)

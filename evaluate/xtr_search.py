@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from evaluate.maxsim_search import Encode, query_parts
 from evaluate.nearest_tokens import NearestTokens
-from evaluate.products import quick_products
 from evaluate.retrieve import NOTHING, Hits, joined
 from evaluate.token_index import TokenIndex
+from train.products import quick_products
 
 RETRIEVED = 2_000
 """k', the tokens each query token retrieves."""
@@ -63,10 +63,9 @@ class XtrSearcher:
         wanted = max(1, min(self._retrieved, self._index.tokens))
         # Places of the retrieved tokens and of those that wait to be merged.
         rows = max(1, min(_ROWS, _PLACES // (2 * wanted)))
-        longest = max(1, int(np.diff(vectors.offsets).max(initial=1)))
         found = []
         with quick_products(self._device):
-            for part in query_parts(vectors, max(1, rows // longest), self._device):
+            for part in query_parts(vectors, self._device, rows=rows):
                 values, tokens = self._nearest(part.values, wanted)
                 bounds = np.concatenate([[0], np.cumsum(part.lengths().cpu().numpy())])
                 for first, last in zip(bounds[:-1], bounds[1:], strict=True):

@@ -16,24 +16,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-INDEX_SCHEMA: Final = pa.schema(
-    [
-        pa.field("key", pa.string(), nullable=False),
-        pa.field("offset", pa.int64(), nullable=False),
-        pa.field("size", pa.int64(), nullable=False),
-        pa.field("tokens", pa.int64(), nullable=False),
-        pa.field("query_group", pa.string(), nullable=False),
-        pa.field("quality", pa.int64(), nullable=False),
-        pa.field("license_class", pa.string(), nullable=False),
-        pa.field("code_sha256", pa.string(), nullable=False),
-    ]
-)
+from shards.index_batches import INDEX_SCHEMA, BadIndex, index_batches
+
+__all__ = ["BATCH_ROWS", "INDEX_SCHEMA", "BadIndex", "Entry", "Index", "open_index"]
+
 BATCH_ROWS: Final = 65_536
 _WIDTHS: Final = {"key": 32, "query_group": 16, "code_sha256": 64}
-
-
-class BadIndex(ValueError):
-    """An index that cannot be read or breaks its schema."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,13 +108,15 @@ def open_index(path: Path, *, full: bool = False) -> Index:
     `BadIndex` where it is no Arrow file, of another schema, or its ids are not 32 characters.
     """
     try:
-        with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
-            table = reader.read_all()
+        with pa.memory_map(str(path)) as source:
+            batches = index_batches(source.read_buffer(), path.name)
+        table = pa.Table.from_batches(batches, schema=INDEX_SCHEMA)
         table.validate(full=full)
-        fits = table.schema.equals(INDEX_SCHEMA)
-        nulls = fits and any(column.null_count for column in table.columns)
+        nulls = any(column.null_count for column in table.columns)
+    except BadIndex:
+        raise
     except (pa.ArrowException, ValueError, OSError, EOFError) as error:
         raise BadIndex(f"{path.name} is no readable Arrow file: {error}") from error
-    if not fits or nulls:
-        raise BadIndex(f"{path.name} has another schema than an index, or holds nulls")
+    if nulls:
+        raise BadIndex(f"{path.name} holds nulls")
     return Index(table=table, keys=_fixed_width(table, "key"))

@@ -78,6 +78,11 @@ class HubRepo:
         api = HfApi(token=token or False, library_name="xtrove")
         return cls(repo=repo, api=api, patience=patience)
 
+    @property
+    def has_token(self) -> bool:
+        """Whether it is asked as somebody."""
+        return bool(self.api.token)
+
     def facts(self) -> RepoFacts | None:
         """Its settings; None where there is no such repository (or none for this token)."""
 

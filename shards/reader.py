@@ -167,6 +167,12 @@ class Reader:
                 yield from self._read(located.part(first, first + _READ))
             self._indexes.release()
 
+    def spread(self, options: PlanOptions, count: int) -> Positions:
+        """At most `count` positions spread over the first window: of shards that come first."""
+        plan = self._planner.plan(options, 0, 0)
+        many = min(count, len(plan.positions))
+        return plan.positions[np.arange(many) * len(plan.positions) // max(1, many)]
+
     def batch_count(self, options: PlanOptions, epoch: int) -> int:
         """How many global batches an epoch has: plans every window of it, without reading."""
         return self._planner.before(options, epoch, self._planner.window_count(options))

@@ -23,7 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shards.index import INDEX_SCHEMA, BadIndex
+from shards.index import BadIndex
+from shards.index_batches import index_batches
 from shards.sample import MAX_PAYLOAD_BYTES
 
 Rows = NDArray[np.int64]
@@ -179,10 +180,7 @@ _HEX: Final = _hex_table()
 
 
 def _blocks(maps: mmap.mmap, name: str) -> list[_Block]:
-    with pa.ipc.open_file(pa.BufferReader(pa.py_buffer(maps))) as reader:
-        if not reader.schema.equals(INDEX_SCHEMA):
-            raise BadIndex(f"{name} has another schema than an index")
-        return [_block(reader.get_batch(n), name) for n in range(reader.num_record_batches)]
+    return [_block(batch, name) for batch in index_batches(pa.py_buffer(maps), name)]
 
 
 def _block(batch: Any, name: str) -> _Block:

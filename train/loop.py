@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from shards.reader import Reader
+from shards.remote import is_remote
 from train.config import TrainConfig
 from train.device import Device, choose, self_test
 from train.encoder import Encoder
@@ -79,6 +80,8 @@ def train(
     watch = watch or Silent()
     watch.say(f"device: {device.words()}")
     self_test(device.torch)
+    if is_remote(config.data.path):
+        watch.say(f"fetching the first shards of {config.data.path}")
     with open_reader(config, "train") as reader:
         return _Run(config, device, group, reader, watch, interrupted).train(validate, resume)
 

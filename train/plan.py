@@ -1,7 +1,8 @@
 """What a run will be, before its first step: data, batch, pool, k, mini-batches, memory, time.
 
 Method: the batches of the epochs are counted from the index; the tokens of a pair are the mean of
-`_SAMPLES` samples spread over the data, through the run's tokenizer; memory is the formula of
+`_SAMPLES` samples spread over the first window, whose shards must be fetched anyway, through the
+run's tokenizer; memory is the formula of
 `train.memory` on these; time is that of one mini-batch of full documents, measured on the device
 (two forward passes and one backward, the fastest of two) where the memory suffices, a token of it
 times the tokens of a step. Cost: about 2 s, and two mini-batches. Limits: the loss, the optimizer
@@ -90,7 +91,7 @@ def plan_run(
     measure: bool = False,
 ) -> RunPlan:
     """The plan; `measure` times a mini-batch on the device."""
-    queries, documents = _lengths(reader, encoder)
+    queries, documents = _lengths(config, reader, encoder)
     here = -(-config.batch.size // group.world)
     wanted = 1 + (config.negatives.per_query if config.negatives else 0)
     budget = config.batch.mini_batch_tokens
@@ -162,10 +163,9 @@ def check_memory(plan: RunPlan, config: TrainConfig, device: Device) -> None:
     )
 
 
-def _lengths(reader: Reader, encoder: Encoder) -> tuple[float, float]:
+def _lengths(config: TrainConfig, reader: Reader, encoder: Encoder) -> tuple[float, float]:
     """Mean real tokens of a query and of a document."""
-    count = min(_SAMPLES, len(reader))
-    samples = reader.samples([place * len(reader) // count for place in range(count)])
+    samples = reader.samples(reader.spread(plan_options(config), _SAMPLES))
     queries = encoder.tokenize([str(one["query"]) for one in samples], "query")
     documents = encoder.tokenize([str(one["code"]) for one in samples], "document")
     return (

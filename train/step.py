@@ -26,6 +26,7 @@ from train.flops import arithmetic
 from train.gather import Labels, global_loss, reduce_gradients
 from train.grad_cache import MiniBatch, cached_step, plain_step
 from train.losses import Loss, LossResult, Objective
+from train.products import quick_products
 from train.schedule import k_factor
 from train.setup import Processes, lengths_of
 from train.state import Parameters
@@ -80,7 +81,8 @@ class Stepper:
         self.optimizer.zero_grad(set_to_none=True)
         factor = k_factor(step, total=total, start=self._config.objective.k_warmup)
         queries, documents = self._packed(batch.queries, 0), self._packed(batch.documents, 1)
-        result = self.gradients(batch, queries, documents, factor)
+        with quick_products(self._device.torch):
+            result = self.gradients(batch, queries, documents, factor)
         reduce_gradients(self.parameters.values())
         norm = float(
             torch.nn.utils.clip_grad_norm_(

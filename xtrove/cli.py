@@ -17,7 +17,7 @@ from xtrove import (
     commands_train,
 )
 from xtrove.console import err, out
-from xtrove.errors import Stop
+from xtrove.errors import Interrupted, Stop
 from xtrove.extras import as_misuse
 
 app = typer.Typer(
@@ -179,7 +179,11 @@ commands_search.register(app)
 
 def _say(stop: Stop) -> int:
     """Its words and remedy on stderr, and its exit code."""
-    err().print(f"error: {stop.message}", style="bold red", markup=False)
+    if isinstance(stop, Interrupted):
+        # What was asked for is no failure.
+        err().print(stop.message, style="bold yellow", markup=False)
+    else:
+        err().print(f"error: {stop.message}", style="bold red", markup=False)
     if stop.remedy:
         err().print(f"  {stop.remedy}", markup=False)
     return stop.code
@@ -197,7 +201,7 @@ def main() -> None:
             raise
         sys.exit(_say(misuse))
     except KeyboardInterrupt:
-        err().print("stopped", style="bold red")
+        err().print("stopped", style="bold yellow")
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)

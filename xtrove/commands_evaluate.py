@@ -13,9 +13,11 @@ ModeName = Literal["maxsim", "xtr", "bm25", "dense"]
 
 Spec = Annotated[Path | None, typer.Option(help="Query spec in JSON.", metavar="FILE")]
 Dataset = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        help="Dataset: its test split, each question against all of its language.", metavar="DIR"
+        help="Dataset (folder, hf://, s3://, https://): its test split, each question against "
+        "all of its language.",
+        metavar="PLACE",
     ),
 ]
 Cosqa = Annotated[

@@ -35,7 +35,7 @@ from evaluate.csn_challenge import (
 from evaluate.csn_challenge import (
     dataset_corpora as challenge_corpora,
 )
-from evaluate.dataset_corpus import dataset_corpora, some_queries
+from evaluate.dataset_corpus import dataset_corpora, place_name, some_queries
 from evaluate.evaluation import System, evaluation
 from evaluate.measuring import Measure, measure_system
 from evaluate.result import FILE, Evaluation, ResultError, load_result
@@ -99,7 +99,7 @@ def evaluate(request: Request) -> Evaluation:
         raise Stop(str(error)) from error
     with _Step("intervals and groups"):
         result = evaluation(
-            task.corpora[0].name if len(task.corpora) == 1 else request.source.name,
+            task.corpora[0].name if len(task.corpora) == 1 else place_name(request.source),
             task.corpora,
             systems,
             settings=_settings(request),

@@ -18,7 +18,8 @@ class Request:
     """What was asked for on the command line."""
 
     spec: Path | None = None
-    dataset: Path | None = None
+    dataset: str | None = None
+    """A folder or an address."""
     cosqa: Path | None = None
     beir: Path | None = None
     csn: Path | None = None
@@ -41,7 +42,7 @@ class Request:
     options: SearcherOptions = field(default_factory=SearcherOptions)
 
     @property
-    def source(self) -> Path:
+    def source(self) -> Path | str:
         """What the corpus is read from."""
         found = (self.spec, self.cosqa, self.beir, self.csn, self.dataset)
         return next(one for one in found if one is not None)

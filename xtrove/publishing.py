@@ -183,7 +183,8 @@ def _show_plan(
     out().print(table)
     state = "public" if not outlook.private else "private"
     if not outlook.exists:
-        _line(f"repository: new, {state} (without a token, a private one is not seen)")
+        unseen = "" if hub.has_token else " (without a token, a private one is not seen)"
+        _line(f"repository: new, {state}{unseen}")
     else:
         _line(f"repository: {state}{', gated' * outlook.gated}")
     if outlook.replaces:

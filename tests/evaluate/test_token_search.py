@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 import evaluate.nearest_tokens
 import evaluate.token_index
 from evaluate.maxsim_search import MaxSimSearcher
-from evaluate.products import quick_products
 from evaluate.retrieve import Hits
 from evaluate.token_index import TokenIndex
 from evaluate.xtr_search import XtrSearcher
 from tests.evaluate.vectors import drawn, grids, indexed, numbers, packed, some
 from train.encoder import TokenVectors
+from train.products import quick_products
 
 CPU = torch.device("cpu")
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from evaluate.result import load_result
 from tests.hall.support import xtrove
 from tests.shards.builder import build, make_pair
+from tests.shards.web_server import serving
 from xtrove.cli import app
 from xtrove.console import err, out
 from xtrove.errors import Misuse
@@ -188,6 +189,21 @@ def test_a_dataset_whole_and_in_blocks(tmp_path: Path) -> None:
     found = zip(blocks.queries, blocks.systems[0].ranks, strict=True)
     assert sum(rank for _, rank in found) <= sum(ranks[one.id] for one in blocks.queries)
     assert "too few for 5000 distractors" in refused(*words[:-3], 5000)
+
+
+def test_a_dataset_elsewhere_is_measured_like_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = build(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    words = ("--split", "train", "--output")
+    ran("--dataset", built.path, *words, tmp_path / "here")
+    with serving(built.path) as served:
+        ran("--dataset", served.url, *words, tmp_path / "there")
+        assert "has no" in refused("--dataset", f"{served.url}/none", "--split", "train")
+    here, there = load_result(tmp_path / "here"), load_result(tmp_path / "there")
+    assert {one.id for one in here.queries} == {one.id for one in there.queries}
+    assert here.systems[0].metrics == there.systems[0].metrics
 
 
 def test_fewer_questions_of_a_whole_pool(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shards.dataset import DamagedShard
-from shards.index import INDEX_SCHEMA, BadIndex
+from shards.index import INDEX_SCHEMA, BadIndex, open_index
 from shards.layout import UnsafePath, index_path
 from shards.manifest import NewerFormat, NotADataset, UnfinishedBuild
 from shards.reader import PlanError, PlanOptions, Reader, Select
@@ -141,6 +141,29 @@ def test_damage_anywhere_in_an_index_is_refused(
     except (BadIndex, DamagedShard, PlanError):
         pass
     (copy / name).write_bytes(good)
+
+
+@pytest.mark.parametrize("codec", ["zstd", "lz4"])
+def test_an_index_that_unpacks_is_refused(original: Built, copy: Path, codec: str) -> None:
+    name = index_path(shard_of(original))
+    with pa.ipc.open_file((copy / name).read_bytes()) as reader:
+        table = reader.read_all()
+    options = pa.ipc.IpcWriteOptions(compression=codec)
+    with pa.ipc.new_file(str(copy / name), table.schema, options=options) as writer:
+        writer.write_table(table)
+    with pytest.raises(BadIndex, match="is compressed"):
+        read_all(copy)
+    with pytest.raises(BadIndex, match="is compressed"):
+        open_index(copy / name)
+
+
+def test_the_footer_of_an_index_leads_nowhere(original: Built, copy: Path) -> None:
+    name = index_path(shard_of(original))
+    content = bytearray((copy / name).read_bytes())
+    length = int.from_bytes(content[-10:-6], "little")
+    content[-10 - length : -10] = bytes(length)
+    (copy / name).write_bytes(content)
+    assert read_all(copy) == read_all(original.path)
 
 
 def test_what_is_no_dataset(original: Built, copy: Path, tmp_path: Path) -> None:
