@@ -64,7 +64,7 @@ def mean_vectors(
     encoder.eval()
     done = 0
     try:
-        with encoder.quick():
+        with torch.inference_mode(), encoder.quick():
             for start in range(0, len(texts), TOKENIZED):
                 rows = encoder.tokenize(texts[start : start + TOKENIZED], kind)
                 for part, ids, mask in encoder.mini_batches(rows, kind):

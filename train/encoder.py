@@ -6,8 +6,8 @@ shape sees about 20 of them up to 1,024 tokens) and keeps the real tokens only.
 
 Cost: the transformer's; `encode` holds one mini-batch of `token_budget` padded tokens on the device
 and `4 * dim` bytes a real token on the host. On a CPU mini-batches are small enough for its caches
-and the C library's arenas (a third quicker than with 16,384 tokens) and products and attention are those of
-`train.products` and `train.cpu_attention`.
+and the C library's arenas (a third quicker than with 16,384 tokens), and products and attention
+are those of `train.products` and `train.cpu_attention`.
 Limits: texts are cut to the lengths of the options.
 """
 
@@ -98,7 +98,7 @@ class Encoder(nn.Module):
         was_training = self.training
         self.eval()
         try:
-            with self.quick():
+            with torch.inference_mode(), self.quick():
                 for part, ids, mask in self.mini_batches(rows, kind, token_budget):
                     vectors = self(ids, mask).cpu().numpy()
                     for i, row in zip(part, vectors, strict=True):
@@ -111,8 +111,8 @@ class Encoder(nn.Module):
 
     @contextmanager
     def quick(self) -> Iterator[None]:
-        """Inference at the best speed of the device."""
-        with torch.inference_mode(), quick_products(self.device), cpu_attention(self.base):
+        """The quickest products and attention that a CPU has; elsewhere nothing changes."""
+        with quick_products(self.device), cpu_attention(self.base):
             yield
 
     def mini_batches(

@@ -10,6 +10,7 @@ Memory: activations of `batch.mini_batch_tokens`, 4 x dim bytes a token of the b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +82,7 @@ class Stepper:
         self.optimizer.zero_grad(set_to_none=True)
         factor = k_factor(step, total=total, start=self._config.objective.k_warmup)
         queries, documents = self._packed(batch.queries, 0), self._packed(batch.documents, 1)
-        with quick_products(self._device.torch):
+        with self._quick():
             result = self.gradients(batch, queries, documents, factor)
         reduce_gradients(self.parameters.values())
         norm = float(
@@ -102,6 +103,12 @@ class Stepper:
             flops=sums[2],
             facts={n: v for n, v in result.facts.items() if n not in ("queries", "loss")},
         )
+
+    def _quick(self) -> AbstractContextManager[None]:
+        """The quickest products and attention of a CPU; a compiled model keeps what it has."""
+        if self._config.compile:
+            return quick_products(self._device.torch)
+        return self.encoder.quick()
 
     def gradients(
         self,

@@ -217,7 +217,10 @@ def _question(model: Path, question: str) -> NDArray[np.float32]:
     folder = place() / GRAPHS / fingerprint(model)
     if _graph(model) is None and wanted(folder):
         encoder = _encoder(model)
-        with err().status("preparing quick questions, once for this model"):
+        said = "preparing quick questions, once for this model"
+        if not err().is_terminal:
+            err().print(said, markup=False)
+        with err().status(said):
             make_graph(encoder, folder)
         _graph.cache_clear()
     graph = _graph(model)

@@ -39,10 +39,8 @@ def train(config: TrainConfig, *, resume: bool) -> None:
     if shown:
         out().print(f"best validation{best}: {shown}", markup=False)
     out().print(f"The model is in {trained.output}. Next:", markup=False)
-    # `evaluate` reads a dataset from a folder only.
-    remote = "://" in config.data.path
-    corpus = "--spec SPEC.json" if remote else f"--dataset {config.data.path}"
-    out().print(f"  xtrove evaluate {corpus} --model-path {trained.output}", markup=False)
+    words = f"--dataset {config.data.path} --model-path {trained.output}"
+    out().print(f"  xtrove evaluate {words}", markup=False)
 
 
 def plan(config: TrainConfig) -> None:

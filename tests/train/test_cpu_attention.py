@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 import train.cpu_attention
 from tests.train.tiny_models import FAMILIES, TEXTS, made
 from train.bases import load_base
-from train.cpu_attention import NAME, attend, blocks_of_heads, cpu_attention
+from train.cpu_attention import NAME, attend, blocks_of_heads, cpu_attention, gradients
 from train.encoder import Encoder, EncoderOptions
 
 OPTIONS = EncoderOptions(dim=16, query_length=20, document_length=64)
@@ -57,6 +58,49 @@ def test_blocks_are_the_formula(
     torch.testing.assert_close(found.double(), wanted, atol=2e-6, rtol=1e-5)
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 8), st.integers(1, 8)),
+    scores=st.integers(1, 300),
+    seed=st.integers(0, 1 << 30),
+)
+def test_gradients_are_those_of_the_formula(
+    shape: tuple[int, int, int, int], scores: int, seed: int
+) -> None:
+    count, heads, length, dim = shape
+    random = torch.Generator().manual_seed(seed)
+    some = [torch.randn(count, heads, length, dim, generator=random) for _ in "qkv"]
+    given_gradient = torch.randn(count, length, heads, dim, generator=random)
+    mask = torch.rand(count, 1, length, length, generator=random) < 0.6
+    mask[..., 0] = True
+    exact = [one.double().requires_grad_() for one in some]
+    formula(*exact, mask, 0.7).backward(given_gradient.double())
+    before, train.cpu_attention.SCORES = train.cpu_attention.SCORES, scores
+    try:
+        made = blocks_of_heads(*some, mask, 0.7)
+        found = gradients(*some, mask, 0.7, made, given_gradient)
+    finally:
+        train.cpu_attention.SCORES = before
+    for one, other in zip(found, exact, strict=True):
+        assert other.grad is not None
+        torch.testing.assert_close(one.double(), other.grad, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["bert", "modernbert"])
+def test_a_model_learns_the_same_by_either(family: str, tmp_path: Path) -> None:
+    encoder = load_base(str(made(family, tmp_path / "base")), OPTIONS, seed=1).eval()
+    ids, mask = encoder.padded(encoder.tokenize(TEXTS, "document"), "document")
+    real, found = mask.bool(), []
+    for quick in (nullcontext(), encoder.quick()):
+        encoder.zero_grad()
+        with quick:
+            encoder(ids, mask)[real][:, :3].sum().backward()
+        found.append({n: p.grad for n, p in encoder.named_parameters() if p.grad is not None})
+    assert found[0].keys() == found[1].keys()
+    for name, one in found[0].items():
+        torch.testing.assert_close(one, found[1][name], atol=2e-4, rtol=1e-3, msg=name)
+
+
 def test_a_row_that_attends_to_nothing_is_a_number() -> None:
     some = torch.randn(1, 1, 3, 4)
     mask = torch.zeros(1, 1, 3, 3, dtype=torch.bool)
@@ -81,7 +125,7 @@ def test_vectors_are_those_of_torchs_attention(
 
     monkeypatch.setattr(train.cpu_attention, "blocks_of_heads", spy)
     monkeypatch.setattr(train.cpu_attention, "SCORES", 1 << 10)
-    with encoder.quick():
+    with torch.inference_mode(), encoder.quick():
         found = encoder(ids, mask)
     # T5 adds a bias by position, which is torch's.
     assert bool(seen) == (family != "t5")
@@ -89,13 +133,12 @@ def test_vectors_are_those_of_torchs_attention(
         torch.testing.assert_close(one[: len(row)], other[: len(row)], atol=3e-6, rtol=1e-5)
 
 
-def test_it_is_taken_for_inference_only_and_given_back(tmp_path: Path) -> None:
+def test_it_is_given_back(tmp_path: Path) -> None:
     encoder: Encoder = load_base(str(made("bert", tmp_path / "base")), OPTIONS, seed=1)
     before = encoder.base.config._attn_implementation
     with pytest.raises(KeyError), cpu_attention(encoder.base):
         assert encoder.base.config._attn_implementation == NAME
         ids, mask = encoder.padded(encoder.tokenize(TEXTS, "query"), "query")
-        # With gradients it is torch's, which keeps no scores for the backward pass.
         encoder(ids, mask).sum().backward()
         raise KeyError
     assert encoder.base.config._attn_implementation == before
