@@ -49,12 +49,10 @@ class BrokenStream(Exception):
     """A compressed stream cannot be read to its end; the message is the reason."""
 
 
-class Capped(io.RawIOBase):
-    """A stream that may give at most `limit` bytes. Raises `BrokenStream` beyond."""
+class _OneWay(io.RawIOBase):
+    """A stream that is read from start to end; readers that ask where they are get an answer."""
 
-    def __init__(self, source: Unpacking, limit: int) -> None:
-        self._source = source
-        self._limit = limit
+    def __init__(self) -> None:
         self._at = 0
 
     def readable(self) -> bool:
@@ -68,8 +66,17 @@ class Capped(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = 0) -> int:
         if (offset, whence) != (self._at, 0):
-            raise io.UnsupportedOperation("a compressed stream is read from start to end")
+            raise io.UnsupportedOperation("this stream is read from start to end")
         return self._at
+
+
+class Capped(_OneWay):
+    """A stream that may give at most `limit` bytes. Raises `BrokenStream` beyond."""
+
+    def __init__(self, source: Unpacking, limit: int) -> None:
+        super().__init__()
+        self._source = source
+        self._limit = limit
 
     def read(self, size: int = -1) -> bytes:
         # What was unpacked before a fault comes out first: `read` would lose it.
@@ -85,27 +92,13 @@ class Capped(io.RawIOBase):
         return len(data)
 
 
-class Hashed(io.RawIOBase):
+class Hashed(_OneWay):
     """The bytes of a file on their way, with their SHA-256."""
 
     def __init__(self, source: BinaryIO) -> None:
+        super().__init__()
         self._source = source
         self._hash = hashlib.sha256()
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        if (offset, whence) != (self._at, 0):
-            raise io.UnsupportedOperation("a hashed file is read from start to end")
-        return self._at
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         data = self._source.read(len(buffer))

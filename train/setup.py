@@ -125,7 +125,7 @@ def plan_options(config: TrainConfig) -> PlanOptions:
 
 def encoder_options(config: TrainConfig) -> EncoderOptions:
     """The encoder of the config."""
-    return EncoderOptions(**config.encoder.model_dump())
+    return EncoderOptions(**config.encoder.model_dump(exclude={"dropout"}))
 
 
 def new_encoder(config: TrainConfig, reader: Reader) -> Encoder:
@@ -162,13 +162,29 @@ def started_encoder(config: TrainConfig, start: Path, device: Device) -> Encoder
     from train.bases import load_base
 
     lora = config.lora
-    return load_base(
+    encoder = load_base(
         str(start),
         encoder_options(config),
         seed=config.seed,
         device=device.torch,
         lora=LoraOptions(**lora.model_dump()) if lora else None,
     )
+    if not config.encoder.dropout:
+        without_dropout(encoder.base)
+    return encoder
+
+
+def without_dropout(base: torch.nn.Module) -> None:
+    """Turns the dropout of a transformer off, that of adapters left alone."""
+    for name, module in base.named_modules():
+        if "lora_" in name:
+            continue
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        # Attentions hold a number and hand it on.
+        for attribute in ("dropout", "attention_dropout"):
+            if isinstance(getattr(module, attribute, None), float):
+                setattr(module, attribute, 0.0)
 
 
 def lengths_of(config: TrainConfig, device: Device) -> Lengths:

@@ -60,13 +60,42 @@ class StageProgress:
         return (self.tasks - self.done) / worked * self.seconds()
 
 
+class LiveTable:
+    """A table that lives on a terminal while this is open; elsewhere nothing."""
+
+    def __init__(self, console: Console, *, show: bool = True) -> None:
+        self._console = console
+        self._show = show
+        self._live: Live | None = None
+
+    def open(self) -> None:
+        """Starts it."""
+        if self._show and self._console.is_terminal:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+
+    def close(self) -> None:
+        """Takes it off the terminal."""
+        if self._live:
+            self._live.stop()
+            self._live = None
+
+    def __bool__(self) -> bool:
+        return self._live is not None
+
+    def update(self, table: Table) -> None:
+        """Draws it anew."""
+        if self._live:
+            self._live.update(table, refresh=True)
+
+
 class Progress:
     """Shows and logs the stages of one build; a context manager."""
 
     def __init__(self, console: Console, log: Log) -> None:
         self._console = console
         self._log = log
-        self._live: Live | None = None
+        self._live = LiveTable(console)
         self._line_at = 0.0
         self._memory_at = 0.0
         self._shown_at = 0.0
@@ -77,9 +106,7 @@ class Progress:
         """Host -> requests and bytes, of the plan and of all tasks that ended."""
 
     def __enter__(self) -> Progress:
-        if self._console.is_terminal:
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
-            self._live.start()
+        self._live.open()
         self._line_at = time.monotonic() + LINE_SECONDS
         return self
 
@@ -89,9 +116,7 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._live:
-            self._live.stop()
-            self._live = None
+        self._live.close()
 
     def say(self, message: str) -> None:
         """One line for people, above the table."""
@@ -134,7 +159,7 @@ class Progress:
             self.peak_bytes = max(self.peak_bytes, tree_bytes())
         if self._live and (force or now - self._shown_at >= REFRESH_SECONDS):
             self._shown_at = now
-            self._live.update(self.table(), refresh=True)
+            self._live.update(self.table())
         if not self._live and now >= self._line_at:
             self._line_at = now + LINE_SECONDS
             self._console.print(self.line())

@@ -8,11 +8,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
 from xtrove.console import amount, duration
-from xtrove.progress import LINE_SECONDS, REFRESH_SECONDS
+from xtrove.progress import LINE_SECONDS, REFRESH_SECONDS, LiveTable
 
 if TYPE_CHECKING:
     from train.logs import Speed, StepFacts
@@ -24,16 +23,14 @@ class TrainDisplay:
     def __init__(self, console: Console, *, show: bool = True) -> None:
         self._console = console
         self._show = show
-        self._live: Live | None = None
+        self._live = LiveTable(console, show=show)
         self._shown_at = 0.0
         self._line_at = 0.0
         self._start = time.monotonic()
         self._last: tuple[StepFacts, Speed, int] | None = None
 
     def __enter__(self) -> TrainDisplay:
-        if self._show and self._console.is_terminal:
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
-            self._live.start()
+        self._live.open()
         return self
 
     def __exit__(
@@ -42,9 +39,7 @@ class TrainDisplay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._live:
-            self._live.stop()
-            self._live = None
+        self._live.close()
         if self._show and self._last:
             self._console.print(self.line(), markup=False)
 
@@ -62,7 +57,7 @@ class TrainDisplay:
             return
         if self._live and now - self._shown_at >= REFRESH_SECONDS:
             self._shown_at = now
-            self._live.update(self.table(), refresh=True)
+            self._live.update(self.table())
         if not self._live and (first or now >= self._line_at):
             # The first step at once: whoever watches a log should see the loss it starts from.
             self._line_at = now + LINE_SECONDS

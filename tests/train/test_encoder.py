@@ -11,6 +11,7 @@ import torch
 from tests.train.tiny_models import FAMILIES, TEXTS, made
 from train.bases import load_base
 from train.encoder import Encoder, EncoderOptions, bucket, pad
+from train.setup import without_dropout
 from train.tokenize import TextTokenizer, cut_bytes
 
 OPTIONS = EncoderOptions(dim=16, query_length=20, document_length=64)
@@ -55,6 +56,17 @@ def test_vectors_have_length_one_and_are_float32(encoder: Encoder) -> None:
     lengths = [len(ids) for ids in encoder.tokenize(TEXTS, "document")]
     assert np.diff(vectors.offsets).tolist() == lengths
     assert len(vectors) == len(TEXTS)
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_dropout_can_be_turned_off(family: str, tmp_path: Path) -> None:
+    encoder = load_base(str(made(family, tmp_path / "base")), OPTIONS, seed=1).train()
+    ids, mask = encoder.padded(encoder.tokenize(TEXTS, "document"), "document")
+    with torch.no_grad():
+        # ModernBERT has none.
+        assert torch.equal(encoder(ids, mask), encoder(ids, mask)) == (family == "modernbert")
+        without_dropout(encoder.base)
+        assert torch.equal(encoder(ids, mask), encoder(ids, mask))
 
 
 @pytest.mark.parametrize("budget", [1, 100, 10_000])
