@@ -28,7 +28,11 @@ from train.setup import Processes, plan_options
 from train.topk import CPU_CHUNK_BYTES, DEVICE_CHUNK_BYTES
 from train.trouble import explained
 
-_SAMPLES = 256
+_SAMPLES = 512
+_FEWEST = 8
+"""Samples from which a language's mean is taken."""
+_PADDING = 1.15
+"""Padded tokens of a step over real ones, a little more than what is measured."""
 _CPU_TOKENS = 1024
 
 
@@ -91,7 +95,7 @@ def plan_run(
     measure: bool = False,
 ) -> RunPlan:
     """The plan; `measure` times a mini-batch on the device."""
-    queries, documents = _lengths(config, reader, encoder)
+    queries, documents, most = _lengths(config, reader, encoder)
     here = -(-config.batch.size // group.world)
     wanted = 1 + (config.negatives.per_query if config.negatives else 0)
     budget = config.batch.mini_batch_tokens
@@ -104,9 +108,11 @@ def plan_run(
         parameters=sum(one.numel() for one in encoder.parameters()),
         trained=sum(one.numel() for one in encoder.parameters() if one.requires_grad),
         activation_bytes=_activations(encoder, longest, bf16=bf16),
-        mini_batch_tokens=min(budget, round(documents * own_documents * 1.2) + longest),
+        mini_batch_tokens=min(
+            budget, round(_PADDING * (queries * here + most * own_documents)) + longest
+        ),
         query_tokens=round(queries * here),
-        document_tokens=pool,
+        document_tokens=round(most * own_documents * group.world),
         queries=here,
         documents=own_documents * group.world,
         dim=config.encoder.dim,
@@ -163,15 +169,22 @@ def check_memory(plan: RunPlan, config: TrainConfig, device: Device) -> None:
     )
 
 
-def _lengths(config: TrainConfig, reader: Reader, encoder: Encoder) -> tuple[float, float]:
-    """Mean real tokens of a query and of a document."""
+def _lengths(config: TrainConfig, reader: Reader, encoder: Encoder) -> tuple[float, float, float]:
+    """Mean real tokens of a query, of a document, of a document of the longest language.
+
+    A batch of one language is as long as that language's code.
+    """
     samples = reader.samples(reader.spread(plan_options(config), _SAMPLES))
     queries = encoder.tokenize([str(one["query"]) for one in samples], "query")
     documents = encoder.tokenize([str(one["code"]) for one in samples], "document")
-    return (
-        float(np.mean([len(row) for row in queries])),
-        float(np.mean([len(row) for row in documents])),
-    )
+    mean = float(np.mean([len(row) for row in documents]))
+    lengths: dict[str, list[int]] = {}
+    for one, row in zip(samples, documents, strict=True):
+        lengths.setdefault(str(one["language"]), []).append(len(row))
+    most = [float(np.mean(some)) for some in lengths.values() if len(some) >= _FEWEST]
+    if not config.batch.one_language:
+        most = []
+    return float(np.mean([len(row) for row in queries])), mean, max([mean, *most])
 
 
 def _activations(encoder: Encoder, longest: int, *, bf16: bool) -> float:
