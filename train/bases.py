@@ -65,6 +65,11 @@ def load_base(
     return encoder.to(device)
 
 
+def has_projection(base: str) -> bool:
+    """Whether a model brings a projection of its own."""
+    return ModelFolder.open(fetch_model(base)).projection() is not None
+
+
 @contextmanager
 def drawn_from(seed: int) -> Iterator[None]:
     """For what draws from torch's global generator: it starts at the seed and is put back."""

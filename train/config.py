@@ -73,6 +73,8 @@ class EncoderSection(Section):
     document_prefix: str = "[D] "
     max_text_bytes: Annotated[int, BeforeValidator(parse_bytes), Field(ge=64, le=1 << 24)] = 16_384
     """Longer sources are cut there before tokenising."""
+    projection: Literal["principal", "random"] = "principal"
+    """How the projection of a base without one begins; see `train.projection`."""
     dropout: bool = True
     """What the base has, while it trains (BERT 0.1, ModernBERT none); false is a third quicker."""
 

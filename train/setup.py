@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import numpy as np
 import torch
 import torch.distributed as dist
 
@@ -125,21 +126,24 @@ def plan_options(config: TrainConfig) -> PlanOptions:
 
 def encoder_options(config: TrainConfig) -> EncoderOptions:
     """The encoder of the config."""
-    return EncoderOptions(**config.encoder.model_dump(exclude={"dropout"}))
+    return EncoderOptions(**config.encoder.model_dump(exclude={"dropout", "projection"}))
 
 
 def new_encoder(config: TrainConfig, reader: Reader) -> Encoder:
     """The encoder before the first step, on the CPU, without adapters."""
-    from train.bases import load_base
+    from train.bases import has_projection, load_base
 
     options = encoder_options(config)
     if config.base != "scratch":
-        return load_base(config.base, options, seed=config.seed)
+        encoder = load_base(config.base, options, seed=config.seed)
+        if config.encoder.projection == "principal" and not has_projection(config.base):
+            fit_projection(encoder, reader, plan_options(config))
+        return encoder
     from train.scratch import scratch
 
     section = config.scratch
     return scratch(
-        _texts(reader, section.texts),
+        _texts(reader, plan_options(config), section.texts),
         options,
         size=section.size,
         vocabulary=section.vocabulary,
@@ -147,12 +151,27 @@ def new_encoder(config: TrainConfig, reader: Reader) -> Encoder:
     )
 
 
-def _texts(reader: Reader, count: int) -> Iterator[str]:
-    """Queries and codes of samples spread evenly over the reader."""
-    wanted = min(count, len(reader))
-    for start in range(0, wanted, 256):
-        places = range(start, min(start + 256, wanted))
-        for sample in reader.samples([place * len(reader) // wanted for place in places]):
+def fit_projection(encoder: Encoder, reader: Reader, options: PlanOptions) -> None:
+    """Gives the projection the principal components of samples spread over the first window."""
+    from train.projection import TEXTS, principal_projection
+
+    if encoder.projection.out_features > encoder.projection.in_features:
+        return
+    samples = reader.samples(reader.spread(options, TEXTS))
+    weight = principal_projection(
+        encoder,
+        [str(one["query"]) for one in samples],
+        [str(one["code"]) for one in samples],
+    )
+    with torch.no_grad():
+        encoder.projection.weight.copy_(weight)
+
+
+def _texts(reader: Reader, options: PlanOptions, count: int) -> Iterator[str]:
+    """Queries and codes of samples spread over the first window: others would be fetched first."""
+    places = np.sort(reader.spread(options, count))
+    for start in range(0, len(places), 256):
+        for sample in reader.samples(places[start : start + 256]):
             yield str(sample["query"])
             yield str(sample["code"])
 

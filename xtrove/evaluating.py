@@ -239,7 +239,7 @@ def _systems(request: Request, task: _Task) -> tuple[list[System], list[str]]:
         except (SearcherError, OSError, ValueError) as error:
             if row.needed:
                 raise
-            notes.append(f"{row.name} is left out: {error}")
+            notes.append(f"{row.name} is left out: {error}; --base says where it is")
     return systems, notes
 
 
