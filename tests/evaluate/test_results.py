@@ -12,6 +12,7 @@ import ir_measures
 import numpy as np
 import pytest
 
+import evaluate.measuring
 from evaluate.corpus import Corpus, Document, Query
 from evaluate.evaluation import System, evaluation, length_group
 from evaluate.measuring import Measured, measure_system
@@ -145,6 +146,14 @@ def test_times_are_told(result: Evaluation) -> None:
     assert times.queries_per_second > 0
     assert 0 < times.latency_ms["p50"] <= times.latency_ms["p95"] <= times.latency_ms["p99"]
     assert times.index_bytes == -1
+    assert times.timed == 40
+
+
+def test_questions_are_asked_alone_for_a_bounded_time(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate.measuring, "TIMED_SECONDS", 0.0)
+    assert measured(corpus, [1] * 40).speed.timed == 1
 
 
 def test_copies_of_answers_are_reported(corpus: Corpus) -> None:

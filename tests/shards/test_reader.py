@@ -52,6 +52,19 @@ def test_resume_anywhere_equals_never_stopping(built: Built) -> None:
             assert rest == whole[number:]
 
 
+def test_a_spread_asks_for_the_shards_that_come_first_only(built: Built) -> None:
+    with Reader.open(built.path) as reader:
+        first = {
+            position
+            for batch in reader.batches(OPTIONS)
+            if batch.window == 0
+            for position in batch.positions.tolist()
+        }
+        some = reader.spread(OPTIONS, 5).tolist()
+        assert len(set(some)) == 5 and set(some) < first
+        assert set(reader.spread(OPTIONS, 10_000).tolist()) == first
+
+
 def test_a_state_of_something_else_is_refused(built: Built, tmp_path: Path) -> None:
     with Reader.open(built.path) as reader:
         state = reader.state(OPTIONS, 0, 1)

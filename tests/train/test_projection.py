@@ -49,9 +49,7 @@ def test_similarities_begin_nearer_to_the_bases_than_drawn_ones(tmp_path: Path) 
         whole.projection.weight.copy_(torch.eye(32))
     far = {}
     for kind in ("principal", "random"):
-        chosen = config(
-            data, tmp_path / kind, base=folder, encoder={"dim": 16, "projection": kind}
-        )
+        chosen = config(data, tmp_path / kind, base=folder, encoder={"dim": 16, "projection": kind})
         with open_reader(chosen, "train") as reader:
             encoder = new_encoder(chosen, reader)
         wanted, found = (one.encode(TEXTS, "query").values for one in (whole, encoder))
