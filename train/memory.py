@@ -6,15 +6,17 @@
     cached vectors                    3 x 4 x dim x (query + document tokens)
     top-k state of XTR                16 x query tokens x min(k, documents) + 3 chunks of scores
     scores                            4 x 4 x queries x documents
+    allocator, on a CPU only          1.2 x (activations + cached vectors + top-k state)
 
 `a` is counted, not guessed: one forward of a few short texts on the CPU under saved-tensor hooks
 adds up the distinct storages that the backward pass keeps, at two lengths, and the line through
 them is taken at the longest document. Cached vectors are three: the values, their gradient and
 the copy in the order of the batch; of the top-k the winner of every document that a query token
 retrieved is held, and a chunk of scores with its candidates.
-Cost: two forwards of 8 texts, 0.05 s for a 22M encoder. Limits: fragmentation of the device's
-allocator is not in it (`RESERVE` stays free for that); measured figures are in
-docs/performance.md.
+The C library keeps what mini-batches of many shapes leave between each other (`SLACK`, measured by
+benchmarks/train_memory.py; handing it back at once costs half of the speed).
+Cost: two forwards of 8 texts, 0.05 s for a 22M encoder. Limits: fragmentation of a card's allocator
+is not in it (`RESERVE` stays free for that), nor is what a process holds once torch is imported.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ import torch
 
 RESERVE: Final = 0.9
 """Share of the free memory that a plan may use."""
+SLACK: Final = 1.2
+"""What a CPU's allocator holds beyond the parts that come and go, as a share of these."""
 _PROBE_ROWS: Final = 4
 
 
@@ -46,19 +50,23 @@ class Demand:
     k: int
     chunk_bytes: int
     bf16: bool
+    slack: float = 0.0
+    """`SLACK` on a CPU."""
 
     def parts(self) -> dict[str, int]:
         """Name -> bytes, largest terms of a step."""
         vectors = 12 * self.dim * (self.query_tokens + self.document_tokens)
+        activations = round(self.activation_bytes * self.mini_batch_tokens)
+        top_k = 16 * self.query_tokens * min(self.k, self.documents) + 3 * self.chunk_bytes
         return {
             "weights": 4 * self.parameters + (2 * self.parameters if self.bf16 else 0),
             "gradients": 4 * self.trained,
             "optimizer": 8 * self.trained,
-            "activations": round(self.activation_bytes * self.mini_batch_tokens),
+            "activations": activations,
             "cached vectors": vectors,
-            "top-k state": 16 * self.query_tokens * min(self.k, self.documents)
-            + 3 * self.chunk_bytes,
+            "top-k state": top_k,
             "scores": 16 * self.queries * self.documents,
+            "allocator": round(self.slack * (activations + vectors + top_k)),
         }
 
     def total(self) -> int:
@@ -85,9 +93,10 @@ def advice(demand: Demand, available: int, *, batch_size: int, longest: int) -> 
     The mini-batch first (it changes no result), then the batch.
     """
     parts = demand.parts()
-    rest = demand.total() - parts["activations"]
+    whole = 1 + demand.slack
+    rest = demand.total() - whole * parts["activations"]
     budget = RESERVE * available - rest
-    tokens = int(budget / max(1.0, demand.activation_bytes)) // 256 * 256
+    tokens = int(budget / max(1.0, whole * demand.activation_bytes)) // 256 * 256
     if tokens >= max(longest, 256):
         return Advice(
             setting="batch.mini_batch_tokens",

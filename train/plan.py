@@ -23,7 +23,7 @@ from train.device import Device
 from train.encoder import Encoder
 from train.faults import TrainingFault
 from train.losses import train_k
-from train.memory import RESERVE, Demand, activation_bytes, advice
+from train.memory import RESERVE, SLACK, Demand, activation_bytes, advice
 from train.setup import Processes, plan_options
 from train.topk import CPU_CHUNK_BYTES, DEVICE_CHUNK_BYTES
 from train.trouble import explained
@@ -119,6 +119,7 @@ def plan_run(
         k=round(k * config.objective.k_warmup) if config.objective.k_train is None else k,
         chunk_bytes=CPU_CHUNK_BYTES if device.torch.type == "cpu" else DEVICE_CHUNK_BYTES,
         bf16=bf16,
+        slack=SLACK if device.torch.type == "cpu" else 0.0,
     )
     minis = [
         max(1, -(-round(mean * count) // budget))

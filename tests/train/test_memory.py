@@ -10,7 +10,7 @@ import pytest
 from tests.train.tiny_models import made
 from train.bases import load_base
 from train.encoder import Encoder, EncoderOptions
-from train.memory import RESERVE, Demand, activation_bytes, advice, saved_bytes
+from train.memory import RESERVE, SLACK, Demand, activation_bytes, advice, saved_bytes
 
 DEMAND = Demand(
     parameters=10_000_000,
@@ -52,13 +52,15 @@ def test_the_parts_are_those_of_the_formula() -> None:
     assert replace(DEMAND, bf16=True).parts()["weights"] == 60_000_000
 
 
-def test_what_is_advised_fits() -> None:
-    available = 2_000_000_000
-    assert DEMAND.total() > available
-    one = advice(DEMAND, available, batch_size=1024, longest=512)
+@pytest.mark.parametrize("slack", [0.0, SLACK])
+def test_what_is_advised_fits(slack: float) -> None:
+    demand = replace(DEMAND, slack=slack)
+    available = round(2_000_000_000 * (1 + slack))
+    assert demand.total() > available
+    one = advice(demand, available, batch_size=1024, longest=512)
     assert one.setting == "batch.mini_batch_tokens"
     assert one.value >= 512
-    assert replace(DEMAND, mini_batch_tokens=one.value).total() <= RESERVE * available
+    assert replace(demand, mini_batch_tokens=one.value).total() <= RESERVE * available
     assert "lower batch.mini_batch_tokens from 32768 to" in one.words()
     two = advice(DEMAND, 700_000_000, batch_size=1024, longest=512)
     assert (two.setting, two.value) == ("batch.size", 512)

@@ -23,7 +23,7 @@ OPTIONS = EncoderOptions(dim=16, query_length=20, document_length=64)
 def test_it_spans_what_a_singular_value_decomposition_spans(tmp_path: Path) -> None:
     folder = str(made("bert", tmp_path / "base"))
     encoder = load_base(folder, OPTIONS, seed=1).eval()
-    texts = [f"{text} {number}" for number in range(20) for text in TEXTS]
+    texts = [f"{text} {number}" for number in range(5) for text in TEXTS]
     weight = principal_projection(encoder, texts, texts)
     rows = []
     for kind in ("query", "document"):
