@@ -104,13 +104,12 @@ def plan_run(
     k = train_k(pool, config.objective.k_train)
     bf16 = device.precision == "bf16"
     longest = config.encoder.document_length
+    tokens = queries * here + most * own_documents
     demand = Demand(
         parameters=sum(one.numel() for one in encoder.parameters()),
         trained=sum(one.numel() for one in encoder.parameters() if one.requires_grad),
         activation_bytes=_activations(encoder, longest, bf16=bf16),
-        mini_batch_tokens=min(
-            budget, round(_PADDING * (queries * here + most * own_documents)) + longest
-        ),
+        mini_batch_tokens=min(budget, round(_PADDING * tokens) + longest),
         query_tokens=round(queries * here),
         document_tokens=round(most * own_documents * group.world),
         queries=here,

@@ -225,7 +225,8 @@ def test_negatives_enter_the_loss(data: Path, mined: Path, tmp_path: Path) -> No
     plain, hard = steps(tmp_path / "plain")[0], steps(tmp_path / "hard")[0]
     assert plain["language"] == hard["language"]
     # More columns in the softmax of the same untrained encoder: the loss can only be higher.
-    assert hard["pool_tokens"] >= 2 * plain["pool_tokens"]
+    # A negative of several queries, or one that is a document of the batch, stands there once.
+    assert hard["pool_tokens"] >= 1.5 * plain["pool_tokens"]
     assert hard["loss"] > plain["loss"] + 0.2
     assert np.isfinite([row["loss"] for row in steps(tmp_path / "kd")]).all()
     assert steps(tmp_path / "kd")[0]["loss"] > 0
