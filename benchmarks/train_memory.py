@@ -17,18 +17,11 @@ import tempfile
 from pathlib import Path
 
 import rooms_first  # noqa: F401
+from evaluate_child import status
 from rich.console import Console
 from rich.table import Table
 
 MEBI = 1 << 20
-
-
-def status(name: str) -> int:
-    """Bytes of a line of /proc/self/status."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith(name):
-            return int(line.split()[1]) << 10
-    return 0
 
 
 def child(file: str) -> None:

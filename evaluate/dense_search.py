@@ -60,20 +60,15 @@ def mean_vectors(
 ) -> NDArray[np.float32]:
     """The vector of each text: (texts, dim), of length 1."""
     found = np.zeros((len(texts), encoder.projection.out_features), dtype=np.float32)
-    was_training = encoder.training
-    encoder.eval()
     done = 0
-    try:
-        with torch.inference_mode(), encoder.quick():
-            for start in range(0, len(texts), TOKENIZED):
-                rows = encoder.tokenize(texts[start : start + TOKENIZED], kind)
-                for part, ids, mask in encoder.mini_batches(rows, kind):
-                    found[[start + i for i in part]] = _means(encoder, ids, mask)
-                    done += len(part)
-                    if progress is not None:
-                        progress(done, len(texts))
-    finally:
-        encoder.train(was_training)
+    with encoder.inference():
+        for start in range(0, len(texts), TOKENIZED):
+            rows = encoder.tokenize(texts[start : start + TOKENIZED], kind)
+            for part, ids, mask in encoder.mini_batches(rows, kind):
+                found[[start + i for i in part]] = _means(encoder, ids, mask)
+                done += len(part)
+                if progress is not None:
+                    progress(done, len(texts))
     return found
 
 

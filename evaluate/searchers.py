@@ -22,7 +22,7 @@ from evaluate.retrieve import Searcher
 
 if TYPE_CHECKING:
     from evaluate.token_index import Precision, TokenIndex
-    from train.encoder import Encoder, Kind, TokenVectors
+    from train.encoder import Encoder
 
 Mode = Literal["bm25", "dense", "maxsim", "xtr"]
 MODES: tuple[Mode, ...] = ("maxsim", "xtr", "bm25", "dense")
@@ -94,7 +94,7 @@ def _neural(mode: Mode, model: str, corpus: Corpus, options: SearcherOptions) ->
 
         return DenseSearcher.over(texts, encoder, _told(options, "documents encoded"))
     index = _index(model, encoder, corpus.digest(), texts, options)
-    encode = partial(_encoded, encoder, "query")
+    encode = partial(encoder.encode, kind="query")
     if mode == "maxsim":
         from evaluate.maxsim_search import MaxSimSearcher
 
@@ -118,7 +118,7 @@ def _index(
     return cache.index(
         cache.key(model, digest, options.precision),
         texts,
-        partial(_encoded, encoder, "document"),
+        partial(encoder.encode, kind="document"),
         precision=options.precision,
         progress=_told(options, "documents encoded"),
     )
@@ -126,10 +126,6 @@ def _index(
 
 def _told(options: SearcherOptions, what: str) -> Callable[[int, int], None] | None:
     return partial(options.progress, what) if options.progress is not None else None
-
-
-def _encoded(encoder: Encoder, kind: Kind, texts: Sequence[str]) -> TokenVectors:
-    return encoder.encode(texts, kind)
 
 
 @lru_cache(maxsize=2)

@@ -27,9 +27,8 @@ INDEX_SCHEMA: Final = pa.schema(
     ]
 )
 _MAGIC: Final = b"ARROW1"
-_HEADER: Final = 2
+_HEADER, _COMPRESSION = 2, 3
 """The slot of a message's header in its table, and that of a record batch's compression."""
-_COMPRESSION: Final = 3
 
 
 class BadIndex(ValueError):

@@ -105,7 +105,8 @@ def blocks_of_heads(
 
     `mask` is [B, 1, L, K], bool (True attends) or added; None attends everywhere.
     """
-    made = query.new_empty(*query.shape[:3], value.shape[-1]).transpose(1, 2).contiguous()
+    count, heads, length, _ = query.shape
+    made = query.new_empty(count, length, heads, value.shape[-1])
     blocks = _Blocks(query, key, mask, scale)
     for part in blocks.parts():
         found = torch.bmm(blocks.weights(part), _flat(value[part]))
@@ -133,11 +134,11 @@ def gradients(
     blocks = _Blocks(query, key, mask, scale)
     for part in blocks.parts():
         weights, given = blocks.weights(part), _flat(turned[part])
-        found[2][part] = _like(torch.bmm(weights.transpose(1, 2), given), value[part])
+        found[2][part] = torch.bmm(weights.transpose(1, 2), given).view_as(value[part])
         slopes = torch.bmm(given, _flat(value[part]).transpose(1, 2))
         slopes.sub_(_flat(rows[part]).unsqueeze(2)).mul_(weights).mul_(scale)
-        found[0][part] = _like(torch.bmm(slopes, _flat(key[part])), query[part])
-        found[1][part] = _like(torch.bmm(slopes.transpose(1, 2), _flat(query[part])), key[part])
+        found[0][part] = torch.bmm(slopes, _flat(key[part])).view_as(query[part])
+        found[1][part] = torch.bmm(slopes.transpose(1, 2), _flat(query[part])).view_as(key[part])
     return found[0], found[1], found[2]
 
 
@@ -171,10 +172,6 @@ class _Blocks:
         if self._added is not None:
             scores.view(shape).add_(self._added[part[0]])
         return torch.softmax(scores, dim=-1, out=scores)
-
-
-def _like(flat: Tensor, other: Tensor) -> Tensor:
-    return flat.view(other.shape)
 
 
 def _flat(some: Tensor) -> Tensor:

@@ -95,18 +95,13 @@ class Encoder(nn.Module):
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum([len(row) for row in rows], out=offsets[1:])
         values = np.empty((int(offsets[-1]), self.projection.out_features), dtype=np.float32)
-        was_training = self.training
-        self.eval()
-        try:
-            with torch.inference_mode(), self.quick():
-                for part, ids, mask in self.mini_batches(rows, kind, token_budget):
-                    vectors = self(ids, mask).cpu().numpy()
-                    for i, row in zip(part, vectors, strict=True):
-                        values[offsets[i] : offsets[i + 1]] = row[: len(rows[i])]
-                    if progress is not None:
-                        progress(len(part))
-        finally:
-            self.train(was_training)
+        with self.inference():
+            for part, ids, mask in self.mini_batches(rows, kind, token_budget):
+                vectors = self(ids, mask).cpu().numpy()
+                for i, row in zip(part, vectors, strict=True):
+                    values[offsets[i] : offsets[i + 1]] = row[: len(rows[i])]
+                if progress is not None:
+                    progress(len(part))
         return TokenVectors(values=values, offsets=offsets)
 
     @contextmanager
@@ -114,6 +109,17 @@ class Encoder(nn.Module):
         """The quickest products and attention that a CPU has; elsewhere nothing changes."""
         with quick_products(self.device), cpu_attention(self.base):
             yield
+
+    @contextmanager
+    def inference(self) -> Iterator[None]:
+        """Evaluation mode without gradients, as quick as the device is."""
+        was_training = self.training
+        self.eval()
+        try:
+            with torch.inference_mode(), self.quick():
+                yield
+        finally:
+            self.train(was_training)
 
     def mini_batches(
         self, rows: Sequence[Sequence[int]], kind: Kind, token_budget: int | None = None

@@ -2,11 +2,11 @@
 
 Method: the batches of the epochs are counted from the index; the tokens of a pair are the mean of
 `_SAMPLES` samples spread over the first window, whose shards must be fetched anyway, through the
-run's tokenizer; memory is the formula of
-`train.memory` on these; time is that of one mini-batch of full documents, measured on the device
-(two forward passes and one backward, the fastest of two) where the memory suffices, a token of it
-times the tokens of a step. Cost: about 2 s, and two mini-batches. Limits: the loss, the optimizer
-and the loader are not in the time; a mini-batch that does not fit fails here, in words.
+run's tokenizer; memory is the formula of `train.memory` on these; time is that of one mini-batch of
+full documents, measured on the device (two forward passes and one backward, the fastest of two)
+where the memory suffices, a token of it times the tokens of a step.
+Cost: about 2 s, and two mini-batches. Limits: the loss, the optimizer and the loader are not in the
+time; a mini-batch that does not fit fails here, in words.
 """
 
 from __future__ import annotations

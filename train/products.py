@@ -4,7 +4,7 @@ Method: torch multiplies float32 matrices with MKL, which leaves processors that
 at a third of their speed; where products in bfloat16 are allowed it asks oneDNN instead, which
 computes in float32 all the same on a processor without matrix units for bfloat16. So that is
 allowed inside `quick_products` where a product tried once comes out as exact as MKL's.
-Cost: the trial, 1 ms a process. Measured on a Zen 5 with two cores: 60 and 160 GFLOP/s.
+Cost: the trial, 1 ms a process. Measured on a Zen 5 with two cores: 208 and 496 GFLOP/s.
 Limits: the switch is one for the whole process; threads that multiply meanwhile are switched too.
 """
 

@@ -27,40 +27,22 @@ def principal_projection(
     encoder: Encoder, queries: Sequence[str], documents: Sequence[str]
 ) -> torch.Tensor:
     """Weights [dim, hidden] with orthonormal rows. ValueError where there are too few tokens."""
-    hidden = encoder.projection.in_features
+    hidden, tokens = encoder.projection.in_features, 0
     moments = torch.zeros(hidden, hidden, dtype=torch.float64)
-    tokens = 0
-    was_training = encoder.training
-    encoder.eval()
-    try:
-        sides: tuple[tuple[Kind, Sequence[str]], ...]
-        sides = (("query", queries), ("document", documents))
+    sides: tuple[tuple[Kind, Sequence[str]], ...] = (("query", queries), ("document", documents))
+    with encoder.inference():
         for kind, texts in sides:
-            found = _moments(encoder, texts, kind)
-            moments += found[0]
-            tokens += found[1]
-    finally:
-        encoder.train(was_training)
+            for _, ids, mask in encoder.mini_batches(encoder.tokenize(texts, kind), kind):
+                states = encoder.base(input_ids=ids, attention_mask=mask).last_hidden_state
+                rows = functional.normalize(states[mask.bool()].float(), dim=-1)
+                moments += (rows.T @ rows).double().cpu()
+                tokens += len(rows)
     dim = encoder.projection.out_features
     if tokens < dim:
         raise ValueError(f"{tokens} tokens in the data, too few for {dim} dimensions")
     _, vectors = torch.linalg.eigh(moments / tokens)
-    rows = vectors[:, -dim:].flip(1).T
+    top = vectors[:, -dim:].flip(1).T
     # An eigenvector and its negative are one: the sign is that of its largest component.
-    largest = rows.gather(1, rows.abs().argmax(dim=1, keepdim=True))
-    weight: torch.Tensor = (rows * largest.sign()).float().contiguous()
+    largest = top.gather(1, top.abs().argmax(dim=1, keepdim=True))
+    weight: torch.Tensor = (top * largest.sign()).float().contiguous()
     return weight
-
-
-@torch.inference_mode()
-def _moments(encoder: Encoder, texts: Sequence[str], kind: Kind) -> tuple[torch.Tensor, int]:
-    """The sum of h h' over the tokens of the texts, and how many there are."""
-    hidden = encoder.projection.in_features
-    total, tokens = torch.zeros(hidden, hidden, dtype=torch.float64), 0
-    with encoder.quick():
-        for _, ids, mask in encoder.mini_batches(encoder.tokenize(texts, kind), kind):
-            states = encoder.base(input_ids=ids, attention_mask=mask).last_hidden_state
-            rows = functional.normalize(states[mask.bool()].float(), dim=-1)
-            total += (rows.T @ rows).double().cpu()
-            tokens += len(rows)
-    return total, tokens
