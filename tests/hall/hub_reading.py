@@ -17,11 +17,12 @@ from tests.hub.running import RunningHub
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fetched:
-    """Bytes."""
+    """Bytes, where nothing else is said."""
 
     total: int
     """Of files, as the Hub counted them."""
     planning: int
+    planning_requests: int
     counted: int
     """By the tasks whose rows decided: the prefix that was needed."""
     largest: int
@@ -37,20 +38,24 @@ class Fetched:
 
 def fetched(hub: RunningHub, output: Path, source: str, repo: str) -> Fetched:
     """Of one source of the last build of a config without anything kept from before."""
-    total = sum(int(one["bytes"]) for one in hub.log() if _is_file(one["path"], repo))
+    asked = [int(one["bytes"]) for one in hub.log() if _is_file(one["path"], repo)]
+    total = sum(asked)
     lists = (output / ".xtrove" / "plan").glob("runs-*.json")
     last = max(lists, key=lambda path: path.stat().st_mtime_ns)
     decided = {key for key, _ in json.loads(last.read_bytes())}
     tasks: dict[str, int] = {}
+    requests = 0
     for event in support.events(output):
         is_ours = event["event"] == "task" and event["stage"] == "extract"
         if is_ours and event["label"].startswith(f"{source}: "):
-            asked = event.get("traffic") or {}
-            tasks[event["key"]] = sum(pair[1] for pair in asked.values())
+            traffic = (event.get("traffic") or {}).values()
+            tasks[event["key"]] = sum(size for _, size in traffic)
+            requests += sum(count for count, _ in traffic)
     by_tasks = sum(tasks.values())
     return Fetched(
         total=total,
         planning=total - by_tasks,
+        planning_requests=len(asked) - requests,
         counted=sum(size for key, size in tasks.items() if key in decided),
         largest=max(tasks.values()),
         tasks=len(tasks),
