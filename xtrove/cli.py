@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -22,12 +23,29 @@ from xtrove.extras import as_misuse
 
 app = typer.Typer(
     name="xtrove",
-    help="Permissively licensed code in, a verified data set of (query, function) pairs out.",
+    help="Permissively licensed code in; a verified dataset, a code-search model, its measure out.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out().print(f"xtrove {metadata.version('xtrove')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print it and end."),
+    ] = False,
+) -> None:
+    pass
+
 
 Dataset = Annotated[Path, typer.Argument(help="Folder of a finished build.", show_default=False)]
 

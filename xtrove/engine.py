@@ -4,26 +4,24 @@ Ray carries task descriptions and answers of some kilobytes; data goes through f
 window of tasks is in flight. A worker that dies is retried by Ray, a transient fault by us with
 a growing pause; 20 failures in a row in plan order stop the run, for then the source is broken
 and not a record of it. Without a cluster (no RAY_ADDRESS) a private one is started on this
-machine; its idle processes cost about 0.8 GB.
+machine; its idle processes cost about 0.6 GB.
 """
 
 from __future__ import annotations
 
-import functools
 import os
 import socket
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xtrove.errors import Misuse, Stop
 from xtrove.log import Log
-from xtrove.task import Outcome, Task, execute
-from xtrove.versions import node_versions
+from xtrove.pact import SAME_CODE, SHARED, Pact, agreed, perform, probe
+from xtrove.task import Outcome, Task
 from xtrove.workspace import Workspace
 
 TRIES = 4
@@ -34,12 +32,7 @@ POLL_SECONDS = 0.25
 LOOK_SECONDS = 2.0
 HEAD_SECONDS = 10
 PROBE_SECONDS = 120
-SAME_CODE = (
-    "install the same checkout on every node (pip install -e . -c constraints.txt), and do not "
-    "change it while a build runs"
-)
 RESTART = "start Ray again, then run the same command again: what is finished is kept"
-SHARED = "put `output:` (and `work:`) on a mount that every node can write"
 LOCAL_ENVIRONMENT = {
     # `uv run` would zip the working folder, output included, and ship it to local workers.
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
@@ -59,16 +52,6 @@ class Done:
     position: int
     task: Task
     outcome: Outcome
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pact:
-    """What every node must have in common with the driver; hashable, it travels with each task."""
-
-    nonce: str
-    versions: tuple[tuple[str, str], ...]
-    folders: tuple[tuple[str, str], ...]
-    """Name -> path of a folder that holds the file `session-<nonce>`."""
 
 
 class Engine:
@@ -211,22 +194,44 @@ def started(
         _knock(address)
         ray.init(address=address, **quiet)
     else:
-        ray.init(
-            address="local",
-            num_cpus=workers or os.cpu_count() or 1,
-            num_gpus=0,
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            **quiet,
-        )
+        with _alone():
+            ray.init(
+                address="local",
+                num_cpus=workers or os.cpu_count() or 1,
+                num_gpus=0,
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                **quiet,
+            )
     _redirect(log)
     try:
-        with _pact(workspace) as pact:
+        with agreed(workspace) as pact:
             if address:
                 _look_at_cluster(workspace, pact, say)
             yield Engine(workspace=workspace, workers=workers, pact=pact, say=say)
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """A private head without the processes that nobody would ask anything: the autoscaler, the
+    server of the dashboard (started even without one), the forwarding of logs.
+
+    No public switch leaves them out (Ray 2.60). They took 0.7 s at the start, 1 s at the end, in
+    which the autoscaler is waited for, and 1.4 s of CPU (`benchmarks/build.py`).
+    """
+    from ray._private.node import Node
+
+    helpers = ("start_monitor", "start_api_server", "start_log_monitor")
+    known = {name: getattr(Node, name) for name in helpers if hasattr(Node, name)}
+    for name in known:
+        setattr(Node, name, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        for name, method in known.items():
+            setattr(Node, name, method)
 
 
 def _knock(address: str) -> None:
@@ -274,79 +279,6 @@ def _cluster() -> tuple[int, int]:
 
 def _words(nodes: int, cpus: int) -> str:
     return f"{nodes} node{'s' * (nodes != 1)} and {cpus} CPU{'s' * (cpus != 1)}"
-
-
-@contextmanager
-def _pact(workspace: Workspace) -> Iterator[Pact]:
-    """What every node is held to, for as long as the build lasts."""
-    nonce = uuid.uuid4().hex
-    folders = {"work": workspace.work, "output": workspace.output / ".xtrove"}
-    pact = Pact(
-        nonce=nonce,
-        versions=tuple(node_versions().items()),
-        folders=tuple((name, str(folder)) for name, folder in folders.items()),
-    )
-    try:
-        for folder in folders.values():
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"session-{nonce}").write_text(nonce, encoding="utf-8")
-        yield pact
-    finally:
-        for folder in folders.values():
-            for mark in folder.glob(f"session-{nonce}*"):
-                mark.unlink(missing_ok=True)
-        with suppress(OSError):  # it holds more where it is the work folder
-            folders["output"].rmdir()
-
-
-def perform(
-    pact: Pact, work: str, output: str, stage: str, key: str, spec: dict[str, Any]
-) -> dict[str, Any]:
-    """Run on a node: one task, unless the node breaks the pact.
-
-    The nodes of the start were probed; those that join later are held to it here.
-    """
-    reason, remedy = _breach(pact)
-    if reason:
-        return {"fault": "stop", "message": f"node {socket.gethostname()} {reason}",
-                "remedy": remedy}  # fmt: skip
-    return execute(work, output, stage, key, spec)
-
-
-@functools.lru_cache(maxsize=4)
-def _breach(pact: Pact) -> tuple[str, str]:
-    """Once in a worker process: how this node breaks the pact, and the remedy; else empty."""
-    ours = node_versions()
-    theirs = dict(pact.versions)
-    different = [
-        f"{key}: {ours.get(key)}, the driver has {value}"
-        for key, value in theirs.items()
-        if ours.get(key) != value
-    ]
-    if different:
-        return (f"runs other versions: {'; '.join(different)}", SAME_CODE)
-    for name, folder in pact.folders:
-        try:
-            (Path(folder) / f"session-{pact.nonce}").read_bytes()
-        except OSError as error:
-            return (f"does not share the {name} folder: {error}", SHARED)
-    return ("", "")
-
-
-def probe(pact: Pact) -> dict[str, Any]:
-    """Run on every node at the start: does it keep the pact, and can it write both folders?"""
-    reason, remedy = _breach(pact)
-    marks: list[str] = []
-    for name, folder in pact.folders:
-        if reason:
-            break
-        mark = Path(folder) / f"session-{pact.nonce}-{uuid.uuid4().hex}"
-        try:
-            mark.write_text(pact.nonce, encoding="utf-8")
-        except OSError as error:
-            reason, remedy = f"cannot write the {name} folder: {error}", SHARED
-        marks.append(str(mark))
-    return {"reason": reason, "remedy": remedy, "marks": marks}
 
 
 def _look_at_cluster(workspace: Workspace, pact: Pact, say: Callable[[str], None]) -> None:

@@ -22,6 +22,8 @@ class Fetched:
     total: int
     """Of files, as the Hub counted them."""
     planning: int
+    requests: int
+    """For files, at the Hub and at its CDN."""
     planning_requests: int
     counted: int
     """By the tasks whose rows decided: the prefix that was needed."""
@@ -55,6 +57,7 @@ def fetched(hub: RunningHub, output: Path, source: str, repo: str) -> Fetched:
     return Fetched(
         total=total,
         planning=total - by_tasks,
+        requests=len(asked),
         planning_requests=len(asked) - requests,
         counted=sum(size for key, size in tasks.items() if key in decided),
         largest=max(tasks.values()),

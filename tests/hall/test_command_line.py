@@ -7,6 +7,7 @@ import pty
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,10 @@ import yaml
 
 from tests.hall import support
 
-COMMANDS = ("build", "verify", "inspect", "why", "forget")
+COMMANDS = (
+    *("build", "doctor", "verify", "inspect", "why", "forget", "publish", "export"),
+    *("evaluate", "train", "mine", "report", "search"),
+)
 
 
 def test_every_command_has_help() -> None:
@@ -25,6 +29,12 @@ def test_every_command_has_help() -> None:
         done = support.xtrove(command, "--help")
         assert done.returncode == 0
         assert len(done.stdout) > 200
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    done = support.xtrove("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"xtrove {metadata.version('xtrove')}\n"
 
 
 def test_the_set_of_commands_and_options_is_known() -> None:

@@ -110,12 +110,16 @@ def test_ctrl_c_stops_and_says_how_to_go_on(config: Path, reference: Path, tmp_p
     output = tmp_path / "dataset"
     with support.start_build(config, "--output", output, "--workers", 1) as process:
         support.wait_for_receipts(process, output, "extract", 2)
+        running = [" ".join(member.cmdline()) for member in support.family(process)]
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "run the same command again" in err
     assert "Traceback" not in err + out
     assert not (output / "manifest.json").exists()
+    # What a private head does not need is not started.
+    assert any("raylet" in words for words in running)
+    assert not [words for words in running if "monitor.py" in words or "dashboard.py" in words]
     support.build(config, "--output", output)
     assert support.sums(output) == support.sums(reference)
 
