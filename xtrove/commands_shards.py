@@ -65,8 +65,9 @@ def export(
         list[str] | None,
         typer.Option(help="train, validation or test; several: again (else all).", metavar="SPLIT"),
     ] = None,
-    languages: Annotated[
-        str | None, typer.Option(help="Comma-separated (else all).", metavar="NAMES")
+    language: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this one; several: again (else all).", metavar="NAME"),
     ] = None,
     negatives: Annotated[
         Path | None,
@@ -88,14 +89,13 @@ def export(
     """
     from xtrove.exporting import Words, run
 
-    names = [name.strip() for name in (languages or "").split(",") if name.strip()]
     run(
         Words(
             path=path,
             to=to,
             output=output,
             splits=split or [],
-            languages=names,
+            languages=language or [],
             negatives=negatives,
             per_query=per_query,
         )

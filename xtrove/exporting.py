@@ -73,11 +73,11 @@ def _check(words: Words) -> None:
     """Options that the format does not have are wrong, not ignored."""
     given = {
         "--split": bool(words.splits),
-        "--languages": bool(words.languages),
+        "--language": bool(words.languages),
         "--negatives": words.negatives is not None,
         "--per-query": words.per_query is not None,
     }
-    known = {"--split", "--languages"} if words.to != ONNX else set()
+    known = {"--split", "--language"} if words.to != ONNX else set()
     if words.to == TRIPLETS:
         known = set(given)
     for name, is_given in given.items():

@@ -25,7 +25,7 @@ def _said(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_a_split_of_a_language(path: Path, tmp_path: Path) -> None:
-    words = ("--to", "jsonl", "--split", "test", "--languages", "go", "--output", tmp_path / "out")
+    words = ("--to", "jsonl", "--split", "test", "--language", "go", "--output", tmp_path / "out")
     done = support.xtrove("export", path, *words)
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "out/test.jsonl").read_text("utf-8").splitlines()
@@ -49,7 +49,7 @@ def test_a_split_of_a_language(path: Path, tmp_path: Path) -> None:
         (["--to", "onnx", "--split", "train"], "--split means nothing for --to onnx"),
         (["--to", "pylate-triplets"], "`xtrove mine DATASET --model-path MODEL --output DIR`"),
         (["--to", "jsonl", "--split", "dev"], "--split 'dev' is unknown"),
-        (["--to", "jsonl", "--languages", "cobol"], "language 'cobol' is not in the dataset"),
+        (["--to", "jsonl", "--language", "cobol"], "language 'cobol' is not in the dataset"),
     ],
 )
 def test_words_that_are_wrong(path: Path, tmp_path: Path, words: list[str], said: str) -> None:

@@ -176,6 +176,8 @@ LASTING: list[tuple[dict[str, object], str]] = [
 
 
 HASTY = ("--set", "hub.timeout_s=0.8", "--set", "hub.patience_s=2")
+# A task of a worker is tried four times, each with that patience.
+HASTIER = ("--set", "hub.timeout_s=0.8", "--set", "hub.patience_s=0.5")
 
 
 @pytest.mark.parametrize(("fault", "said"), LASTING)
@@ -205,7 +207,7 @@ def test_lasting_faults_of_workers_are_said_and_the_build_goes_on_after_them(
     ):
         hub.forget()
         hub.faults({"match": "*.parquet", "skip": skip, "times": -1, **fault})
-        done = _build(hub, _config(tmp_path), tmp_path / "out", "", *HASTY)
+        done = _build(hub, _config(tmp_path), tmp_path / "out", "", *HASTIER)
         assert done.returncode == 1, f"{fault}: {done.stderr}"
         assert said in done.stderr
         assert ".parquet" in done.stderr

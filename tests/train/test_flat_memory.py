@@ -28,7 +28,7 @@ def test_memory_is_flat_over_epochs_in_trainer_and_loader(data: Path, tmp_path: 
     deadline = time.monotonic() + TIMEOUT
     while process.poll() is None and time.monotonic() < deadline:
         loader.append(_held_by_children(process.pid))
-        time.sleep(0.02)
+        time.sleep(0.1)
     finished(process)
     rows = steps(tmp_path / "run")
     assert rows[-1]["epoch"] == EPOCHS - 1
