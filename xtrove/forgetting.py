@@ -12,7 +12,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -53,12 +53,9 @@ def forget(path: Path, names: Sequence[str], *, work: Path | None, dry_run: bool
         return
     if not Redo(base=base).is_committed():
         open_dataset(base)
-    own = Workspace(work=base / ".xtrove", output=base)
-    workspace = Workspace(work=work.resolve(), output=base) if work else own
+    workspace = Workspace(work=work.resolve() if work else base / ".xtrove", output=base)
     start = time.monotonic()
-    with ExitStack() as stack:
-        for held in dict.fromkeys((own.work, workspace.work)):
-            stack.enter_context(driver_lock(Workspace(work=held, output=base), err().print))
+    with driver_lock(workspace, err().print):
         try:
             _forget(base, wanted, workspace, work is not None, start)
         except OSError as error:

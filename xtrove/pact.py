@@ -11,7 +11,7 @@ import functools
 import socket
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,6 @@ def agreed(workspace: Workspace) -> Iterator[Pact]:
         for folder in folders.values():
             for mark in folder.glob(f"session-{nonce}*"):
                 mark.unlink(missing_ok=True)
-        with suppress(OSError):  # it holds more where it is the work folder
-            folders["output"].rmdir()
 
 
 def perform(

@@ -7,6 +7,7 @@ nor a `forget` changes the dataset under a publication.
 
 from __future__ import annotations
 
+import errno
 import re
 import time
 from collections.abc import Iterator
@@ -19,9 +20,8 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils._validators import validate_repo_id
 from rich.table import Table
 
-from shards.findings import Progress as Report
 from shards.layout import UnsafePath
-from shards.manifest import ManifestError
+from shards.manifest import ManifestError, load_manifest
 from shards.publish import Publication, Published
 from shards.publish_hub import HubRepo
 from shards.publish_local import LocalDataset, NotPublishable, read_local
@@ -43,6 +43,7 @@ TOKEN_HELP = (
     "set HF_TOKEN (or HF_TOKEN_PATH), or run `hf auth login`, with a token that may write: "
     "https://huggingface.co/settings/tokens"
 )
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 _REVISION = re.compile(r"refs/pr/[0-9]{1,9}|(?!refs/)[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 
 
@@ -58,8 +59,8 @@ def publish(path: Path, repo: str, options: PublishOptions, *, dry_run: bool) ->
         stack.enter_context(_failures(repo, token))
         if not dry_run:
             _lock(base, stack)
-        with byte_progress() as report:
-            local = _read(base, report)
+        with byte_progress() as report, _is_dataset(base):
+            local = read_local(base, report)
         hub = HubRepo.open(repo, token, Patience(say=_say))
         if dry_run:
             _show_plan(local, look(local, hub, options), hub, options)
@@ -93,17 +94,23 @@ def _check_words(repo: str, options: PublishOptions) -> None:
 
 def _lock(base: Path, stack: ExitStack) -> None:
     """Holds the build's lock; a dataset without a work folder of its own has none to hold."""
+    with _is_dataset(base):
+        # Whoever takes a lock empties its folder for temporary files: not in a folder of others.
+        load_manifest(base)
     own = Workspace(work=base / ".xtrove", output=base)
     if own.work.is_dir():
         try:
             stack.enter_context(driver_lock(own, _say))
-        except PermissionError:
+        except OSError as error:
+            if error.errno not in _NOT_WRITABLE:
+                raise
             _say("the work folder cannot be written to: no lock is held while this publishes")
 
 
-def _read(base: Path, report: Report) -> LocalDataset:
+@contextmanager
+def _is_dataset(base: Path) -> Iterator[None]:
     try:
-        return read_local(base, report)
+        yield
     except (ManifestError, UnsafePath, NotADirectoryError, FileNotFoundError) as error:
         raise Misuse(str(error), remedy="give the folder of a finished build") from None
     except NotPublishable as error:

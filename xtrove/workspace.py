@@ -2,6 +2,8 @@
 
     WORK/lock              held by the driver (flock: the kernel frees it when the driver dies)
     WORK/tasks.lock        held shared by every running task, on any node of a shared mount
+    OUTPUT/.xtrove/lock, tasks.lock    the same two once more where WORK lies elsewhere, so that
+                           whoever writes to an output, or reads it whole, needs to know it alone
     WORK/receipts/<stage>/<key>.json
     WORK/files/<stage>/<key>/...
     WORK/plan/...          what tasks read: options and slices
@@ -31,6 +33,7 @@ from typing import Any
 from xtrove.canonical import canonical
 from xtrove.errors import Stop
 
+TASKS = "tasks.lock"
 LOCK_WAIT_SECONDS = 180
 """NFS gives up the locks of a dead machine after about 90 s."""
 
@@ -53,6 +56,14 @@ class Workspace:
 
     work: Path
     output: Path
+
+    def locked(self) -> tuple[Path, ...]:
+        """The folders whose locks a build holds: that of the output, and the work folder.
+
+        Links are resolved: where one leads to the other, both are one folder with one lock.
+        """
+        both = (self.output / ".xtrove", self.work)
+        return tuple(dict.fromkeys(folder.resolve() for folder in both))
 
     def folder(self, stage: str, key: str) -> Path:
         """Where the files of a task have their final name."""
@@ -146,10 +157,11 @@ def fsync(path: Path) -> None:
 @contextlib.contextmanager
 def running_task(workspace: Workspace) -> Iterator[None]:
     """Say, for as long as the block lasts, that a task of some driver is at work."""
-    path = workspace.work / "tasks.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)
+    with contextlib.ExitStack() as stack:
+        for folder in workspace.locked():
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context((folder / TASKS).open("a+b"))
+            fcntl.flock(file, fcntl.LOCK_SH)
         yield
 
 
@@ -157,19 +169,28 @@ def running_task(workspace: Workspace) -> Iterator[None]:
 def driver_lock(workspace: Workspace, say: Callable[[str], None]) -> Iterator[None]:
     """Hold the build: one driver, and none of an earlier driver's tasks still running.
 
+    Both the output and the work folder are held, whichever of them another command knows.
     Ray workers outlive a killed driver by seconds, so this waits for their locks to be freed.
     Raises `Stop` when another driver is alive or old tasks do not end within three minutes.
     """
-    path = workspace.work / "lock"
+    with contextlib.ExitStack() as stack:
+        for folder in workspace.locked():
+            stack.enter_context(_hold(folder, say))
+        yield
+
+
+@contextlib.contextmanager
+def _hold(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+    path = folder / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
         _take(file.fileno(), path)
         file.truncate(0)
         file.write(canonical({"pid": os.getpid(), "host": socket.gethostname()}))
         file.flush()
-        _wait_for_tasks(workspace, say)
-        for folder in ("tmp", "crash"):
-            shutil.rmtree(workspace.work / folder, ignore_errors=True)
+        _wait_for_tasks(folder / TASKS, say)
+        for name in ("tmp", "crash"):
+            shutil.rmtree(folder / name, ignore_errors=True)
         yield
 
 
@@ -184,10 +205,10 @@ def _take(descriptor: int, path: Path) -> None:
         ) from None
 
 
-def _wait_for_tasks(workspace: Workspace, say: Callable[[str], None]) -> None:
+def _wait_for_tasks(path: Path, say: Callable[[str], None]) -> None:
     deadline = time.monotonic() + LOCK_WAIT_SECONDS
     said = False
-    with (workspace.work / "tasks.lock").open("a+b") as file:
+    with path.open("a+b") as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -195,7 +216,7 @@ def _wait_for_tasks(workspace: Workspace, say: Callable[[str], None]) -> None:
                 if time.monotonic() > deadline:
                     raise Stop(
                         f"tasks of an earlier build still run after {LOCK_WAIT_SECONDS} s "
-                        f"({workspace.work / 'tasks.lock'} is held)",
+                        f"({path} is held)",
                         remedy="stop its worker processes, then run the same command again",
                     ) from None
                 if not said:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from shards.dataset import Dataset
 from shards.sample import FIELDS
 from tests.hub.running import ROOT, RunningHub, running_hub
 from tests.shards import builder
+from xtrove.workspace import Workspace, driver_lock
 
 TOKEN = "hf_write_5ecret5ecret5ecret"
 
@@ -139,6 +141,40 @@ def test_what_is_no_finished_dataset_is_refused(
     done = _publish(hub, waiting, "o/none")
     assert done.returncode == 2 and "forget" in done.stderr
     assert not hub.store.has("o/none")
+
+
+def test_a_build_with_a_work_folder_elsewhere_is_not_published_under(
+    hub: RunningHub, tmp_path: Path
+) -> None:
+    """The lock of the output is held, and what the build is writing there stays."""
+    base = builder.build(tmp_path, [builder.make_pair(1)], []).path
+    half = base / ".xtrove" / "tmp" / "half"
+    with driver_lock(Workspace(work=tmp_path / "work", output=base), lambda _: None):
+        half.mkdir(parents=True)
+        done = _publish(hub, base, "o/locked")
+        assert done.returncode == 1 and "another build is writing here" in done.stderr
+        assert half.exists()
+    (base / "manifest.json").unlink()
+    done = _publish(hub, base, "o/locked")
+    assert done.returncode == 2 and half.exists(), "no dataset: nothing of it is touched"
+    assert not hub.store.has("o/locked")
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode != 0
+    if shutil.which("unshare")
+    else True,
+    reason="no mounts may be made here",
+)
+def test_published_from_a_read_only_mount(hub: RunningHub, tmp_path: Path) -> None:
+    base = builder.build(tmp_path, [builder.make_pair(1)], []).path
+    (base / ".xtrove").mkdir(exist_ok=True)
+    mount = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+    words = ["unshare", "-rm", "sh", "-c", mount, str(base), *_words(base, "o/mounted")]
+    done = hub.run(words, token=TOKEN, NO_COLOR="1")
+    assert done.returncode == 0, done.stderr
+    assert "no lock is held while this publishes" in done.stderr
+    assert hub.store.has("o/mounted")
 
 
 MOMENTS: list[dict[str, Any]] = [

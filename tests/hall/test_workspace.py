@@ -89,6 +89,41 @@ def test_a_second_driver_is_refused_by_name(place: Workspace) -> None:
         pass
 
 
+def test_two_work_folders_of_one_output_exclude_each_other(place: Workspace) -> None:
+    """Whoever knows the output alone (publish, forget) must not empty what a build writes to."""
+    half = place.output / ".xtrove" / "tmp" / "half"
+    other = Workspace(work=place.output.parent / "elsewhere", output=place.output)
+    own = Workspace(work=place.output / ".xtrove", output=place.output)
+    with driver_lock(place, lambda _: None):
+        half.mkdir(parents=True)
+        for second in (other, own):
+            with (
+                pytest.raises(Stop, match="another build"),
+                driver_lock(second, lambda _: None),
+            ):
+                raise AssertionError("the output was given twice")
+        assert half.exists()
+
+
+def test_a_task_holds_the_output_too(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver was killed, its task still writes a shard to the output."""
+    monkeypatch.setattr(workspaces, "LOCK_WAIT_SECONDS", 0.3)
+    own = Workspace(work=place.output / ".xtrove", output=place.output)
+    with (
+        running_task(place),
+        pytest.raises(Stop, match="still run after"),
+        driver_lock(own, lambda _: None),
+    ):
+        raise AssertionError("the lock was given while a task ran")
+
+
+def test_a_link_to_the_work_folder_is_the_same_folder(place: Workspace) -> None:
+    place.work.mkdir()
+    (place.output / ".xtrove").symlink_to(place.work)
+    with driver_lock(place, lambda _: None), running_task(place):
+        pass
+
+
 def test_a_driver_waits_for_the_tasks_of_a_dead_one(place: Workspace) -> None:
     place.work.mkdir()
     script = (
