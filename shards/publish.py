@@ -10,6 +10,7 @@
        the other small files with their bytes, the staged ones by reference, stale ones deleted
     5. a tag named by the content; the staging branch goes
     6. the commit is listed: every size and SHA-256; small files are fetched and hashed
+    7. tags and branches that still serve what was forgotten since are named (`publish_forgotten`)
 
 No state is kept on this side: each run compares the dataset with the Hub and does what is
 missing, so that after a kill, a cut connection or a lost answer the same command goes on, and a
@@ -27,6 +28,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from shards.publish_forgotten import Served, still_served
 from shards.publish_hub import HubRepo
 from shards.publish_local import LocalDataset, LocalFile
 from shards.publish_look import (
@@ -61,6 +63,8 @@ class Published:
     """Files whose size and SHA-256 on the Hub were compared."""
     private: bool
     gated: bool
+    served: Served
+    """What the Hub still serves of what this dataset has forgotten."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -76,7 +80,7 @@ class Publication:
     staged_bytes: int = 0
 
     def run(self) -> Published:
-        """Steps 2 to 6. `PublishError`, or what the Hub refused."""
+        """Steps 2 to 7. `PublishError`, or what the Hub refused."""
         outlook = look(self.local, self.hub, self.options)
         plan = outlook.plan
         opens = self._prepare(outlook)
@@ -99,6 +103,9 @@ class Publication:
             verified=verified,
             private=outlook.private and not opens,
             gated=outlook.gated or self.local.gated,
+            served=still_served(
+                self.local.manifest, outlook.standing, self.hub, self.options.revision
+            ),
         )
 
     def _prepare(self, outlook: Outlook) -> bool:

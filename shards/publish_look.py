@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from shards import layout
-from shards.manifest import ManifestError, parse_manifest
+from shards.manifest import Manifest, ManifestError, parse_manifest
+from shards.publish_forgotten import STAGING, TAGS
 from shards.publish_hub import HubRepo
 from shards.publish_local import LocalDataset
 from shards.publish_plan import Plan, Tree, make_plan
@@ -52,22 +53,28 @@ class Outlook:
     plan: Plan
     branches: tuple[str, ...]
     tags: dict[str, str]
-    replaces: str
-    """Name and content of the dataset that stands there; "" where there is none."""
+    standing: Manifest | None
+    """Of the dataset that stands there; None where there is none."""
     has_terms: bool
     """Whether the card of `main`, which is the one the Hub shows, has terms."""
+
+    @property
+    def replaces(self) -> str:
+        """Name and content of the dataset that stands there; "" where there is none."""
+        one = self.standing
+        return f"{one.name} {one.content_sha256[:12]}" if one else ""
 
 
 def tag_name(local: LocalDataset, *, long: bool = False) -> str:
     """The tag of a dataset: by its content; the long form by its files too."""
-    name = f"content-{local.manifest.content_sha256[:16]}"
+    name = f"{TAGS}{local.manifest.content_sha256[:16]}"
     sums = next(file.sha256 for file in local.files if file.path == layout.CHECKSUMS)
     return f"{name}-{sums[:8]}" if long else name
 
 
 def staging_branch(revision: str, *, closed: bool) -> str:
     """The branch that shards are staged on; `closed`: the repository is to be opened after."""
-    return f"xtrove-staging-{revision.replace('/', '-')}" + ("-closed" if closed else "")
+    return f"{STAGING}{revision.replace('/', '-')}" + ("-closed" if closed else "")
 
 
 def look(local: LocalDataset, hub: HubRepo, options: PublishOptions) -> Outlook:
@@ -103,27 +110,26 @@ def look(local: LocalDataset, hub: HubRepo, options: PublishOptions) -> Outlook:
         plan=plan,
         branches=tuple(refs.branches) if refs else (),
         tags=dict(refs.tags) if refs else {},
-        replaces=_standing(hub, head, target, options),
+        standing=_standing(hub, head, target, options),
         has_terms=bool(shown) and local.gated and _has_terms(hub, shown),
     )
     _refuse(hub.repo, outlook, local, options)
     return outlook
 
 
-def _standing(hub: HubRepo, head: str, target: Tree, options: PublishOptions) -> str:
+def _standing(hub: HubRepo, head: str, target: Tree, options: PublishOptions) -> Manifest | None:
     """The dataset that stands there already; `PublishError` for the manifest of somebody else."""
     if layout.MANIFEST not in target:
-        return ""
+        return None
     data = hub.read(layout.MANIFEST, head, layout.MAX_TEXT_BYTES)
     try:
-        manifest = parse_manifest(data)
+        return parse_manifest(data)
     except ManifestError as error:
         raise PublishError(
             f"{hub.repo} has a {layout.MANIFEST} at {options.revision} that is none of ours: "
             f"{error}",
             remedy="publish under another name, or delete that file first",
         ) from None
-    return f"{manifest.name} {manifest.content_sha256[:12]}"
 
 
 def _has_terms(hub: HubRepo, commit: str) -> bool:

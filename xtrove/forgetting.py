@@ -235,4 +235,9 @@ def _show_next(base: Path, workspace: Workspace, is_named: bool) -> None:
             f"builds into this folder keep it out; `opt_out: [{base}]` in a config does so for any",
             markup=False,
         )
-    out().print("copies published before still hold it: publish this one again")
+    out().print(
+        "what was published before still holds it: publish this one again; the Hub goes on serving "
+        "the older files by their tags and its history, `xtrove publish` names them and says how "
+        "to take them down",
+        markup=False,
+    )

@@ -223,6 +223,29 @@ def _show_done(
           f"({done.commit[:12]}), {state}{', gated' * done.gated}: {what}")  # fmt: skip
     _line(f"  verified: {done.verified:,} files, every size and SHA-256 ({duration(seconds)})")
     _line(f"  hf://datasets/{hub.repo}@{done.tag}")
+    if done.served.repositories:
+        _show_served(hub.repo, options.revision, done)
+
+
+def _show_served(repo: str, revision: str, done: Published) -> None:
+    """What was forgotten and can still be downloaded, and how to take it down."""
+    served = done.served
+    places = [*served.tags, *(f"branch {name}" for name in served.branches)]
+    places += [f"the history of {revision}"] * served.history
+    _line(f"still served, from before {served.repositories:,} repositories were forgotten: "
+          f"{', '.join(places)}")  # fmt: skip
+    _line("  to take it down, with `from huggingface_hub import HfApi`:")
+    # The new tag too: it stands on a commit that has the old ones behind it.
+    for tag in dict.fromkeys((*served.tags, *([done.tag] if served.history else []))):
+        _line(f'  HfApi().delete_tag("{repo}", tag="{tag}", repo_type="dataset")')
+    for branch in served.branches:
+        if branch == "main":
+            _line("  (branch main: publish there too, and squash its history)")
+            continue
+        _line(f'  HfApi().delete_branch("{repo}", branch="{branch}", repo_type="dataset")')
+    if served.history:
+        _line(f'  HfApi().super_squash_history("{repo}", branch="{revision}", repo_type="dataset")')
+    _line("  and run this command once more, which sets the tag anew")
 
 
 def _line(text: str) -> None:
