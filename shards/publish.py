@@ -115,17 +115,9 @@ class Publication:
         marker = staging_branch(revision, closed=True)
         opens = outlook.private and marker in outlook.branches and not self.options.private
         if not outlook.exists:
-            opens = waits and not self.options.private
-            self.say(f"new repository {hub.repo}" + (", private until it is whole" * opens))
-            hub.create(private=self.options.private or waits)
-            if hub.facts() is None:
-                raise PublishError(
-                    f"{hub.repo} exists, but this token may not see it",
-                    remedy="use a token of its owner, or publish under another name",
-                )
-            if opens:
-                hub.create_branch(marker, self._main())
-        elif waits and not outlook.private:
+            self._create()
+        if waits and not (outlook.private or self.options.private):
+            # The mark comes first: stopped in between, the next run knows who hid the repository.
             self.say("private until the terms are in place")
             hub.create_branch(marker, self._main())
             hub.set_private(True)
@@ -134,6 +126,17 @@ class Publication:
             self.say("gated: readers agree to the terms of the card first")
             hub.gate()
         return opens
+
+    def _create(self) -> None:
+        """Private only where that was asked for: empty, it shows nothing that needs terms."""
+        hub = self.hub
+        self.say(f"new repository {hub.repo}")
+        hub.create(private=self.options.private)
+        if hub.facts() is None:
+            raise PublishError(
+                f"{hub.repo} exists, but this token may not see it",
+                remedy="use a token of its owner, or publish under another name",
+            )
 
     def _main(self) -> str:
         head = self.hub.head("main")

@@ -22,6 +22,8 @@ from shards.manifest import Manifest, UnfinishedBuild, load_manifest
 from shards.redo import Redo
 
 SHOWN = 5
+MOST_ATTRIBUTION = 16 << 20
+"""A line a repository: millions of them are too much for the commit that carries small files."""
 
 
 class NotPublishable(ValueError):
@@ -38,8 +40,12 @@ class LocalFile:
 
     @property
     def is_bulk(self) -> bool:
-        """A shard, an index, a twin or evidence: what is staged ahead of the last commit."""
-        return layout.is_generated_data(self.path)
+        """A shard, an index, a twin or evidence: what is staged ahead of the last commit.
+
+        The attribution too where it is long: nothing else that is no data may outgrow a reading.
+        """
+        is_long = self.path == layout.ATTRIBUTION and self.bytes > MOST_ATTRIBUTION
+        return is_long or layout.is_generated_data(self.path)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

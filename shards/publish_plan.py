@@ -1,8 +1,8 @@
 """What a publication would send, keep and remove: a pure comparison of two listings.
 
-Bulk files (shards, indexes, twins, evidence) go to a staging branch in commits of at most
-`files_per_commit` files, and of about `bytes_per_commit` bytes; a repository slows down after
-thousands of commits, so that a large dataset is staged in larger ones (200 commits by size).
+Bulk files (shards, indexes, twins, evidence, a long attribution) go to a staging branch in commits
+of at most `files_per_commit` files, and of about `bytes_per_commit` bytes; a repository slows down
+after thousands of commits, so that a large dataset is staged in larger ones (200 commits by size).
 The last commit carries the small files, refers to the staged ones, and deletes what an earlier
 publication had and this one has not. Files that this room never writes are left alone, unless
 they stand where a reader of the dataset would take them for samples.
@@ -71,9 +71,13 @@ class Plan:
         return sum(file.bytes for file in (*self.to_stage, *self.texts))
 
 
-def git_oid(data: bytes) -> str:
-    """Git's object id of a file of these bytes."""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+def git_oid(base: Path, file: LocalFile) -> str:
+    """Git's object id of a file that was checked, read in pieces."""
+    digest = hashlib.sha1(b"blob %d\0" % file.bytes, usedforsecurity=False)
+    with layout.safe_file(base, file.path).open("rb") as stream:
+        while data := stream.read(1 << 20):
+            digest.update(data)
+    return digest.hexdigest()
 
 
 def is_same(base: Path, file: LocalFile, remote: RemoteFile | None) -> bool:
@@ -82,7 +86,7 @@ def is_same(base: Path, file: LocalFile, remote: RemoteFile | None) -> bool:
         return False
     if remote.sha256:
         return remote.sha256 == file.sha256
-    return remote.git_oid == git_oid(layout.read_text_file(base, file.path))
+    return remote.git_oid == git_oid(base, file)
 
 
 def make_plan(
