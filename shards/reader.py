@@ -57,6 +57,9 @@ class Reader:
     def __init__(self, opened: Opened, select: Select) -> None:
         self.digest = opened.digest
         self.manifest: Manifest | None = opened.manifest
+        self.place = opened.place
+        """Of a dataset elsewhere: the URI that opens it again, of the Hub at the commit that was
+        found (`hf://datasets/O/N@<commit>`); "" for what lies here."""
         self.select = select
         self._shards = _chosen(opened, select)
         self._files = opened.files_of(self._shards)

@@ -44,6 +44,8 @@ class Opened:
     decode: Decode = decode_ours
     skipped: Mapping[str, int] = field(default_factory=dict)
     """What was left out of tars of others, by reason."""
+    place: str = ""
+    """Of a dataset elsewhere: the URI that opens these bytes again; "" for what lies here."""
 
 
 def open_place(
@@ -115,6 +117,7 @@ def _open_remote(place: str, cache: CacheOptions) -> Opened:
         manifest=manifest,
         shards=tuple(manifest.shards),
         files_of=lambda shards: RemoteShards(remote, shards, cache),
+        place=store.place,
     )
 
 

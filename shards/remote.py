@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import BinaryIO, Protocol, cast
 from urllib.parse import quote, urlsplit
 
-from ingest import places
+from ingest import hub, places
 from ingest.budget import ReadLimits
 from ingest.entries import Entry
 from ingest.errors import SourceError
@@ -32,6 +33,10 @@ WEB_REQUESTS_A_SECOND = 100.0
 
 class Store(Protocol):
     """The files of a dataset elsewhere."""
+
+    @property
+    def place(self) -> str:
+        """The URI that finds these files again: of the Hub, at the commit that was pinned."""
 
     def small(self, path: str) -> bytes | None:
         """A file of at most 64 MiB, whole; None where there is none."""
@@ -59,6 +64,7 @@ class WebStore:
     """Files below an address of a web server; a query (a signature) is kept for every file."""
 
     def __init__(self, base: str, limits: ReadLimits) -> None:
+        self.place = base
         self._parts = urlsplit(base)
         self._limits = limits
 
@@ -125,6 +131,9 @@ class ListedStore:
     def __init__(self, place: str, limits: ReadLimits) -> None:
         self._limits = limits
         self._place = places.pin(place, limits)
+        self.place = place
+        if place.startswith("hf://"):
+            self.place = str(replace(hub.parse(place), revision=self._place.revision))
         self._entries: dict[str, dict[str, Entry]] = {}
 
     def small(self, path: str) -> bytes | None:

@@ -133,9 +133,14 @@ class Loader(Generic[T]):
 
     @property
     def reader(self) -> Reader:
-        """This process's reader, opened when first asked for."""
+        """This process's reader, opened when first asked for.
+
+        From then on the feed names the commit that it found: a branch of the Hub may be published
+        again at any time, and loader processes and later epochs must read what this one reads.
+        """
         if self._reader is None:
             self._reader = self.feed.open()
+            self.feed = replace(self.feed, place=self._reader.place or self.feed.place)
         return self._reader
 
     @property

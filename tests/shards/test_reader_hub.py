@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shards.dataset import Dataset
 from tests.hub.running import RunningHub, running_hub
 from tests.shards.builder import Built, build
 
@@ -91,3 +92,36 @@ def test_nothing_that_can_be_read(built: Built, hub: RunningHub, tmp_path: Path)
     kind, said = hub.client(SCRIPT, "hf://datasets/owner/none", *cache)
     assert kind == "SourceError"
     assert "owner/none" in said
+
+
+REPUBLISHED = """
+from pathlib import Path
+from shards.reader import CacheOptions, PlanOptions
+from shards.torch_loader import Feed, Loader
+from tests.hub.store import Store
+def ids(batch):
+    return [str(one["id"]) for one in batch.samples]
+feed = Feed(place=sys.argv[1], options=PlanOptions(seed=1, batch_size=8, window=64),
+            transform=ids, cache=CacheOptions(folder=Path(sys.argv[2])))
+loader = Loader(feed, workers=1, context="fork")
+answer = [sorted(one for batch in loader for one in batch)]
+Store(Path(sys.argv[3])).commit(sys.argv[1].removeprefix("hf://datasets/"), {"README.md": b"moved"})
+answer.append(sorted(one for batch in loader for one in batch))
+loader.close()
+answer.append(sorted(one for batch in loader for one in batch))
+answer.append(loader.reader.place)
+"""
+
+
+def test_a_branch_that_moves_between_epochs(built: Built, hub: RunningHub, tmp_path: Path) -> None:
+    """Loader processes and later epochs go on with the commit of the first."""
+    pytest.importorskip("torch")
+    first = hub.store.resolve(REPO, "main")
+    place = f"hf://datasets/{REPO}"
+    *epochs, pinned = hub.client(
+        REPUBLISHED, place, str(tmp_path / "cache"), str(tmp_path / "hub/root")
+    )
+    train = sorted(str(one["id"]) for one in Dataset.open(built.path).samples(split="train"))
+    assert epochs == [train, train, train]
+    assert pinned == f"{place}@{first}"
+    assert hub.store.resolve(REPO, "main") != first
