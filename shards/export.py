@@ -130,6 +130,8 @@ class Target:
 @contextmanager
 def new_folder(output: Path) -> Iterator[Target]:
     """A folder that gets its name when the block ends well. `ExportError` where it stands."""
+    # `.` has no name to be renamed to, and a link cannot be replaced by a folder.
+    output = output.resolve()
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ExportError(f"{output} is there already: give another --output, or remove it")
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from ingest.ranged import RangedFile
 from shards import layout
@@ -37,6 +38,12 @@ class Remote:
     store: Store
     sums: Mapping[str, str]
     """SHA-256 by path, from SHA256SUMS."""
+
+
+_MOST_ROW_BYTES: Final = 1024
+_MOST_HEAD_BYTES: Final = 1 << 20
+"""A row of an index takes about 170 bytes. Past the cache's limit indexes are fetched all the
+same, so that they must be bounded by what they can hold."""
 
 
 class RangedTar:
@@ -183,7 +190,13 @@ class RemoteShards:
 
     def _index(self, facts: TarFacts) -> Wanted:
         path = layout.index_path(facts.path)
-        return self._wanted(path, self._digest(path), self._remote.store.size(path))
+        size = self._remote.store.size(path)
+        if size > facts.samples * _MOST_ROW_BYTES + _MOST_HEAD_BYTES:
+            raise DamagedShard(
+                f"{path} has {size} bytes, too many for the index of {facts.samples} samples: it "
+                "was not fetched"
+            )
+        return self._wanted(path, self._digest(path), size)
 
     def _wanted(self, path: str, sha256: str, size: int) -> Wanted:
         return Wanted(

@@ -64,6 +64,21 @@ def test_never_into_the_dataset(path: Path) -> None:
     assert done.returncode == 2 and "inside the dataset" in _said(done)
 
 
+def test_here_and_through_a_link(path: Path, tmp_path: Path) -> None:
+    """`.` has no name, and a rename over a link fails when all is written."""
+    here, link = tmp_path / "here", tmp_path / "link"
+    here.mkdir()
+    (tmp_path / "there").mkdir()
+    link.symlink_to(tmp_path / "there")
+    words = ("export", path, "--to", "jsonl", "--split", "test", "--output")
+    for output, cwd in ((".", here), (link, None)):
+        done = support.xtrove(*words, output, cwd=cwd)
+        assert done.returncode == 0, done.stderr
+    for folder in (here, link):
+        assert (folder / "test.jsonl").stat().st_size > 0
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["here", "link", "there"]
+
+
 def test_onnx_without_torch_names_the_remedy(path: Path, tmp_path: Path) -> None:
     """An environment in which torch cannot be imported."""
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\")\n")

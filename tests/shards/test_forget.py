@@ -24,7 +24,7 @@ from shards.forget import finish, prepare
 from shards.forget_survey import ForgetError, Survey, nearest, survey
 from shards.funnel import Funnel
 from shards.manifest import UnfinishedBuild, load_manifest
-from shards.redo import Redo
+from shards.redo import DamagedJournal, Redo
 from shards.removals import removal_files
 from shards.tombstones import WITNESS_FORGOTTEN, repo_sha256
 from tests.shards.builder import (
@@ -324,6 +324,30 @@ def test_a_stopped_forget_says_what_to_do(copy: Path) -> None:
     with pytest.raises(UnfinishedBuild, match="run the same command again"):
         load_manifest(copy)
     assert finish(copy) and not finish(copy)
+    assert findings(copy) == []
+
+
+@pytest.mark.parametrize("lost", ["ATTRIBUTION.jsonl", "manifest.json", "SHA256SUMS"])
+def test_a_staged_file_that_is_lost_is_no_file_that_was_moved(copy: Path, lost: str) -> None:
+    """The old one under the final name is not taken for it, and no mix is sealed."""
+    dataset = Dataset.open(copy)
+    change = prepare(dataset, survey(dataset, [REPO], silent), license_class, silent)
+    change.promise()
+    (copy / "manifest.json").unlink()
+    (copy / ".xtrove/forget/files" / lost).unlink()
+    with pytest.raises(DamagedJournal, match=f"{lost} is gone: build the dataset again"):
+        finish(copy)
+    assert not (copy / "manifest.json").exists()
+
+
+def test_a_staged_file_that_was_moved_counts(copy: Path) -> None:
+    dataset = Dataset.open(copy)
+    change = prepare(dataset, survey(dataset, [REPO], silent), license_class, silent)
+    change.promise()
+    (copy / "manifest.json").unlink()
+    staged = copy / ".xtrove/forget/files"
+    (staged / "ATTRIBUTION.jsonl").replace(copy / "ATTRIBUTION.jsonl")
+    assert finish(copy)
     assert findings(copy) == []
 
 

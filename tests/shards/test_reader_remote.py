@@ -120,6 +120,22 @@ def test_an_index_that_is_not_the_published_one(
         list(reader.batches(OPTIONS))
 
 
+def test_an_index_that_no_shard_can_have_is_not_fetched(
+    built: Built, served: Served, tmp_path: Path
+) -> None:
+    """It would be fetched past the limit of the cache."""
+    facts = built.manifest.shards[0]
+    name = index_path(facts.path)
+    most = facts.samples * 1024 + (1 << 20)
+    served.change = lambda path, data: data + bytes(most + 1 - len(data)) if path == name else data
+    with (
+        open_served(served, tmp_path, 0) as reader,
+        pytest.raises(DamagedShard, match=f"{name} has {most + 1} bytes, too many"),
+    ):
+        list(reader.batches(OPTIONS))
+    assert served.bytes[name] == 0
+
+
 def test_missing_newer_and_halfway_published(built: Built, served: Served, tmp_path: Path) -> None:
     served.change = lambda path, data: data.replace(b'"xtrove-1"', b'"xtrove-9"')
     with pytest.raises(ManifestError, match="update xtrove"):
