@@ -37,10 +37,12 @@ def beir_corpus(
 ) -> Corpus:
     """The corpus of a folder with the questions judged in a split. Raises `RowError`."""
     documents = _documents(folder, language, keep_documentation)
-    texts = {
-        _identity(where, line, row): row_text(Path(where), line, row, "text", "query")
-        for where, line, row in _rows(folder, "queries")
-    }
+    texts: dict[str, str] = {}
+    for where, line, row in _rows(folder, "queries"):
+        identity = _identity(where, line, row)
+        if identity in texts:
+            raise RowError(f"{where}:{line}: a second question {identity!r}: fix its id")
+        texts[identity] = row_text(Path(where), line, row, "text", "query")
     judged = _judgements(folder, split, documents, texts)
     asked = {
         query: {one: grade for one, grade in grades.items() if grade > 0}

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from evaluate.corpus import Corpus, Document, Query
-from evaluate.row_documents import RowError, json_rows, row_documents, row_text
+from evaluate.row_documents import RowError, json_rows, row_documents, row_id, row_text
 from extract.query import fold
 
 CODE_BASE = ("codebase.jsonl", "codebase.jsonl.gz")
@@ -66,16 +66,21 @@ def _questions(folder: Path, split: str | None) -> Path:
 
 def _queries(file: Path, known: Mapping[str, Document]) -> list[Query]:
     made: dict[str, tuple[str, str, dict[str, int]]] = {}
+    lines: dict[str, int] = {}
     for line, row in json_rows(file):
         text = row_text(file, line, row, "query", "question")
-        answer = row_text(file, line, row, "positive_id")
+        answer = row_id(file, line, row, "positive_id")
         if not text or not answer:
             raise RowError(f"{file}:{line}: a question needs `query` and `positive_id`")
         if row.get("label", 1) == 0:
             continue
         if answer not in known:
             raise RowError(f"{file}:{line}: {answer!r} is no id of the code base: fix positive_id")
-        identity = row_text(file, line, row, "id") or f"line{line}"
+        identity = row_id(file, line, row, "id") or f"line{line}"
+        if lines.setdefault(identity, line) != line:
+            raise RowError(
+                f"{file}:{line}: the id {identity!r} is that of line {lines[identity]}: fix one"
+            )
         held = made.setdefault(fold(text), (identity, text, {}))
         held[2][answer] = 1
     return [

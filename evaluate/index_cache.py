@@ -30,7 +30,7 @@ from evaluate.token_index import (
     build_index,
     remove_abandoned,
 )
-from train.model_folder import PATTERNS, fetch_model
+from train.model_folder import fetch_model, model_digest
 
 if TYPE_CHECKING:
     from train.encoder import TokenVectors
@@ -43,25 +43,6 @@ def cache_folder() -> Path:
     given = os.environ.get("XTROVE_CACHE")
     base = Path(given).expanduser() if given else Path.home() / ".cache" / "xtrove"
     return base / "indexes"
-
-
-def model_files(folder: Path) -> list[Path]:
-    """Every file a model may be loaded from, sorted; notes of ours do not count."""
-    # The folder and those of its modules; not the checkpoints that a run keeps inside.
-    wanted = [place + pattern for place in ("", "[0-9]*_*/") for pattern in PATTERNS]
-    files = {path for pattern in wanted for path in folder.glob(pattern) if path.is_file()}
-    # A weight of BM25 that was tuned changes no vector.
-    return sorted(path for path in files if not path.name.startswith((".", "xtrove_")))
-
-
-def model_digest(folder: Path) -> str:
-    """SHA-256 (hex) over the files of a model."""
-    digest = hashlib.sha256()
-    for path in model_files(folder):
-        name = path.relative_to(folder).as_posix()
-        with path.open("rb") as stream:
-            digest.update(f"{name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

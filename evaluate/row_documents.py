@@ -137,6 +137,14 @@ def row_text(path: Path, line: int, row: Mapping[str, object], *names: str) -> s
     return ""
 
 
+def row_id(path: Path, line: int, row: Mapping[str, object], name: str) -> str:
+    """An id, text or a whole number; "" where there is none."""
+    value = row.get(name)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return row_text(path, line, row, name)
+
+
 def _document(path: Path, line: int, row: Mapping[str, object], keep: bool) -> Document:
     code = row_text(path, line, row, *_CODE)
     if not code.strip():

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Final
 
 from evaluate.code_state import FORMAT, STATE, hint_of
-from evaluate.index_cache import model_digest, model_files
 from extract.parse import extractor_id
 from ingest.languages import EXTENSIONS
 from ingest.walk import read_capped, skipped_folder
+from train.model_folder import model_digest, model_files
 
 LIMIT: Final = 20 << 30
 CUT: Final = "2"

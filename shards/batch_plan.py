@@ -49,9 +49,11 @@ class PlanOptions:
     """Neighbours in a shard that are read together."""
     pool: int = 131_072
     """Samples of a language whose runs are mixed: its shards are taken until they hold so many."""
+    smallest: int = 1
+    """Batches of fewer samples are left out, and their samples with them."""
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "window", "run", "pool", "token_budget"):
+        for name in ("batch_size", "window", "run", "pool", "smallest", "token_budget"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise PlanError(f"{name} is {value}, should be 1 or more")
@@ -98,6 +100,8 @@ def arrange(languages: list[tuple[int, Candidates]], options: PlanOptions, key: 
     for language, samples in languages:
         batches = cut(samples, options)
         for number, members in enumerate(batches):
+            if len(members) < options.smallest:
+                continue
             spent = options.token_budget is not None and number + 1 < len(batches)
             whole = spent or len(members) == options.batch_size
             (full if whole else rest).append((language, samples.positions[members]))

@@ -2,7 +2,7 @@
 
 Loader processes read and tokenise (`shards.torch_loader`); the state is that of the last batch that
 was delivered, so that it is exact however far they have read ahead. A batch of one pair says
-nothing (its softmax has one column) and is passed over.
+nothing (its softmax has one column) and is not in the plan.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from shards.reading_state import State
 from shards.torch_loader import Feed, Loader
 from train.batches import Collate, TokenBatch
 from train.config import TrainConfig
+from train.faults import TrainingFault
 from train.setup import Processes, cache_options, plan_options, selection
 
 MOST_WORKERS: Final = 8
@@ -33,7 +34,10 @@ class Fed:
 def feed(
     config: TrainConfig, collate: Collate, *, start: Mapping[str, Any] | None, group: Processes
 ) -> Iterator[Fed]:
-    """From a state to the end of the last epoch; without end where `steps` says how many."""
+    """From a state to the end of the last epoch; without end where `steps` says how many.
+
+    `TrainingFault` where a whole epoch has no batch.
+    """
     loader = Loader(
         Feed(
             place=config.data.path,
@@ -51,9 +55,15 @@ def feed(
         loader.load_state_dict(start)
     try:
         while config.steps is not None or loader.state.epoch < config.epochs:
+            began, some = loader.state.batch, False
             for batch in loader:
-                if batch.size > 1:
-                    yield Fed(batch=batch, after=loader.state)
+                some = True
+                yield Fed(batch=batch, after=loader.state)
+            if not some and began == 0:
+                raise TrainingFault(
+                    f"{config.data.path} has no batch of two pairs for this config",
+                    remedy="set batch.one_language: false, or use more data",
+                )
     finally:
         loader.close()
 

@@ -4,7 +4,8 @@ A step: a batch from the loader, losses and gradients (`train.step`), clipping, 
 then, when it is their turn, the validation and a checkpoint. Before every step the generators are
 seeded from (seed, step, rank), so that a step is a function of the checkpoint before it alone: a
 run that was killed and resumed logs the losses of one that was not, bit by bit, on the same
-machine, thread count and number of processes. The validation comes as a callable: its metrics live
+machine, thread count and number of processes, on a CPU (on CUDA the backward of attention adds in
+an order of its own: up to its rounding). The validation comes as a callable: its metrics live
 to the right. Limits: all since the last checkpoint is lost by a kill; Ctrl-C loses nothing.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +27,7 @@ from train.encoder import Encoder
 from train.faults import Stopped, TrainingFault
 from train.feed import Fed, feed
 from train.logs import Meter, RunLog, Silent, StepFacts, Watch
-from train.outputs import Keeper, Output, begin, claim, is_finished
+from train.outputs import Keeper, Output, alone, begin, claim, is_finished
 from train.plan import RunPlan, check_memory, plan_run
 from train.schedule import learning_rate
 from train.setup import (
@@ -115,6 +117,10 @@ class _Run:
 
     def train(self, validate: Callable[[TrainConfig], Validate] | None, resume: bool) -> Trained:
         """From the claim of the folder to the finished model."""
+        with alone(self._output) if self._group.first else nullcontext():
+            return self._train(validate, resume)
+
+    def _train(self, validate: Callable[[TrainConfig], Validate] | None, resume: bool) -> Trained:
         began = time.monotonic()
         self._claim(resume)
         if resume and is_finished(self._output):
@@ -175,7 +181,7 @@ class _Run:
             going_on = claim(self._output, self._config, self._reader.digest, resume=resume)
             if not going_on:
                 encoder = new_encoder(self._config, self._reader)
-                begin(self._output, self._config, self._reader, encoder)
+                begin(self._output, self._config, self._reader, encoder, self._watch.say)
         self._group.barrier()
 
     def _resumed(self, stepper: Stepper) -> Place:
@@ -189,6 +195,9 @@ class _Run:
         place = read_place(last)
         self._saved_at = place.step
         self._watch.say(f"going on behind step {place.step:,}")
+        if place.best_value is not None and place.best_of != best_of(self._config):
+            self._watch.say(f"the best so far was by {place.best_of}: it counts no more")
+            place = replace(place, best_value=None)
         return place
 
     def _steps(
@@ -327,6 +336,18 @@ class _Run:
         value = measures[self._config.validation.metric]
         place = replace(place, metrics=measures, empty_sum=0.0, empty_steps=0)
         if place.best_value is None or value > place.best_value:
-            place = replace(place, best_value=value, best_step=place.step, best_metrics=measures)
+            place = replace(
+                place,
+                best_value=value,
+                best_of=best_of(self._config),
+                best_step=place.step,
+                best_metrics=measures,
+            )
             keeper.best(place)
         return place
+
+
+def best_of(config: TrainConfig) -> str:
+    """What the best value is a value of: others cannot be compared with it."""
+    section = config.validation
+    return f"{section.metric} of {section.queries} questions in a pool of {section.pool}"

@@ -17,10 +17,10 @@ candidates is not found; vectors under OUTPUT/work are removed when all is done.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -73,18 +73,6 @@ class Mined:
     reused: int
 
 
-def fingerprint(model: Path) -> str:
-    """SHA-256 (hex) over the weights, vocabulary and settings of a model's folder."""
-    digest = hashlib.sha256()
-    names = ("config.json", "tokenizer.json", "model.safetensors", "1_Dense/model.safetensors")
-    for name in (*names, "config_sentence_transformers.json"):
-        path = model / name
-        if path.is_file():
-            with path.open("rb") as stream:
-                digest.update(name.encode() + hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
-
-
 def mine(
     dataset: str,
     encoder: Encoder,
@@ -93,18 +81,20 @@ def mine(
     *,
     model: str,
     cache: CacheOptions | None = None,
+    autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Mined:
     """Writes the negatives of a dataset's train split; goes on where it was stopped.
 
-    `model` is the `fingerprint` of the encoder. `Mismatch` where `output` holds other negatives.
+    `model` is the `model_digest` of the encoder; `autocast` is for encoding, scores are fp32.
+    `Mismatch` where `output` holds other negatives.
     """
     with Reader.open(dataset, cache=cache) as reader:
         languages = options.languages or reader.languages
         facts = _facts(reader, options, model)
     _claim(output, facts)
     made = [
-        _Language(dataset, language, encoder, output, options, cache, progress).run()
+        _Language(dataset, language, encoder, output, options, cache, autocast, progress).run()
         for language in languages
     ]
     total = Mined(
@@ -157,12 +147,14 @@ class _Language:
         output: Path,
         options: MineOptions,
         cache: CacheOptions | None,
+        autocast: Callable[[], AbstractContextManager[None]],
         progress: Callable[[str, int, int], None],
     ) -> None:
         self._language = language
         self._encoder = encoder
         self._output = output
         self._options = options
+        self._autocast = autocast
         self._progress = progress
         self._reader = Reader.open(dataset, select=Select(languages=(language,)), cache=cache)
         rules = self._reader.manifest.dedupe if self._reader.manifest else {}
@@ -192,7 +184,8 @@ class _Language:
         return [text(one, "code") for one in self._reader.samples(range(start, stop))]
 
     def _encode(self, texts: Sequence[str], kind: Kind) -> TokenVectors:
-        return self._encoder.encode(texts, kind)
+        with self._autocast():
+            return self._encoder.encode(texts, kind)
 
     def _encode_documents(self, texts: Sequence[str]) -> TokenVectors:
         return self._encode(texts, "document")

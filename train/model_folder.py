@@ -13,6 +13,7 @@ are refused by name.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,3 +200,22 @@ def _check_weights(path: Path) -> None:
             f"{path}: only {pickled[0]}, a pickle, which can run code and is never loaded; {REMEDY}"
         )
     raise FileNotFoundError(f"{path}: no {WEIGHTS}, other weights are not read; {REMEDY}")
+
+
+def model_files(folder: Path) -> list[Path]:
+    """Every file a model may be loaded from, sorted; notes of ours do not count."""
+    # The folder and those of its modules; not the checkpoints that a run keeps inside.
+    wanted = [place + pattern for place in ("", "[0-9]*_*/") for pattern in PATTERNS]
+    files = {path for pattern in wanted for path in folder.glob(pattern) if path.is_file()}
+    # A weight of BM25 that was tuned changes no vector.
+    return sorted(path for path in files if not path.name.startswith((".", "xtrove_")))
+
+
+def model_digest(folder: Path) -> str:
+    """SHA-256 (hex) over the files of a model."""
+    digest = hashlib.sha256()
+    for path in model_files(folder):
+        name = path.relative_to(folder).as_posix()
+        with path.open("rb") as stream:
+            digest.update(f"{name}\0{hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -31,6 +34,9 @@ from train.state import (
     write_json,
 )
 from train.trained_on import write_trained_on
+
+RUNNING: Final = ".running"
+SAY_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,23 +86,48 @@ class Output:
         return read_place(last) if last else None
 
 
+@contextmanager
+def alone(output: Output) -> Iterator[None]:
+    """Holds the folder for one run; `Mismatch` where another process trains there."""
+    if output.root.exists() and not output.root.is_dir():
+        raise Mismatch(f"output: {output.root} is a file", remedy="set output: to a new folder")
+    output.root.mkdir(parents=True, exist_ok=True)
+    path = output.root / RUNNING
+    with path.open("a") as file:
+        try:
+            # A record lock: forked loaders do not keep it when this process is killed.
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Mismatch(
+                f"output: another process trains in {output.root}",
+                remedy="wait for it, or set output: to a new folder",
+            ) from None
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            if not any(output.root.iterdir()):
+                output.root.rmdir()
+
+
 def claim(output: Output, config: TrainConfig, dataset: str, *, resume: bool) -> bool:
-    """Whether a run is gone on with; `Mismatch` where the folder is not for this run."""
+    """Whether a run is gone on with; `Mismatch` where the folder is not for this run.
+
+    A run that stopped before its first checkpoint has nothing to lose: it is begun anew, with
+    another config too.
+    """
     root, run_file = output.root, output.run_file
-    if not run_file.exists():
+    if not run_file.exists() or (not resume and output.last() is None):
         if resume:
             raise Mismatch(
                 f"--resume: {root} holds no run", remedy="leave --resume out to start one"
             )
-        others = (
-            [path.name for path in root.iterdir() if path.name != FOLDER] if root.exists() else []
-        )
+        others = [one.name for one in root.iterdir() if one.name not in (FOLDER, RUNNING)]
         if others:
             raise Mismatch(
                 f"output: {root} is not empty ({', '.join(sorted(others)[:3])})",
                 remedy="set output: to a new folder",
             )
-        # What a kill left before the run was claimed.
         shutil.rmtree(output.state, ignore_errors=True)
         return False
     run = read_json(run_file)
@@ -111,12 +142,17 @@ def claim(output: Output, config: TrainConfig, dataset: str, *, resume: bool) ->
     return True
 
 
-def begin(output: Output, config: TrainConfig, reader: Reader, encoder: Encoder) -> None:
+def begin(
+    output: Output,
+    config: TrainConfig,
+    reader: Reader,
+    encoder: Encoder,
+    say: Callable[[str], None] = lambda message: None,
+) -> None:
     """Writes what a run starts from; `run.json` comes last and makes it one."""
     card = CardFacts(name=config.name, base=config.base)
     save_model(encoder, output.start, card=card, replace=True)
-    pairs = ((str(one["code_sha256"]), str(one["repo"])) for one in reader.iterate())
-    write_trained_on(pairs, output.trained_on)
+    write_trained_on(_digests(reader, say), output.trained_on)
     run = {
         "format": FORMAT,
         "name": config.name,
@@ -127,6 +163,16 @@ def begin(output: Output, config: TrainConfig, reader: Reader, encoder: Encoder)
         "finished": False,
     }
     write_json(output.run_file, run)
+
+
+def _digests(reader: Reader, say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
+    """Digest and repository of every function; all shards are fetched for them."""
+    said_at = time.monotonic()
+    for done, one in enumerate(reader.iterate()):
+        if time.monotonic() - said_at > SAY_SECONDS:
+            said_at = time.monotonic()
+            say(f"noting what the run is trained on: {done:,} of {len(reader):,} functions")
+        yield str(one["code_sha256"]), str(one["repo"])
 
 
 def is_finished(output: Output) -> bool:

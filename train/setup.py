@@ -121,6 +121,8 @@ def plan_options(config: TrainConfig) -> PlanOptions:
         one_language=batch.one_language,
         unique=batch.unique,
         token_budget=batch.pool_tokens,
+        # The softmax of one pair has one column: it says nothing.
+        smallest=2,
     )
 
 

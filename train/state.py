@@ -51,6 +51,8 @@ class Place:
     reader: Mapping[str, Any]
     """`shards.reader.State` of the next batch."""
     best_value: float | None = None
+    best_of: str = ""
+    """Metric and bounds of the validation that `best_value` comes from."""
     best_step: int | None = None
     metrics: Mapping[str, float] | None = None
     """Of the last validation."""

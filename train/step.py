@@ -129,6 +129,11 @@ class Stepper:
         return (plain_step if fits else cached_step)(self._encode, queries, documents, judge)
 
     def _encode(self, ids: Tensor, mask: Tensor) -> Tensor:
+        if not len(ids):
+            # Without texts there is nothing to compute, and FlashAttention refuses to; a gradient
+            # is asked for so that this process meets the others on the way back.
+            shape = (*ids.shape, self.encoder.projection.out_features)
+            return torch.zeros(shape, device=ids.device, requires_grad=True)
         with self._device.autocast():
             vectors: Tensor = self.encoder(ids, mask)
         return vectors

@@ -9,8 +9,9 @@ from rich.console import Console
 
 from train.checkpoint import load_model
 from train.device import choose
-from train.mine import MineOptions, fingerprint
+from train.mine import MineOptions
 from train.mine import mine as run
+from train.model_folder import fetch_model, model_digest
 from xtrove.console import duration, err, out
 from xtrove.errors import Misuse
 from xtrove.progress import LINE_SECONDS
@@ -43,15 +44,15 @@ def mine(
         place = choose(device, "auto")
         err().print(f"device: {place.words()}", markup=False)
         encoder = load_model(model, place.torch)
-        with place.autocast():
-            mined = run(
-                dataset,
-                encoder,
-                output,
-                options,
-                model=fingerprint(model),
-                progress=_Lines(err()),
-            )
+        mined = run(
+            dataset,
+            encoder,
+            output,
+            options,
+            model=model_digest(fetch_model(str(model))),
+            autocast=place.autocast,
+            progress=_Lines(err()),
+        )
     out().print(
         f"{mined.negatives:,} negatives of {mined.queries:,} queries in {mined.parts} parts "
         f"({mined.reused} were there) in {duration(time.monotonic() - began)}: {output}",

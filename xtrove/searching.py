@@ -216,7 +216,10 @@ def _question(model: Path, question: str) -> NDArray[np.float32]:
 
     folder = place() / GRAPHS / fingerprint(model)
     if _graph(model) is None and wanted(folder):
-        encoder = _encoder(model)
+        from train.checkpoint import load_model
+
+        # The graph is one for the CPU, whatever the model itself runs on.
+        encoder = load_model(model, "cpu")
         said = "preparing quick questions, once for this model"
         if not err().is_terminal:
             err().print(said, markup=False)

@@ -6,20 +6,26 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
+
+import torch
 
 from ingest.errors import SourceError, TransientFault
 from shards.batch_plan import PlanError
 from shards.index import BadIndex
 from shards.manifest import ManifestError
 from shards.reading_state import StateError
+from train.checkpoint import save_model
 from train.config import TrainConfig
 from train.device import choose
 from train.encoder import Encoder
 from train.faults import Mismatch, Stopped, TrainingFault
 from train.loop import train as run
+from train.model_card import CardFacts
 from train.plan import check_memory, plan_run
-from train.setup import Processes, new_encoder, open_reader
+from train.setup import Processes, new_encoder, open_reader, started_encoder
 from xtrove.console import duration, err, out
 from xtrove.errors import Interrupted, Misuse, Stop
 from xtrove.train_display import TrainDisplay
@@ -47,10 +53,22 @@ def plan(config: TrainConfig) -> None:
     """What the run will be; nothing is written or trained."""
     with in_words(), open_reader(config, "train") as reader:
         world = int(os.environ.get("WORLD_SIZE", "1"))
+        if config.threads:
+            torch.set_num_threads(config.threads)
         device = choose(config.device, config.precision)
         err().print("making the encoder", markup=False)
-        encoder = new_encoder(config, reader).to(device.torch)
+        with TemporaryDirectory() as folder:
+            # As the run does it: its attention, its adapters, its dropout.
+            start = Path(folder) / "start"
+            save_model(
+                new_encoder(config, reader),
+                start,
+                card=CardFacts(name=config.name, base=config.base),
+            )
+            encoder = started_encoder(config, start, device)
         made = plan_run(config, reader, encoder, device, Processes(world=world), measure=True)
+    if os.environ.get("RANK", "0") != "0":
+        return
     out().print(f"device: {made.device}", markup=False)
     for line in made.lines():
         out().print(line, markup=False)
@@ -62,7 +80,14 @@ def _measure(config: TrainConfig) -> Callable[[Encoder], Mapping[str, float]]:
     """The measure on the validation split."""
     from evaluate.validation import validation_measure
 
-    with open_reader(config, "validation") as reader:
+    try:
+        reader = open_reader(config, "validation")
+    except PlanError as error:
+        raise Mismatch(
+            f"{config.data.path} has nothing to validate with: {error}",
+            remedy="set validation.every: null, or build with shards.splits.validation above 0",
+        ) from None
+    with reader:
         return validation_measure(
             reader, queries=config.validation.queries, documents=config.validation.pool
         )

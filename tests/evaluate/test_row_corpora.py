@@ -69,6 +69,17 @@ def test_cosqa_refusals(cosqa: Path) -> None:
         cosqa_corpus(cosqa)
 
 
+def test_cosqa_ids_may_be_numbers_and_stand_once(cosqa: Path) -> None:
+    lines(cosqa / "codebase.jsonl", [{"id": n, "code": DOCUMENTED} for n in range(3)])
+    rows = [{"id": n, "query": f"question {n}", "positive_id": n} for n in range(3)]
+    lines(cosqa / "dev.jsonl", rows)
+    asked = [(one.id, dict(one.relevant)) for one in cosqa_corpus(cosqa).queries]
+    assert asked == [("0", {"0": 1}), ("1", {"1": 1}), ("2", {"2": 1})]
+    lines(cosqa / "dev.jsonl", [*rows, {**rows[0], "query": "another", "id": 1}])
+    with pytest.raises(RowError, match=r"dev\.jsonl:4: the id '1' is that of line 2"):
+        cosqa_corpus(cosqa)
+
+
 def shares(corpus: Corpus) -> dict[str, float]:
     measured = measure_system(
         [corpus], lambda one: make_searcher("bm25", None, one, SearcherOptions())
@@ -107,6 +118,12 @@ def beir(tmp_path: Path) -> Path:
         "query-id\tcorpus-id\tscore\nq1\td1\t2\nq1\td2\t0\nq2\td2\t0\n"
     )
     return folder
+
+
+def test_beir_questions_have_ids_of_their_own(beir: Path) -> None:
+    lines(beir / "queries.jsonl", [{"_id": "q1", "text": "one"}, {"_id": "q1", "text": "two"}])
+    with pytest.raises(RowError, match=r"queries\.jsonl:2: a second question 'q1'"):
+        beir_corpus(beir)
 
 
 def test_beir_folders(beir: Path) -> None:

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from evaluate import question_graph, search_store
-from evaluate.index_cache import model_digest
 from evaluate.question_graph import CHECKS, QuestionGraph, make_graph, wanted
 from evaluate.search_store import Store, StoreError, cut_to_limit, fingerprint, store_of
 from tests.train.tiny_models import bert
@@ -22,6 +21,7 @@ from train.bases import load_base
 from train.checkpoint import load_model, save_model
 from train.encoder import EncoderOptions
 from train.model_card import CardFacts
+from train.model_folder import model_digest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NEEDS_ONNX = pytest.mark.skipif(

@@ -16,10 +16,11 @@ import pytest
 import torch
 
 import evaluate.token_index
-from evaluate.index_cache import IndexCache, model_digest
+from evaluate.index_cache import IndexCache
 from evaluate.token_index import META, TokenIndex, TokenIndexError, build_index, quantize
 from tests.evaluate.vectors import drawn, indexed, numbers, some
 from train.encoder import TokenVectors
+from train.model_folder import model_digest
 
 CPU = torch.device("cpu")
 CHILD = Path(__file__).with_name("index_child.py")

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from tests.hall.support import ROOT, TIMEOUT, environment, xtrove
 from tests.hub.running import running_hub
+from tests.shards.builder import build, make_pair
 from tests.train.runs import dataset, losses, steps
 from xtrove.cli import app
 from xtrove.errors import Misuse
@@ -75,6 +76,28 @@ def test_the_plan_says_all_and_writes_nothing(data: Path, tmp_path: Path) -> Non
     ):
         assert word in done.stdout
     assert not (tmp_path / "model").exists()
+
+
+def test_the_plan_is_that_of_the_run(data: Path, tmp_path: Path) -> None:
+    words = _words(data, tmp_path / "model", "lora.rank=4", "scratch.size=17m", "steps=1")
+    planned = xtrove(*words, "--plan")
+    assert planned.returncode == 0, planned.stderr
+    stated = next(line for line in planned.stdout.splitlines() if line.startswith("memory:"))
+    # Adapters have gradients and moments of their own alone: under 0.01 GB.
+    assert "optimizer" not in stated
+    ran = xtrove(*words)
+    assert ran.returncode == 0, ran.stderr
+    assert stated.partition("(")[2] in " ".join(ran.stderr.split())
+
+
+def test_a_dataset_without_validation_says_what_to_set(tmp_path: Path) -> None:
+    # All of one repository, which is in one split.
+    small = build(tmp_path / "data", [make_pair(10 * number + 2) for number in range(40)], []).path
+    done = xtrove(*_words(small, tmp_path / "model"))
+    assert done.returncode == 2, done.stderr
+    said = " ".join(done.stderr.split())
+    assert "has nothing to validate with" in said
+    assert "validation.every: null" in said
 
 
 def test_control_c_saves_and_resume_goes_on(data: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -188,6 +189,19 @@ def test_epochs_and_seeds_differ_and_repeat(place: Path) -> None:
             for epoch in (0, 1)
         }
         assert len(set(orders.values())) == 4
+
+
+def test_batches_below_the_smallest_are_left_out(place: Path) -> None:
+    options = PlanOptions(seed=3, batch_size=8, window=1_001)
+    wanted = replace(options, smallest=5)
+    with Reader.open(place) as reader:
+        sizes, kept = (
+            [len(batch) for _, batches, _ in plans(reader, one, 0) for batch in batches]
+            for one in (options, wanted)
+        )
+        assert reader.batch_count(wanted, 0) == len(kept)
+    assert min(sizes) < 5
+    assert kept == [size for size in sizes if size >= 5]
 
 
 def test_a_state_is_found_without_its_window(place: Path) -> None:

@@ -25,7 +25,8 @@ from train.checkpoint import load_model
 from train.config import TrainConfig
 from train.faults import Stopped
 from train.loop import train
-from train.mine import MineOptions, fingerprint, mine
+from train.mine import MineOptions, mine
+from train.model_folder import model_digest
 from train.setup import open_reader
 
 CASES = {
@@ -84,7 +85,7 @@ def _used(data: Path, model: Path, output: Path, place: str) -> dict[str, Any]:
     encoder = load_model(model, place)
     assert encoder.device.type == place
     texts = [f"def number_{n}(socket): return {n} + socket.header" for n in range(30)]
-    mine(str(data), encoder, output, OPTIONS, model=fingerprint(model))
+    mine(str(data), encoder, output, OPTIONS, model=model_digest(model))
     rows = [
         row
         for file in sorted((output / "negatives").glob("part-*.parquet"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,17 @@ from typing import Any
 import pytest
 import torch
 
-from tests.train.runs import config, dataset, losses, steps
+from tests.train.runs import child, config, dataset, losses, steps
 from train import device as devices
 from train.checkpoint import load_model
 from train.config import TrainConfig
 from train.encoder import Encoder
 from train.faults import Mismatch, Stopped, TrainingFault
-from train.logs import read_log
+from train.logs import Silent, read_log
 from train.loop import train
 from train.losses import Loss
-from train.outputs import Output
+from train.outputs import RUNNING, Output, alone, begin
+from train.setup import new_encoder, open_reader
 from train.trained_on import trained_on
 
 
@@ -112,6 +114,62 @@ def test_an_output_of_something_else_is_refused(data: Path, tmp_path: Path) -> N
     (tmp_path / "full" / "thesis.txt").write_text("precious")
     with pytest.raises(Mismatch, match=r"is not empty \(thesis.txt\)"):
         train(config(data, tmp_path / "full"))
+
+
+def test_a_run_without_a_checkpoint_is_begun_anew(data: Path, tmp_path: Path) -> None:
+    def stopped(steps: int) -> None:
+        chosen = config(data, tmp_path / "run", steps=steps)
+        begin(output, chosen, reader, new_encoder(chosen, reader))
+
+    output = Output(root=tmp_path / "run")
+    with open_reader(config(data, tmp_path / "run"), "train") as reader, alone(output):
+        stopped(9)
+    assert output.run_file.exists()
+    # What a fault before the first step tells to change is changed, and the run begins.
+    train(config(data, tmp_path / "run", steps=2))
+    assert len(losses(tmp_path / "run")) == 2
+
+
+def test_two_processes_do_not_train_in_one_folder(data: Path, tmp_path: Path) -> None:
+    chosen = config(data, tmp_path / "run", steps=2_000)
+    with child(chosen, tmp_path) as first:
+        running = tmp_path / "run" / RUNNING
+        deadline = time.monotonic() + 60
+        while not (running.exists() and Output(root=running.parent).run_file.exists()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        for resume in (False, True):
+            with pytest.raises(Mismatch, match="another process trains in"):
+                train(chosen, resume=resume)
+        first.kill()
+        first.communicate()
+    # The lock went with its process.
+    train(config(data, tmp_path / "other", steps=2))
+    with alone(Output(root=tmp_path / "run")):
+        assert running.exists()
+    assert not running.exists()
+
+
+def test_the_best_by_another_measure_counts_no_more(data: Path, tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    class Heard(Silent):
+        def say(self, message: str) -> None:
+            heard.append(message)
+
+    first, second = _Measure(0.9, 0.8), _Measure(0.3, 0.2)
+    chosen = config(data, tmp_path / "run", validation={"every": 4})
+    calls = iter(range(100))
+    with pytest.raises(Stopped):
+        train(
+            chosen,
+            validate=lambda config: first.measure,
+            interrupted=lambda: next(calls) == 8,
+        )
+    chosen = config(data, tmp_path / "run", validation={"every": 4, "pool": 50, "queries": 20})
+    done = train(chosen, validate=lambda config: second.measure, resume=True, watch=Heard())
+    assert any("it counts no more" in line for line in heard)
+    assert (done.best_step, done.metrics["MRR"]) == (12, 0.3)
 
 
 def test_an_interrupt_saves_and_the_rest_is_the_same(data: Path, tmp_path: Path) -> None:

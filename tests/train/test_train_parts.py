@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.train.runs import config
+from tests.train.runs import config, dataset
 from train.batches import Ragged, pack, padded_length, shapes
 from train.config import CacheSection, TrainConfig, differences
 from train.device import choose, self_test
@@ -20,6 +20,8 @@ from train.faults import Mismatch, TrainingFault
 from train.flops import Arithmetic
 from train.logs import Meter, StepFacts, cut_from, read_log
 from train.schedule import k_factor, learning_rate
+from train.setup import Processes, new_encoder, open_reader
+from train.step import new_stepper
 
 CPU = torch.device("cpu")
 
@@ -137,6 +139,25 @@ def test_padding_is_small_and_shapes_are_few() -> None:
 def test_an_empty_side_is_one_mini_batch_without_rows() -> None:
     (mini,) = pack(Ragged.of([]), budget=64, lengths="fine", limit=32, pad=0, device=CPU)
     assert mini.input_ids.shape == (0, 8)
+
+
+def test_a_process_without_texts_meets_the_others_without_the_transformer(tmp_path: Path) -> None:
+    data = dataset(tmp_path / "data", python=20, go=0)
+    chosen = config(data, tmp_path / "run")
+    with open_reader(chosen, "train") as reader:
+        stepper = new_stepper(
+            chosen, new_encoder(chosen, reader), choose("cpu", "fp32"), Processes()
+        )
+    seen: list[int] = []
+    stepper.encoder.base.register_forward_pre_hook(
+        lambda module, args, words: seen.append(len(words["input_ids"])), with_kwargs=True
+    )
+    empty, full = torch.zeros(0, 16, dtype=torch.int64), torch.ones(2, 16, dtype=torch.int64)
+    vectors = stepper._encode(empty, empty)
+    assert vectors.shape == (0, 16, 16)
+    assert vectors.requires_grad
+    assert stepper._encode(full, full).shape == (2, 16, 16)
+    assert seen == [2]
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
