@@ -3,7 +3,9 @@
 Method: the text is folded to lower-case words and single spaces; each licence is known by
 phrases of its operative text that no other licence has (and, for near relatives, by phrases
 that must be absent). GNU licences are told apart by the title or by the sentence that names
-them. Everything that is found is reported: a file with two licences has two.
+them. Everything that is found is reported: a file with two licences has two. A text that takes
+back what it grants (`ingest.license_limits`) is not recognised: it has `NOASSERTION`, beside
+what else in it would be refused. Apache's short notice counts alone, or beside a whole text.
 Cost: about 0.1 ms per kilobyte, on the first 512 KB. Limits: no similarity measure, so a
 reworded licence is unknown, which the build refuses; GNU texts are reported as `-only`, since
 a licence text does not say "or later" about itself. Source: the licence texts themselves.
@@ -13,6 +15,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+
+from ingest.license_limits import is_bare_notice, limit_in
+from ingest.licenses import NO_ASSERTION, permissive_ids
 
 MAX_CHARS = 512 * 1024
 _TITLE_CHARS = 300
@@ -26,6 +31,11 @@ _MIT_NOTICE = (
     "the above copyright notice and this permission notice shall be included in all copies "
     "or substantial portions of the software"
 )
+_MIT_LONG_NOTICE = (
+    # SPDX counts these words as an optional part of MIT; X.org and Mesa have them.
+    "the above copyright notice and this permission notice including the next paragraph shall be "
+    "included in all copies or substantial portions of the software"
+)
 _BSD_GRANT = (
     "redistribution and use in source and binary forms with or without modification are "
     "permitted provided that the following conditions are met"
@@ -36,6 +46,10 @@ _ISC_NOTICE = (
     "provided that the above copyright notice and this permission notice appear in all copies"
 )
 _ISC_GRANT = "for any purpose with or without fee is hereby granted"
+_APACHE_NOTICE = "licensed under the apache license version 2 0"
+_COPYRIGHT_LINE = re.compile(
+    r"^[ \t#*/;-]*+(?:copyright|\(c\)|\N{COPYRIGHT SIGN})[^\n]*+$", re.IGNORECASE | re.MULTILINE
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,13 +63,17 @@ _RULES: tuple[_Rule, ...] = (
     _Rule(
         spdx="MIT", every=(_MIT_GRANT, _MIT_NOTICE), none=("except as contained in this notice",)
     ),
+    _Rule(spdx="MIT", every=(_MIT_GRANT, _MIT_LONG_NOTICE)),
     _Rule(spdx="X11", every=(_MIT_GRANT, _MIT_NOTICE, "except as contained in this notice")),
-    _Rule(spdx="MIT-0", every=(_MIT_GRANT,), none=("permission notice shall be included",)),
+    _Rule(
+        spdx="MIT-0",
+        every=(_MIT_GRANT,),
+        none=("permission notice shall be included", "subject to the following condition"),
+    ),
     _Rule(
         spdx="Apache-2.0",
         every=("apache license version 2 0", "terms and conditions for use reproduction and"),
     ),
-    _Rule(spdx="Apache-2.0", every=("licensed under the apache license version 2 0",)),
     _Rule(spdx="BSD-4-Clause", every=(_BSD_GRANT, _BSD_ADVERT)),
     _Rule(spdx="BSD-3-Clause", every=(_BSD_GRANT, _BSD_ENDORSE), none=(_BSD_ADVERT,)),
     _Rule(
@@ -116,19 +134,32 @@ _GNU_UNVERSIONED = {
 
 
 def match_license_text(text: str) -> tuple[tuple[str, ...], str] | None:
-    """The SPDX identifiers found in a licence text (sorted) and what they rest on, or None."""
-    folded = _fold(text[:MAX_CHARS])
+    """The SPDX identifiers found in a licence text (sorted) and what they rest on, or None.
+
+    A text that restricts what it grants has `NOASSERTION` in place of the permissive ones.
+    """
+    text = text[:MAX_CHARS]
+    folded = fold_text(text)
     found = {rule.spdx for rule in _RULES if _holds(rule, folded)}
     if "MPL-2.0" not in found:
         # The Mozilla text names the GNU licences it may be combined with.
         found |= _gnu(folded)
-    if not found:
+    if _APACHE_NOTICE in folded and (
+        found or is_bare_notice(fold_text(_COPYRIGHT_LINE.sub(" ", text)), _APACHE_NOTICE)
+    ):
+        found.add("Apache-2.0")
+    limit = limit_in(folded)
+    if not found and limit is None:
         return None
+    if limit is not None:
+        ids = tuple(sorted({NO_ASSERTION, *(found - permissive_ids())}))
+        return ids, f"licence not recognised: its text says {limit[0]!r} ({limit[1]})"
     ids = tuple(sorted(found))
     return ids, f"text of {' and '.join(ids)}"
 
 
-def _fold(text: str) -> str:
+def fold_text(text: str) -> str:
+    """The lower-case words of a licence text, one space between them."""
     words = text.casefold().replace("\N{COPYRIGHT SIGN}", " ")
     return re.sub(r"[^0-9a-z]+", " ", words).strip()
 

@@ -3,8 +3,9 @@
 Method: a file is under the licence files of the nearest folder above it that has any (so a
 vendored library keeps its own), else under the `license` field of the nearest manifest
 (`pyproject.toml`, `package.json`, `Cargo.toml`). All licence files of a folder count together;
-if the main one (`LICENSE`, `COPYING`) is not recognised, nothing is known, whatever the others
-say. Cost: each file is read once. Limits: `MAX_NOTICE_BYTES` a file; links are not followed.
+if the main one (`LICENSE`, `COPYING`) is not recognised, or any of them restricts what it grants,
+nothing is known, whatever the others say. Cost: each file is read once. Limits:
+`MAX_NOTICE_BYTES` a file; links are not followed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import PurePosixPath
 
 from ingest.languages import EXTENSIONS
 from ingest.license_text import match_license_text
-from ingest.licenses import is_known
+from ingest.licenses import NO_ASSERTION, is_known
 
 MAX_NOTICE_BYTES = 512 * 1024
 MANIFESTS = ("pyproject.toml", "package.json", "Cargo.toml")
@@ -100,12 +101,12 @@ def licences_of_texts(files: Iterable[tuple[str, bytes | None]]) -> Licences | N
 
     A file that cannot be read (None) counts as not recognised.
     """
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, Licences] = {}
     strange: list[str] = []
     for path, data in files:
         match = match_license_text(data.decode("utf-8", "replace")) if data is not None else None
         if match is not None:
-            found[path] = match[0]
+            found[path] = match
         else:
             strange.append(path)
     if not found and not strange:
@@ -113,9 +114,10 @@ def licences_of_texts(files: Iterable[tuple[str, bytes | None]]) -> Licences | N
     main = [path for path in strange if _MAIN_NAME.fullmatch(PurePosixPath(path).name)]
     if main or not found:
         return (), f"licence not recognised: {', '.join(main or strange)}"[:200]
-    ids = tuple(sorted({item for each in found.values() for item in each}))
-    said = "; ".join(f"{path}: text of {' and '.join(ids)}" for path, ids in sorted(found.items()))
-    return ids, said[:200]
+    ids = tuple(sorted({item for each, _ in found.values() for item in each}))
+    # What refuses the folder is said first: the rest may be cut.
+    ordered = sorted(found.items(), key=lambda one: (NO_ASSERTION not in one[1][0], one[0]))
+    return ids, "; ".join(f"{path}: {said}" for path, (_, said) in ordered)[:200]
 
 
 def manifest_licence(name: str, data: bytes) -> str:

@@ -1,8 +1,10 @@
 """Under which licence an installed package is.
 
-Method, in this order, the first that answers: `License-Expression`; the licence classifiers,
-when each of them names one licence; a `License` field that is SPDX or a well-known spelling of
-it; the text of the package's licence files (or of the `License` field).
+Method, in this order, the first that answers: `License-Expression`, whatever it says; a
+classifier or a `License` field that names something not free (`Other/Proprietary License`,
+`GPL v3`, `Proprietary`); the licence classifiers, when each of them names one licence; a `License`
+field that is SPDX or a well-known spelling of it; the text of the package's licence files (or of
+the `License` field).
 Ambiguous classifiers (`BSD License`, `Apache Software License`) answer nothing; those of the
 GNU and Mozilla families answer with the loosest member, which is refused all the same.
 Cost: the metadata and at most 16 licence files. Limits: what a package says is believed.
@@ -16,8 +18,9 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import Distribution
 from types import MappingProxyType
 
-from ingest.license_text import match_license_text
-from ingest.licenses import is_known, normalise
+from ingest.license_limits import limit_in
+from ingest.license_text import fold_text, match_license_text
+from ingest.licenses import NO_ASSERTION, is_known, normalise
 from ingest.notices import (
     MAX_NOTICE_BYTES,
     Licences,
@@ -27,7 +30,33 @@ from ingest.notices import (
 from ingest.walk import read_capped
 
 _MAX_FILES = 16
+_MAX_NAME_CHARS = 200
+"""A longer `License` field is a text, not a name."""
 _NO_LICENCE = frozenset({"OSI Approved", "DFSG approved"})
+_NOT_FREE = frozenset(
+    {
+        "Aladdin Free Public License (AFPL)",
+        "Free For Educational Use",
+        "Free For Home Use",
+        "Free To Use But Restricted",
+        "Free for non-commercial use",
+        "Freeware",
+        "Other/Proprietary License",
+    }
+)
+_PERMISSIVE_NAME = re.compile(
+    r"\b(?:mit|bsd|apache ?2?|isc|psf|python|zlib|unlicense|cc0|x11|boost|wtfpl|public domain)\b"
+)
+_COPYLEFT_NAMES: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\b(?:agpl(?:v?\d+)?|affero)\b"), "AGPL-1.0-or-later"),
+    (re.compile(r"\b(?:lgpl(?:v?\d+)?|gnu lesser|gnu library)\b"), "LGPL-2.0-or-later"),
+    (re.compile(r"\b(?:gpl(?:v?\d+)?|gnu)\b"), "GPL-1.0-or-later"),
+    (re.compile(r"\b(?:mpl|mozilla|eupl|epl|cddl|osl|cecill|sspl|busl)\b"), NO_ASSERTION),
+)
+"""As with the classifiers, the loosest member of a family."""
+_CLOSED_NAME = re.compile(
+    r"\b(?:proprietary|commercial|non ?commercial|closed source|confidential|internal use|eula)\b"
+)
 _CLASSIFIERS: Mapping[str, str] = MappingProxyType(
     {
         "Boost Software License 1.0 (BSL-1.0)": "BSL-1.0",
@@ -87,16 +116,44 @@ _SPELLINGS: Mapping[str, str] = MappingProxyType(
 def package_licences(dist: Distribution) -> Licences:
     """The SPDX identifiers of an installed package (none when unknown) and the evidence."""
     expression = _first(dist, "License-Expression")
-    if expression and is_known(expression):
-        return normalise([expression]), f"License-Expression: {expression}"
-    stated = _first(dist, "License")
+    if expression:
+        # PEP 639: where it stands, nothing else is asked.
+        if is_known(expression):
+            return normalise([expression]), f"License-Expression: {expression}"
+        return (), f"License-Expression is not recognised: {expression}"[:200]
+    stated, classifiers = _first(dist, "License"), _all(dist, "Classifier")
     return (
-        _by_classifiers(_all(dist, "Classifier"))
+        _not_free(stated, classifiers)
+        or _by_classifiers(classifiers)
         or _by_field(stated)
         or _by_files(dist)
         or _by_long_field(stated)
         or ((), "no licence that is known in the metadata or the licence files")
     )
+
+
+def _not_free(stated: str, classifiers: Sequence[str]) -> Licences | None:
+    """What a classifier or the `License` field refuses, whatever the licence files say.
+
+    A field that also names a permissive licence (`MIT/GPL`) is left to the files.
+    """
+    for line in classifiers:
+        if line.startswith("License :: ") and line.split(" :: ")[-1] in _NOT_FREE:
+            return (NO_ASSERTION,), f"Classifier: {line}"[:200]
+    folded = fold_text(stated)
+    limit = limit_in(folded)
+    if limit is not None:
+        return (NO_ASSERTION,), f"License field says {limit[0]!r} ({limit[1]})"
+    if len(stated) > _MAX_NAME_CHARS or is_known(stated):
+        return None
+    if _CLOSED_NAME.search(folded):
+        return (NO_ASSERTION,), f"License: {stated}"
+    if _PERMISSIVE_NAME.search(folded):
+        return None
+    for name, spdx in _COPYLEFT_NAMES:
+        if name.search(folded):
+            return (spdx,), f"License: {stated}"
+    return None
 
 
 def _by_classifiers(classifiers: Sequence[str]) -> Licences | None:
@@ -109,8 +166,8 @@ def _by_classifiers(classifiers: Sequence[str]) -> Licences | None:
 
 
 def _by_field(stated: str) -> Licences | None:
-    spelled = _SPELLINGS.get(re.sub(r"[^0-9a-z]+", " ", stated.casefold()).strip(), stated)
-    if len(stated) > 200 or not is_known(spelled):
+    spelled = _SPELLINGS.get(fold_text(stated), stated)
+    if len(stated) > _MAX_NAME_CHARS or not is_known(spelled):
         return None
     return normalise([spelled]), f"License: {stated}"
 

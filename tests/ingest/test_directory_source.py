@@ -143,6 +143,9 @@ def test_the_nearest_licence_file_counts(tmp_path: Path) -> None:
             "dual/LICENSE-GPL": GPL,
             "dual/d.py": "",
             "code/license.py": "",
+            "open/LICENSE": MIT,
+            "open/LICENSE-COMMONS": "The grant does not include the right to Sell the Software.",
+            "open/e.py": "",
         },
     )
     records = run(tmp_path)[1]
@@ -152,10 +155,12 @@ def test_the_nearest_licence_file_counts(tmp_path: Path) -> None:
         "code/license.py": "file",
         "dual/d.py": "license_not_permissive",
         "odd/c.py": "license_unknown",
+        "open/e.py": "license_unknown",
         "vendor_gpl/deep/b.py": "license_not_permissive",
     }
     declared = files(run(tmp_path, declared_licenses=["MIT"])[1])
     assert "odd/c.py" in declared
+    assert "open/e.py" not in declared
     assert "vendor_gpl/deep/b.py" not in declared
 
 

@@ -118,7 +118,34 @@ LICENCES: list[tuple[str, dict[str, str], tuple[str, ...], str]] = [
     ("", {"INFO/LICENSE": "Ask me."}, (), "licence not recognised"),
     ("Classifier: License :: OSI Approved :: BSD License\n", {}, (), "no licence"),
     ("", {}, (), "no licence"),
-    ("License-Expression: nonsense\n", {"p/LICENSE": MIT}, (), "no licence"),
+    ("License-Expression: nonsense\n", {"INFO/LICENSE": MIT}, (), "License-Expression is not"),
+    (
+        "License-Expression: MIT AND LicenseRef-Commons-Clause\nLicense: MIT\n",
+        {"INFO/LICENSE": MIT},
+        (),
+        "License-Expression is not recognised: MIT AND LicenseRef",
+    ),
+    ("License: GPL v3\n", {"INFO/LICENSE": MIT}, ("GPL-1.0-or-later",), "License: GPL v3"),
+    ("License: LGPLv2.1+\n", {"INFO/LICENSE": MIT}, ("LGPL-2.0-or-later",), "License: LGPL"),
+    (
+        "License: GNU Affero GPL\nClassifier: License :: OSI Approved :: MIT License\n",
+        {},
+        ("AGPL-1.0-or-later",),
+        "License: GNU Affero",
+    ),
+    ("License: Proprietary\n", {"INFO/LICENSE": MIT}, ("NOASSERTION",), "License: Proprietary"),
+    ("License: MIT + Commons Clause\n", {}, ("NOASSERTION",), "License field says 'commons cl"),
+    (
+        "License: MIT\nClassifier: License :: Other/Proprietary License\n",
+        {"INFO/LICENSE": MIT},
+        ("NOASSERTION",),
+        "Classifier: License :: Other/Proprietary License",
+    ),
+    ("License: MIT/GPL\n", {"INFO/LICENSE": MIT}, ("MIT",), "LICENSE: text of MIT"),
+    ("License: BSD\n", {"INFO/LICENSE": MIT}, ("MIT",), "LICENSE: text of MIT"),
+    ("License: Apache 2\n", {}, ("Apache-2.0",), "License: Apache 2"),
+    ("License: UNKNOWN\n", {"INFO/LICENSE": MIT}, ("MIT",), "LICENSE: text of MIT"),
+    ("License: \n", {"INFO/LICENSE": MIT}, ("MIT",), "LICENSE: text of MIT"),
 ]
 
 
@@ -131,8 +158,8 @@ def test_where_a_licence_is_looked_for(
     ids, said = package_licences(dist)
     assert ids == expected
     assert said.startswith(evidence)
-    expected_reason = "license_unknown" if not expected else None
-    if "GPL-3.0-only" in expected:
+    expected_reason = "license_unknown" if expected in ((), ("NOASSERTION",)) else None
+    if any("GPL" in one for one in expected):
         expected_reason = "license_not_permissive"
     assert reasons(run()[1]) == {"p/p/x.py": expected_reason or "file"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest.license_text import match_license_text
-from ingest.licenses import normalise
+from ingest.licenses import is_permissive, normalise
 
 MANY = 5
 """Licences in one text that make it a collection of notices."""
@@ -63,6 +63,98 @@ def test_phrases(text: str, expected: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("text", ["", "All rights reserved.", "MIT", "See LICENSE", "\0\ud800"])
 def test_words_that_grant_nothing(text: str) -> None:
     assert match_license_text(text) is None
+
+
+APACHE = """Copyright 2011 A. Author <a@example.org>
+Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except
+in compliance with the License. You may obtain a copy of the License at
+    http://www.apache.org/licenses/LICENSE-2.0
+Unless required by applicable law or agreed to in writing, software distributed under the License
+is distributed on an "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express
+or implied. See the License for the specific language governing permissions and limitations
+under the License."""
+COMMONS = (
+    "Without limiting other conditions in the License, the grant of rights under the License will "
+    "not include, and the License does not grant to you, the right to Sell the Software."
+)
+UNKNOWN = ("NOASSERTION",)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "words"),
+    [
+        (f'"Commons Clause" License Condition v1.0\n{GRANT}{NOTICE}', UNKNOWN, "commons clause"),
+        (f"{APACHE}\n{COMMONS}", UNKNOWN, "right to sell the software"),
+        (COMMONS, UNKNOWN, "right to sell the software"),
+        (f"{GRANT}{NOTICE}\n{COMMONS}", UNKNOWN, "right to sell the software"),
+        (
+            "Functional Source License, Version 1.1, MIT Future License\nGrant of Future License "
+            f"effective on the second anniversary:\n{GRANT}{NOTICE}",
+            UNKNOWN,
+            "functional source license",
+        ),
+        (
+            f"{GRANT}{NOTICE}\nThe Software shall be used for Good, not Evil.",
+            UNKNOWN,
+            "shall be used for good not evil",
+        ),
+        (
+            f"{GRANT}{NOTICE} The Software may not be used by anyone for systems or activities "
+            "that actively and knowingly endanger, harm, or otherwise threaten others",
+            UNKNOWN,
+            "actively and knowingly endanger harm",
+        ),
+        (
+            f"{GRANT}{NOTICE}\nEverything in ee/ is under the Acme Enterprise License.",
+            UNKNOWN,
+            "enterprise license",
+        ),
+        (f"{GRANT}{NOTICE} For non-commercial use only.", UNKNOWN, "non commercial use only"),
+        (
+            f"GNU GENERAL PUBLIC LICENSE\nVersion 3\n{COMMONS} {GRANT}{NOTICE}",
+            ("GPL-3.0-only", "NOASSERTION"),
+            "right to sell the software",
+        ),
+    ],
+)
+def test_texts_that_restrict_what_they_grant(
+    text: str, expected: tuple[str, ...], words: str
+) -> None:
+    found = match_license_text(text)
+    assert found is not None
+    assert found[0] == expected
+    assert repr(words) in found[1]
+    assert not is_permissive(found[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (APACHE, ("Apache-2.0",)),
+        ("Licensed under the Apache License, Version 2.0", ("Apache-2.0",)),
+        (f"Apache Software License 2.0\n\n{APACHE}", ("Apache-2.0",)),
+        (f"{BSD}\n{APACHE}", ("Apache-2.0", "BSD-2-Clause")),
+        (
+            "The community parts are licensed under the Apache License, Version 2.0; everything in "
+            "ee/ is under the Acme Enterprise License.",
+            UNKNOWN,
+        ),
+        ("Core: licensed under the Apache License, Version 2.0. Plugins: Acme License.", None),
+        ("Licensed under the Apache License, Version 2.0, except ee/, which is ours.", None),
+        (f"{APACHE}\nYou must show our logo on every page that the software makes for you.", None),
+        (f"{GRANT} subject to the following condition: no sale", None),
+        (
+            f"{GRANT} subject to the following conditions: "
+            f"{NOTICE.replace('shall', '(including the next paragraph) shall')}",
+            ("MIT",),
+        ),
+    ],
+)
+def test_a_short_grant_counts_where_it_is_the_whole_text(
+    text: str, expected: tuple[str, ...] | None
+) -> None:
+    found = match_license_text(text)
+    assert (found and found[0]) == expected
 
 
 def test_our_own_licence_is_apache() -> None:
