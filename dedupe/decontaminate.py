@@ -27,6 +27,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -43,7 +44,8 @@ from dedupe.verify import reaches
 from extract.functions import strip_code_documentation
 from extract.query import fold
 
-_FORMAT = 1
+_FORMAT = 2
+MAX_NAMED = 5
 _DOCSTRING_QUOTES = ('"""', "'''")
 
 
@@ -230,7 +232,7 @@ def _sizes(rows: Sequence[EvaluationRow]) -> tuple[tuple[str, int], ...]:
         ("rows", len(rows)),
         ("queries", sum(1 for row in rows if row.query)),
         ("functions", len(coded)),
-        ("unknown_language", sum(1 for row in coded if row.language not in LANGUAGES)),
+        ("unknown_language", unknown_languages(rows)[0]),
     )
 
 
@@ -240,15 +242,31 @@ def _scheme(options: DedupeOptions) -> bytes:
     ).encode()
 
 
-def evaluation_digest(sets: Sequence[DecontaminateSet], options: DedupeOptions) -> str:
-    """What `EvaluationIndex.build(sets, options).digest()` is, for the price of reading the sets.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationFacts:
+    """What can be said of evaluation sets for the price of reading them."""
 
-    Raises `dedupe.evaluation_sets.EvaluationSetError`.
-    """
+    digest: str
+    """What `EvaluationIndex.build(...).digest()` is."""
+    unknown: tuple[tuple[str, int, tuple[str, ...]], ...]
+    """Sets with code in languages that are none of ours: name, rows, the languages (at most 5)."""
+
+
+def evaluation_facts(sets: Sequence[DecontaminateSet], options: DedupeOptions) -> EvaluationFacts:
+    """Read the sets, without an index. Raises `dedupe.evaluation_sets.EvaluationSetError`."""
     digest = hashlib.sha256(_scheme(options))
-    for _ in _read(sets, digest):
-        pass
-    return digest.hexdigest()
+    unknown = []
+    for wanted, found in _read(sets, digest):
+        rows, languages = unknown_languages(found.rows)
+        if rows:
+            unknown.append((wanted.name, rows, languages))
+    return EvaluationFacts(digest=digest.hexdigest(), unknown=tuple(unknown))
+
+
+def unknown_languages(rows: Sequence[EvaluationRow]) -> tuple[int, tuple[str, ...]]:
+    """How many rows hold code in a language that is none of ours, and at most 5 of those."""
+    counts = Counter(row.language for row in rows if row.code and row.language not in LANGUAGES)
+    return counts.total(), tuple(sorted(counts)[:MAX_NAMED])
 
 
 def _read(

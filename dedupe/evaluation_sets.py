@@ -2,8 +2,10 @@
 
 A row that was not understood could be the very one that leaks, so everything stops the build:
 a missing file, a line that is no JSON object, a row with neither query nor code, code without a
-language, a set without rows. A column that is null or "" is missing. Limits: lines of 16 MiB,
-sets of 2 million rows, both checked while reading; gzip is recognised by its first two bytes.
+language, a set without rows, a `language` of the config that is none of ours. Languages go by the
+names that data sets give them (`js`, `golang`); one that a row gives and that is none of ours is
+kept as it stands. A column that is null or "" is missing. Limits: lines of 16 MiB, sets of 2
+million rows, both checked while reading; gzip is recognised by its first two bytes.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from dedupe.options import DecontaminateSet
+from ingest.languages import LANGUAGES, normalise_language, suggestion
 
 MAX_LINE_BYTES = 16 << 20
 MAX_ROWS = 2_000_000
@@ -85,7 +88,8 @@ def _row(wanted: DecontaminateSet, line: int, data: bytes) -> EvaluationRow:
         raise _error(wanted, line, "no JSON object; one row a line is expected", _shown(data))
     query = _column(wanted, line, row, "query")
     code = _column(wanted, line, row, "code")
-    language = (_column(wanted, line, row, "language") or wanted.language or "").lower()
+    stated = _column(wanted, line, row, "language")
+    language = _language(wanted, line, stated, bool(code))
     if not query and not code:
         names = ", ".join(sorted(map(str, row)))
         raise _error(wanted, line, "neither query nor code; name them under `columns`", names)
@@ -97,6 +101,23 @@ def _row(wanted: DecontaminateSet, line: int, data: bytes) -> EvaluationRow:
         query=query,
         code=code,
         language=language,
+    )
+
+
+def _language(wanted: DecontaminateSet, line: int, stated: str, code: bool) -> str:
+    """Ours where it is one of ours, else as the row says it; "" where nothing does."""
+    named = stated or wanted.language or ""
+    known = normalise_language(named)
+    if known or stated or not named or not code:
+        return known or named.strip().lower()
+    near = suggestion(named)
+    hint = f"did you mean {near!r}? " if near else ""
+    raise _error(
+        wanted,
+        line,
+        f"code in a `language` that is none of {', '.join(LANGUAGES)}; {hint}write one of them, "
+        "or leave the code out: in another language it would protect nothing",
+        named,
     )
 
 

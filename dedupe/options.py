@@ -93,7 +93,7 @@ class DecontaminateSet(BaseModel):
     """Which field of a row is what: keys among `query`, `code` and `language`. What is not named
     is looked for: query, question, doc, docstring; code, positive, function; language, lang."""
     language: str | None = None
-    """Language of the code where the rows do not say it."""
+    """Language of the code where the rows do not say it, by any name that data sets give it."""
     containment: float = Field(default=0.5, gt=0.0, le=1.0)
     """Share of an evaluation function's shingles that a pair may not hold."""
 

@@ -59,6 +59,8 @@ def build(config: BuildConfig, base: Path) -> Built:
     config = ready(config, base)
     workspace = workspace_of(config)
     plan = _planned(config)
+    for note in plan.notes:
+        err().print(note, markup=False)
     if state.is_finished(workspace, plan):
         return _finished(plan, workspace, time.monotonic() - start)
     _make_folders(workspace)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import psutil
 
+from dedupe.decontaminate import unknown_languages
 from dedupe.evaluation_sets import EvaluationSetError, read_set
 from dedupe.options import DecontaminateSet
 from ingest.budget import ReadLimits
@@ -189,6 +190,11 @@ def _look_at_workers(sheet: Findings, config: BuildConfig) -> None:
 def _look_at_set(sheet: Findings, wanted: DecontaminateSet) -> None:
     key = f"decontaminate {wanted.name}"
     try:
-        sheet.good(key, f"{len(read_set(wanted).rows):,} rows")
+        rows = read_set(wanted).rows
+        unknown, languages = unknown_languages(rows)
+        words = f"{len(rows):,} rows"
+        if unknown:
+            words += f", {unknown:,} with code in no language of ours ({', '.join(languages)})"
+        sheet.good(key, words)
     except (EvaluationSetError, OSError) as error:
         sheet.bad(key, str(error), "Mend it, or leave it out of `decontaminate:`.")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dedupe.decontaminate import evaluation_digest
+from dedupe.decontaminate import EvaluationFacts, evaluation_facts
 from dedupe.options import DecontaminateSet
 from ingest.codesearchnet import CodeSearchNetOptions
 from ingest.errors import SourceError
@@ -60,6 +60,8 @@ class Plan:
     """What has to run before any slice is read."""
     files: dict[str, object]
     """Name in WORK/plan -> JSON value that tasks will read."""
+    notes: tuple[str, ...] = ()
+    """What the user should know before it runs, a line each."""
 
 
 def ready(config: BuildConfig, base: Path) -> BuildConfig:
@@ -107,7 +109,8 @@ def make_plan(config: BuildConfig, hashed: Callable[[int], None]) -> Plan:
     names = config.source_names()
     hub = config.hub.model_dump(mode="json")
     sets = config.decontaminate
-    evaluation = evaluation_digest(sets, config.dedupe) if sets else ""
+    facts = evaluation_facts(sets, config.dedupe) if sets else None
+    evaluation = facts.digest if facts else ""
     listings = [
         plan(options, name, config.licenses, config.slice_bytes, hashed, limits=config.hub.limits())
         for name, options in zip(names, config.sources, strict=True)
@@ -152,6 +155,15 @@ def make_plan(config: BuildConfig, hashed: Callable[[int], None]) -> Plan:
         tombstones=tuple(forgotten),
         holdouts=tuple(holdouts),
         files=files,
+        notes=_notes(facts),
+    )
+
+
+def _notes(facts: EvaluationFacts | None) -> tuple[str, ...]:
+    return tuple(
+        f"decontaminate {name}: {rows:,} rows hold code in a language that is none of ours "
+        f"({', '.join(languages)}): their queries count, their code does not"
+        for name, rows, languages in (facts.unknown if facts else ())
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.recall import CLASSES, library_functions, plant
-from dedupe.decontaminate import EvaluationIndex, Hit, evaluation_digest
+from dedupe.decontaminate import EvaluationIndex, Hit, evaluation_facts
 from dedupe.fingerprint import fingerprints
 from dedupe.options import DecontaminateSet, DedupeOptions
 from dedupe.tokens import tokens
@@ -207,4 +207,21 @@ def test_the_digest_needs_no_index(tmp_path: Path) -> None:
     sets = [DecontaminateSet(name="one", path=path, language="python")]
     for options in (DedupeOptions(), DedupeOptions(threshold=0.8)):
         whole = EvaluationIndex.build(sets, options).digest()
-        assert evaluation_digest(sets, options) == whole
+        assert evaluation_facts(sets, options).digest == whole
+
+
+def test_code_of_other_languages_is_counted_and_aliases_protect(tmp_path: Path) -> None:
+    path = tmp_path / "set.jsonl"
+    code = "function add(first, second) { return first + second; }"
+    rows = [
+        {"id": "js", "code": code, "language": "js"},
+        {"code": "MOVE A TO B", "language": "COBOL"},
+        {"code": "x = 1", "language": "perl"},
+        {"query": "no code", "language": "perl"},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    sets = [DecontaminateSet(name="one", path=path)]
+    assert evaluation_facts(sets, OPTIONS).unknown == (("one", 2, ("cobol", "perl")),)
+    found = fingerprints([("javascript", code, "")], OPTIONS)[0]
+    hit = EvaluationIndex.build(sets, OPTIONS).match("javascript", code, "", found)
+    assert hit == Hit(set="one", item="js", layer="exact", score=1.0)

@@ -46,6 +46,27 @@ def test_columns_and_language_can_be_named(tmp_path: Path) -> None:
     assert (row.query, row.code, row.language) == ("q", "c", "java")
 
 
+def test_languages_go_by_the_names_that_data_sets_use(tmp_path: Path) -> None:
+    names = ["JS", "golang", "Python3", " tsx ", "cobol"]
+    rows: list[dict[str, object]] = [{**ROW, "language": name} for name in names]
+    found = read_set(DecontaminateSet(name="x", path=written(tmp_path, *rows))).rows
+    languages = [row.language for row in found]
+    assert languages == ["javascript", "go", "python", "typescript", "cobol"]
+    path = written(tmp_path, {"code": "c"}, {"query": "q"})
+    for name, expected in (("js", "javascript"), ("Golang", "go")):
+        wanted = DecontaminateSet(name="x", path=path, language=name)
+        assert {row.language for row in read_set(wanted).rows} == {expected}
+
+
+def test_code_in_a_stated_language_that_is_none_of_ours_stops(tmp_path: Path) -> None:
+    path = written(tmp_path, {"query": "q"}, {"code": "c"})
+    wanted = DecontaminateSet(name="x", path=path, language="pyhton")
+    with pytest.raises(EvaluationSetError, match=r":2: .*did you mean 'python'.*'pyhton'"):
+        read_set(wanted)
+    asks = written(tmp_path, {"query": "q"}, name="queries.jsonl")
+    assert read_set(DecontaminateSet(name="x", path=asks, language="cobol")).rows[0].query == "q"
+
+
 def test_gzip_holds_the_same_set(tmp_path: Path) -> None:
     plain = written(tmp_path, ROW)
     packed = tmp_path / "set.bin"

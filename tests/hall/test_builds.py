@@ -97,11 +97,13 @@ def test_evaluation_items_are_kept_out_with_evidence(base: Path, whole: Path) ->
         {"query": "something nobody asked in these words", "code": chosen[0]["code"]},
         {"query": "another thing entirely", "code": "# new\n" + chosen[1]["code"] + "\n\n# end"},
         {"query": "  " + chosen[2]["query"].upper()},
+        {"query": "words of no pair at all", "code": "MOVE A TO B", "language": "cobol"},
     ]
     evaluation.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     output = base / "clean"
     sets = f"[{{name: mine, path: {evaluation}, language: python}}]"
-    support.build(base / "config.yaml", "--output", output, "--set", f"decontaminate={sets}")
+    done = support.build(base / "config.yaml", "--output", output, "--set", f"decontaminate={sets}")
+    assert "decontaminate mine: 1 rows hold code" in " ".join(done.stderr.split())
     removed = _removed(output)
     for number, sample in enumerate(chosen):
         row = removed[sample["id"]]

@@ -251,8 +251,10 @@ def test_the_machine_is_looked_at(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("x = 1\n", "utf-8")
     rows = tmp_path / "set.jsonl"
     rows.write_text(json.dumps({"query": "adds two numbers"}) + "\n", "utf-8")
+    other = tmp_path / "other.jsonl"
+    other.write_text(json.dumps({"code": "MOVE A TO B", "lang": "cobol"}) + "\n", "utf-8")
     source = {"kind": "directory", "path": str(tmp_path), "declared_licenses": ["MIT"]}
-    sets = [{"name": "good", "path": str(rows)}]
+    sets = [{"name": "good", "path": str(rows)}, {"name": "other", "path": str(other)}]
     found = here(tmp_path, source, decontaminate=sets, workers=3)
     assert found.ok
     said = {one.name: one.found for one in found.build}
@@ -261,6 +263,7 @@ def test_the_machine_is_looked_at(tmp_path: Path) -> None:
     assert said["work"].startswith(str(tmp_path / "out" / ".xtrove"))
     assert said["workers"].startswith("3 at once")
     assert said["decontaminate good"] == "1 rows"
+    assert said["decontaminate other"] == "1 rows, 1 with code in no language of ours (cobol)"
     report = json.loads(doctor_report.as_json(found))
     assert report["ok"]
     assert report["sources"][0]["sample"]["code"] == "x = 1\n"
