@@ -87,7 +87,14 @@ def _neural(mode: Mode, model: str, corpus: Corpus, options: SearcherOptions) ->
         raise SearcherError(
             f"--mode {mode} needs torch: pip install -e '.[train]' -c constraints.txt"
         ) from error
-    encoder = _encoder(model, options.device or best_device())
+    from train.device import place_of
+    from train.faults import Mismatch
+
+    try:
+        place = str(place_of(options.device or "auto"))
+    except Mismatch as error:
+        raise SearcherError(f"{error.message}: {error.remedy}") from error
+    encoder = _encoder(model, place)
     texts = [document.text for document in corpus.documents]
     if mode == "dense":
         from evaluate.dense_search import DenseSearcher
@@ -133,12 +140,3 @@ def _encoder(model: str, device: str) -> Encoder:
     from train.checkpoint import load_model
 
     return load_model(model, device)
-
-
-def best_device() -> str:
-    """cuda, mps or cpu: the best that is there."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -85,7 +85,7 @@ class Device:
 
 def choose(wanted: str, precision: str, *, local_rank: int = 0) -> Device:
     """The device of this process; `Mismatch` where the wanted one is not there."""
-    place = _place(wanted, local_rank)
+    place = place_of(wanted, local_rank)
     kind: Precision = "bf16" if _bf16(place, precision) else "fp32"
     known = _known_peak(place, kind)
     return Device(
@@ -98,14 +98,21 @@ def choose(wanted: str, precision: str, *, local_rank: int = 0) -> Device:
     )
 
 
-def _place(wanted: str, local_rank: int) -> torch.device:
+def place_of(wanted: str, local_rank: int = 0) -> torch.device:
+    """`auto` (the best there is), `cpu`, `mps` or `cuda[:N]`; `Mismatch` where it is not there."""
     if wanted == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda", local_rank)
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    if wanted.startswith("cuda"):
+    try:
+        place = torch.device(wanted)
+    except RuntimeError:
+        raise Mismatch(
+            f"device: {wanted!r} is none", remedy="use auto, cpu, mps, cuda or cuda:N"
+        ) from None
+    if place.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        place = torch.device(wanted) if ":" in wanted else torch.device("cuda", local_rank)
+        place = place if place.index is not None else torch.device("cuda", local_rank)
         if (place.index or 0) >= count:
             raise Mismatch(
                 f"device: {wanted!r} asks for card {place.index}, and torch {torch.__version__} "
@@ -117,7 +124,7 @@ def _place(wanted: str, local_rank: int) -> torch.device:
         raise Mismatch(
             f"device: 'mps' is not there (torch {torch.__version__})", remedy="use device: auto"
         )
-    return torch.device(wanted)
+    return place
 
 
 def _bf16(place: torch.device, precision: str) -> bool:

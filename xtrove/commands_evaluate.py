@@ -75,6 +75,10 @@ Keep = Annotated[
     bool,
     typer.Option("--keep-documentation", help="Leave documentation in the code (it flatters)."),
 ]
+Device = Annotated[
+    str | None,
+    typer.Option(help="cpu, mps or cuda[:N] (else the best there is).", metavar="NAME"),
+]
 Distractors = Annotated[
     int | None, typer.Option(help="For --dataset: this many others a question, drawn once.", min=1)
 ]
@@ -115,6 +119,7 @@ def evaluate(
     mode: Mode = None,
     hybrid: Hybrid = False,
     tune: Tune = False,
+    device: Device = None,
     precision: Precision = "fp16",
     retrieved: Retrieved = None,
     alone: Alone = False,
@@ -150,7 +155,7 @@ def evaluate(
         mode=mode,
         hybrid=hybrid,
         tune=tune,
-        options=SearcherOptions(precision=precision, retrieved=retrieved),
+        options=SearcherOptions(precision=precision, retrieved=retrieved, device=device),
         alone=alone,
         verbose=verbose,
         output=output,

@@ -76,6 +76,11 @@ def check(request: Request) -> None:
         ("--tune", request.tune, request.hybrid and request.csn is None),
         ("--retrieved", request.options.retrieved is not None, request.mode in (None, "xtr")),
         (
+            "--device",
+            request.options.device is not None,
+            request.model is not None and request.mode != "bm25",
+        ),
+        (
             "--precision",
             request.options.precision == "int8",
             request.mode in (None, "xtr", "maxsim"),

@@ -183,10 +183,10 @@ def _encoder(model: Path) -> Encoder:
         raise Stop(
             "a model needs torch", remedy="pip install -e '.[train]' -c constraints.txt"
         ) from error
-    from evaluate.searchers import best_device
     from train.checkpoint import load_model
+    from train.device import place_of
 
-    return load_model(str(model), best_device())
+    return load_model(str(model), place_of("auto"))
 
 
 @cache

@@ -162,6 +162,7 @@ def test_two_results_are_compared(spec: Path, tmp_path: Path) -> None:
         (("--csn", "a", "--predictions", "b", "--mode", "bm25"), "--mode does not go"),
         (("--spec", "a", "--mode", "bm25", "--model-path", "m"), "--model-path does not go"),
         (("--spec", "a", "--base", "m", "--alone"), "--base does not go"),
+        (("--spec", "a", "--device", "cpu"), "--device does not go"),
         (("--spec", "no-such-file"), "no regular file"),
         (("--dataset", "no-such-folder"), "not a dataset"),
         (("--cosqa", "/"), "no codebase.jsonl"),

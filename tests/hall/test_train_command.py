@@ -62,26 +62,15 @@ def test_the_smoke_config_trains_and_is_mined_with(data: Path, tmp_path: Path) -
     assert not (data / "negatives").exists()
 
 
-def test_the_plan_says_all_and_writes_nothing(data: Path, tmp_path: Path) -> None:
-    done = xtrove(*_words(data, tmp_path / "model"), "--plan")
-    assert done.returncode == 0, done.stderr
-    for word in (
-        "tiny,",
-        "batch: 32 pairs",
-        "pool:",
-        "k 128",
-        "mini-batches",
-        "memory:",
-        "s a step",
-    ):
-        assert word in done.stdout
-    assert not (tmp_path / "model").exists()
-
-
-def test_the_plan_is_that_of_the_run(data: Path, tmp_path: Path) -> None:
+def test_the_plan_says_all_writes_nothing_and_is_that_of_the_run(
+    data: Path, tmp_path: Path
+) -> None:
     words = _words(data, tmp_path / "model", "lora.rank=4", "scratch.size=17m", "steps=1")
     planned = xtrove(*words, "--plan")
     assert planned.returncode == 0, planned.stderr
+    for word in ("batch: 32 pairs", "pool:", "k 128", "mini-batches", "memory:", "s a step"):
+        assert word in planned.stdout
+    assert not (tmp_path / "model").exists()
     stated = next(line for line in planned.stdout.splitlines() if line.startswith("memory:"))
     # Adapters have gradients and moments of their own alone: under 0.01 GB.
     assert "optimizer" not in stated

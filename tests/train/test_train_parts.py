@@ -173,6 +173,9 @@ def test_a_device_that_is_not_there_is_refused() -> None:
         choose("cuda:1", "auto")
     with pytest.raises(Mismatch, match="'mps' is not there"):
         choose("mps", "auto")
+    for word in ("gpu", "cuda:x", "cudax"):
+        with pytest.raises(Mismatch, match=f"device: '{word}' is none"):
+            choose(word, "auto")
 
 
 def test_a_wrong_top_k_stops_the_run() -> None:
