@@ -10,7 +10,9 @@ walk quadratic.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -24,6 +26,13 @@ _KINDS = {"decorator": _DECORATOR, "skip": _SKIP}
 _REACH = 4096
 _BLOCK_STARTS = (b"/*", b"=b")
 _BRACKETS = frozenset(b"(){}=;")
+_ATTRIBUTES = 256
+"""Bytes in front of a module in which its attributes are looked for."""
+_CFG_TEST_FILE = re.compile(rb"\s*(?://[^\n]*\n\s*)*#!\[\s*cfg\s*\(\s*test\s*\)\s*\]")
+_CFG_TEST = re.compile(
+    rb"#\[\s*cfg\s*\(\s*(?:test|all\s*\(\s*test\s*,[^\[\]]*+\))\s*\)\s*\]"
+    rb"(?:\s|//[^\n]*\n|#\[[^\[\]]*+\])*\Z"
+)
 
 Span = tuple[int, int]
 Item = tuple[int, int, int]
@@ -46,6 +55,8 @@ class Found:
     """In file order: comments and attributes, or the first statement of a Python body."""
     statements: tuple[Span, ...] = ()
     """Of the body; filled in by `rescue` alone."""
+    in_tests: bool = False
+    """Inside a Rust module that is compiled for tests only."""
 
 
 _BY_START = attrgetter("start")
@@ -54,7 +65,7 @@ _BY_START = attrgetter("start")
 def found_functions(row: Language, content: bytes, matches: Matches) -> list[Found]:
     """The functions of a file by start, an outer before an inner one, each with its wrappers
     and documentation."""
-    found, items = _collect(matches)
+    found, items = _collect(content, matches)
     functions = sorted(found.values(), key=_BY_START)
     if row.placement == "body":
         for function in functions:
@@ -62,7 +73,24 @@ def found_functions(row: Language, content: bytes, matches: Matches) -> list[Fou
     elif items:
         _attach(row, content, functions, _outermost(items))
         functions.sort(key=_BY_START)
+    if row.name == "rust":
+        _mark_tests(content, functions, matches)
     return functions
+
+
+def _mark_tests(content: bytes, functions: list[Found], matches: Matches) -> None:
+    whole = _CFG_TEST_FILE.match(content) is not None
+    spans = sorted(
+        nodes[0].byte_range for _, captured in matches if (nodes := captured.get("module"))
+    )
+    reach, at = -1, 0
+    for function in functions:
+        while at < len(spans) and spans[at][0] < function.own:
+            start, end = spans[at]
+            at += 1
+            if end > reach and _CFG_TEST.search(content, max(0, start - _ATTRIBUTES), start):
+                reach = end
+        function.in_tests = whole or function.own < reach
 
 
 def _outermost(items: list[Item]) -> list[Item]:
@@ -98,7 +126,7 @@ def _last_line(content: bytes, start: int, end: int) -> bytes:
     return content[line:end].lstrip()
 
 
-def _collect(matches: Matches) -> tuple[dict[Span, Found], list[Item]]:
+def _collect(content: bytes, matches: Matches) -> tuple[dict[Span, Found], list[Item]]:
     """One entry per function: several patterns match it, each knows a part."""
     found: dict[Span, Found] = {}
     items: list[Item] = []
@@ -108,6 +136,8 @@ def _collect(matches: Matches) -> tuple[dict[Span, Found], list[Item]]:
             items.append((*nodes[0].byte_range, _COMMENT))
             continue
         nodes = captured.get("def")
+        if nodes is None and not _is_item(content, captured):
+            continue
         if nodes is None:
             kind = "decorator" if "decorator" in captured else "skip"
             items.append((*captured[kind][0].byte_range, _KINDS[kind]))
@@ -125,6 +155,14 @@ def _collect(matches: Matches) -> tuple[dict[Span, Found], list[Item]]:
         if "doc" in captured:
             function.documentation = (captured["doc"][0].byte_range,)
     return found, items
+
+
+def _is_item(content: bytes, captured: Mapping[str, list[Node]]) -> bool:
+    """False for modules and for the calls that are no signature of Sorbet's."""
+    called = captured.get("called")
+    if called is not None:
+        return content[called[0].start_byte : called[0].end_byte] == b"sig"
+    return "module" not in captured
 
 
 def _attach(row: Language, content: bytes, functions: list[Found], items: list[Item]) -> None:

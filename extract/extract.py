@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from extract.files import is_utf8, refuse_file, refuse_path
-from extract.filters import refuse_code, refuse_function, refuse_query
+from extract.filters import has_test_attribute, refuse_code, refuse_function, refuse_query
 from extract.functions import (
     Function,
     FunctionsError,
@@ -71,6 +71,7 @@ class _Candidate:
     end_byte: int
     body_lines: int
     trivial: bool
+    in_tests: bool
     query_source: str
     """"" when the documentation decides."""
     extractor: str
@@ -129,6 +130,7 @@ def extract_pair(pair: SourcePair, options: ExtractOptions) -> Extraction:
         end_byte=pair.end_byte,
         body_lines=code.count("\n") + 1,
         trivial=False,
+        in_tests=False,
         query_source="pair",
         extractor=extractor,
     )
@@ -163,6 +165,7 @@ def _candidate(function: Function, extractor: str) -> _Candidate:
         end_byte=function.end_byte,
         body_lines=function.body_lines,
         trivial=function.trivial,
+        in_tests=function.in_tests,
         query_source="",
         extractor=extractor,
     )
@@ -204,7 +207,11 @@ def _decide(
     filters, language = options.filters, origin.language
     code, code_counts = redact(candidate.code, options.redact)
     reason, detail = refuse_function(
-        name=candidate.name, language=language, trivial=candidate.trivial, options=filters
+        name=candidate.name,
+        language=language,
+        trivial=candidate.trivial,
+        options=filters,
+        test=candidate.in_tests or has_test_attribute(candidate.code, language),
     )
     if reason:
         return _dropped(origin, candidate, code, reason, detail), ()

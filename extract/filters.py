@@ -20,7 +20,7 @@ from extract.words import word_set
 REASONS: Mapping[str, str] = MappingProxyType(
     {
         "no_documentation": "the function has no documentation (counted, not kept as evidence)",
-        "test_code": "the function is a test, by the naming convention of its language",
+        "test_code": "the function is a test by its name, or by its Rust attributes or module",
         "special_method": "the language calls the method by itself; its text is the same anywhere",
         "trivial_body": "the body is empty or only returns or sets a field",
         "query_empty": "nothing was left of the documentation: only tags, links or rulers",
@@ -51,6 +51,11 @@ _TEST_NAMES: Mapping[str, re.Pattern[str]] = MappingProxyType(
         "ruby": re.compile(r"test_"),
         "rust": re.compile(r"tests?_|\w+_tests?$"),
     }
+)
+_RUST_TEST = re.compile(
+    r"(?:\s|//[^\n]*\n|#\[(?!\s*cfg\s*\(\s*test\b)(?!\s*(?:\w+\s*::\s*)*(?:test|bench)\b)"
+    r"[^\[\]]*+(?:\[[^\[\]]*+\][^\[\]]*+)*\])*"
+    r"#\[\s*(?:cfg\s*\(\s*test\b|(?:\w+\s*::\s*)*(?:test|bench)\b)"
 )
 _DUNDER = re.compile(r"__\w+__$")
 _JAVASCRIPT_SPECIAL = word_set("constructor toString toLocaleString valueOf toJSON")
@@ -105,10 +110,13 @@ _PLACEHOLDERS = re.compile(r"<(?:EMAIL|IP|KEY)>")
 
 
 def refuse_function(
-    *, name: str, language: str, trivial: bool, options: FilterOptions
+    *, name: str, language: str, trivial: bool, options: FilterOptions, test: bool = False
 ) -> tuple[str, str]:
-    """Reason and detail to refuse a documented function by what it is; ("", "") for none."""
-    if options.tests == "drop" and is_test_name(name, language):
+    """Reason and detail to refuse a documented function by what it is; ("", "") for none.
+
+    `test`: it is known to be one by something else than its name.
+    """
+    if options.tests == "drop" and (test or is_test_name(name, language)):
         return "test_code", name
     if options.special_methods == "drop" and is_special_method(name, language):
         return "special_method", name
@@ -159,6 +167,11 @@ def is_test_name(name: str, language: str) -> bool:
     method called `test` is a predicate."""
     pattern = _TEST_NAMES.get(language)
     return pattern is not None and pattern.match(_last_part(name)) is not None
+
+
+def has_test_attribute(code: str, language: str) -> bool:
+    """Whether the attributes in front of a Rust function make it a test or a benchmark."""
+    return language == "rust" and _RUST_TEST.match(code) is not None
 
 
 def is_special_method(name: str, language: str) -> bool:

@@ -65,6 +65,8 @@ class Function:
     trivial: bool
     nested: bool
     """Defined inside another function of the file."""
+    in_tests: bool = False
+    """Inside a Rust module that is compiled for tests only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,6 +145,7 @@ def _function(
         body_lines=lines,
         trivial=trivial,
         nested=nested,
+        in_tests=found.in_tests,
     )
 
 

@@ -124,10 +124,14 @@ _ROWS = (
         documentation=re.compile(rb"#|=begin\b"),
         directive=re.compile(
             rb"#!|#\s*(?:-\*-|(?:frozen_string_literal|encoding|coding|warn_indent|typed|rubocop"
-            rb"|steep|sord|shareable_constant_value|standard)\s*:|:nodoc:|:nocov:|:startdoc:|:stopdoc:)"
+            rb"|steep|sord|shareable_constant_value|standard)\s*:|:nodoc:|:nocov:|:startdoc:|:stopdoc:"
+            rb"|:(?:singleton-)?method:|:attr(?:_reader|_writer|_accessor)?:|:(?:section|category):"
+            rb"|@!\w)"
         ),
         anchor_on_line=True,
-        marker=re.compile(rb"^(?:\xef\xbb\xbf)?(?:[ \t]*#|=end\b)[^\n]*\n[^\n]*\bdef\b", re.M),
+        marker=re.compile(
+            rb"^(?:\xef\xbb\xbf)?(?:[ \t]*#|=end\b)[^\n]*\n[^\n]*\b(?:def\b|sig\b\s*[({d])", re.M
+        ),
     ),
     Language(
         name="rust",

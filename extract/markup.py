@@ -18,8 +18,12 @@ from extract.words import word_set
 
 _INLINE_TAG = re.compile(r"\{@(\w{1,32})((?:\s[^{}]*+)?)\}")
 _MARKDOWN_LINK = re.compile(r"!?\[([^\[\]]*+)\]\([^()]*+\)")
-_MARKDOWN_REFERENCE = re.compile(r"\[([^\[\]]*+)\]\[[^\[\]]*+\]")
-_CODE_REFERENCE = re.compile(r"\[(`[^`\[\]]*+`|[\w.:*&#]*+(?:\(\))?)\](?!\()")
+# A link to an item stands apart: `[]byte`, `map[string]int`, `s[i]`, `&[u8]` and `m[i][j]` are
+# expressions. (Go asks for the same: https://go.dev/doc/comment#doclinks.)
+_APART = r"(?<![\w\])&*.<`])(?<!&mut )(?<!&'\w )"
+_MARKDOWN_REFERENCE = re.compile(_APART + r"\[([^\[\]]++)\]\[[^\[\]]*+\](?![\w\[])")
+_TICKED_REFERENCE = re.compile(r"\[(`[^`]++`)\](?!\()")
+_CODE_REFERENCE = re.compile(_APART + r"\[([*&#]?[^\W\d][\w.:#]++(?:\(\))?)\](?![(\[`>]|(?!s\b)\w)")
 _ROLE = re.compile(r":[A-Za-z][\w:.+-]{0,40}:`([^`]*+)`")
 _RST_LINK = re.compile(r"`([^`<>]*\s)<[^`<>]*+>`_{0,2}")
 _RDOC_CODE = re.compile(r"(?<![\w+])\+([\w:.#?!=]++)\+(?![\w+])")
@@ -55,7 +59,8 @@ def plain(text: str, language: str) -> str:
     if "](" in text:
         text = _MARKDOWN_LINK.sub(_link_label, text)
     if "[" in text and language in ("rust", "go"):
-        text = _CODE_REFERENCE.sub(r"\1", _MARKDOWN_REFERENCE.sub(r"\1", text))
+        text = _TICKED_REFERENCE.sub(r"\1", _MARKDOWN_REFERENCE.sub(r"\1", text))
+        text = _CODE_REFERENCE.sub(r"\1", text)
     if language == "ruby":
         text = _RDOC_DIRECTIVE.sub(" ", _RDOC_CODE.sub(r"\1", text))
     text = text.replace("`", "")

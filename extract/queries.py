@@ -8,7 +8,9 @@ grammars ship are quadratic in runs of comments.
 Captures: `@def` a function with a body; `@name` its name; `@anchor` the wrapper (export,
 declaration, visibility call) whose start is the real start; `@doc` the first statement of a
 Python body; `@comment`; `@decorator` a sibling that belongs to the next function's text;
-`@skip` a sibling that may stand between a function and its documentation (overload signatures).
+`@skip` a sibling that may stand between a function and its documentation (overload signatures,
+Sorbet's `sig`: `@called` is compared by `attach`, since a predicate would read the text of a tree
+that has none); `@module` a Rust module, which may be one of tests.
 Limits: functions passed as arguments (callbacks) are left out on purpose: their only name is
 that of the function that takes them.
 """
@@ -46,6 +48,7 @@ RUBY = """
 (method name: (_) @name) @def
 (singleton_method name: (_) @name) @def
 (call arguments: (argument_list [(method) (singleton_method)] @def .)) @anchor
+(call method: (identifier) @called block: (_)) @skip
 (comment) @comment
 """
 
@@ -54,6 +57,7 @@ RUST = """
 (line_comment) @comment
 (block_comment) @comment
 (attribute_item) @decorator
+(mod_item body: (_)) @module
 """
 
 _FN = "[(arrow_function) (function_expression) (generator_function)]"

@@ -65,11 +65,11 @@ def normalise_query(documentation: str, language: str, doc_kind: str) -> Normali
     """The query that `documentation` (delimiters stripped, dedented) gives.
 
     `doc_kind` is "docstring", "doc_comment", "line_comment" or ""; tags are looked for in
-    the first two and in "" only, since a plain comment has none.
+    the first two and in "" only, since a plain comment has none; Ruby's (YARD) have.
     """
     documentation = _prepare(documentation)
     text = _first_words(documentation, language)
-    if text or doc_kind == "line_comment":
+    if text or (doc_kind == "line_comment" and language != "ruby"):
         return NormalisedQuery(text=text, source="documentation")
     text = _tagged(documentation, _DESCRIPTION, language)
     if text:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from extract import files, filters
 from extract.filters import (
+    has_test_attribute,
     is_boilerplate,
     is_latin,
     is_special_method,
@@ -191,3 +192,22 @@ def test_options_that_pass_nothing_are_refused_with_the_remedy() -> None:
         ExtractOptions.model_validate({"filters": {"min_query_char": 3}})
     with pytest.raises(ValidationError):
         ExtractOptions.model_validate({"redact": ["phone"]})
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("#[test]\nfn adds() {}", True),
+        ('#[tokio::test(flavor = "multi_thread")]\nasync fn adds() {}', True),
+        ("#[inline]\n// why\n#[ test ]\nfn adds() {}", True),
+        ('#[doc(alias = "[x]")]\n#[bench]\nfn adds(b: &mut Bencher) {}', True),
+        ("#[cfg(test)]\nfn helper() {}", True),
+        ("#[cfg(not(test))]\nfn real() {}", False),
+        ("#[testing::helper]\nfn real() {}", False),
+        ("#[inline]\nfn real() { #[test] fn x() {} }", False),
+        ("fn test() {}", False),
+    ],
+)
+def test_attributes_that_make_a_rust_function_a_test(code: str, expected: bool) -> None:
+    assert has_test_attribute(code, "rust") is expected
+    assert not has_test_attribute(code, "go")
