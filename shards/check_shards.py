@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from shards import layout
 from shards.attribution import Tally
+from shards.bounded_parquet import BadParquet, open_parquet
 from shards.check_samples import SampleRules, check_sample
 from shards.content import digest_row
 from shards.findings import Findings
@@ -33,7 +32,6 @@ from shards.tar_reader import BrokenTar, Member, read_members
 from shards.writer import LicenseClass
 
 _BATCH: Final = 1024
-_MAX_ROW_GROUP: Final = 1 << 30
 _Row = dict[str, Any]
 
 
@@ -145,24 +143,14 @@ def _index_rows(base: Path, tar: str, findings: Findings) -> Iterator[_Row]:
 def _twin_rows(base: Path, tar: str, findings: Findings) -> Iterator[_Row]:
     path = layout.parquet_path(tar)
     try:
-        with pq.ParquetFile(layout.safe_file(base, path), memory_map=True) as file:
-            _require_twin(file)
-            for batch in file.iter_batches(batch_size=_BATCH):
+        with open_parquet(layout.safe_file(base, path), ARROW_SCHEMA) as file:
+            for batch in file.batches():
                 yield from batch.to_pylist()
             return
-    except (pa.ArrowException, layout.UnsafePath, OSError, ValueError) as error:
+    except (BadParquet, layout.UnsafePath) as error:
         findings.add("parquet", path, f"cannot be read: {error}")
     while True:
         yield _UNREAD
-
-
-def _require_twin(file: Any) -> None:
-    if not file.schema_arrow.equals(ARROW_SCHEMA):
-        raise ValueError(f"its schema is {str(file.schema_arrow)[:500]}")
-    for number in range(file.num_row_groups):
-        size = file.metadata.row_group(number).total_byte_size
-        if size > _MAX_ROW_GROUP:
-            raise ValueError(f"row group {number} claims {size} bytes")
 
 
 def _report_surplus(path: str, entry: _Row | None, twin: _Row | None, findings: Findings) -> None:

@@ -4,13 +4,15 @@ Parquet files under `removals/`, rows in ascending id order inside each file. An
 carries its `exact_key` (to be recomputed on the witness), a near-duplicate its sorted shingle
 hashes and true Jaccard; a filtered pair carries neither, has no witness ("") and score -1.
 Row groups hold at most 8 MiB of shingles or 20,000 rows, and their id statistics let
-`find_removal` read one row group a file: a few milliseconds.
+`find_removal` read one row group a file: a few milliseconds. Evidence of strangers is read in
+bounded memory (`shards.bounded_parquet`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shards.atomic import FileFacts, staged
+from shards.bounded_parquet import BadParquet, BoundedParquet, open_parquet
 from shards.columns import table
 
 REMOVALS_SCHEMA: Final = pa.schema(
@@ -128,27 +131,22 @@ def removal_files(dataset: Path) -> list[Path]:
     )
 
 
-def _open(path: Path) -> Any:
+@contextmanager
+def open_removals(path: Path) -> Iterator[BoundedParquet]:
+    """One evidence file, read in bounded memory. `RemovalsError` where it cannot be read."""
     try:
-        file = pq.ParquetFile(path, memory_map=True)
-        fits = file.schema_arrow.equals(REMOVALS_SCHEMA)
-    except (pa.ArrowException, ValueError, OSError) as error:
-        raise RemovalsError(f"{path.name} is no readable Parquet file: {error}") from error
-    if not fits:
-        file.close()
-        raise RemovalsError(f"{path.name} has another schema than the evidence")
-    return file
+        with open_parquet(path, REMOVALS_SCHEMA) as file:
+            yield file
+    except BadParquet as error:
+        raise RemovalsError(str(error)) from error
 
 
-def read_removals(path: Path, batch_rows: int = 4096) -> Iterator[Removal]:
+def read_removals(path: Path) -> Iterator[Removal]:
     """The rows of one evidence file in order. `RemovalsError` where it cannot be read."""
-    with _open(path) as file:
-        try:
-            for batch in file.iter_batches(batch_size=batch_rows):
-                for row in batch.to_pylist():
-                    yield _removal(row)
-        except (pa.ArrowException, ValueError, OSError) as error:
-            raise RemovalsError(f"{path.name}: {error}") from error
+    with open_removals(path) as file:
+        for batch in file.batches():
+            for row in batch.to_pylist():
+                yield _removal(row)
 
 
 def _removal(row: dict[str, Any]) -> Removal:
@@ -160,22 +158,13 @@ def _removal(row: dict[str, Any]) -> Removal:
 def find_removal(dataset: Path, sample_id: str) -> Removal | None:
     """Why a pair was removed, or None where no evidence has its id."""
     for path in removal_files(dataset):
-        with _open(path) as file:
-            for group in range(file.num_row_groups):
-                limits = file.metadata.row_group(group).column(0).statistics
-                if limits is None or limits.min <= sample_id <= limits.max:
-                    found = _search(file, group, sample_id)
-                    if found is not None:
-                        return found
+        with open_removals(path) as file:
+            groups = [one for one in range(file.groups) if file.may_hold(one, 0, sample_id)]
+            for batch in file.batches(groups=groups):
+                row = batch.column("id").index(sample_id).as_py()
+                if row >= 0:
+                    return _removal(batch.slice(row, 1).to_pylist()[0])
     return None
-
-
-def _search(file: Any, group: int, sample_id: str) -> Removal | None:
-    ids = file.read_row_group(group, columns=["id"]).column("id")
-    row = ids.index(sample_id).as_py()
-    if row < 0:
-        return None
-    return _removal(file.read_row_group(group).slice(row, 1).to_pylist()[0])
 
 
 def as_plain(removal: Removal) -> dict[str, object]:

@@ -12,10 +12,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from shards.dataset import Dataset
-from shards.removals import removal_files
+from shards.dataset import DamagedShard, Dataset
+from shards.removals import open_removals, removal_files
 from shards.sample import Sample
 
 QUANTILES = (0, 10, 25, 50, 75, 90, 99, 100)
@@ -49,8 +48,8 @@ def summarise(dataset: Dataset, samples: int = 3, seed: int = 0) -> Summary:
     values = np.percentile(every, QUANTILES, method="inverted_cdf").tolist() if len(every) else []
     reasons: Counter[str] = Counter()
     for path in removal_files(dataset.path):
-        with pq.ParquetFile(path, memory_map=True) as file:
-            for batch in file.iter_batches(columns=["reason"]):
+        with open_removals(path) as file:
+            for batch in file.batches(["reason"]):
                 reasons.update(batch.column(0).to_pylist())
     return Summary(
         name=manifest.name,
@@ -85,4 +84,6 @@ def _at(dataset: Dataset, row: int) -> Sample:
         if row < len(shard.index):
             return shard.sample(row)
         row -= len(shard.index)
-    raise IndexError(f"row {row} is beyond the {dataset.manifest.samples} samples of the manifest")
+    raise DamagedShard(
+        f"the indexes hold fewer rows than the {dataset.manifest.samples} samples of the manifest"
+    )

@@ -1,0 +1,255 @@
+"""What a Parquet file holds by the headers of its pages, before anything of it is unpacked.
+
+Method: footer and page headers are Thrift structures in the compact protocol; this walks them in
+the mapped file and keeps the few numbers that bound what a reader will allocate. The metadata
+alone does not: a row group may state fewer values and bytes than its pages have, and pyarrow 26
+ends the process (an exception that nobody catches) when it is asked for the metadata of a column
+whose statistics are damaged. Fields of another wire type than the format's are passed over, as
+Arrow does. Cost: about 25 us a column of a row group and 10 us a page. Limits: a footer of at most
+16 MiB; encrypted files and columns in other files are refused.
+Sources: https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift,
+https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+MOST_FOOTER_BYTES: Final = 1 << 24
+MOST_PAGES: Final = 1 << 20
+"""Of a file."""
+_MAGIC: Final = b"PAR1"
+_DEPTH: Final = 32
+_STOP, _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(
+    13
+)
+
+
+class BadParquet(ValueError):
+    """A file that is not what it should be, or larger than it may be."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ColumnPages:
+    """One column of a row group."""
+
+    values: int
+    """What its pages hold, dictionaries included, by their headers or by its metadata: the more."""
+    bytes: int
+    """Uncompressed, all pages."""
+    least: str | None
+    """Statistics; None where there are none, or none that are text."""
+    most: str | None
+
+
+def read_pages(path: Path) -> list[list[ColumnPages]]:
+    """The columns of each row group, in the order of the schema. `BadParquet`, `OSError`."""
+    with path.open("rb") as stream:
+        size = stream.seek(0, 2)
+        if size < 12:
+            raise BadParquet(f"{size} bytes are no Parquet file")
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            length = int.from_bytes(data[-8:-4], "little")
+            if data[-4:] != _MAGIC or length > min(size - 12, MOST_FOOTER_BYTES):
+                raise BadParquet(f"its footer of {length} bytes cannot be read")
+            walk = _Walk(data, size - 8 - length, size - 8)
+            found = []
+            budget = [MOST_PAGES]
+            for number, kind in walk.fields():
+                if (number, kind) == (4, _LIST):
+                    found = [_group(walk, budget) for _ in walk.structs()]
+                else:
+                    walk.skip(kind)
+            return found
+
+
+class _Walk:
+    """A place in a mapped file that moves over Thrift's compact protocol."""
+
+    def __init__(self, data: mmap.mmap, position: int, end: int) -> None:
+        self.data = data
+        self.position = position
+        self.end = end
+
+    def byte(self) -> int:
+        if self.position >= self.end:
+            raise BadParquet("a header ends too early")
+        self.position += 1
+        return self.data[self.position - 1]
+
+    def varint(self) -> int:
+        value = shift = 0
+        while True:
+            one = self.byte()
+            value |= (one & 0x7F) << shift
+            if one < 0x80:
+                return value
+            shift += 7
+            if shift > 63:
+                raise BadParquet("a number of a header is too long")
+
+    def number(self, bits: int) -> int:
+        """A signed integer that must fit: readers cut off what does not."""
+        value = self.varint()
+        value = (value >> 1) ^ -(value & 1)
+        if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):
+            raise BadParquet(f"a number of a header has more than {bits} bits")
+        return value
+
+    def binary(self) -> bytes:
+        size = self.varint()
+        self._forward(size)
+        return self.data[self.position - size : self.position]
+
+    def fields(self) -> Iterator[tuple[int, int]]:
+        """Number and type of each field of a struct; the caller reads or skips its value."""
+        number = 0
+        while (head := self.byte()) != _STOP:
+            number = number + (head >> 4) if head >> 4 else self.number(16)
+            yield number, head & 0x0F
+
+    def structs(self) -> Iterator[int]:
+        """The place of each struct in a list of them; the caller reads each."""
+        size, kind = self._elements()
+        if size and kind != _STRUCT:
+            raise BadParquet(f"a list of the footer has elements of type {kind}")
+        yield from range(size)
+
+    def skip(self, kind: int, depth: int = 0) -> None:
+        """Passes over a value."""
+        if depth > _DEPTH:
+            raise BadParquet("a header is nested too deeply")
+        if kind == _BYTE:
+            self._forward(1)
+        elif kind in (_I16, _I32, _I64):
+            self.varint()
+        elif kind == _DOUBLE:
+            self._forward(8)
+        elif kind == _BINARY:
+            self._forward(self.varint())
+        elif kind in (_LIST, _SET):
+            size, inner = self._elements()
+            for _ in range(size):
+                self._skip_element(inner, depth)
+        elif kind == _MAP:
+            size = self.varint()
+            kinds = self.byte() if size else 0
+            for _ in range(size):
+                self._skip_element(kinds >> 4, depth)
+                self._skip_element(kinds & 0x0F, depth)
+        elif kind == _STRUCT:
+            for _, inner in self.fields():
+                self.skip(inner, depth + 1)
+        elif kind not in (_TRUE, _FALSE):
+            raise BadParquet(f"a header has a field of type {kind}")
+
+    def _skip_element(self, kind: int, depth: int) -> None:
+        if kind in (_TRUE, _FALSE):
+            self._forward(1)
+        else:
+            self.skip(kind, depth + 1)
+
+    def _elements(self) -> tuple[int, int]:
+        head = self.byte()
+        size = head >> 4 if head >> 4 < 15 else self.varint()
+        return size, head & 0x0F
+
+    def _forward(self, size: int) -> None:
+        if size > self.end - self.position:
+            raise BadParquet("a header ends too early")
+        self.position += size
+
+
+def _group(walk: _Walk, budget: list[int]) -> list[ColumnPages]:
+    columns: list[ColumnPages] = []
+    for number, kind in walk.fields():
+        if (number, kind) == (1, _LIST):
+            columns = [_column(walk, budget) for _ in walk.structs()]
+        else:
+            walk.skip(kind)
+    return columns
+
+
+def _column(walk: _Walk, budget: list[int]) -> ColumnPages:
+    numbers: dict[int, int] = {}
+    limits: dict[int, bytes] = {}
+    for number, kind in walk.fields():
+        if (number, kind) == (3, _STRUCT):
+            for inner, sort in walk.fields():
+                if sort == _I64 and inner in (5, 6, 7, 9, 11):
+                    numbers[inner] = walk.number(64)
+                elif (inner, sort) == (12, _STRUCT):
+                    _statistics(walk, limits)
+                else:
+                    walk.skip(sort)
+        elif (number, kind) == (1, _BINARY):
+            raise BadParquet("a column lies in another file")
+        else:
+            walk.skip(kind)
+    start, dictionary = numbers.get(9, -1), numbers.get(11, 0)
+    if 0 < dictionary < start:
+        start = dictionary
+    stop = start + numbers.get(7, -1)
+    if not 0 <= start <= stop <= len(walk.data):
+        raise BadParquet(f"a column lies at bytes {start} to {stop} of {len(walk.data)}")
+    values, size = _pages(walk.data, start, stop, budget)
+    return ColumnPages(
+        values=max(values, numbers.get(5, 0)),
+        bytes=max(size, numbers.get(6, 0)),
+        least=_text(limits.get(6)),
+        most=_text(limits.get(5)),
+    )
+
+
+def _statistics(walk: _Walk, limits: dict[int, bytes]) -> None:
+    for number, kind in walk.fields():
+        if kind == _BINARY and number in (5, 6):
+            limits[number] = walk.binary()
+        else:
+            walk.skip(kind)
+
+
+def _text(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode("ascii")
+    except UnicodeDecodeError:
+        return None
+
+
+def _pages(data: mmap.mmap, start: int, stop: int, budget: list[int]) -> tuple[int, int]:
+    """Values and uncompressed bytes of the pages of one column."""
+    values = size = 0
+    walk = _Walk(data, start, stop)
+    while walk.position < stop:
+        budget[0] -= 1
+        if budget[0] < 0:
+            raise BadParquet(f"it has more than {MOST_PAGES} pages")
+        numbers: dict[int, int] = {}
+        held = 0
+        for number, kind in walk.fields():
+            if kind == _I32 and number in (2, 3):
+                numbers[number] = walk.number(32)
+            elif kind == _STRUCT and number in (5, 7, 8):
+                held = max(held, _held(walk))
+            else:
+                walk.skip(kind)
+        if min(numbers.get(2, -1), numbers.get(3, -1), held) < 0:
+            raise BadParquet(f"a page states the sizes {numbers} and {held} values")
+        walk._forward(numbers[3])
+        values += held
+        size += numbers[2]
+    return values, size
+
+
+def _held(walk: _Walk) -> int:
+    found = 0
+    for number, kind in walk.fields():
+        if (number, kind) == (1, _I32):
+            found = walk.number(32)
+        else:
+            walk.skip(kind)
+    return found
