@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from ingest.walk import MAX_FILE_BYTES
 
 Choice = Literal["drop", "keep"]
 RedactKind = Literal["email", "ip", "key"]
@@ -36,12 +38,23 @@ class FilterOptions(BaseModel):
     """Methods a language calls by itself (`__repr__`, `toString`, `initialize`)."""
     generated: Choice = "drop"
     vendored: Choice = "drop"
-    max_file_bytes: int = Field(default=1_000_000, ge=1, le=16_000_000)
-    """The ceiling keeps a worker bounded: tree-sitter takes up to 180 bytes a source byte."""
+    max_file_bytes: int = Field(default=MAX_FILE_BYTES, ge=1)
+    """At most what sources read of a file. It keeps a worker bounded: tree-sitter takes up to 180
+    bytes a source byte."""
     max_line: int = Field(default=1000, ge=1)
     """Bytes; a file with a longer line is minified."""
     max_mean_line: int = Field(default=100, ge=1)
     """Bytes; a file with a larger mean is minified."""
+
+    @field_validator("max_file_bytes")
+    @classmethod
+    def _as_read(cls, value: int) -> int:
+        if value > MAX_FILE_BYTES:
+            raise ValueError(
+                f"{value:,} is more than the {MAX_FILE_BYTES:,} bytes that sources read of a file: "
+                "larger ones are refused before, so it would change nothing; lower it"
+            )
+        return value
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

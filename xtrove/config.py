@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
@@ -38,6 +38,8 @@ from xtrove.errors import Misuse
 
 NOT_IN_DIGEST = {"output", "work", "workers", "hub"}
 MAX_OPT_OUTS = 10_000
+FLAGGED = {"the-stack-v2", "common-pile-stack"}
+"""Sources whose own flags leave out vendored and generated files."""
 PLACES = {"path", "license_files", "cache"}
 MAX_CONFIG_BYTES = 1_000_000
 Model = TypeVar("Model", bound=BaseModel)
@@ -97,6 +99,17 @@ class BuildConfig(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _flags_of_the_source(self) -> Self:
+        kept = [key for key in ("generated", "vendored") if getattr(self.filters, key) == "keep"]
+        kinds = {source.kind for source in self.sources} & FLAGGED
+        if kept and kinds:
+            raise ValueError(
+                f"filters.{kept[0]}: keep has no effect on {', '.join(sorted(kinds))}, whose rows "
+                "are flagged by the data set and left out: write drop, or build that source apart"
+            )
+        return self
+
     def source_names(self) -> list[str]:
         """A name for every source, unique in this build: its own, or its kind with a number."""
         names: list[str] = []
@@ -143,6 +156,9 @@ def without_places(options: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
+_MERGE = "tag:yaml.org,2002:merge"
+
+
 class _UniqueKeys(yaml.SafeLoader):
     """YAML without duplicate keys."""
 
@@ -150,12 +166,22 @@ class _UniqueKeys(yaml.SafeLoader):
 def _mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
+        if key_node.tag == _MERGE or not _within(key_node, node):
+            # Keys that `<<` brings along give way to the mapping's own.
+            continue
         key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, Hashable):
+            continue
         if key in seen:
             line = key_node.start_mark.line + 1
             raise Misuse(f"the key {key!r} stands twice (line {line})", remedy="keep one of them")
         seen.add(key)
     return loader.construct_mapping(node, deep=True)
+
+
+def _within(inner: yaml.Node, outer: yaml.Node) -> bool:
+    start, stop = outer.start_mark, outer.end_mark
+    return bool(start.index <= inner.start_mark.index < stop.index)
 
 
 _UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)

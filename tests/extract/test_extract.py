@@ -266,11 +266,13 @@ def test_refused_pairs(query: str, code: str, language: str, path: str, reason: 
     assert got.functions == 1
 
 
-def test_a_raised_size_limit_reaches_the_parser() -> None:
-    text = SOURCE + "\n\ndef f(x):\n    return x + 1\n" * 38_000
-    assert extract_file(source_file(text), OPTIONS).file_reason == "too_large"
-    raised = ExtractOptions(filters=FilterOptions(max_file_bytes=2_000_000))
-    assert len(extract_file(source_file(text), raised).pairs) == 1
+def test_the_size_limit_is_a_choice_up_to_what_sources_read() -> None:
+    text = SOURCE + "\n\ndef f(x):\n    return x + 1\n" * 30_000
+    assert len(extract_file(source_file(text), OPTIONS).pairs) == 1
+    lowered = ExtractOptions(filters=FilterOptions(max_file_bytes=800_000))
+    assert extract_file(source_file(text), lowered).file_reason == "too_large"
+    with pytest.raises(ValueError, match="1,000,001 is more than the 1,000,000 bytes"):
+        FilterOptions(max_file_bytes=1_000_001)
 
 
 @given(st.text(max_size=200), st.text(max_size=200), st.sampled_from(["python", "go", "sql"]))

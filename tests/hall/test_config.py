@@ -59,6 +59,7 @@ def test_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
         ("dedupe: {threshold: 7}\n", ["dedupe.threshold", "7"]),
         ("workers: 0\n", ["workers", "0"]),
         ("output: s3://bucket/x\n", ["output", "s3://bucket/x", "shared folder"]),
+        ("filters: {max_file_bytes: 2000000}\n", ["filters.max_file_bytes", "1,000,000"]),
         ("name: again\n", ["'name' stands twice", "line 4"]),
     ],
 )
@@ -94,6 +95,32 @@ def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["- 1\n- 2\n", "a: [1\n", "just words", "\tx: 1"])
 def test_what_is_no_mapping_is_refused(text: str, tmp_path: Path) -> None:
     assert "config.yaml" in _refused(tmp_path, text)
+
+
+def test_merge_keys_are_yaml(tmp_path: Path) -> None:
+    text = (
+        "name: mine\nsources:\n"
+        "  - &code {kind: directory, path: /code, languages: [go], declared_licenses: [MIT]}\n"
+        "  - {<<: *code, path: /more}\n"
+        "  - {<<: *code, path: /third, languages: [rust]}\n"
+    )
+    sources = configs.load(_file(tmp_path, text)).dump()["sources"]
+    assert [(one["path"], one["languages"]) for one in sources] == [
+        ("/code", ["go"]),
+        ("/more", ["go"]),
+        ("/third", ["rust"]),
+    ]
+    twice = text.replace("path: /more", "path: /more, path: /again")
+    assert "'path' stands twice" in _refused(tmp_path, twice)
+
+
+@pytest.mark.parametrize("key", ["generated", "vendored"])
+def test_filters_that_a_source_cannot_follow_are_refused(key: str, tmp_path: Path) -> None:
+    text = f"filters: {{{key}: keep}}\n"
+    flagged = "name: mine\nsources:\n  - {kind: common-pile-stack, path: /pile}\n"
+    message = _refused(tmp_path, flagged + text)
+    assert f"filters.{key}: keep has no effect on common-pile-stack" in message
+    assert configs.load(_file(tmp_path, MINIMAL + text)).filters.model_dump()[key] == "keep"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -161,6 +161,8 @@ def test_the_nearest_licence_file_counts(tmp_path: Path) -> None:
     declared = files(run(tmp_path, declared_licenses=["MIT"])[1])
     assert "odd/c.py" in declared
     assert "open/e.py" not in declared
+    (tmp_path / "LICENSE").write_text(MIT + " The Software shall be used for Good, not Evil.")
+    assert "a.py" not in files(run(tmp_path, declared_licenses=["MIT"])[1])
     assert "vendor_gpl/deep/b.py" not in declared
 
 

@@ -77,52 +77,44 @@ COMMONS = (
     "Without limiting other conditions in the License, the grant of rights under the License will "
     "not include, and the License does not grant to you, the right to Sell the Software."
 )
-UNKNOWN = ("NOASSERTION",)
 
 
 @pytest.mark.parametrize(
-    ("text", "expected", "words"),
+    ("text", "words"),
     [
-        (f'"Commons Clause" License Condition v1.0\n{GRANT}{NOTICE}', UNKNOWN, "commons clause"),
-        (f"{APACHE}\n{COMMONS}", UNKNOWN, "right to sell the software"),
-        (COMMONS, UNKNOWN, "right to sell the software"),
-        (f"{GRANT}{NOTICE}\n{COMMONS}", UNKNOWN, "right to sell the software"),
+        (f'"Commons Clause" License Condition v1.0\n{GRANT}{NOTICE}', "commons clause"),
+        (f"{APACHE}\n{COMMONS}", "right to sell the software"),
+        (COMMONS, "right to sell the software"),
+        (f"{GRANT}{NOTICE}\n{COMMONS}", "right to sell the software"),
         (
             "Functional Source License, Version 1.1, MIT Future License\nGrant of Future License "
             f"effective on the second anniversary:\n{GRANT}{NOTICE}",
-            UNKNOWN,
             "functional source license",
         ),
         (
             f"{GRANT}{NOTICE}\nThe Software shall be used for Good, not Evil.",
-            UNKNOWN,
             "shall be used for good not evil",
         ),
         (
             f"{GRANT}{NOTICE} The Software may not be used by anyone for systems or activities "
             "that actively and knowingly endanger, harm, or otherwise threaten others",
-            UNKNOWN,
             "actively and knowingly endanger harm",
         ),
         (
             f"{GRANT}{NOTICE}\nEverything in ee/ is under the Acme Enterprise License.",
-            UNKNOWN,
             "enterprise license",
         ),
-        (f"{GRANT}{NOTICE} For non-commercial use only.", UNKNOWN, "non commercial use only"),
+        (f"{GRANT}{NOTICE} For non-commercial use only.", "non commercial use only"),
         (
             f"GNU GENERAL PUBLIC LICENSE\nVersion 3\n{COMMONS} {GRANT}{NOTICE}",
-            ("GPL-3.0-only", "NOASSERTION"),
             "right to sell the software",
         ),
     ],
 )
-def test_texts_that_restrict_what_they_grant(
-    text: str, expected: tuple[str, ...], words: str
-) -> None:
+def test_texts_that_restrict_what_they_grant(text: str, words: str) -> None:
     found = match_license_text(text)
     assert found is not None
-    assert found[0] == expected
+    assert "NOASSERTION" in found[0]
     assert repr(words) in found[1]
     assert not is_permissive(found[0])
 
@@ -137,7 +129,7 @@ def test_texts_that_restrict_what_they_grant(
         (
             "The community parts are licensed under the Apache License, Version 2.0; everything in "
             "ee/ is under the Acme Enterprise License.",
-            UNKNOWN,
+            ("NOASSERTION",),
         ),
         ("Core: licensed under the Apache License, Version 2.0. Plugins: Acme License.", None),
         ("Licensed under the Apache License, Version 2.0, except ee/, which is ours.", None),
