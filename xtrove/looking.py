@@ -10,20 +10,24 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow as pa
 from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 
 import extract.files
 import extract.filters
-from shards.dataset import Dataset
+from shards.dataset import DamagedShard, Dataset
+from shards.index import BadIndex
+from shards.layout import UnsafePath
 from shards.manifest import ManifestError
-from shards.removals import Removal, removal_files
-from shards.sample import Sample
+from shards.removals import Removal, RemovalsError, open_removals, removal_files
+from shards.sample import Sample, SampleError
 from shards.summary import Summary, summarise
 from xtrove.console import amount, out
 from xtrove.errors import Misuse, Stop
@@ -52,10 +56,31 @@ def open_dataset(path: Path) -> Dataset:
         raise Misuse(str(error), remedy="give the folder of a finished build") from None
 
 
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Files that are missing or damaged are said in a sentence; `verify` names them all."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # whoever reads the output has gone
+    except (
+        *(UnsafePath, BadIndex, DamagedShard, SampleError, RemovalsError),
+        *(UnicodeError, pa.ArrowException, OSError),
+    ) as error:
+        raise Stop(
+            f"the dataset is incomplete or damaged: {error}",
+            remedy=f"`xtrove verify {path}` says what is wrong",
+        ) from None
+
+
 def inspect(path: Path, samples: int) -> None:
-    """Print counts by language, split, licence and reason, and readable samples."""
+    """Print counts by language, split, licence and reason, and readable samples.
+
+    `Misuse` where there is no dataset, `Stop` where it is damaged.
+    """
     dataset = open_dataset(path)
-    found = summarise(dataset, samples=samples, seed=0)
+    with _damage(path):
+        found = summarise(dataset, samples=samples, seed=0)
     console = out()
     _show_counts(console, dataset, found)
     for sample in found.shown:
@@ -128,8 +153,14 @@ def _strings(value: object) -> list[object]:
 
 
 def why(path: Path, prefix: str, work: Path | None) -> None:
-    """Explain one pair. Raises `Misuse` for an id that is malformed, unknown or ambiguous."""
+    """Explain one pair. Raises `Misuse` for an id that is malformed, unknown or ambiguous, `Stop`
+    where the dataset is damaged."""
     dataset = open_dataset(path)
+    with _damage(path):
+        _why(dataset, prefix, path, work)
+
+
+def _why(dataset: Dataset, prefix: str, path: Path, work: Path | None) -> None:
     wanted = _one_id(dataset, prefix.strip().lower(), work or path / ".xtrove")
     if not wanted:
         out().print(f"[bold red]forgotten[/] {prefix}: {MEANINGS['forgotten']}; nothing is kept")
@@ -180,8 +211,9 @@ def _kept_ids(dataset: Dataset, prefix: str) -> Iterator[str]:
 
 def _removed_ids(dataset: Dataset, prefix: str) -> Iterator[str]:
     for file in removal_files(dataset.path):
-        for batch in pq.ParquetFile(file).iter_batches(columns=["id"]):
-            yield from (id for id in batch.column(0).to_pylist() if id.startswith(prefix))
+        with open_removals(file) as evidence:
+            for batch in evidence.batches(["id"]):
+                yield from (id for id in batch.column(0).to_pylist() if id.startswith(prefix))
 
 
 def _explain_kept(dataset: Dataset, sample: Sample) -> None:
@@ -192,20 +224,25 @@ def _explain_kept(dataset: Dataset, sample: Sample) -> None:
     )
     _show_sample(console, sample)
     shown = 0
-    for file in removal_files(dataset.path):
-        columns = ["id", "witness_id", "reason", "score", "repo", "path"]
-        for batch in pq.ParquetFile(file).iter_batches(columns=columns):
-            for row in batch.to_pylist():
-                if row["witness_id"] == sample["id"]:
-                    shown += 1
-                    if shown <= 5:
-                        console.print(
-                            f"stands for {row['id']} ({row['reason']}, score "
-                            f"{row['score']:.3f}): {row['repo']} {row['path']}",
-                            markup=False,
-                        )
+    for row in _duplicates(dataset, str(sample["id"])):
+        shown += 1
+        if shown <= 5:
+            console.print(
+                f"stands for {row['id']} ({row['reason']}, score {row['score']:.3f}): "
+                f"{row['repo']} {row['path']}",
+                markup=False,
+            )
     if shown > 5:
         console.print(f"and for {shown - 5:,} more")
+
+
+def _duplicates(dataset: Dataset, witness: str) -> Iterator[dict[str, Any]]:
+    """The evidence whose witness is this sample."""
+    columns = ["id", "witness_id", "reason", "score", "repo", "path"]
+    for file in removal_files(dataset.path):
+        with open_removals(file) as evidence:
+            for batch in evidence.batches(columns):
+                yield from (row for row in batch.to_pylist() if row["witness_id"] == witness)
 
 
 def _explain_removed(dataset: Dataset, removal: Removal, work: Path) -> None:
@@ -261,9 +298,13 @@ def _work_sample(work: Path, wanted: str) -> dict[str, object] | None:
     """The sample of a removed pair in the build's work files, where they are still there."""
     high, low = int(wanted[:16], 16), int(wanted[16:], 16)
     for path in sorted((work / "files" / "extract").glob("*/items.npy")):
-        ids = load(path)["id"]  # type: ignore[call-overload]
-        rows = np.flatnonzero((ids[:, 0] == np.uint64(high)) & (ids[:, 1] == np.uint64(low)))
-        if len(rows):
-            sample: dict[str, object] = json.loads(open_run(str(path.parent)).sample(int(rows[0])))
-            return sample
+        try:
+            ids = load(path)["id"]  # type: ignore[call-overload]
+            rows = np.flatnonzero((ids[:, 0] == np.uint64(high)) & (ids[:, 1] == np.uint64(low)))
+            if len(rows):
+                run = open_run(str(path.parent))
+                sample: dict[str, object] = json.loads(run.sample(int(rows[0])))
+                return sample
+        except (OSError, ValueError, LookupError):
+            continue  # half of it was deleted, or the disk lost it: there is no diff then
     return None
