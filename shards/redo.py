@@ -16,6 +16,7 @@ Cost: the disk space of the new files, one reading of them, and an fsync for eac
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -78,10 +79,19 @@ class Redo:
         return self.folder / "work"
 
     def begin(self) -> None:
-        """Makes an empty staging area."""
+        """Makes an empty staging area. `OSError` where nothing can be moved from it."""
         shutil.rmtree(self.folder, ignore_errors=True)
         for folder in (self.files, self.tmp, self.work):
             folder.mkdir(parents=True)
+        if self.folder.stat().st_dev != self.base.stat().st_dev:
+            # Found out when the old manifest is gone, the dataset would be lost.
+            self.drop()
+            raise OSError(
+                errno.EXDEV,
+                f"a link leads to another disk than that of {self.base}: put the folder itself in "
+                "its place, or take the link away",
+                str(self.base / ".xtrove"),
+            )
 
     def is_committed(self) -> bool:
         """Whether a change waits to be finished."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,4 +72,24 @@ def test_the_work_folder_may_be_a_link(dataset: Path, tmp_path: Path) -> None:
     (dataset / ".xtrove").symlink_to(work)
     done = support.xtrove("forget", dataset, "owner/repo3", "--work", work)
     assert done.returncode == 0, done.stderr
+    assert support.xtrove("verify", dataset).returncode == 0
+
+
+SHM = Path("/dev/shm")
+
+
+@pytest.mark.skipif(not SHM.is_dir(), reason="there is no second file system")
+def test_a_work_folder_on_another_disk_is_refused_before_anything_changes(dataset: Path) -> None:
+    """Nothing can be renamed from there, which came out when the manifest was gone."""
+    if SHM.stat().st_dev == dataset.stat().st_dev:
+        pytest.skip("/dev/shm is the disk of the tests")
+    before = support.sums(dataset)
+    with tempfile.TemporaryDirectory(dir=SHM) as elsewhere:
+        shutil.rmtree(dataset / ".xtrove")
+        (dataset / ".xtrove").symlink_to(elsewhere)
+        done = support.xtrove("forget", dataset, "owner/repo3")
+        assert done.returncode == 1 and "another disk" in " ".join(done.stderr.split())
+        assert "Traceback" not in done.stderr
+    (dataset / ".xtrove").unlink()
+    assert support.sums(dataset) == before
     assert support.xtrove("verify", dataset).returncode == 0
