@@ -2,7 +2,8 @@
 
 An item goes, for the first of these reasons that holds, else it is kept:
 
-1. `exact_duplicate`: a KEPT earlier item has the same exact key. Score 1.
+1. `exact_duplicate`: a KEPT earlier item has the same exact key, or the same id (an id holds no
+   language: one snippet under two languages would stand in the dataset twice). Score 1.
 2. `near_duplicate`: a KEPT earlier item stands in an exact group that has an edge with this
    item's. The witness is the one of the highest score, the earliest among equals.
 3. `query_cap`: its query group already has `total` kept items (witness: the first of them), or
@@ -58,9 +59,11 @@ class Items:
     """Shape (n, 2): the 16 bytes of the exact key as two words, as `exact_words` makes them."""
     query_group: U64
     repo: U64
-    """A hash of the repository's name."""
+    """A number for the repository; one of its own for an item that names none."""
     quota: NDArray[np.int32]
     """Index into `quotas`; -1 for none."""
+    id: U64 | None = None
+    """Shape (n, 2): the ids as two words; None where they are known to differ."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,35 +102,44 @@ def select(items: Items, edges: Rows, cap: QueryCapOptions, quotas: Sequence[int
     group, group_sizes = _group_ids(items.exact)
     neighbours = _neighbours(items.item, group, edges, len(group_sizes))
     binding = _binding_quotas(items.quota, quotas)
-    contested = (group_sizes[group] > 1) | (np.diff(neighbours.start)[group] > 0) | (binding >= 0)
+    twin = _twins(items.id, len(items.item))
+    contested = (
+        (twin >= 0)
+        | (group_sizes[group] > 1)
+        | (np.diff(neighbours.start)[group] > 0)
+        | (binding >= 0)
+    )
     if cap.total is not None or cap.per_repo is not None:
         _, inverse, sizes = np.unique(items.query_group, return_inverse=True, return_counts=True)
         contested |= sizes[inverse] > 1
-    return _walk(items, np.flatnonzero(contested), group, neighbours, binding, cap, quotas)
+    columns = (group, twin, items.query_group, items.repo, binding)
+    return _walk(
+        len(items.item), _rows(np.flatnonzero(contested), columns), neighbours, cap, quotas
+    )
 
 
 def _walk(
-    items: Items,
-    contested: NDArray[np.int64],
-    group: NDArray[np.int64],
+    count: int,
+    contested: Iterator[tuple[int, ...]],
     neighbours: _Neighbours,
-    binding: NDArray[np.int32],
     cap: QueryCapOptions,
     quotas: Sequence[int],
 ) -> Decisions:
-    """Decide the contested items one after the other; all others are kept."""
-    count = len(items.item)
+    """Decide the contested items one after the other; all others are kept.
+
+    `contested`: place, exact group, group of equal ids (-1: no other), query, repository, quota.
+    """
     reason = np.zeros(count, dtype=np.uint8)
     witness = np.full(count, -1, dtype=np.int64)
     score = np.zeros(count, dtype=np.float64)
     kept_of_group: dict[int, int] = {}
     queries = _QueryCap(cap)
     left = list(quotas)
-    columns = (group, items.query_group, items.repo, binding)
-    for place, its_group, query, repo, quota in _rows(contested, columns):
-        if its_group in kept_of_group:
-            reason[place], witness[place] = EXACT_DUPLICATE, kept_of_group[its_group]
-            score[place] = 1.0
+    kept_of_twin: dict[int, int] = {}
+    for place, its_group, twin, query, repo, quota in contested:
+        same = kept_of_group.get(its_group, kept_of_twin.get(twin, -1))
+        if same >= 0:
+            reason[place], witness[place], score[place] = EXACT_DUPLICATE, same, 1.0
             continue
         near, near_score = _best_witness(its_group, neighbours, kept_of_group)
         if near >= 0:
@@ -140,6 +152,8 @@ def _walk(
             reason[place] = OVER_QUOTA
         else:
             kept_of_group[its_group] = place
+            if twin >= 0:
+                kept_of_twin[twin] = place
             queries.keep(query, repo, place)
             if quota >= 0:
                 left[quota] -= 1
@@ -204,6 +218,14 @@ def _group_ids(exact: U64) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return group, np.bincount(group).astype(np.int64)
 
 
+def _twins(ids: U64 | None, count: int) -> NDArray[np.int64]:
+    """A number for each id that stands more than once; -1 for all others."""
+    if ids is None or len(np.unique(ids[:, 0])) == count:
+        return np.full(count, -1, dtype=np.int64)
+    group, sizes = _group_ids(ids)
+    return np.where(sizes[group] > 1, group, -1)
+
+
 def _neighbours(item: U64, group: NDArray[np.int64], edges: Rows, groups: int) -> _Neighbours:
     ends = [group[_places(item, edges[side].astype(np.uint64))] for side in ("later", "earlier")]
     source, target = np.concatenate(ends), np.concatenate(ends[::-1])
@@ -242,6 +264,8 @@ def _check(items: Items, edges: Rows, quotas: Sequence[int]) -> None:
         for column in (items.item, items.exact, items.query_group, items.repo, items.quota)
     ]
     count = len(items.item)
+    if items.id is not None and items.id.shape != (count, 2):
+        shapes.append(items.id.shape)
     if shapes != [(count,), (count, 2), (count,), (count,), (count,)]:
         raise SelectionInputError("the arrays of the items have unequal lengths", shapes)
     disorder = np.flatnonzero(items.item[1:] <= items.item[:-1])

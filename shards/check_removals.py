@@ -91,7 +91,7 @@ def _check_row(
 ) -> None:
     try:
         place = dataset.find(row.id)
-        if place is not None and not (row.reason == EXACT and row.witness_id == row.id):
+        if place is not None and not _is_another(dataset, row):
             findings.add("removal", subject, f"is kept in {place[0].facts.path} all the same")
         if row.reason not in (EXACT, NEAR, CAP):
             return
@@ -104,7 +104,8 @@ def _check_row(
         findings.add("witness", subject, f"witness {row.witness_id!r} is not in the dataset")
     elif row.reason == CAP:
         _expect(subject, "score", row.score, NO_SCORE, findings)
-    elif text(witness, "language") != row.language:
+    elif text(witness, "language") != row.language and row.witness_id != row.id:
+        # An id holds no language: one code under two of them is one sample.
         findings.add(
             "witness",
             subject,
@@ -113,6 +114,18 @@ def _check_row(
         )
     else:
         _check_evidence(subject, row, witness, rule, findings)
+
+
+def _is_another(dataset: Dataset, row: Removal) -> bool:
+    """Whether a removed row that has the id of a kept sample is another row of its table.
+
+    An id holds neither query nor language: a table of pairs may ask two questions of one code, or
+    give it two languages. A function of a file has lines, and stands there once.
+    """
+    if row.reason == EXACT and row.witness_id == row.id:
+        return True
+    kept = dataset.get(row.id)
+    return row.start_line == -1 or kept is None or text(kept, "language") != row.language
 
 
 def _check_evidence(

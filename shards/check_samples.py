@@ -58,7 +58,8 @@ def check_sample(
     if rules.forgotten and repo_sha256(text(sample, "repo")) in rules.forgotten:
         findings.add("forgotten", subject, f"{sample['repo']} was forgotten: forget it again")
     if rules.by != "source":
-        split = split_of(text(sample, "repo"), text(sample, "path"), rules.splits, rules.by)
+        repo, path = text(sample, "repo"), text(sample, "path")
+        split = split_of(repo, path, rules.splits, rules.by, code_sha256=digest)
         if split != facts.split:
             findings.add(
                 "split",

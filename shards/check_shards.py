@@ -92,7 +92,7 @@ def check_shard(
             tally.add(sample)
             kept[text(sample, "source"), text(sample, "language")] += 1
             group = int(text(sample, "query_group"), 16)
-            groups.extend((group, group_hash(text(sample, "repo"), None)))
+            groups.extend((group, _repository(sample)))
             check_sample(subject, sample, facts, rules, findings)
             _check_entry(subject, member, sample, entry, license_class, findings)
             if twin is not _UNREAD and twin != sample:
@@ -159,6 +159,11 @@ def _report_surplus(path: str, entry: _Row | None, twin: _Row | None, findings: 
         findings.add("index", layout.index_path(path), f"key {entry['key']} is not in the tar")
     if twin:
         findings.add("parquet", layout.parquet_path(path), f"id {twin['id']} is not in the tar")
+
+
+def _repository(sample: Sample) -> int:
+    digest = text(sample, "code_sha256")
+    return group_hash(text(sample, "repo"), None, code_sha256=digest)
 
 
 def _decoded(subject: str, member: Member, findings: Findings) -> Sample | None:

@@ -3,7 +3,9 @@
 A split is a pure function of the sample's group: SHA-256 of the group key, read as an integer
 and compared with the fractions in parts per million, so that `verify` recomputes it and a new
 repository never moves an old one. The group is the repository (no repository then stands in
-two splits) or, where a few repositories hold nearly everything, the file.
+two splits) or, where a few repositories hold nearly everything, the file. A pair that names no
+repository (by file: no repository and no path) is a group by its code: what is unknown is not one
+repository.
 """
 
 from __future__ import annotations
@@ -67,22 +69,25 @@ def choose_rule(options: SplitOptions, counts: Iterable[tuple[str, str, int]]) -
     """The group to split by, from (language, repository, kept pairs) rows in any order.
 
     `auto` takes the repository, or the file path where there are under 200 repositories or one
-    of them holds more than 20% of a language. Memory: one count per language and repository.
+    of them holds more than 20% of a language. Pairs of the repository "" name none: they count for
+    the language only. Memory: one count per language and repository.
     """
     if options.by != "auto":
         return SplitRule(by=options.by, reason=f"splits.by: {options.by}")
     languages: dict[str, Counter[str]] = {}
     for language, repo, pairs in counts:
         languages.setdefault(language, Counter())[repo] += pairs
+    totals = {language: held.total() for language, held in languages.items()}
+    for held in languages.values():
+        held.pop("", None)
     repositories = len({repo for held in languages.values() for repo in held})
     if repositories < MIN_REPOSITORIES:
         return SplitRule(
             by="path", reason=f"{repositories} repositories, fewer than {MIN_REPOSITORIES}"
         )
     for language in sorted(languages):
-        held = languages[language]
-        pairs, repo = max((pairs, repo) for repo, pairs in held.items())
-        total = held.total()
+        held, total = languages[language], totals[language]
+        pairs, repo = max(((pairs, repo) for repo, pairs in held.items()), default=(0, ""))
         if pairs * 100 > MAX_SHARE_PERCENT * total:
             return SplitRule(
                 by="path",
@@ -92,21 +97,26 @@ def choose_rule(options: SplitOptions, counts: Iterable[tuple[str, str, int]]) -
     return SplitRule(by="repository", reason=f"{repositories} repositories")
 
 
-def split_of(repo: str, path: str, options: SplitOptions, by: GroupBy) -> Split:
+def split_of(
+    repo: str, path: str, options: SplitOptions, by: GroupBy, *, code_sha256: str
+) -> Split:
     """The split of every sample of this repository (or file). `ValueError` for rule `source`."""
     if by == "source":
         raise ValueError("rule 'source' keeps the split of the source: it cannot be computed")
-    place = group_hash(repo, path if by == "path" else None) * _PARTS >> 64
+    group = group_hash(repo, path if by == "path" else None, code_sha256=code_sha256)
+    place = group * _PARTS >> 64
     validation = _millionths(options.validation)
     if place < validation:
         return "validation"
     return "test" if place < validation + _millionths(options.test) else "train"
 
 
-def group_hash(repo: str, path: str | None) -> int:
-    """First 64 bits of SHA-256 over the length-prefixed group key."""
+def group_hash(repo: str, path: str | None, *, code_sha256: str) -> int:
+    """First 64 bits of SHA-256 over the length-prefixed group key: the repository, or repository
+    and path, or the digest of the code where these are ""."""
     digest = hashlib.sha256(b"xtrove split")
-    for part in (repo,) if path is None else (repo, path):
+    parts = (repo,) if path is None else (repo, path)
+    for part in parts if any(parts) else ("", "", code_sha256):
         data = part.encode("utf-8", "surrogatepass")
         digest.update(len(data).to_bytes(8, "big") + data)
     return int.from_bytes(digest.digest()[:8], "big")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -245,3 +246,19 @@ def test_unequal_lengths_are_refused() -> None:
     )
     with pytest.raises(SelectionInputError, match="unequal lengths"):
         select(broken, edges_of([]), NO_CAP, [])
+
+
+def test_an_id_that_is_kept_already_is_a_duplicate_of_it() -> None:
+    # 0 and 2 are one snippet under two languages, 1 and 3 another one; 1 is over the quota.
+    ones = [One(exact=1), One(exact=2, quota=0), One(exact=3), One(exact=4)]
+    ids = exact_words([number.to_bytes(16, "big") for number in (7, 8, 7, 8)])
+    items = dataclasses.replace(items_of(ones), id=ids)
+    found = shown(select(items, edges_of([]), NO_CAP, [0]))
+    assert found == [
+        ("", -1, 0.0),
+        ("over_quota", -1, 0.0),
+        ("exact_duplicate", 0, 1.0),
+        ("", -1, 0.0),
+    ]
+    with pytest.raises(SelectionInputError):
+        select(dataclasses.replace(items, id=ids[:2]), edges_of([]), NO_CAP, [0])

@@ -153,7 +153,7 @@ def write_shards(
     """Splits, cuts and writes pairs as a build does."""
     groups: dict[tuple[str, str], list[Pair]] = {}
     for pair in sorted(pairs, key=lambda pair: pair.id):
-        split = split_of(pair.repo, pair.path, options, RULE.by)
+        split = split_of(pair.repo, pair.path, options, RULE.by, code_sha256=pair.code_sha256)
         groups.setdefault((pair.language, split), []).append(pair)
     files = []
     for (language, name), members in sorted(groups.items()):

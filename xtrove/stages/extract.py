@@ -36,7 +36,7 @@ from shards.layout import SPLITS
 from shards.sample import encode
 from shards.split import GroupBy, SplitOptions, group_hash, split_of
 from xtrove.stages.crash_note import DEATHS, CrashNote, noted
-from xtrove.stages.run_files import PACKED_ITEM, RUN_ITEM, Ragged, halves, save
+from xtrove.stages.run_files import PACKED_ITEM, RUN_ITEM, UNNAMED, Ragged, halves, save
 from xtrove.stages.settings import ExtractSettings, index_of, read_slice, settings, share
 from xtrove.workspace import Workspace
 
@@ -251,8 +251,8 @@ class _Writer:
             fresh.append((self.count(), mark))
         self.payload.append(data)
         place = self.place
-        if place is None or place.repo != pair.repo or place.path != pair.path:
-            place = self.place = _Place.of(pair.repo, pair.path, self.settings.splits)
+        if not pair.repo or place is None or place.repo != pair.repo or place.path != pair.path:
+            place = self.place = _Place.of(pair, self.settings.splits)
         self.items += PACKED_ITEM.pack(
             *halves(bytes.fromhex(pair.id)),
             *halves(mark.exact_key),
@@ -297,7 +297,7 @@ class _Writer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Place:
-    """What follows from the file that a pair stands in."""
+    """What follows from the file that a pair stands in, or from its code where it names none."""
 
     repo: str
     path: str
@@ -307,13 +307,17 @@ class _Place:
     """By repository, by path."""
 
     @classmethod
-    def of(cls, repo: str, path: str, options: SplitOptions) -> _Place:
+    def of(cls, pair: Pair, options: SplitOptions) -> _Place:
         rules: tuple[GroupBy, GroupBy] = ("repository", "path")
-        first, second = (SPLITS.index(split_of(repo, path, options, rule)) for rule in rules)
+        repo, path, digest = pair.repo, pair.path, pair.code_sha256
+        first, second = (
+            SPLITS.index(split_of(repo, path, options, rule, code_sha256=digest)) for rule in rules
+        )
+        number = repo_number(repo) if repo else unnamed_number(digest)
         return cls(
             repo=repo,
             path=path,
-            groups=(repo_number(repo), group_hash(repo, path)),
+            groups=(number, group_hash(repo, path, code_sha256=digest)),
             splits=(first, second),
         )
 
@@ -341,5 +345,10 @@ def _aside(row: SourceFile | SourcePair, reason: str, detail: str) -> Skip:
 
 @functools.lru_cache(maxsize=4096)
 def repo_number(repo: str) -> int:
-    """A 64-bit number for a repository, equal for names that differ in case only."""
-    return int.from_bytes(hashlib.sha256(repo.casefold().encode()).digest()[:8], "big")
+    """A 63-bit number for a repository, equal for names that differ in case only."""
+    return int.from_bytes(hashlib.sha256(repo.casefold().encode()).digest()[:8], "big") >> 1
+
+
+def unnamed_number(code_sha256: str) -> int:
+    """A number from 2**63 for a pair that names no repository: one for each code."""
+    return int(code_sha256[:16], 16) >> 1 | UNNAMED

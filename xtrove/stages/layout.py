@@ -18,7 +18,7 @@ from shards.boundaries import plan_ranges, tar_sizes
 from shards.layout import SPLITS
 from shards.split import EmptySplit, SplitOptions, SplitRule, choose_rule, require_splits
 from xtrove.errors import Stop
-from xtrove.stages.run_files import OpenRuns, Records, load, place, read_runs, save
+from xtrove.stages.run_files import UNNAMED, OpenRuns, Records, load, place, read_runs, save
 from xtrove.stages.select import column, open_items
 from xtrove.workspace import Workspace
 
@@ -90,19 +90,25 @@ def _rule(
     repo: npt.NDArray[np.uint64],
     items: npt.NDArray[np.uint64],
 ) -> SplitRule:
-    """The split rule; repositories are numbers here, and only the largest need their names."""
+    """The split rule; repositories are numbers here, and only the largest need their names.
+
+    Pairs that name none have numbers of their own, and are handed on together as "".
+    """
     counts: list[tuple[int, int, int]] = []
     names: dict[int, str] = {}
+    unnamed: list[tuple[str, str, int]] = []
+    named = repo < np.uint64(UNNAMED)
     for code in np.unique(language).tolist():
-        rows = np.flatnonzero(language == code)
+        rows = np.flatnonzero((language == code) & named)
+        unnamed.append((LANGUAGES[code], "", int(np.sum((language == code) & ~named))))
         repos, first, sizes = np.unique(repo[rows], return_index=True, return_counts=True)
         counts += [(code, int(r), int(n)) for r, n in zip(repos, sizes, strict=True)]
-        for most in np.flatnonzero(sizes == sizes.max()).tolist():
+        for most in np.flatnonzero(sizes == sizes.max(initial=0)).tolist():
             ordinal, index = place(items[rows[first[most]]])
             sample = runs[ordinal].sample(index)
             names[int(repos[most])] = json.loads(sample)["repo"]
-    named = ((LANGUAGES[code], names.get(r, f"{r:016x}"), n) for code, r, n in counts)
-    return choose_rule(options, named)
+    known = [(LANGUAGES[code], names.get(r, f"{r:016x}"), n) for code, r, n in counts]
+    return choose_rule(options, [*known, *unnamed])
 
 
 def _require(

@@ -50,6 +50,8 @@ RUN_ITEM = np.dtype(
 )
 """`id` and `exact` are big-endian halves as numbers, so that sorting them sorts the hex digits;
 `size` is the length of the payload in bytes."""
+UNNAMED = 1 << 63
+"""The bit of `repo` that marks a pair that names no repository: it is one by itself."""
 PACKED_ITEM = struct.Struct("<7Q4B2I")
 """The fields of `RUN_ITEM` in their order: a slice collects its items as bytes, a seventh of the
 memory of tuples, and nothing for the garbage collector to walk over."""

@@ -60,6 +60,7 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
         query_group=column(tables, "query_group"),
         repo=column(tables, "repo"),
         quota=quota,
+        id=column(tables, "id"),
     )
     edges = np.concatenate([np.empty(0, dtype=EDGE), *found])
     decisions = select(items, edges, QueryCapOptions.model_validate(spec["query_cap"]), limits)
