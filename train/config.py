@@ -234,8 +234,14 @@ class TrainConfig(Section):
         data = {key: value for key, value in self.dump().items() if key not in NOT_IN_DIGEST}
         for section, keys in SPEED_ONLY.items():
             data[section] = {k: v for k, v in data[section].items() if k not in keys}
-        data["data"] = {key: value for key, value in data["data"].items() if key != "cache"}
+        # The digest of the dataset is compared beside this: where it lies decides nothing.
+        places = ("path", "cache")
+        data["data"] = {key: value for key, value in data["data"].items() if key not in places}
         return data
+
+    def reading(self, path: str) -> Self:
+        """The same with the dataset read from there."""
+        return self.model_copy(update={"data": self.data.model_copy(update={"path": path})})
 
     def digest(self) -> str:
         """SHA-256 (hex) of `decisive`."""

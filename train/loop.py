@@ -27,7 +27,7 @@ from train.encoder import Encoder
 from train.faults import Stopped, TrainingFault
 from train.feed import Fed, feed
 from train.logs import Meter, RunLog, Silent, StepFacts, Watch
-from train.outputs import Keeper, Output, alone, begin, claim, is_finished
+from train.outputs import Keeper, Output, alone, as_begun, begin, claim, is_finished
 from train.plan import RunPlan, check_memory, plan_run
 from train.schedule import learning_rate
 from train.setup import (
@@ -84,8 +84,14 @@ def train(
     self_test(device.torch)
     if is_remote(config.data.path):
         watch.say(f"fetching the first shards of {config.data.path}")
+    asked = config.data.path
+    if resume:
+        config = as_begun(config, Output(root=Path(config.output)))
     with open_reader(config, "train") as reader:
-        return _Run(config, device, group, reader, watch, interrupted).train(validate, resume)
+        # A branch may be published again while the run goes on.
+        config = config.reading(reader.place or config.data.path)
+        run = _Run(config, device, group, reader, watch, interrupted, asked)
+        return run.train(validate, resume)
 
 
 class _Run:
@@ -99,7 +105,9 @@ class _Run:
         reader: Reader,
         watch: Watch,
         interrupted: Callable[[], bool],
+        asked: str,
     ) -> None:
+        self._asked = asked
         self._config = config
         self._device = device
         self._group = group
@@ -181,7 +189,14 @@ class _Run:
             going_on = claim(self._output, self._config, self._reader.digest, resume=resume)
             if not going_on:
                 encoder = new_encoder(self._config, self._reader)
-                begin(self._output, self._config, self._reader, encoder, self._watch.say)
+                begin(
+                    self._output,
+                    self._config,
+                    self._reader,
+                    encoder,
+                    self._watch.say,
+                    asked=self._asked,
+                )
         self._group.barrier()
 
     def _resumed(self, stepper: Stepper) -> Place:

@@ -148,8 +148,13 @@ def begin(
     reader: Reader,
     encoder: Encoder,
     say: Callable[[str], None] = lambda message: None,
+    *,
+    asked: str = "",
 ) -> None:
-    """Writes what a run starts from; `run.json` comes last and makes it one."""
+    """Writes what a run starts from; `run.json` comes last and makes it one.
+
+    `asked` is the dataset as it was named, where `config` has the commit that was found.
+    """
     card = CardFacts(name=config.name, base=config.base)
     save_model(encoder, output.start, card=card, replace=True)
     write_trained_on(_digests(reader, say), output.trained_on)
@@ -157,12 +162,24 @@ def begin(
         "format": FORMAT,
         "name": config.name,
         "dataset": reader.digest,
+        "asked": asked or config.data.path,
         "decisive": config.decisive(),
         "config": config.dump(),
         "torch": torch.__version__,
         "finished": False,
     }
     write_json(output.run_file, run)
+
+
+def as_begun(config: TrainConfig, output: Output) -> TrainConfig:
+    """The config of a run to go on with: its dataset at the commit that the run began with."""
+    if not output.run_file.exists():
+        return config
+    run = read_json(output.run_file)
+    known = run.get("config", {}).get("data", {}).get("path", "")
+    if run.get("asked") != config.data.path or not isinstance(known, str) or not known:
+        return config
+    return config.reading(known)
 
 
 def _digests(reader: Reader, say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
@@ -234,7 +251,6 @@ class Keeper:
         }
         metrics: Mapping[str, float] = place.metrics or {}
         config = {**self.config.decisive(), "name": self.config.name}
-        config["data"] = {k: v for k, v in config["data"].items() if k != "path"}
         return CardFacts(
             name=self.config.name,
             base=self.config.base,
