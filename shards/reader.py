@@ -91,7 +91,7 @@ class Reader:
         reader = cls(opened, select or Select())
         if not len(reader):
             reader.close()
-            raise PlanError(f"{place}: no sample is left by {reader.select}")
+            raise PlanError(f"{place}: no sample has {reader.select.words()}")
         return reader
 
     def __len__(self) -> int:

@@ -45,6 +45,17 @@ class Select:
         """Whether rows have to be looked at one by one."""
         return self.min_quality > 0 or self.license_classes is not None
 
+    def words(self) -> str:
+        """For people: what is asked of a sample."""
+        parts = [f"split {' or '.join(self.splits)}"]
+        if self.languages is not None:
+            parts.append(f"language {' or '.join(self.languages)}")
+        if self.min_quality:
+            parts.append(f"quality of at least {self.min_quality}")
+        if self.license_classes is not None:
+            parts.append(f"licence class {' or '.join(self.license_classes)}")
+        return ", ".join(parts)
+
     def as_list(self) -> list[Any]:
         """For a digest: order and repetition do not matter."""
         return [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shards.batch_plan import Candidates, PlanError, PlanOptions, cut
 from shards.permutation import EpochOrder, mixed, shuffled
-from shards.reader import Reader, State
+from shards.reader import Reader, Select, State
 from tests.shards.simulated import simulate
 
 OPTIONS = PlanOptions(seed=5, batch_size=16, window=256, run=8, pool=128)
@@ -202,6 +202,14 @@ def test_batches_below_the_smallest_are_left_out(place: Path) -> None:
         assert reader.batch_count(wanted, 0) == len(kept)
     assert min(sizes) < 5
     assert kept == [size for size in sizes if size >= 5]
+
+
+def test_a_selection_is_said_in_words() -> None:
+    select = Select(languages=("go", "php"), splits=("test",), min_quality=7)
+    assert select.words() == "split test, language go or php, quality of at least 7"
+    assert (
+        Select(license_classes=("permissive",)).words() == "split train, licence class permissive"
+    )
 
 
 def test_a_state_is_found_without_its_window(place: Path) -> None:
