@@ -4,6 +4,9 @@ WORK/outputs/<digest of the output path>.json remembers the build (key, config, 
 that writes, or wrote, an output. A finished output is never overwritten by another build: the
 difference is named and another --output offered. An unfinished one may be: nothing in it has
 been sealed.
+Several work folders may know one output. Whose it is stands in OUTPUT/.xtrove/owner.json, the
+nonce of the record that wrote there last: a record with another nonce says nothing of what lies
+there now, nor does that of an output that was deleted since.
 A dataset that has forgotten repositories since is finished all the same: tombstones are no part
 of the key, so that the same command does not build again what was taken out.
 """
@@ -11,12 +14,14 @@ of the key, so that the same command does not build again what was taken out.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from shards.atomic import write_bytes
 from shards.layout import CHECKSUMS, MANIFEST, PRIVATE
-from xtrove.canonical import digest
+from xtrove.canonical import canonical, digest
 from xtrove.config import NOT_IN_DIGEST
 from xtrove.errors import Misuse
 from xtrove.planning import Plan
@@ -24,6 +29,7 @@ from xtrove.versions import node_versions
 from xtrove.workspace import Workspace
 
 MAX_NAMED = 8
+OWNER = ".xtrove/owner.json"
 
 
 def _path(workspace: Workspace) -> Path:
@@ -31,23 +37,29 @@ def _path(workspace: Workspace) -> Path:
 
 
 def remember(workspace: Workspace, plan: Plan, *, sealed: bool) -> None:
-    """Write down that this output belongs to this build."""
+    """Write down that this output belongs to this build, in the work folder and beside it."""
+    nonce = (_known(workspace) or {}).get("nonce")
+    nonce = nonce if isinstance(nonce, str) else uuid.uuid4().hex
     workspace.write_json(
         _path(workspace),
         {
             "key": plan.key,
+            "nonce": nonce,
             "config": plan.config.dump(),
             "inputs": plan.inputs,
             "versions": node_versions(),
             "sealed": sealed,
         },
     )
+    # The record first: one without a mark is taken for ours while nothing is finished there.
+    tmp = workspace.output / ".xtrove" / "tmp"
+    write_bytes(workspace.output, OWNER, canonical({"nonce": nonce}), tmp)
 
 
 def is_finished(workspace: Workspace, plan: Plan) -> bool:
     """Whether this very build is sealed there, whole. Raises `Misuse` for a foreign output."""
     known = _known(workspace)
-    if known is None:
+    if known is None or not _tells_of(known, workspace, plan):
         _refuse_foreign(workspace)
         return False
     if not known.get("sealed"):
@@ -63,6 +75,21 @@ def is_finished(workspace: Workspace, plan: Plan) -> bool:
         remedy=f"keep it and write elsewhere: --output {workspace.output}-2 "
         f"(add --set work={workspace.work} to reuse what is unchanged)",
     )
+
+
+def _tells_of(known: Mapping[str, Any], workspace: Workspace, plan: Plan) -> bool:
+    """Whether the record is about what lies at the output now."""
+    if not (workspace.output / MANIFEST).is_file():
+        return not known.get("sealed") or known.get("key") == plan.key
+    try:
+        mark = json.loads((workspace.output / OWNER).read_bytes())
+        return isinstance(mark, dict) and mark["nonce"] == known.get("nonce")
+    except FileNotFoundError:
+        # A dataset of before, or its private folder is gone: a record inside it goes with it.
+        inside = workspace.work.resolve() == (workspace.output / ".xtrove").resolve()
+        return inside or bool(known.get("sealed"))
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def _known(workspace: Workspace) -> dict[str, Any] | None:

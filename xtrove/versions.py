@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("ingest", "extract", "dedupe", "shards", "xtrove/stages")
 DECISIVE = (
     "datasketch",
+    "license-expression",
     "numpy",
     "pyarrow",
     "tree-sitter",
@@ -48,8 +49,10 @@ def room_digest(room: str) -> str:
 
 
 def stage_version(rooms: Sequence[str]) -> str:
-    """The version of a stage that is decided by these rooms and the decisive packages."""
+    """The version of a stage: these rooms, the decisive packages, and the minor version of Python,
+    whose `ast`, `re` and `unicodedata` decide what is read."""
     parts = [room_digest(room) for room in (*rooms, "xtrove/stages")]
+    parts.append(".".join(platform.python_version_tuple()[:2]))
     parts += [f"{name}=={version}" for name, version in packages().items()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
