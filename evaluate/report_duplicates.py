@@ -17,14 +17,13 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from evaluate.report_charts import Bar, bar_table
 from evaluate.report_code import difference, highlighted
 from evaluate.report_markup import Html, joined, short, tag
 from evaluate.report_page import folded, paragraph, table
 from shards.dataset import Dataset
-from shards.removals import RemovalsError, removal_files
+from shards.removals import RemovalsError, open_removals, removal_files
 from shards.sample import Sample
 
 CLUSTERS: Final = 8
@@ -97,15 +96,12 @@ def _batches(dataset: Dataset, told: Callable[[str, int, int], None]) -> Iterato
     """Tables of the near-duplicates of the evidence."""
     done = 0
     for path in removal_files(dataset.path):
-        try:
-            with pq.ParquetFile(path, memory_map=True) as file:
-                for batch in file.iter_batches(columns=list(_COLUMNS)):
-                    held = pa.Table.from_batches([batch])
-                    done += held.num_rows
-                    told("removed pairs", done, max(done, dataset.manifest.removals))
-                    yield held.filter(pc.field("reason") == "near_duplicate")
-        except (pa.ArrowException, ValueError, OSError, KeyError) as error:
-            raise RemovalsError(f"{path.name}: {error}") from error
+        with open_removals(path) as file:
+            for batch in file.batches(_COLUMNS):
+                held = pa.Table.from_batches([batch])
+                done += held.num_rows
+                told("removed pairs", done, max(done, dataset.manifest.removals))
+                yield held.filter(pc.field("reason") == "near_duplicate")
 
 
 def _sizes(counts: Any) -> dict[str, int]:

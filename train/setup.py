@@ -29,6 +29,8 @@ from train.lora import LoraOptions
 from train.negatives import load_negatives
 
 Split = Literal["train", "validation"]
+_MESSAGE: Final = 4_096
+"""Bytes of an address, at most."""
 WAIT: Final = timedelta(hours=2)
 """The others wait so long while the first process validates or saves."""
 
@@ -55,6 +57,17 @@ class Processes:
         flag = torch.tensor([float(here)], device=self.device)
         dist.all_reduce(flag)
         return bool(flag.item() > 0)
+
+    def of_first(self, text: str) -> str:
+        """What the first process has said; all must ask together."""
+        if self.world == 1:
+            return text
+        data = np.zeros(_MESSAGE, dtype=np.uint8)
+        held = text.encode()[: _MESSAGE - 1] if self.first else b""
+        data[: len(held)] = np.frombuffer(held, dtype=np.uint8)
+        message = torch.from_numpy(data).to(self.device)
+        dist.broadcast(message, 0)
+        return bytes(message.cpu().numpy()).rstrip(b"\0").decode()
 
     def barrier(self) -> None:
         """Waits for all."""

@@ -137,13 +137,12 @@ def evaluate(
 
     Documentation is cut out of the code that is searched."""
     from evaluate.searchers import SearcherOptions
-    from xtrove import evaluating
-    from xtrove.evaluation_request import Request
+    from xtrove import evaluating, evaluation_request
 
     if compare is not None:
         _compare(context, compare)
         return
-    asked = Request(
+    asked = evaluation_request.Request(
         spec=spec,
         dataset=dataset,
         cosqa=cosqa,
