@@ -4,8 +4,8 @@ Method: the text is folded to lower-case words and single spaces; each licence i
 phrases of its operative text that no other licence has (and, for near relatives, by phrases
 that must be absent). GNU licences are told apart by the title or by the sentence that names
 them. Everything that is found is reported: a file with two licences has two. A text that takes
-back what it grants (`ingest.license_limits`) is not recognised: it has `NOASSERTION`, beside
-what it quotes. Apache's short notice counts alone, or beside a whole text.
+back what it grants (`ingest.license_limits`) is not recognised: it has `LicenseRef-restricted`,
+beside what it quotes. Apache's short notice counts alone, or beside a whole text.
 Cost: about 0.1 ms per kilobyte, on the first 512 KB. Limits: no similarity measure, so a
 reworded licence is unknown, which the build refuses; GNU texts are reported as `-only`, since
 a licence text does not say "or later" about itself. Source: the licence texts themselves.
@@ -17,7 +17,7 @@ import re
 from dataclasses import dataclass
 
 from ingest.license_limits import is_bare_notice, limit_in
-from ingest.licenses import NO_ASSERTION
+from ingest.licenses import RESTRICTED
 
 MAX_CHARS = 512 * 1024
 _TITLE_CHARS = 300
@@ -136,7 +136,7 @@ _GNU_UNVERSIONED = {
 def match_license_text(text: str) -> tuple[tuple[str, ...], str] | None:
     """The SPDX identifiers found in a licence text (sorted) and what they rest on, or None.
 
-    A text that restricts what it grants has `NOASSERTION` beside them, which is never permissive.
+    A text that restricts what it grants has `LicenseRef-restricted` beside them: never permissive.
     """
     text = text[:MAX_CHARS]
     folded = fold_text(text)
@@ -152,7 +152,7 @@ def match_license_text(text: str) -> tuple[tuple[str, ...], str] | None:
     if not found and limit is None:
         return None
     if limit is not None:
-        ids = tuple(sorted({NO_ASSERTION, *found}))
+        ids = tuple(sorted({RESTRICTED, *found}))
         return ids, f"licence not recognised: its text says {limit[0]!r} ({limit[1]})"
     ids = tuple(sorted(found))
     return ids, f"text of {' and '.join(ids)}"

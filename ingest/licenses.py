@@ -31,6 +31,9 @@ from pydantic import BaseModel, ConfigDict, field_validator
 UNKNOWN = "license_unknown"
 NOT_PERMISSIVE = "license_not_permissive"
 NO_ASSERTION = "NOASSERTION"
+RESTRICTED = "LicenseRef-restricted"
+"""Stands for words that restrict what they grant, or name something not free: refused whatever is
+declared, and where unknown licences are kept."""
 MAX_EXPRESSION_CHARS = 1_000
 
 
@@ -111,6 +114,8 @@ def _single(item: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _judge(ids: tuple[str, ...], allowed: frozenset[str], keep_unknown: bool) -> str | None:
+    if RESTRICTED in ids:
+        return NOT_PERMISSIVE
     trees = [_parse(item) for item in ids]
     if any(tree is not None and not _passes(tree, allowed) for tree in trees):
         return NOT_PERMISSIVE

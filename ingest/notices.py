@@ -18,7 +18,7 @@ from pathlib import PurePosixPath
 
 from ingest.languages import EXTENSIONS
 from ingest.license_text import match_license_text
-from ingest.licenses import NO_ASSERTION, is_known
+from ingest.licenses import RESTRICTED, is_known
 
 MAX_NOTICE_BYTES = 512 * 1024
 MANIFESTS = ("pyproject.toml", "package.json", "Cargo.toml")
@@ -116,7 +116,7 @@ def licences_of_texts(files: Iterable[tuple[str, bytes | None]]) -> Licences | N
         return (), f"licence not recognised: {', '.join(main or strange)}"[:200]
     ids = tuple(sorted({item for each, _ in found.values() for item in each}))
     # What refuses the folder is said first: the rest may be cut.
-    ordered = sorted(found.items(), key=lambda one: (NO_ASSERTION not in one[1][0], one[0]))
+    ordered = sorted(found.items(), key=lambda one: (RESTRICTED not in one[1][0], one[0]))
     return ids, "; ".join(f"{path}: {said}" for path, (_, said) in ordered)[:200]
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ingest.languages import LANGUAGES, suggestion
-from ingest.licenses import is_known, normalise
+from ingest.licenses import RESTRICTED, is_known, normalise
 from ingest.opt_out import opt_out_names, read_opt_out
 
 DECLARED = "declared by config"
@@ -84,6 +84,6 @@ class CommonOptions(BaseModel):
     def settled(self, licenses: tuple[str, ...], evidence: str) -> tuple[tuple[str, ...], str]:
         """The licences found with their evidence, or else those that the config declares."""
         known = normalise(licenses)
-        if known or not self.declared_licenses:
+        if known or RESTRICTED in licenses or not self.declared_licenses:
             return licenses, evidence
         return self.declared_licenses, DECLARED

@@ -20,7 +20,7 @@ from types import MappingProxyType
 
 from ingest.license_limits import limit_in
 from ingest.license_text import fold_text, match_license_text
-from ingest.licenses import NO_ASSERTION, is_known, normalise
+from ingest.licenses import RESTRICTED, is_known, normalise
 from ingest.notices import (
     MAX_NOTICE_BYTES,
     Licences,
@@ -51,11 +51,11 @@ _COPYLEFT_NAMES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(?:agpl(?:v?\d+)?|affero)\b"), "AGPL-1.0-or-later"),
     (re.compile(r"\b(?:lgpl(?:v?\d+)?|gnu lesser|gnu library)\b"), "LGPL-2.0-or-later"),
     (re.compile(r"\b(?:gpl(?:v?\d+)?|gnu)\b"), "GPL-1.0-or-later"),
-    (re.compile(r"\b(?:mpl|mozilla|eupl|epl|cddl|osl|cecill|sspl|busl)\b"), NO_ASSERTION),
 )
 """As with the classifiers, the loosest member of a family."""
 _CLOSED_NAME = re.compile(
-    r"\b(?:proprietary|commercial|non ?commercial|closed source|confidential|internal use|eula)\b"
+    r"\b(?:proprietary|commercial|non ?commercial|closed source|confidential|internal use|eula"
+    r"|sspl|busl)\b"
 )
 _CLASSIFIERS: Mapping[str, str] = MappingProxyType(
     {
@@ -122,7 +122,7 @@ def package_licences(dist: Distribution) -> Licences:
             return normalise([expression]), f"License-Expression: {expression}"
         return (), f"License-Expression is not recognised: {expression}"[:200]
     stated, classifiers = _first(dist, "License"), _all(dist, "Classifier")
-    return (
+    found = (
         _not_free(stated, classifiers)
         or _by_classifiers(classifiers)
         or _by_field(stated)
@@ -130,25 +130,32 @@ def package_licences(dist: Distribution) -> Licences:
         or _by_long_field(stated)
         or ((), "no licence that is known in the metadata or the licence files")
     )
+    gnu = _gnu_name(stated)
+    # What answered may tell the version; it may not make something else of it.
+    return gnu if gnu is not None and not any("GPL" in one for one in found[0]) else found
 
 
 def _not_free(stated: str, classifiers: Sequence[str]) -> Licences | None:
-    """What a classifier or the `License` field refuses, whatever the licence files say.
-
-    A field that also names a permissive licence (`MIT/GPL`) is left to the files.
-    """
+    """What a classifier or the `License` field refuses, whatever the licence files say."""
     for line in classifiers:
         if line.startswith("License :: ") and line.split(" :: ")[-1] in _NOT_FREE:
-            return (NO_ASSERTION,), f"Classifier: {line}"[:200]
+            return (RESTRICTED,), f"Classifier: {line}"[:200]
     folded = fold_text(stated)
     limit = limit_in(folded)
     if limit is not None:
-        return (NO_ASSERTION,), f"License field says {limit[0]!r} ({limit[1]})"
-    if len(stated) > _MAX_NAME_CHARS or is_known(stated):
-        return None
-    if _CLOSED_NAME.search(folded):
-        return (NO_ASSERTION,), f"License: {stated}"
-    if _PERMISSIVE_NAME.search(folded):
+        return (RESTRICTED,), f"License field says {limit[0]!r} ({limit[1]})"
+    if len(stated) <= _MAX_NAME_CHARS and not is_known(stated) and _CLOSED_NAME.search(folded):
+        return (RESTRICTED,), f"License: {stated}"
+    return None
+
+
+def _gnu_name(stated: str) -> Licences | None:
+    """The loosest GNU licence of the family that a `License` field names.
+
+    None for SPDX, for a whole text, and where it names a permissive licence too (`MIT/GPL`).
+    """
+    folded = fold_text(stated)
+    if len(stated) > _MAX_NAME_CHARS or is_known(stated) or _PERMISSIVE_NAME.search(folded):
         return None
     for name, spdx in _COPYLEFT_NAMES:
         if name.search(folded):

@@ -155,7 +155,7 @@ def test_the_nearest_licence_file_counts(tmp_path: Path) -> None:
         "code/license.py": "file",
         "dual/d.py": "license_not_permissive",
         "odd/c.py": "license_unknown",
-        "open/e.py": "license_unknown",
+        "open/e.py": "license_not_permissive",
         "vendor_gpl/deep/b.py": "license_not_permissive",
     }
     declared = files(run(tmp_path, declared_licenses=["MIT"])[1])

@@ -12,7 +12,7 @@ import pytest
 from ingest import installed
 from ingest.errors import SourceError
 from ingest.installed import InstalledOptions, closure, plan, read
-from ingest.licenses import LicensePolicy
+from ingest.licenses import RESTRICTED, LicensePolicy
 from ingest.package_license import package_licences
 from ingest.records import Listing, Skip, SourceFile
 
@@ -133,12 +133,19 @@ LICENCES: list[tuple[str, dict[str, str], tuple[str, ...], str]] = [
         ("AGPL-1.0-or-later",),
         "License: GNU Affero",
     ),
-    ("License: Proprietary\n", {"INFO/LICENSE": MIT}, ("NOASSERTION",), "License: Proprietary"),
-    ("License: MIT + Commons Clause\n", {}, ("NOASSERTION",), "License field says 'commons cl"),
+    (
+        "License: GPL v3\n",
+        {"INFO/LICENSE": "GNU GENERAL PUBLIC LICENSE\n Version 3, 29 June 2007"},
+        ("GPL-3.0-only",),
+        "LICENSE: text of GPL-3.0-only",
+    ),
+    ("License: MPL 2.0\n", {"INFO/LICENSE": MIT}, ("MIT",), "LICENSE: text of MIT"),
+    ("License: Proprietary\n", {"INFO/LICENSE": MIT}, (RESTRICTED,), "License: Proprietary"),
+    ("License: MIT + Commons Clause\n", {}, (RESTRICTED,), "License field says 'commons cl"),
     (
         "License: MIT\nClassifier: License :: Other/Proprietary License\n",
         {"INFO/LICENSE": MIT},
-        ("NOASSERTION",),
+        (RESTRICTED,),
         "Classifier: License :: Other/Proprietary License",
     ),
     ("License: MIT/GPL\n", {"INFO/LICENSE": MIT}, ("MIT",), "LICENSE: text of MIT"),
@@ -158,8 +165,8 @@ def test_where_a_licence_is_looked_for(
     ids, said = package_licences(dist)
     assert ids == expected
     assert said.startswith(evidence)
-    expected_reason = "license_unknown" if expected in ((), ("NOASSERTION",)) else None
-    if any("GPL" in one for one in expected):
+    expected_reason = "license_unknown" if not expected else None
+    if any("GPL" in one or one == RESTRICTED for one in expected):
         expected_reason = "license_not_permissive"
     assert reasons(run()[1]) == {"p/p/x.py": expected_reason or "file"}
 

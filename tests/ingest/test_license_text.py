@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest.license_text import match_license_text
-from ingest.licenses import is_permissive, normalise
+from ingest.licenses import RESTRICTED, is_permissive, normalise
 
 MANY = 5
 """Licences in one text that make it a collection of notices."""
@@ -114,7 +114,7 @@ COMMONS = (
 def test_texts_that_restrict_what_they_grant(text: str, words: str) -> None:
     found = match_license_text(text)
     assert found is not None
-    assert "NOASSERTION" in found[0]
+    assert RESTRICTED in found[0]
     assert repr(words) in found[1]
     assert not is_permissive(found[0])
 
@@ -129,7 +129,7 @@ def test_texts_that_restrict_what_they_grant(text: str, words: str) -> None:
         (
             "The community parts are licensed under the Apache License, Version 2.0; everything in "
             "ee/ is under the Acme Enterprise License.",
-            ("NOASSERTION",),
+            (RESTRICTED,),
         ),
         ("Core: licensed under the Apache License, Version 2.0. Plugins: Acme License.", None),
         ("Licensed under the Apache License, Version 2.0, except ee/, which is ours.", None),

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from ingest.licenses import (
     NOT_PERMISSIVE,
+    RESTRICTED,
     UNKNOWN,
     LicensePolicy,
     is_known,
@@ -72,6 +73,7 @@ def test_unknown_can_be_kept_but_never_what_is_refused() -> None:
     assert policy.refusal(["MIT", "odd one"]) is None
     assert policy.recorded(["MIT", "odd one"]) == ("MIT", "NOASSERTION")
     assert policy.refusal(["GPL-3.0-only"]) == NOT_PERMISSIVE
+    assert policy.refusal(["MIT", RESTRICTED]) == NOT_PERMISSIVE
     assert LicensePolicy().recorded(["mit"]) == ("MIT",)
 
 
