@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import shutil
 import time
@@ -97,11 +98,13 @@ def alone(output: Output) -> Iterator[None]:
         try:
             # A record lock: forked loaders do not keep it when this process is killed.
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Mismatch(
-                f"output: another process trains in {output.root}",
-                remedy="wait for it, or set output: to a new folder",
-            ) from None
+        except OSError as error:
+            # What else goes wrong is a file system without locks.
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                raise Mismatch(
+                    f"output: another process trains in {output.root}",
+                    remedy="wait for it, or set output: to a new folder",
+                ) from None
         try:
             yield
         finally:
