@@ -259,14 +259,11 @@ def _binding_quotas(quota: NDArray[np.int32], quotas: Sequence[int]) -> NDArray[
 
 
 def _check(items: Items, edges: Rows, quotas: Sequence[int]) -> None:
-    shapes = [
-        column.shape
-        for column in (items.item, items.exact, items.query_group, items.repo, items.quota)
-    ]
     count = len(items.item)
-    if items.id is not None and items.id.shape != (count, 2):
-        shapes.append(items.id.shape)
-    if shapes != [(count,), (count, 2), (count,), (count,), (count,)]:
+    single = [column.shape for column in (items.item, items.query_group, items.repo, items.quota)]
+    double = [column.shape for column in (items.exact, items.id) if column is not None]
+    shapes = single + double
+    if shapes != [(count,)] * len(single) + [(count, 2)] * len(double):
         raise SelectionInputError("the arrays of the items have unequal lengths", shapes)
     disorder = np.flatnonzero(items.item[1:] <= items.item[:-1])
     if len(disorder):

@@ -146,8 +146,10 @@ def _fill(folder: Path, encoder: Encoder) -> None:
     from train.export_onnx import export_graph
 
     was = encoder.base.config._attn_implementation
-    export_graph(encoder, folder / "model.onnx")
-    encoder.base.set_attn_implementation(was)
+    try:
+        export_graph(encoder, folder / "model.onnx")
+    finally:
+        encoder.base.set_attn_implementation(was)
     backend = encoder.tokenizer.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()

@@ -59,11 +59,8 @@ def read_pages(path: Path) -> list[list[ColumnPages]]:
             walk = _Walk(data, size - 8 - length, size - 8)
             found = []
             budget = [MOST_PAGES]
-            for number, kind in walk.fields():
-                if (number, kind) == (4, _LIST):
-                    found = [_group(walk, budget) for _ in walk.structs()]
-                else:
-                    walk.skip(kind)
+            for _ in walk.only((4, _LIST)):
+                found = [_group(walk, budget) for _ in walk.structs()]
             return found
 
 
@@ -102,7 +99,7 @@ class _Walk:
 
     def binary(self) -> bytes:
         size = self.varint()
-        self._forward(size)
+        self.forward(size)
         return self.data[self.position - size : self.position]
 
     def fields(self) -> Iterator[tuple[int, int]]:
@@ -111,6 +108,14 @@ class _Walk:
         while (head := self.byte()) != _STOP:
             number = number + (head >> 4) if head >> 4 else self.number(16)
             yield number, head & 0x0F
+
+    def only(self, *wanted: tuple[int, int]) -> Iterator[int]:
+        """The numbers of these fields (number, type) of a struct; the caller reads their values."""
+        for number, kind in self.fields():
+            if (number, kind) in wanted:
+                yield number
+            else:
+                self.skip(kind)
 
     def structs(self) -> Iterator[int]:
         """The place of each struct in a list of them; the caller reads each."""
@@ -124,13 +129,13 @@ class _Walk:
         if depth > _DEPTH:
             raise BadParquet("a header is nested too deeply")
         if kind == _BYTE:
-            self._forward(1)
+            self.forward(1)
         elif kind in (_I16, _I32, _I64):
             self.varint()
         elif kind == _DOUBLE:
-            self._forward(8)
+            self.forward(8)
         elif kind == _BINARY:
-            self._forward(self.varint())
+            self.forward(self.varint())
         elif kind in (_LIST, _SET):
             size, inner = self._elements()
             for _ in range(size):
@@ -149,7 +154,7 @@ class _Walk:
 
     def _skip_element(self, kind: int, depth: int) -> None:
         if kind in (_TRUE, _FALSE):
-            self._forward(1)
+            self.forward(1)
         else:
             self.skip(kind, depth + 1)
 
@@ -158,7 +163,7 @@ class _Walk:
         size = head >> 4 if head >> 4 < 15 else self.varint()
         return size, head & 0x0F
 
-    def _forward(self, size: int) -> None:
+    def forward(self, size: int) -> None:
         if size > self.end - self.position:
             raise BadParquet("a header ends too early")
         self.position += size
@@ -166,30 +171,22 @@ class _Walk:
 
 def _group(walk: _Walk, budget: list[int]) -> list[ColumnPages]:
     columns: list[ColumnPages] = []
-    for number, kind in walk.fields():
-        if (number, kind) == (1, _LIST):
-            columns = [_column(walk, budget) for _ in walk.structs()]
-        else:
-            walk.skip(kind)
+    for _ in walk.only((1, _LIST)):
+        columns = [_column(walk, budget) for _ in walk.structs()]
     return columns
 
 
 def _column(walk: _Walk, budget: list[int]) -> ColumnPages:
     numbers: dict[int, int] = {}
     limits: dict[int, bytes] = {}
-    for number, kind in walk.fields():
-        if (number, kind) == (3, _STRUCT):
-            for inner, sort in walk.fields():
-                if sort == _I64 and inner in (5, 6, 7, 9, 11):
-                    numbers[inner] = walk.number(64)
-                elif (inner, sort) == (12, _STRUCT):
-                    _statistics(walk, limits)
-                else:
-                    walk.skip(sort)
-        elif (number, kind) == (1, _BINARY):
+    for field in walk.only((1, _BINARY), (3, _STRUCT)):
+        if field == 1:
             raise BadParquet("a column lies in another file")
-        else:
-            walk.skip(kind)
+        for inner in walk.only(*((one, _I64) for one in (5, 6, 7, 9, 11)), (12, _STRUCT)):
+            if inner == 12:
+                _statistics(walk, limits)
+            else:
+                numbers[inner] = walk.number(64)
     start, dictionary = numbers.get(9, -1), numbers.get(11, 0)
     if 0 < dictionary < start:
         start = dictionary
@@ -206,11 +203,8 @@ def _column(walk: _Walk, budget: list[int]) -> ColumnPages:
 
 
 def _statistics(walk: _Walk, limits: dict[int, bytes]) -> None:
-    for number, kind in walk.fields():
-        if kind == _BINARY and number in (5, 6):
-            limits[number] = walk.binary()
-        else:
-            walk.skip(kind)
+    for number in walk.only((5, _BINARY), (6, _BINARY)):
+        limits[number] = walk.binary()
 
 
 def _text(value: bytes | None) -> str | None:
@@ -230,16 +224,14 @@ def _pages(data: mmap.mmap, start: int, stop: int, budget: list[int]) -> tuple[i
             raise BadParquet(f"it has more than {MOST_PAGES} pages")
         numbers: dict[int, int] = {}
         held = 0
-        for number, kind in walk.fields():
-            if kind == _I32 and number in (2, 3):
+        for number in walk.only((2, _I32), (3, _I32), *((one, _STRUCT) for one in (5, 7, 8))):
+            if number in (2, 3):
                 numbers[number] = walk.number(32)
-            elif kind == _STRUCT and number in (5, 7, 8):
-                held = max(held, _held(walk))
             else:
-                walk.skip(kind)
+                held = max(held, _held(walk))
         if min(numbers.get(2, -1), numbers.get(3, -1), held) < 0:
             raise BadParquet(f"a page states the sizes {numbers} and {held} values")
-        walk._forward(numbers[3])
+        walk.forward(numbers[3])
         values += held
         size += numbers[2]
     return values, size
@@ -247,9 +239,6 @@ def _pages(data: mmap.mmap, start: int, stop: int, budget: list[int]) -> tuple[i
 
 def _held(walk: _Walk) -> int:
     found = 0
-    for number, kind in walk.fields():
-        if (number, kind) == (1, _I32):
-            found = walk.number(32)
-        else:
-            walk.skip(kind)
+    for _ in walk.only((1, _I32)):
+        found = walk.number(32)
     return found

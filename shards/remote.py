@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import BinaryIO, Protocol, cast
 from urllib.parse import quote, urlsplit
@@ -132,8 +131,8 @@ class ListedStore:
         self._limits = limits
         self._place = places.pin(place, limits)
         self.place = place
-        if place.startswith("hf://"):
-            self.place = str(replace(hub.parse(place), revision=self._place.revision))
+        if isinstance(self._place, hub.HubPlace):
+            self.place = str(self._place.address)
         self._entries: dict[str, dict[str, Entry]] = {}
 
     def small(self, path: str) -> bytes | None:

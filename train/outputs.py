@@ -145,6 +145,12 @@ def claim(output: Output, config: TrainConfig, dataset: str, *, resume: bool) ->
     return True
 
 
+def save_start(config: TrainConfig, encoder: Encoder, folder: Path) -> None:
+    """The encoder before the first step, as `train.setup.started_encoder` reads it."""
+    card = CardFacts(name=config.name, base=config.base)
+    save_model(encoder, folder, card=card, replace=True)
+
+
 def begin(
     output: Output,
     config: TrainConfig,
@@ -158,8 +164,7 @@ def begin(
 
     `asked` is the dataset as it was named, where `config` has the commit that was found.
     """
-    card = CardFacts(name=config.name, base=config.base)
-    save_model(encoder, output.start, card=card, replace=True)
+    save_start(config, encoder, output.start)
     write_trained_on(_digests(reader, say), output.trained_on)
     run = {
         "format": FORMAT,

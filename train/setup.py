@@ -29,8 +29,6 @@ from train.lora import LoraOptions
 from train.negatives import load_negatives
 
 Split = Literal["train", "validation"]
-_MESSAGE: Final = 4_096
-"""Bytes of an address, at most."""
 WAIT: Final = timedelta(hours=2)
 """The others wait so long while the first process validates or saves."""
 
@@ -62,12 +60,14 @@ class Processes:
         """What the first process has said; all must ask together."""
         if self.world == 1:
             return text
-        data = np.zeros(_MESSAGE, dtype=np.uint8)
-        held = text.encode()[: _MESSAGE - 1] if self.first else b""
-        data[: len(held)] = np.frombuffer(held, dtype=np.uint8)
-        message = torch.from_numpy(data).to(self.device)
+        data = text.encode()
+        size = torch.tensor(len(data), device=self.device)
+        dist.broadcast(size, 0)
+        message = torch.zeros(int(size), dtype=torch.uint8, device=self.device)
+        if self.first:
+            message.copy_(torch.from_numpy(np.frombuffer(data, np.uint8).copy()))
         dist.broadcast(message, 0)
-        return bytes(message.cpu().numpy()).rstrip(b"\0").decode()
+        return bytes(message.cpu().numpy()).decode()
 
     def barrier(self) -> None:
         """Waits for all."""

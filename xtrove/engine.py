@@ -4,7 +4,7 @@ Ray carries task descriptions and answers of some kilobytes; data goes through f
 window of tasks is in flight. A worker that dies is retried by Ray, a transient fault by us with
 a growing pause; 20 failures in a row in plan order stop the run, for then the source is broken
 and not a record of it. Without a cluster (no RAY_ADDRESS) a private one is started on this
-machine; its idle processes cost about 0.6 GB.
+machine; its idle processes cost about 0.4 GB.
 """
 
 from __future__ import annotations

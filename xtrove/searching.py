@@ -175,18 +175,23 @@ def _hit(snapshot: Snapshot, number: int, score: float, root: Path, lines: int) 
     return Hit(score=score, document=document, snippet="\n".join(shown[:lines] if lines else shown))
 
 
-@cache
-def _encoder(model: Path) -> Encoder:
+def _encoder(model: Path, device: str = "auto") -> Encoder:
     try:
         import torch  # noqa: F401
     except ImportError as error:
         raise Stop(
             "a model needs torch", remedy="pip install -e '.[train]' -c constraints.txt"
         ) from error
-    from train.checkpoint import load_model
     from train.device import place_of
 
-    return load_model(str(model), place_of("auto"))
+    return _loaded(model, str(place_of(device)))
+
+
+@cache
+def _loaded(model: Path, place: str) -> Encoder:
+    from train.checkpoint import load_model
+
+    return load_model(str(model), place)
 
 
 @cache
@@ -216,10 +221,8 @@ def _question(model: Path, question: str) -> NDArray[np.float32]:
 
     folder = place() / GRAPHS / fingerprint(model)
     if _graph(model) is None and wanted(folder):
-        from train.checkpoint import load_model
-
         # The graph is one for the CPU, whatever the model itself runs on.
-        encoder = load_model(model, "cpu")
+        encoder = _encoder(model, "cpu")
         said = "preparing quick questions, once for this model"
         if not err().is_terminal:
             err().print(said, markup=False)

@@ -17,13 +17,12 @@ from shards.batch_plan import PlanError
 from shards.index import BadIndex
 from shards.manifest import ManifestError
 from shards.reading_state import StateError
-from train.checkpoint import save_model
 from train.config import TrainConfig
 from train.device import choose
 from train.encoder import Encoder
 from train.faults import Mismatch, Stopped, TrainingFault
 from train.loop import train as run
-from train.model_card import CardFacts
+from train.outputs import save_start
 from train.plan import check_memory, plan_run
 from train.setup import Processes, new_encoder, open_reader, started_encoder
 from xtrove.console import duration, err, out
@@ -33,7 +32,7 @@ from xtrove.train_display import TrainDisplay
 
 def train(config: TrainConfig, *, resume: bool) -> None:
     """Trains or goes on training; says at the end what to type next."""
-    first = os.environ.get("RANK", "0") == "0"
+    first = _is_first()
     with TrainDisplay(err(), show=first) as display, _asked_to_stop() as asked, in_words():
         trained = run(config, validate=_measure, resume=resume, watch=display, interrupted=asked)
     if not first:
@@ -50,7 +49,9 @@ def train(config: TrainConfig, *, resume: bool) -> None:
 
 
 def plan(config: TrainConfig) -> None:
-    """What the run will be; nothing is written or trained."""
+    """What the run will be, said by the first process; nothing is written or trained."""
+    if not _is_first():
+        return
     with in_words(), open_reader(config, "train") as reader:
         world = int(os.environ.get("WORLD_SIZE", "1"))
         if config.threads:
@@ -60,20 +61,18 @@ def plan(config: TrainConfig) -> None:
         with TemporaryDirectory() as folder:
             # As the run does it: its attention, its adapters, its dropout.
             start = Path(folder) / "start"
-            save_model(
-                new_encoder(config, reader),
-                start,
-                card=CardFacts(name=config.name, base=config.base),
-            )
+            save_start(config, new_encoder(config, reader), start)
             encoder = started_encoder(config, start, device)
         made = plan_run(config, reader, encoder, device, Processes(world=world), measure=True)
-    if os.environ.get("RANK", "0") != "0":
-        return
     out().print(f"device: {made.device}", markup=False)
     for line in made.lines():
         out().print(line, markup=False)
     with in_words():
         check_memory(made, config, device)
+
+
+def _is_first() -> bool:
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _measure(config: TrainConfig) -> Callable[[Encoder], Mapping[str, float]]:

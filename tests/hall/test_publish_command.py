@@ -63,9 +63,7 @@ def _held(hub: RunningHub, repo: str, revision: str = "main") -> dict[str, str]:
 
 def _local(path: Path) -> dict[str, str]:
     return {
-        file.relative_to(path).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in path.rglob("*")
-        if file.is_file() and ".xtrove" not in file.relative_to(path).parts
+        name: hashlib.sha256(data).hexdigest() for name, data in builder.published(path).items()
     }
 
 

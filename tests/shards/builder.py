@@ -67,6 +67,15 @@ def make_pair(
     )
 
 
+def published(dataset: Path) -> dict[str, bytes]:
+    """What is published of a dataset: its files by their paths in it."""
+    return {
+        file.relative_to(dataset).as_posix(): file.read_bytes()
+        for file in sorted(dataset.rglob("*"))
+        if file.is_file() and ".xtrove" not in file.relative_to(dataset).parts
+    }
+
+
 def payload(pair: Pair) -> bytes:
     """The member's bytes with the true token count and query group."""
     count = len(tokens(pair.language, pair.code))

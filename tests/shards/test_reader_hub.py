@@ -9,7 +9,7 @@ import pytest
 
 from shards.dataset import Dataset
 from tests.hub.running import RunningHub, running_hub
-from tests.shards.builder import Built, build
+from tests.shards.builder import Built, build, published
 
 REPO = "owner/name"
 SCRIPT = """
@@ -38,17 +38,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 def hub(built: Built, tmp_path: Path) -> Iterator[RunningHub]:
     """It on the Hub."""
     with running_hub(tmp_path / "hub") as hub:
-        hub.store.commit(REPO, files_of(built))
+        hub.store.commit(REPO, published(built.path))
         yield hub
-
-
-def files_of(built: Built) -> dict[str, bytes]:
-    """What is published."""
-    return {
-        str(path.relative_to(built.path)): path.read_bytes()
-        for path in sorted(built.path.rglob("*"))
-        if path.is_file() and ".xtrove" not in path.parts
-    }
 
 
 @pytest.mark.parametrize("size", [1 << 30, 0])
@@ -76,7 +67,7 @@ def test_a_cut_connection_and_a_busy_hub(built: Built, hub: RunningHub, tmp_path
 
 def test_a_shard_that_was_replaced_is_named(built: Built, hub: RunningHub, tmp_path: Path) -> None:
     name = built.manifest.shards[0].path
-    files = files_of(built)
+    files = published(built.path)
     hub.store.commit(REPO, files | {name: files[name][:-1] + b"X"})
     kind, said = hub.client(SCRIPT, f"hf://datasets/{REPO}", str(tmp_path / "cache"), str(1 << 30))
     assert kind == "DamagedShard"
@@ -84,7 +75,7 @@ def test_a_shard_that_was_replaced_is_named(built: Built, hub: RunningHub, tmp_p
 
 
 def test_nothing_that_can_be_read(built: Built, hub: RunningHub, tmp_path: Path) -> None:
-    files = files_of(built)
+    files = published(built.path)
     del files["manifest.json"]
     hub.store.commit("owner/half", files)
     cache = [str(tmp_path / "cache"), "1000"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.hub.running import running_hub
+from tests.shards.builder import published
 from tests.train.runs import config, dataset
 from train.config import CacheSection
 
@@ -13,14 +14,11 @@ SCRIPT = """
 import json
 from pathlib import Path
 from tests.hub.store import Store
+from tests.shards.builder import published
 from train.config import TrainConfig
 from train.faults import Stopped
 from train.loop import train
 from train.logs import read_log
-
-def files(folder):
-    return {str(one.relative_to(folder)): one.read_bytes() for one in sorted(folder.rglob("*"))
-            if one.is_file() and ".xtrove" not in one.parts}
 
 def losses(chosen):
     rows = read_log(Path(chosen.output) / "trainer_state" / "log.jsonl")
@@ -34,25 +32,17 @@ try:
 except Stopped:
     pass
 answer = [len(losses(cut))]
-Store(Path(sys.argv[3])).commit("owner/name", files(Path(sys.argv[4])))
+Store(Path(sys.argv[3])).commit("owner/name", published(Path(sys.argv[4])))
 train(cut, resume=True)
 answer += [losses(whole), losses(cut)]
 """
-
-
-def _files(folder: Path) -> dict[str, bytes]:
-    return {
-        str(one.relative_to(folder)): one.read_bytes()
-        for one in sorted(folder.rglob("*"))
-        if one.is_file() and ".xtrove" not in one.parts
-    }
 
 
 def test_a_branch_that_moves_between_stop_and_resume(tmp_path: Path) -> None:
     first = dataset(tmp_path / "first", python=40, go=0)
     second = dataset(tmp_path / "second", python=60, go=0)
     with running_hub(tmp_path / "hub") as hub:
-        hub.store.commit(REPO, _files(first))
+        hub.store.commit(REPO, published(first))
         words = []
         for name in ("whole", "cut"):
             chosen = config(tmp_path, tmp_path / name, steps=5)
