@@ -24,7 +24,8 @@ _TRIVIAL = re.compile(
     rb"|(?:unimplemented|todo)!\([^\n]*\)"
     rb")\s*;?\s*"
 )
-_NOTHING = re.compile(rb"(?:[ \t\f\r\n;]|#[^\n]*|\\\r?\n)*")
+# A comment that could give characters back to the group around it would take exponential time.
+_NOTHING = re.compile(rb"(?>(?:[ \t\f\r\n;]|#[^\n]*+|\\\r?\n)*)")
 _BLANKS = re.compile(rb"[ \t]*")
 _LINE_END = re.compile(rb"[ \t]*(?:\r?\n)?")
 _SEPARATOR = re.compile(rb"[ \t\f]*;[ \t\f]*(?=[^\s#;])")

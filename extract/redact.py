@@ -63,7 +63,7 @@ _PREFIXED: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("sk-", r"sk-(?:ant-|proj-)?(?=[\w-]{0,255}[0-9])[\w-]{32,255}+"),
         ("pypi-", r"pypi-[\w-]{60,255}+"),
         ("SG.", r"SG\.[\w-]{16,64}\.[\w-]{16,64}"),
-        ("eyJ", r"eyJ[\w-]{8,}+\.eyJ[\w-]{8,}+\.[\w-]{8,}+"),
+        ("eyJ", r"eyJ(?:(?<![\w-]eyJ)[\w-]{8,}+|[\w-]{8,400}+)\.eyJ[\w-]{8,}+\.[\w-]{8,}+"),
     )
 )
 _KEY_BLOCK = re.compile(

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from extract.body import code_without_docstring
 from extract.functions import FunctionsError, functions, may_hold_documentation
 from extract.languages import LANGUAGES
 from extract.parse import MAX_BYTES, parse, tools
@@ -227,6 +228,40 @@ def test_giant_literal_is_not_a_docstring() -> None:
     content = b"def f():\n    (" + b"1, " * 50_000 + b")\n    return 1\n"
     (found,) = functions("python", "a.py", content).functions
     assert found.documentation == ""
+
+
+@pytest.mark.parametrize("unit", [b"#" * 42, b"# # # # #\n    ", b"# a #\n    ", b"; # #\\\n"])
+@pytest.mark.parametrize("ending", [b"", b"\n    return 1\n", b"\n    \\", b"\\x\n"])
+@pytest.mark.parametrize("size", [42, 252, 100_000])
+def test_comments_after_a_docstring_take_linear_time(unit: bytes, ending: bytes, size: int) -> None:
+    """A banner of 42 "#" took over a minute, 18 lines of "# #" 51 s, and twice that per mark."""
+    before = b"def f():\n    "
+    content = before + b"'Say it.'" + b"\n    " + unit * (size // len(unit)) + ending
+    begin = time.process_time()
+    code = code_without_docstring(content, 0, len(content), (len(before), len(before) + 9))
+    assert time.process_time() - begin < 1
+    assert code.startswith(b"def f():\n")
+
+
+def test_a_banner_after_a_docstring_is_read() -> None:
+    for banner in ("#" * 42, "\n    ".join(["# # # # #"] * 18)):
+        content = f"def f():\n    'Say it.'\n    {banner}\n    return 1\n"
+        (found,) = functions("python", "a.py", content.encode()).functions
+        assert found.code == f"def f():\n    {banner}\n    return 1"
+
+
+@pytest.mark.parametrize(
+    ("rest", "code"),
+    [
+        (b" # note\n", "def f():\n    pass"),
+        (b"; # a # b\n    # c\n", "def f():\n    pass"),
+        (b"\n    # a\n    return 1\n", "def f():\n    # a\n    return 1"),
+        (b"; return 1 # a\n", "def f():\n    return 1 # a"),
+    ],
+)
+def test_what_follows_a_docstring_stays_what_it_was(rest: bytes, code: str) -> None:
+    (found,) = functions("python", "a.py", b"def f():\n    'Say it.'" + rest).functions
+    assert found.code == code
 
 
 def test_python_bytes_and_formatted_strings_are_no_docstring() -> None:
