@@ -20,6 +20,7 @@ from typing import BinaryIO, cast
 
 from dedupe.options import DecontaminateSet
 from ingest.languages import LANGUAGES, normalise_language, suggestion
+from ingest.wording import digest_of
 
 MAX_LINE_BYTES = 16 << 20
 MAX_ROWS = 2_000_000
@@ -131,7 +132,7 @@ def _column(wanted: DecontaminateSet, line: int, row: dict[str, object], role: s
         if value is None or value == "":
             continue
         if not isinstance(value, str):
-            raise _error(wanted, line, f"column {column!r} holds no text", repr(value))
+            raise _error(wanted, line, f"column {column!r} holds no text", type(value).__name__)
         return value
     return ""
 
@@ -169,4 +170,4 @@ def _error(
 
 
 def _shown(data: bytes) -> str:
-    return data[:200].decode("utf-8", "replace").rstrip("\r\n")
+    return digest_of(data.rstrip(b"\r\n"))

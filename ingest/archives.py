@@ -40,6 +40,7 @@ from ingest.walk import (
     printable,
     skipped_folder,
 )
+from ingest.wording import digest_of, fault_of
 
 Kind = Literal["zip", "tar", "tar.gz"]
 MAX_MEMBERS = 500_000
@@ -237,7 +238,7 @@ class _Tar:
             self._file.seek(raw.start)
             data = self._file.read(raw.size)
         if len(data) != raw.size:
-            raise BrokenStream(f"the archive ends in {raw.name[:100]!a}")
+            raise BrokenStream(f"the archive ends inside a member, {digest_of(raw.name)}")
         return data
 
 
@@ -246,7 +247,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except (*FAULTS, tarfile.TarError) as error:
-        raise BrokenStream(f"unreadable archive: {error}"[:160]) from error
+        raise BrokenStream(f"unreadable archive: {fault_of(error)}") from error
 
 
 def _checked(raw: _Raw) -> tuple[str, str]:

@@ -38,6 +38,7 @@ from ingest.blob_cache import BlobCache
 from ingest.blob_store import KEYS_REMEDY, BlobOptions, BlobStore, Body, Fault, Refusal
 from ingest.errors import SourceError, TransientFault
 from ingest.walk import MAX_FILE_BYTES, TOO_LARGE
+from ingest.wording import fault_of
 
 MISSING = "blob_missing"
 DENIED = "blob_denied"
@@ -311,7 +312,7 @@ def _unpacked(packed: bytes, wanted: Wanted) -> bytes | Lost:
         stream = zlib.decompressobj(wbits=31)
         raw = stream.decompress(packed, cap + 1)
     except zlib.error as error:
-        return Lost(reason=MISMATCH, detail=f"not gzip: {error}"[:160])
+        return Lost(reason=MISMATCH, detail=f"not gzip: {fault_of(error)}")
     if len(raw) > cap:
         return Lost(reason=MISMATCH, detail=f"longer than the {cap} bytes that the row states")
     if not stream.eof:
@@ -332,7 +333,7 @@ def _decoded(raw: bytes | Lost, wanted: Wanted, *, cached: bool = False) -> Outc
         # The bytes of a file in UTF-8 stay as they are.
         data = raw if wanted.encoding in ("utf-8", "ascii") else text.encode("utf-8")
     except (UnicodeError, LookupError) as error:
-        return Lost(reason=UNDECODABLE, detail=str(error)[:160], cached=cached)
+        return Lost(reason=UNDECODABLE, detail=fault_of(error), cached=cached)
     if len(data) > MAX_FILE_BYTES:
         return Lost(reason=TOO_LARGE, detail=f"{len(data)} bytes as UTF-8", cached=cached)
     git_id = hashlib.sha1(b"blob %d\0" % len(raw) + raw, usedforsecurity=False).hexdigest()

@@ -27,6 +27,7 @@ from ingest.errors import ChangedInput, TransientFault, is_transient
 from ingest.jsonl import LineReader
 from ingest.places import open_part
 from ingest.records import Part
+from ingest.wording import fault_of
 
 MAX_UNPACKED = 4_000_000_000
 MAX_DIRECTORY = 16 * 1024 * 1024
@@ -260,4 +261,4 @@ def faults(part: Part) -> Iterator[None]:
 
 
 def _brief(error: BaseException) -> str:
-    return (str(error) or type(error).__name__)[:160]
+    return str(error) if isinstance(error, BrokenStream) else fault_of(error)

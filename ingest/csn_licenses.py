@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 
 from ingest.notices import Licences, Notices, is_licence_file, licences_of_texts
 from ingest.plain_pickle import HostilePickle, load_plain
+from ingest.wording import digest_of
 
 MAX_TEXT_CHARS = 512 * 1024
 _Texts = tuple[tuple[str, str], ...]
@@ -62,12 +63,16 @@ def _entries(repo: str, value: object) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         value = list(value.items())
     if not isinstance(value, (list, tuple)):
-        raise HostilePickle(f"{repo[:100]!r} has {type(value).__name__}, not licence files")
+        raise HostilePickle(f"{_of(repo)} has {type(value).__name__}, not licence files")
     for item in value:
         pair = _pair(item)
         if pair is None:
-            raise HostilePickle(f"{repo[:100]!r} has {type(item).__name__}, not (path, text)")
+            raise HostilePickle(f"{_of(repo)} has {type(item).__name__}, not (path, text)")
         yield pair
+
+
+def _of(repo: str) -> str:
+    return f"the entry of a repository ({digest_of(repo)})"
 
 
 def _pair(value: object) -> tuple[str, str] | None:

@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 
 from ingest.raw_rows import BadRow
+from ingest.wording import digest_of
 
 MAX_RECORD = 1_000_000
 MAX_LINES = 5_000
@@ -54,10 +55,13 @@ def _names(record: list[str] | BadRow | None) -> list[str]:
     if record is None:
         raise NoHeader("the file is empty")
     if isinstance(record, BadRow):
-        raise NoHeader(f"the first record is no header: {record.reason} {record.detail}")
+        raise NoHeader(f"the first record is no header: {record.reason}, {record.fact}")
     doubled = sorted({name for name in record if record.count(name) > 1})
     if doubled:
-        raise NoHeader(f"column {doubled[0][:100]!r} stands {record.count(doubled[0])} times")
+        raise NoHeader(
+            f"column {record.index(doubled[0]) + 1} has a name that stands "
+            f"{record.count(doubled[0])} times, {digest_of(doubled[0])}"
+        )
     return record
 
 
@@ -92,13 +96,13 @@ class _Records:
             # Parsing after each line would take the square of the record.
             fields = _parse(b"".join(grown)) if quotes % 2 == 0 and b'"' in grown[-1] else None
         if fields is None:
-            fields = BadRow(reason="unclosed_quote", detail=_shown(line))
+            fields = _bad("unclosed_quote", line)
         if isinstance(fields, BadRow):
             if fields.reason in _BROKEN:
                 self._again.extendleft(reversed(grown[1:]))
         elif columns not in (None, len(fields)):
-            message = f"{len(fields)} columns, the header has {columns}: {_shown(line)}"
-            return BadRow(reason="wrong_column_count", detail=message[:200])
+            words = f"{len(fields)} columns, the header has {columns}"
+            return _bad("wrong_column_count", b"".join(grown), words)
         return fields
 
     def _extend(self, grown: list[bytes]) -> bool:
@@ -130,7 +134,7 @@ def _parse(record: bytes) -> list[str] | BadRow | None:
         # A cut inside a character cannot be: records are cut at line ends only.
         if _parse_text(record.decode("utf-8", "replace")) is None:
             return None
-        return BadRow(reason="not_utf8", detail=_shown(record))
+        return _bad("not_utf8", record)
     return _parse_text(text)
 
 
@@ -140,8 +144,11 @@ def _parse_text(text: str) -> list[str] | BadRow | None:
     except csv.Error as error:
         if "unexpected end of data" in str(error):
             return None
-        return BadRow(reason="invalid_csv", detail=f"{error}: {text[:100]}"[:200])
+        return _bad("invalid_csv", text.encode("utf-8"))
 
 
-def _shown(line: bytes) -> str:
-    return line[:120].decode("utf-8", "backslashreplace").strip()[:160]
+def _bad(reason: str, record: bytes, fact: str = "") -> BadRow:
+    shown = record[:120].decode("utf-8", "backslashreplace").strip()[:160]
+    words = f"{fact}: " if fact else ""
+    facts = f"{fact}, " if fact else ""
+    return BadRow(reason=reason, detail=f"{words}{shown}", fact=f"{facts}{digest_of(record)}")

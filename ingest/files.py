@@ -101,6 +101,7 @@ def _records(
                 reason=reason,
                 row=row,
                 detail=f"{part.name}: {meta.get('evidence', '')}".removesuffix(": ")[:200],
+                fact=meta.get("evidence") or "the whole file",
                 quarantined=part.name if reason in _SET_ASIDE else "",
             )
             continue

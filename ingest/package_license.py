@@ -28,6 +28,7 @@ from ingest.notices import (
     licences_of_texts,
 )
 from ingest.walk import read_capped
+from ingest.wording import digest_of
 
 _MAX_FILES = 16
 _MAX_NAME_CHARS = 200
@@ -120,7 +121,7 @@ def package_licences(dist: Distribution) -> Licences:
         # PEP 639: where it stands, nothing else is asked.
         if is_known(expression):
             return normalise([expression]), f"License-Expression: {expression}"
-        return (), f"License-Expression is not recognised: {expression}"[:200]
+        return (), f"License-Expression is not recognised: {digest_of(expression)}"
     stated, classifiers = _first(dist, "License"), _all(dist, "Classifier")
     found = (
         _not_free(stated, classifiers)
@@ -139,13 +140,14 @@ def _not_free(stated: str, classifiers: Sequence[str]) -> Licences | None:
     """What a classifier or the `License` field refuses, whatever the licence files say."""
     for line in classifiers:
         if line.startswith("License :: ") and line.split(" :: ")[-1] in _NOT_FREE:
-            return (RESTRICTED,), f"Classifier: {line}"[:200]
+            return (RESTRICTED,), f"Classifier: {line.split(' :: ')[-1]}"
     folded = fold_text(stated)
     limit = limit_in(folded)
     if limit is not None:
         return (RESTRICTED,), f"License field says {limit[0]!r} ({limit[1]})"
-    if len(stated) <= _MAX_NAME_CHARS and not is_known(stated) and _CLOSED_NAME.search(folded):
-        return (RESTRICTED,), f"License: {stated}"
+    closed = _CLOSED_NAME.search(folded)
+    if len(stated) <= _MAX_NAME_CHARS and not is_known(stated) and closed:
+        return (RESTRICTED,), f"License field says {closed[0]!r}: {digest_of(stated)}"
     return None
 
 
@@ -159,7 +161,7 @@ def _gnu_name(stated: str) -> Licences | None:
         return None
     for name, spdx in _COPYLEFT_NAMES:
         if name.search(folded):
-            return (spdx,), f"License: {stated}"
+            return (spdx,), f"License field names {spdx}: {digest_of(stated)}"
     return None
 
 

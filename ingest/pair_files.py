@@ -114,8 +114,10 @@ def _header(
             return header
         missing = [key for key, column in wanted.items() if column.required and key not in header]
         if missing:
-            there = ", ".join(header)[:300]
-            return f"column {', '.join(missing)} is missing (the file has: {there})"
+            return (
+                f"column {', '.join(missing)} is missing (the file has {len(header)} others: "
+                "`xtrove doctor` names them)"
+            )
     return ""
 
 

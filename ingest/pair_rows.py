@@ -17,6 +17,7 @@ from ingest.languages import language_of, normalise_language
 from ingest.licenses import LicensePolicy
 from ingest.options import CommonOptions
 from ingest.records import Skip, SourcePair
+from ingest.wording import digest_of
 
 FIELDS = ("query", "code", "language", "name", "repo", "path", "url", "license", "revision")
 
@@ -42,7 +43,7 @@ class RefusedRow(Exception):
     """Why a row is no pair; `reason` is a key of the funnel."""
 
     def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
+        super().__init__(f"{reason}: {digest_of(detail)}")
         self.reason = reason
         self.detail = detail[:200]
 

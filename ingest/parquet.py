@@ -33,6 +33,7 @@ from ingest.places import open_part
 from ingest.ranged import RangedFile
 from ingest.records import Part
 from ingest.walk import open_regular, read_up_to
+from ingest.wording import fault_of
 
 MAX_FOOTER_BYTES = 64 * 1024 * 1024
 MAX_GROUP_BYTES = 2_000_000_000
@@ -138,7 +139,7 @@ class ParquetReader:
             raw.close()
             if isinstance(error, OSError) and error.errno is not None:
                 raise
-            raise BrokenFile(f"unreadable footer: {_brief(error)}") from error
+            raise BrokenFile(f"unreadable footer: {fault_of(error)}") from error
         except BaseException:
             raw.close()
             raise
@@ -183,7 +184,7 @@ class ParquetReader:
             kind = schema.field(places[0]).type
             if not KINDS[column.kind](kind):
                 if column.required:
-                    raise BrokenFile(f"column {name} is {kind} (expected {column.kind})")
+                    raise BrokenFile(f"column {name} is {kind_name(kind)} (expected {column.kind})")
                 continue
             present.append(name)
         return tuple(present)
@@ -197,7 +198,7 @@ class ParquetReader:
                 for index in range(facts.num_row_groups)
             )
         except UnicodeDecodeError as error:
-            raise BrokenFile(f"unreadable footer: {_brief(error)}") from error
+            raise BrokenFile(f"unreadable footer: {fault_of(error)}") from error
 
     def batches(self, group: int, columns: Sequence[str], size: int, rows: int) -> Iterator[Any]:
         """The record batches of a row group. Raises `BrokenGroup` before the first of them."""
@@ -249,7 +250,7 @@ class ParquetReader:
         except (pa.ArrowException, OSError) as error:
             if isinstance(error, OSError) and is_transient(error):
                 raise
-            raise BrokenGroup(_brief(error)) from error
+            raise BrokenGroup(fault_of(error)) from error
         if seen != rows:
             raise BrokenGroup(f"{seen} rows where the footer says {rows}")
 
@@ -274,6 +275,13 @@ def open_planned_part(part: Part, limits: ReadLimits | None = None) -> ParquetRe
         reader.__exit__()
         raise ChangedInput(part.name)
     return reader
+
+
+def kind_name(kind: Any) -> str:
+    """An Arrow type without the names and words that a file may put into it."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"list<{kind_name(kind.value_type)}>"
+    return str(kind).partition("<")[0].partition("[")[0].partition("(")[0]
 
 
 def handed_on(footer: bytes) -> str:
@@ -345,7 +353,3 @@ def _metadata(footer: bytes) -> Any:
     """The parsed footer: a file of nothing else is read like any."""
     whole = _MAGIC + footer + len(footer).to_bytes(4, "little") + _MAGIC
     return pq.read_metadata(pa.BufferReader(whole))
-
-
-def _brief(error: Exception) -> str:
-    return str(error).split("\n", 1)[0][:160]

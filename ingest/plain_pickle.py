@@ -17,6 +17,8 @@ import pickletools
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
+from ingest.wording import fault_of
+
 MAX_BYTES = 256 * 1024 * 1024
 MAX_OPS = 2_000_000
 MAX_DEPTH = 32
@@ -59,7 +61,7 @@ def _opcodes(data: bytes) -> Iterator[tuple[str, object, int]]:
             return
         except Exception as error:
             # Its readers raise whatever their decoders do; each means a malformed argument.
-            raise HostilePickle(f"malformed: {str(error)[:120]}") from error
+            raise HostilePickle(f"malformed: {fault_of(error)}") from error
         yield opcode.name, argument, position or 0
 
 

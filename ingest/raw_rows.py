@@ -15,6 +15,8 @@ class BadRow:
     reason: str
     """A key of the funnel."""
     detail: str = ""
+    """As that of `Skip`: shown by `doctor`, never written."""
+    fact: str = ""
     rows: int = 1
     quarantined: str = ""
     """Name of the file (and row group) that is corrupt."""
@@ -26,7 +28,8 @@ class BadRow:
             reason=self.reason,
             row=row,
             rows=self.rows,
-            detail=self.detail[:200],
+            detail=(self.detail or self.fact)[:200],
+            fact=self.fact,
             quarantined=self.quarantined,
         )
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ingest.wording import digest_of
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceFile:
@@ -75,9 +77,18 @@ class Skip:
     rows: int = 1
     """How many input rows this stands for (a corrupt row group is many)."""
     detail: str = ""
-    """What was wrong, for the log: the offending value, cut to 200 characters."""
+    """What was wrong, for `doctor` to show: the offending value, cut to 200 characters. It is
+    never written anywhere: see `evidence`."""
+    fact: str = ""
+    """The same in words of our own, with numbers and digests, that quote nothing."""
     quarantined: str = ""
     """Name of the file (and row group) set aside as corrupt; "" for an ordinary refusal."""
+
+    @property
+    def evidence(self) -> str:
+        """What may be written of it: the row, and the fact or a digest of the detail."""
+        fact = self.fact or (digest_of(self.detail) if self.detail else "")
+        return f"row {self.row}" + (f", {fact}" if fact else "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

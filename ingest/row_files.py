@@ -35,6 +35,7 @@ from ingest.raw_rows import BadRow, Rows
 from ingest.records import Part
 from ingest.tables import table_rows
 from ingest.walk import UNREADABLE
+from ingest.wording import digest_of
 
 
 def read_rows(part: Part, columns: Mapping[str, Column], limits: ReadLimits | None = None) -> Rows:
@@ -64,7 +65,7 @@ def _json_rows(part: Part, lines: Iterator[bytes | None]) -> Rows:
         for line in lines:
             yield json_row(line)
     except BrokenStream as error:
-        yield BadRow(reason="corrupt_input", detail=str(error), quarantined=part.name)
+        yield BadRow(reason="corrupt_input", fact=str(error), quarantined=part.name)
 
 
 def json_row(line: bytes | None) -> Mapping[str, object] | BadRow:
@@ -74,7 +75,7 @@ def json_row(line: bytes | None) -> Mapping[str, object] | BadRow:
     values = parse_object(line)
     if isinstance(values, str):
         detail = line[:200].decode("utf-8", "backslashreplace")[:200]
-        return BadRow(reason=values, detail=detail)
+        return BadRow(reason=values, detail=detail, fact=digest_of(line))
     return values
 
 
@@ -84,7 +85,7 @@ def _csv_rows(part: Part, limits: ReadLimits | None) -> Rows:
         try:
             yield from csv_rows(_raw_lines(cast(BinaryIO, io.BufferedReader(hashed, READ_AHEAD))))
         except NoHeader as error:
-            yield BadRow(reason="corrupt_input", detail=str(error), quarantined=part.name)
+            yield BadRow(reason="corrupt_input", fact=str(error), quarantined=part.name)
         compare(part, hashed)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.parquet import KINDS, BrokenFile, Column, binary
+from ingest.parquet import KINDS, BrokenFile, Column, binary, kind_name
 
 FILES = "files"
 LICENSES = "detected_licenses"
@@ -82,7 +82,7 @@ def shape_of(schema: Any) -> Shape:
     kind = schema.field(FILES).type
     is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
     if not (is_list and pa.types.is_struct(kind.value_type)):
-        raise BrokenFile(f"column {FILES} is {kind} (expected list of struct)"[:300])
+        raise BrokenFile(f"column {FILES} is {kind_name(kind)} (expected list of struct)")
     outer = _checked(schema, REPO_COLUMNS, "")
     inner = _checked(pa.schema(list(kind.value_type)), FILE_COLUMNS, f"{FILES}.")
     return Shape(grouped=True, columns=(*outer, FILES), fields={**outer, **inner})
@@ -119,7 +119,8 @@ def _checked(schema: Any, contract: Mapping[str, Column], prefix: str) -> dict[s
         if not column.required and pa.types.is_null(kind):
             continue
         if not _fits(column.kind, kind):
-            raise BrokenFile(f"column {prefix}{name} is {kind} (expected {column.kind})")
+            found_kind = kind_name(kind)
+            raise BrokenFile(f"column {prefix}{name} is {found_kind} (expected {column.kind})")
         found[name] = column.kind
     return found
 

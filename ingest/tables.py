@@ -147,7 +147,7 @@ def table_rows(part: Part, columns: Mapping[str, Column], limits: ReadLimits | N
             except BrokenGroup as error:
                 yield BadRow(
                     reason="corrupt_input",
-                    detail=str(error)[:200],
+                    fact=str(error),
                     rows=group.rows,
                     quarantined=f"{part.name}#{index}",
                 )

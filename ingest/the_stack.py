@@ -148,7 +148,8 @@ def _read_group(
             reason="corrupt_input",
             row=first,
             rows=group.rows,
-            detail=str(error)[:200],
+            detail=str(error),
+            fact=str(error),
             quarantined=f"{part.name}#{index}",
         )
     except OSError as error:

@@ -199,7 +199,8 @@ def _group(
             reason="corrupt_input",
             row=first,
             rows=cut.stop - cut.start,
-            detail=str(error)[:200],
+            detail=str(error),
+            fact=str(error),
             quarantined=f"{part.name}#{cut.index}",
         )
     except OSError as error:

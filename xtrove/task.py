@@ -11,7 +11,6 @@ import importlib
 import resource
 import shutil
 import time
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 from ingest.errors import SourceError, TransientFault, is_transient
 from ingest.traffic import meter
+from ingest.wording import code_frames
 from xtrove.errors import Stop
 from xtrove.workspace import Receipt, Workspace, running_task
 
@@ -84,9 +84,7 @@ def _execute(work: str, output: str, stage: str, key: str, spec: dict[str, Any])
     except OSError as error:
         return _os_fault(error, workspace)
     except Exception as error:  # one bad slice must not take the build with it
-        return _fault(
-            "failed", f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-4)}"
-        )
+        return _fault("failed", code_frames(error))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {"facts": facts, "seconds": time.monotonic() - start, "peak_bytes": peak}
 
@@ -114,7 +112,8 @@ def _os_fault(error: OSError, workspace: Workspace) -> dict[str, Any]:
         # NumPy and Arrow report a short write without saying why.
         return _fault("stop", f"No space left on the disk of {full[0]}: {error}", FREE_SPACE)
     kind = "transient" if is_transient(error) else "failed"
-    return _fault(kind, f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-4)}")
+    words = error.strerror or ""
+    return _fault(kind, f"{words} {error.filename or ''}".strip() + f"\n{code_frames(error)}")
 
 
 def _is_full(folder: Path) -> bool:

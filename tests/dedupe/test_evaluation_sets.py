@@ -78,12 +78,12 @@ def test_gzip_holds_the_same_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"query": "a"', r"set\.jsonl:2: no JSON .*fix the line: '\{\"query\": \"a\"'"),
+        ('{"query": "a"', r"set\.jsonl:2: no JSON .*fix the line: 'sha256 3aa092773b9530f5'"),
         ("[1]", r"set\.jsonl:2: no JSON object"),
         ('{"url": "x"}', r"neither query nor code; name them under `columns`: 'url'"),
         ('{"query": "", "code": null}', "neither query nor code"),
         ('{"code": "x"}', "code without a language; set `language`"),
-        ('{"query": 5}', "column 'query' holds no text: '5'"),
+        ('{"query": 5}', "column 'query' holds no text: 'int'"),
         ("[" * 100_000, "no JSON"),
         ('{"query": "\xff', "no JSON"),
     ],

@@ -145,7 +145,7 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
     ("data", "message"),
     [
         (b"", "the file is empty"),
-        (b"query,query,code\n", "column 'query' stands 2 times"),
+        (b"query,query,code\n", "column 1 has a name that stands 2 times"),
         (b"query;code\na;b\n", "column query, code is missing"),
         (b'"query,code\n', "first record is no header: unclosed_quote"),
         (b"\xff,code\n", "first record is no header: not_utf8"),

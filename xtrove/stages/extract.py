@@ -31,6 +31,7 @@ from extract.pair import DroppedPair, Pair
 from ingest.languages import LANGUAGES
 from ingest.records import Skip, SourceFile, SourcePair
 from ingest.sources import read
+from ingest.wording import code_place
 from shards.columns import table as columns_table
 from shards.layout import SPLITS
 from shards.sample import encode
@@ -186,7 +187,7 @@ class _Writer:
             self.failures += 1
             if self.failures >= FAILURES_IN_A_ROW:
                 raise
-            return _aside(row, "extractor_failed", f"{type(error).__name__}: {error}")
+            return _aside(row, "extractor_failed", code_place(error))
         self.failures = 0
         return result
 
@@ -195,9 +196,9 @@ class _Writer:
         self.counts[language, "files", "seen"] += row.rows
         self.counts[language, "files", row.reason] += row.rows
         if row.quarantined:
-            self.quarantined[row.quarantined] = f"{row.reason}: {row.detail}"
+            self.quarantined[row.quarantined] = f"{row.reason}: {row.evidence}"
         elif row.detail:
-            self.details.setdefault(row.reason, row.detail)
+            self.details.setdefault(row.reason, row.evidence)
 
     def _count(self, language: str, result: Extraction) -> None:
         self.counts[language, "files", "seen"] += 1
@@ -333,12 +334,14 @@ def _band_rows(fresh: list[tuple[int, Fingerprint]]) -> np.ndarray:
     return rows
 
 
-def _aside(row: SourceFile | SourcePair, reason: str, detail: str) -> Skip:
+def _aside(row: SourceFile | SourcePair, reason: str, fact: str) -> Skip:
+    """`fact` quotes nothing of the row."""
     return Skip(
         language=row.language,
         reason=reason,
         row=row.row,
-        detail=detail[:200],
+        detail=fact,
+        fact=fact,
         quarantined=f"{row.repo}/{row.path}",
     )
 
