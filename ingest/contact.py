@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ingest.errors import SourceError, TransientFault
-from ingest.licenses import NOT_PERMISSIVE, UNKNOWN
+from ingest.file_license import judged
+from ingest.licenses import NOT_PERMISSIVE, UNKNOWN, LicensePolicy
 from ingest.opt_out import without
 from ingest.records import Skip, SourceFile, SourcePair
 
@@ -125,6 +126,8 @@ class Findings:
     place: str
     opted_out: tuple[str, ...] = ()
     """Owners and repositories whose rows a build refuses."""
+    policy: LicensePolicy = field(default_factory=LicensePolicy)
+    """Which licences let a row in by its own words."""
     quota: int | None = None
     """Pairs a language after which a build stops reading."""
     revision: str = ""
@@ -164,7 +167,8 @@ class Findings:
 
     def rows(self, records: Iterable[SourceFile | SourcePair | Skip]) -> None:
         """Sampled rows, judged by the reader of the kind."""
-        for one in without(self.opted_out, iter(records)) if self.opted_out else records:
+        own = judged(self.policy, iter(records))
+        for one in without(self.opted_out, own) if self.opted_out else own:
             with self._lock:
                 if isinstance(one, Skip):
                     self._refuse(one)

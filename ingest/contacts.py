@@ -55,6 +55,7 @@ def contact(
     seconds: float,
 ) -> None:
     """Look at a source whose paths are absolute; `seconds` is what a first look may take."""
+    findings.policy = policy
     name = findings.source
     match options:
         case InstalledOptions():

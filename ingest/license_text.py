@@ -158,6 +158,12 @@ def match_license_text(text: str) -> tuple[tuple[str, ...], str] | None:
     return ids, f"text of {' and '.join(ids)}"
 
 
+def texts_in(folded: str) -> tuple[str, ...]:
+    """Licences whose operative text stands in a folded text, sorted; mere names count nothing."""
+    rules = (rule for rule in _RULES if not rule.spdx.startswith(("MPL-", "EPL-")))
+    return tuple(sorted({rule.spdx for rule in rules if _holds(rule, folded)}))
+
+
 def fold_text(text: str) -> str:
     """The lower-case words of a licence text, one space between them."""
     words = text.casefold().replace("\N{COPYRIGHT SIGN}", " ")

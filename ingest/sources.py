@@ -20,6 +20,7 @@ from ingest.codesearchnet import CodeSearchNetOptions
 from ingest.common_pile import CommonPileOptions
 from ingest.digests import Progress
 from ingest.directory import DirectoryOptions
+from ingest.file_license import judged
 from ingest.installed import InstalledOptions
 from ingest.licenses import LicensePolicy
 from ingest.opt_out import without
@@ -98,11 +99,13 @@ def read(
 ) -> Iterator[SourceFile | SourcePair | Skip]:
     """The records of one slice, one for each row or file, `row` strictly increasing.
 
+    Whatever the kind, a file must be let in by its own words too (`ingest.file_license`).
+
     `revision` is that of the listing; `limits` is this task's share of what may be asked of the
     Hub (default: all of the default budget, as if no other task ran). Raises `ChangedInput` when
     the input is no longer what was planned, `TransientFault` when reading may work later.
     """
-    records = _read(options, name, policy, piece, revision, limits)
+    records = judged(policy, _read(options, name, policy, piece, revision, limits))
     return without(options.opt_out, records) if options.opt_out else records
 
 

@@ -1,0 +1,65 @@
+"""Words in the head of a file by which its owner allows nothing, or no commercial use.
+
+Method: the folded head is searched for wordings of proprietary notices; each needs more than one
+word that prose has too ("confidential" alone names a kind of OAuth client). Those of
+`ingest.license_limits` count that state a condition, not those that only name a licence.
+Cost: 12 searches in a head. Limits: wordings that are not here.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ingest.license_limits import LIMITS
+
+_OPERATIVE = tuple(
+    phrase
+    for phrase, limit in LIMITS
+    if limit in ("non-commercial", "CC-BY-NC", "JSON") or phrase == "right to sell the software"
+)
+_SUBJECT = (
+    r"\b(?:this|the|these|all|such)(?: \w+){0,3}? (?:files?|code|software|source|programs?"
+    r"|documents?|materials?|works?|modules?|scripts?|library|information)\b"
+)
+_FILL = (
+    r"(?: (?:the|an?|and|or|to be|strictly|highly|company|valuable|unpublished|solely|considered"
+    r"|exclusive|property|copyrighted|private|intellectual|information|our|its|of|sole))*"
+)
+_COPYING = (
+    r"(?:copying|reproduction|duplication|distribution|redistribution|dissemination|disclosure"
+    r"|modification|decompilation)"
+)
+_NOTICES = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rf"\bunauthori[sz]ed (?:{_COPYING}|use)\b",
+        r"\b(?:proprietary|confidential)(?: and| or)? (?:confidential|proprietary)\b",
+        r"\b(?:company|strictly|commercially?) confidential\b|\bconfidential information of\b",
+        rf"{_SUBJECT} (?:is|are|contains?|remains?|constitutes?|comprises?){_FILL}"
+        r" (?:proprietary|confidential|trade secrets?)\b",
+        r"\b(?:may|must|shall|can) not be (?:\w+ ){0,8}?(?:copied|reproduced|distributed"
+        r"|redistributed|disclosed|transmitted|disseminated)\b(?: \w+){0,30}?"
+        r" (?:without|except|unless)(?: \w+){0,6}?"
+        r" (?:permission|consent|approval|authori[sz]ation|agreement|licen[sc]e)\b",
+        rf"\b{_COPYING}\b(?: \w+){{0,25}}? (?:is|are)(?: strictly| expressly| hereby)*"
+        r" (?:prohibited|forbidden|not permitted|not allowed)\b",
+        r"\bno part of (?:this|the) (?:\w+ ){1,4}?may be\b",
+        r"\b(?:protected (?:by|under|as)|contains?|are|as)(?: \w+){0,3}? trade secrets?\b",
+        r"\bunpublished(?: \w+){0,2}? (?:work|source code|material)\b",
+        r"\bnot for (?:re)?distribution\b|\bdo not redistribute\b",
+        r"\binformation contained herein is\b",
+        r"\byou (?:may|must|shall) not (?:copy|reproduce|distribute|redistribute)\b",
+    )
+)
+
+
+def file_limit(folded: str) -> str:
+    """The first wording of the folded head of a file that allows nothing; "" without one."""
+    for phrase in _OPERATIVE:
+        if phrase in folded:
+            return phrase
+    for notice in _NOTICES:
+        match = notice.search(folded)
+        if match is not None:
+            return match[0]
+    return ""
