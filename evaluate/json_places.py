@@ -19,7 +19,7 @@ MAX_BYTES = 16 << 20
 Path = tuple[str | int, ...]
 """Keys and positions from the outermost value inwards; () is the whole text."""
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+')
+_TOKEN = re.compile(r'"(?>(?:[^"\\]|\\.)*)"?|[{}\[\]:,]|[^\s{}\[\]:,"]+')
 _NEWLINE = re.compile(r"\n")
 
 

@@ -13,16 +13,20 @@ from tree_sitter import Node
 
 from extract.attach import Found, Span
 
-_PATH = rb"(?:[&*$@!]*[\w$]+[?!]?(?:\(\))?(?:(?:\.|->|::|\?\.|\?->)[\w$#]+[?!]?)*)"
+# Atomic: `a?.b?.c` can be read in two ways at each "?", and the first is as good as any.
+_PATH = (
+    rb"(?>(?>(?:[&*$@!]*[&*@!](?=[\w$]))?)[\w$]+[?!]?(?:\(\))?"
+    rb"(?:(?:\.|->|::|\?\.|\?->)[\w$#]+[?!]?)*)"
+)
 _QUOTED = rb"[rbuRBU]?(?:\"[^\"\\\n]*\"|'[^'\\\n]*')"
 _TEXT = rb"(?:" + _QUOTED + rb"|:\w+|[-+]?[\d.][\w.]*|\[\s*\]|\{\s*\}|\(\s*\))"
 _SIMPLE = rb"(?:" + _PATH + rb"|" + _TEXT + rb")"
 _TRIVIAL = re.compile(
-    rb"(?:(?:return\b\s*)?" + _SIMPLE + rb"?"
-    rb"|" + _PATH + rb"\s*:?=\s*" + _SIMPLE + rb"|\.\.\.|pass"
+    rb"(?:(?:return\b\s*+)?" + _SIMPLE + rb"?"
+    rb"|" + _PATH + rb"\s*+:?=\s*+" + _SIMPLE + rb"|\.\.\.|pass"
     rb"|(?:raise|throw)\s+(?:new\s+)?\\?[\w.\\]*(?:NotImplemented|Unsupported|NotSupported)\w*(?:\([^\n]*\))?"
     rb"|(?:unimplemented|todo)!\([^\n]*\)"
-    rb")\s*;?\s*"
+    rb")\s*+(?:;\s*+)?"
 )
 # A comment that could give characters back to the group around it would take exponential time.
 _NOTHING = re.compile(rb"(?>(?:[ \t\f\r\n;]|#[^\n]*+|\\\r?\n)*)")

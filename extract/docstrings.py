@@ -20,7 +20,7 @@ _LITERAL = re.compile(r"([A-Za-z]{0,2})(\"\"\"|'''|\"|')(.*)\2\Z", re.S)
 _LEADER = re.compile(r"^(?:/{2,}!?|#+)[ ]?", re.M)
 _STAR = re.compile(r"^[ \t]*\*[ ]?", re.M)
 _OPEN = re.compile(r"\A/\*+!?")
-_CLOSE = re.compile(r"\*+/\Z")
+_CLOSE = re.compile(r"(?<!\*)\*+/\Z")
 _ATTRIBUTE = re.compile(r"#\[\s*doc\s*=\s*(r?)(#*)\"(.*)\"\2\s*\]\Z", re.S)
 _RUST_ESCAPE = re.compile(r"\\(?:\n\s*|x([0-7][0-9a-fA-F])|u\{([0-9a-fA-F_]{1,8})\}|(.))", re.S)
 _RUST_LETTERS = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}

@@ -40,7 +40,7 @@ _USUAL_BYTES = 1 << 20
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LINK = re.compile(r'<([^<>]{1,4096})>\s*;\s*rel="?(\w+)"?', re.ASCII)
 _USER = re.compile(r"//[^/@]*@")
-_RATE = re.compile(r"\br\s*=\s*0\b.*?\bt\s*=\s*(\d+)", re.ASCII)
+_RATE = re.compile(r"\br\s*=\s*0\b.{0,256}?\bt\s*=\s*(\d+)", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

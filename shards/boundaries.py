@@ -27,7 +27,7 @@ RECORD: Final = 10_240
 _DECIMAL: Final = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _BINARY: Final = {"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
 _UNITS: Final = {**_DECIMAL, **_BINARY}
-_SIZE: Final = re.compile(r"\s*([0-9]{1,15})(?:\.([0-9]{1,9}))?\s*([A-Za-z]*)\s*")
+_SIZE: Final = re.compile(r"\s*+([0-9]{1,15})(?:\.([0-9]{1,9}))?\s*+([A-Za-z]*+)\s*+")
 
 
 def parse_bytes(value: object) -> int:

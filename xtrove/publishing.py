@@ -44,6 +44,7 @@ TOKEN_HELP = (
     "https://huggingface.co/settings/tokens"
 )
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
+_SIGNED = re.compile("[Ss]ignature=")
 _REVISION = re.compile(r"refs/pr/[0-9]{1,9}|(?!refs/)[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 
 
@@ -164,7 +165,9 @@ def _without(said: str, token: str | None) -> str:
     """Text in which neither the token nor the signature of an address stands."""
     if token:
         said = said.replace(token, "hf_...")
-    return re.sub(r"\?[^\s'\"]*[Ss]ignature=[^\s'\"]*", "?...", said)
+    return re.sub(
+        r"\?[^\s'\"]*+", lambda query: "?..." if _SIGNED.search(query[0]) else query[0], said
+    )
 
 
 def _say(line: str) -> None:
