@@ -30,7 +30,6 @@ from ingest.file_head import HEAD_BYTES, comment_lines, head_of
 from ingest.file_limits import file_limit
 from ingest.license_names import (
     folded,
-    granted,
     is_choice,
     is_only_names,
     licences_named,
@@ -38,8 +37,16 @@ from ingest.license_names import (
     stated_licences,
 )
 from ingest.license_text import fold_text, texts_in
-from ingest.licenses import NOT_PERMISSIVE, RESTRICTED, LicensePolicy, is_known, normalise
+from ingest.licenses import (
+    NO_ASSERTION,
+    NOT_PERMISSIVE,
+    RESTRICTED,
+    LicensePolicy,
+    is_known,
+    normalise,
+)
 from ingest.records import Skip, SourceFile, SourcePair
+from ingest.wording import digest_of
 
 FILE_NOT_PERMISSIVE = "file_license_not_permissive"
 FILE_UNKNOWN = "file_license_unknown"
@@ -66,7 +73,8 @@ _OTHER_VERBS = (
     r"|used|usable|copied|shared|covered|donated|contributed|placed)"
 )
 _GRANT = re.compile(
-    rf"\b(?:(?:{_VERB}|{_OTHER_VERBS})\b(?: \w+){{0,12}}? under\b|{_VERB} (?:as|with|by|per)\b"
+    rf"\b(?:(?P<verb>{_VERB}|{_OTHER_VERBS})\b(?: \w+){{0,12}}? under\b"
+    rf"|{_VERB} (?:as|with|by|per)\b"
     r"|subject to\b|(?:governed|covered|protected) by\b|under the terms of\b)"
 )
 _SENTENCE = re.compile(
@@ -97,7 +105,7 @@ class FileLicence:
     ids: tuple[str, ...]
     """SPDX expressions, all of which hold; at least one."""
     evidence: str
-    """The words that decided, folded and cut to 100 characters each."""
+    """The words that decided: those this room knows, and nothing else that stands there."""
 
 
 def judged(
@@ -141,6 +149,7 @@ def _judge(
             reason=FILE_NOT_PERMISSIVE if reason == NOT_PERMISSIVE else FILE_UNKNOWN,
             row=record.row,
             detail=f"{record.path}: {evidence}"[:200],
+            fact=evidence,
         )
     return replace(
         record,
@@ -176,12 +185,10 @@ def _names(comment: bytes) -> tuple[_Statement, ...]:
     """The lines of a comment, or parts of lines between bars, that are names of licences."""
     lines = (line for line in comment_lines(comment).split("\n") if len(line) <= _MAX_NAME_CHARS)
     parts = (folded(part) for line in lines for part in line.split("|") if may_name(part.lower()))
-    names = tuple((licences_named(words), words) for words in parts if is_only_names(words))
+    names = tuple(licences_named(words) for words in parts if is_only_names(words))
     words = folded(comment_lines(comment))
-    if names and is_choice(words):
-        # "You can choose between two licenses: 1) GNU GPLv2 2) PSF license for Python 2.2"
-        return ((licences_named(words), " or ".join(words for _, words in names)),)
-    return names
+    # "You can choose between two licenses: 1) GNU GPLv2 2) PSF license for Python 2.2"
+    return (licences_named(words),) if names and is_choice(words) else names
 
 
 def _summed(statements: list[_Statement]) -> FileLicence:
@@ -196,17 +203,14 @@ def _summed(statements: list[_Statement]) -> FileLicence:
 
 def _tags(lines: str) -> Iterator[_Statement]:
     for match in _TAG.finditer(lines):
-        value = match[1].strip()
-        words = f"SPDX-License-Identifier: {' '.join(re.findall(r'[A-Za-z0-9.+()-]+', value))}"
-        yield ((value,) if is_known(value) else stated_licences(value) or ("NOASSERTION",)), words
+        ids, words = stated_licences(match[1].strip())
+        yield ids or (NO_ASSERTION,), f"SPDX-License-Identifier: {words or digest_of(match[1])}"
 
 
 def _fields(lines: str) -> Iterator[_Statement]:
     for match in _FIELD.finditer(lines):
-        value = match["value"].strip()
-        ids = stated_licences(value)
-        if ids:
-            yield ids, f"license {folded(value)}"
+        ids, words = stated_licences(match["value"].strip())
+        yield ids, f"license: {words}"
 
 
 def _grants(lines: str) -> Iterator[_Statement]:
@@ -217,14 +221,16 @@ def _grants(lines: str) -> Iterator[_Statement]:
         if not may_name(words):
             continue
         copy = _ALONG.search(words)
-        along = granted(copy[0]) if copy is not None and not along[0] else along
+        along = licences_named(copy[0]) if copy is not None and not along[0] else along
         for grant in _GRANT.finditer(words):
             before = words[: grant.start()].strip()
             if _LEADS.search(before) and not _NO_LEAD.search(before):
-                found = granted(words[grant.start() : grant.end() + _TAIL_CHARS])
-                gnu |= "GPL" in " ".join(found[0])
-                yield found
+                tail = words[grant.end() : grant.end() + _TAIL_CHARS]
+                ids, names = licences_named(f"{grant[0]}{tail}", within=len(grant[0]) + 100)
+                gnu |= "GPL" in " ".join(ids)
+                said = f"{grant['verb']} under" if grant["verb"] else grant[0]
+                yield ids, f"{said} {names}"
                 break
-    if not gnu:
+    if not gnu and along[0]:
         # Where the notice names its licence, "a copy of the GNU ..." adds nothing.
-        yield along
+        yield along[0], f"a copy of the {along[1]}"

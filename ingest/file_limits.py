@@ -30,36 +30,54 @@ _COPYING = (
     r"|modification|decompilation)"
 )
 _NOTICES = tuple(
-    re.compile(pattern)
-    for pattern in (
-        rf"\bunauthori[sz]ed (?:{_COPYING}|use)\b",
-        r"\b(?:proprietary|confidential)(?: and| or)? (?:confidential|proprietary)\b",
-        r"\b(?:company|strictly|commercially?) confidential\b|\bconfidential information of\b",
-        rf"{_SUBJECT} (?:is|are|contains?|remains?|constitutes?|comprises?){_FILL}"
-        r" (?:proprietary|confidential|trade secrets?)\b",
-        r"\b(?:may|must|shall|can) not be (?:\w+ ){0,8}?(?:copied|reproduced|distributed"
-        r"|redistributed|disclosed|transmitted|disseminated)\b(?: \w+){0,30}?"
-        r" (?:without|except|unless)(?: \w+){0,6}?"
-        r" (?:permission|consent|approval|authori[sz]ation|agreement|licen[sc]e)\b",
-        rf"\b{_COPYING}\b(?: \w+){{0,25}}? (?:is|are)(?: strictly| expressly| hereby)*"
-        r" (?:prohibited|forbidden|not permitted|not allowed)\b",
-        r"\bno part of (?:this|the) (?:\w+ ){1,4}?may be\b",
-        r"\b(?:protected (?:by|under|as)|contains?|are|as)(?: \w+){0,3}? trade secrets?\b",
-        r"\bunpublished(?: \w+){0,2}? (?:work|source code|material)\b",
-        r"\bnot for (?:re)?distribution\b|\bdo not redistribute\b",
-        r"\binformation contained herein is\b",
-        r"\byou (?:may|must|shall) not (?:copy|reproduce|distribute|redistribute)\b",
+    (words, re.compile(pattern))
+    for words, pattern in (
+        ("unauthorized copying", rf"\bunauthori[sz]ed (?:{_COPYING}|use)\b"),
+        (
+            "proprietary and confidential",
+            r"\b(?:proprietary|confidential)(?: and| or)? (?:confidential|proprietary)\b",
+        ),
+        (
+            "company confidential",
+            r"\b(?:company|strictly|commercially?) confidential\b|\bconfidential information of\b",
+        ),
+        (
+            "is proprietary or confidential",
+            rf"{_SUBJECT} (?:is|are|contains?|remains?|constitutes?|comprises?){_FILL}"
+            r" (?:proprietary|confidential|trade secrets?)\b",
+        ),
+        (
+            "may not be copied without permission",
+            r"\b(?:may|must|shall|can) not be (?:\w+ ){0,8}?(?:copied|reproduced|distributed"
+            r"|redistributed|disclosed|transmitted|disseminated)\b(?: \w+){0,30}?"
+            r" (?:without|except|unless)(?: \w+){0,6}?"
+            r" (?:permission|consent|approval|authori[sz]ation|agreement|licen[sc]e)\b",
+        ),
+        (
+            "copying is prohibited",
+            rf"\b{_COPYING}\b(?: \w+){{0,25}}? (?:is|are)(?: strictly| expressly| hereby)*"
+            r" (?:prohibited|forbidden|not permitted|not allowed)\b",
+        ),
+        ("no part of this may be", r"\bno part of (?:this|the) (?:\w+ ){1,4}?may be\b"),
+        (
+            "trade secret",
+            r"\b(?:protected (?:by|under|as)|contains?|are|as)(?: \w+){0,3}? trade secrets?\b",
+        ),
+        ("unpublished work", r"\bunpublished(?: \w+){0,2}? (?:work|source code|material)\b"),
+        ("not for distribution", r"\bnot for (?:re)?distribution\b|\bdo not redistribute\b"),
+        ("information contained herein is", r"\binformation contained herein is\b"),
+        (
+            "you may not copy",
+            r"\byou (?:may|must|shall) not (?:copy|reproduce|distribute|redistribute)\b",
+        ),
     )
 )
+"""What each says in short, and its wordings."""
 
 
 def file_limit(folded: str) -> str:
-    """The first wording of the folded head of a file that allows nothing; "" without one."""
+    """What the folded head of a file says, in short, that allows nothing; "" for nothing."""
     for phrase in _OPERATIVE:
         if phrase in folded:
             return phrase
-    for notice in _NOTICES:
-        match = notice.search(folded)
-        if match is not None:
-            return match[0]
-    return ""
+    return next((words for words, notice in _NOTICES if notice.search(folded)), "")

@@ -35,7 +35,6 @@ _FILLER = re.compile(
 )
 _NEGATIONS = ("not ", "not the ", "non ", "no ")
 _MAX_CHARS = 2_000
-_FIRST_NAME_CHARS = 120
 _CLOSED = "LicenseRef-closed"
 """A licence that is sold: as a choice beside another it takes nothing away."""
 
@@ -51,6 +50,8 @@ class _Name:
     identifier."""
 
 
+Named = tuple[tuple[str, ...], str]
+"""SPDX expressions, and the words that are their names: none of a text's own words."""
 _Hit = tuple[_Name, int, int]
 """A name with its first character and the one behind it."""
 
@@ -118,8 +119,8 @@ _NAMES: tuple[_Name, ...] = (
     _name("cc0|zero", r"cc0|creativecommons org publicdomain zero|cc zero", "CC0-1.0"),
     _name(
         "commons clause|polyform|sustainable|functional|timescale|confluent",
-        r"commons clause|polyform \w+|sustainable use LIC|functional source LIC"
-        r"|timescale LIC|confluent community LIC",
+        r"commons clause|polyform(?: (?:noncommercial|strict|shield|perimeter|internal))?"
+        r"|sustainable use LIC|functional source LIC|timescale LIC|confluent community LIC",
         RESTRICTED,
     ),
     _name(
@@ -164,18 +165,13 @@ def folded(sentence: str) -> str:
     return re.sub(r"[^0-9a-z]+", " ", _SLASH.sub(" or ", text)).strip()
 
 
-def licences_named(text: str) -> tuple[str, ...]:
-    """SPDX expressions of what a sentence names, its words `folded`; () where it names none."""
-    return _licences(text, _hits(text))
-
-
-def granted(text: str) -> tuple[tuple[str, ...], str]:
-    """As `licences_named` for the words from a verb like "licensed" on, with those words up to the
-    last name; nothing where the first name is more than 120 characters away."""
+def licences_named(text: str, within: int | None = None) -> Named:
+    """What a sentence, its words `folded`, names; the first name within so many characters."""
     hits = _hits(text)
-    if not hits or hits[0][1] > _FIRST_NAME_CHARS:
+    if not hits or (within is not None and hits[0][1] > within):
         return (), ""
-    return _licences(text, hits), text[: hits[-1][2]]
+    names = dict.fromkeys(text[start:end] for _, start, end in hits)
+    return _licences(text, hits), ", ".join(names)
 
 
 def _licences(text: str, hits: list[_Hit]) -> tuple[str, ...]:
@@ -239,12 +235,12 @@ def is_choice(text: str) -> bool:
     return _CHOICE.search(_LATER.sub(" ", _EITHER_VERSION.sub(" ", text))) is not None
 
 
-def stated_licences(value: str) -> tuple[str, ...]:
+def stated_licences(value: str) -> Named:
     """What a field `license` says: an SPDX expression, or names of licences."""
     # Cargo's older form of "or" is a slash.
     for expression in (value, value.replace("/", " OR ")):
         if is_known(expression):
-            return (expression.strip(),)
+            return (expression.strip(),), expression.strip()
     return licences_named(folded(value))
 
 

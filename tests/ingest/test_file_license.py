@@ -308,7 +308,7 @@ def test_both_licences_must_pass_and_both_are_recorded() -> None:
     assert isinstance(out, SourceFile)
     assert out.licenses == ("Apache-2.0", "MIT")
     assert out.license_evidence == (
-        "LICENSE: text of Apache-2.0; head of the file: 'licensed under the mit license'"
+        "LICENSE: text of Apache-2.0; head of the file: 'licensed under mit license'"
     )
     assert judge(record("Nothing.")) == record("Nothing.")
 
@@ -318,11 +318,32 @@ def test_what_is_refused_says_by_which_words() -> None:
         language="java",
         reason=FILE_NOT_PERMISSIVE,
         row=7,
-        detail="src/a.java: head of the file: 'redistribute it or modify it under the terms of the "
-        "gnu general public license'",
+        detail="src/a.java: head of the file: 'redistribute under gnu general public license'",
+        fact="head of the file: 'redistribute under gnu general public license'",
     )
     out = judge(record("SPDX-License-Identifier: Acme"))
     assert isinstance(out, Skip) and out.reason == FILE_UNKNOWN
+
+
+SECRET = "hunter two"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"SPDX-License-Identifier: {SECRET}",
+        f"License: GPL {SECRET}",
+        f"Licensed to {SECRET} under the {SECRET} GPL {SECRET} and MIT",
+        f"GPLv3 | {SECRET}",
+        f"This file may not be {SECRET} copied by {SECRET} without {SECRET} permission",
+        f"Distribution {SECRET} is forbidden",
+        f"a copy of the GNU {SECRET} General Public License along with this",
+    ],
+)
+def test_the_evidence_has_no_words_but_those_that_this_room_knows(text: str) -> None:
+    own = file_licence(commented("java", 0, text), "java")
+    assert own is not None and own.evidence
+    assert "hunter" not in own.evidence and "hunter" not in repr(own.ids)
 
 
 def test_the_policy_of_the_config_decides() -> None:
