@@ -13,7 +13,7 @@ encoded files are left out and counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from evaluate.corpus import Document, Fact, code_digest
@@ -21,7 +21,8 @@ from evaluate.windows import windows
 from extract.files import refuse_content
 from extract.functions import Function, FunctionsError, functions
 from extract.languages import LANGUAGES
-from extract.options import FilterOptions
+from extract.options import FilterOptions, RowLimits
+from extract.watchdog import Stopped, shared
 
 # One long line in a docstring does not make a file minified: people still ask for its functions.
 _FILTERS = FilterOptions(
@@ -60,45 +61,71 @@ class Cut:
 
 
 def cut_files(files: Iterable[CodeFile], *, keep_documentation: bool = False) -> Cut:
-    """The documents of files, in their order; ids are unique over all of them."""
+    """The documents of files, in their order; ids are unique over all of them.
+
+    A file that takes too much time or memory is left out, with the reason (`extract.watchdog`).
+    """
     made = Cut()
     taken: Counter[str] = Counter()
-    for file in files:
+    for file, cut in shared().map(
+        cut_file, files, RowLimits(), keep_documentation, size=lambda file: len(file.content)
+    ):
         made.counts["files"] += 1
-        for document in _cut(file, made, keep_documentation):
+        if cut.reason:
+            made.left_out[file.path] = cut.reason
+        if isinstance(cut, Stopped):
+            continue
+        made.counts["functions" if cut.is_functions else "windows"] += len(cut.documents)
+        for document in cut.documents:
             taken[document.id] += 1
             made.documents.append(_renamed(document, taken[document.id]))
     return made
 
 
-def _cut(file: CodeFile, made: Cut, keep: bool) -> Iterator[Document]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileCut:
+    """The documents of one file, or why it has none."""
+
+    documents: tuple[Document, ...] = ()
+    is_functions: bool = False
+    """Functions, not windows."""
+    reason: str = ""
+
+
+def cut_file(file: CodeFile, keep: bool) -> FileCut:
+    """Functions of a file, or windows over it where it has none."""
     language = file.language or "text"
     reason = (
         "empty" if not file.content.strip() else refuse_content(file.content, language, _FILTERS)
     )
     if reason:
-        made.left_out[file.path] = reason
-        return
-    found = _functions(file)
-    for function in found:
-        made.counts["functions"] += 1
-        text = _text(file.content, function, keep)
-        yield Document(
-            id=f"{file.path}:{function.start_line}-{function.end_line}",
-            text=text,
-            path=file.path,
-            name=function.name,
-            start_line=function.start_line,
-            end_line=function.end_line,
-            language=file.language,
-            repo=file.repo,
-            code_sha256=code_digest(function.code),
+        return FileCut(reason=reason)
+    functions = _functions(file)
+    if functions:
+        return FileCut(
+            documents=tuple(_document(file, function, keep) for function in functions),
+            is_functions=True,
         )
-    if found:
-        return
-    for window in windows(file.content.decode("utf-8")):
-        made.counts["windows"] += 1
-        yield Document(
+    return FileCut(documents=tuple(_windows(file)))
+
+
+def _document(file: CodeFile, function: Function, keep: bool) -> Document:
+    return Document(
+        id=f"{file.path}:{function.start_line}-{function.end_line}",
+        text=_text(file.content, function, keep),
+        path=file.path,
+        name=function.name,
+        start_line=function.start_line,
+        end_line=function.end_line,
+        language=file.language,
+        repo=file.repo,
+        code_sha256=code_digest(function.code),
+    )
+
+
+def _windows(file: CodeFile) -> list[Document]:
+    return [
+        Document(
             id=f"{file.path}:{window.start_line}-{window.end_line}",
             text=window.text,
             path=file.path,
@@ -108,6 +135,8 @@ def _cut(file: CodeFile, made: Cut, keep: bool) -> Iterator[Document]:
             language=file.language,
             repo=file.repo,
         )
+        for window in windows(file.content.decode("utf-8"))
+    ]
 
 
 def _functions(file: CodeFile) -> tuple[Function, ...]:

@@ -33,11 +33,12 @@ from extract.pair import DroppedPair, Pair, pair_id
 from extract.quality import quality
 from extract.query import cut_query, fold, normalise_query
 from extract.redact import redact, safe_detail
-from ingest.records import SourceFile, SourcePair
+from ingest.records import SourceFile, SourcePair, cheaply_pickled
 
 Counts = tuple[tuple[str, int], ...]
 
 
+@cheaply_pickled
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Extraction:
     """What one file or ready pair gave.
@@ -75,6 +76,13 @@ class _Candidate:
     query_source: str
     """"" when the documentation decides."""
     extractor: str
+
+
+def extract_row(row: SourceFile | SourcePair, options: ExtractOptions) -> Extraction:
+    """The pairs of a file, or the one of a ready pair."""
+    if isinstance(row, SourceFile):
+        return extract_file(row, options)
+    return extract_pair(row, options)
 
 
 def extract_file(file: SourceFile, options: ExtractOptions) -> Extraction:

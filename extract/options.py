@@ -1,16 +1,24 @@
-"""What a user may set about extraction: lengths, filters, redaction.
+"""What a user may set about extraction: lengths, filters, limits, redaction.
 
-These models are the `filters` and `redact` keys of the build config. The names
+These models are the `filters`, `limits` and `redact` keys of the build config. The names
 `min_query_chars`, `min_code_chars` and `max_code_chars` are a contract with existing configs.
 Every bound is inclusive: a query of exactly `min_query_chars` characters passes.
 """
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
+from ingest.options import parse_bytes
 from ingest.walk import MAX_FILE_BYTES
 
 Choice = Literal["drop", "keep"]
@@ -72,11 +80,26 @@ class FilterOptions(BaseModel):
         return self
 
 
+class RowLimits(BaseModel):
+    """What the extraction of one row (a file, or a ready pair) may take; see `watchdog`.
+
+    A row that takes more is set aside by name. Real files of up to 1 MB take under 1 s and 200 MB.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    row_seconds: float = Field(default=5.0, ge=0.1, le=3600)
+    """Processor time, not the clock's."""
+    row_memory: Annotated[int, BeforeValidator(parse_bytes), Field(ge=64_000_000)] = 512_000_000
+    """Bytes beyond what the process holds before the row."""
+
+
 class ExtractOptions(BaseModel):
     """Everything that turns a file into pairs, apart from the languages themselves."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     filters: FilterOptions = FilterOptions()
+    limits: RowLimits = RowLimits()
     redact: tuple[RedactKind, ...] = ("email", "ip", "key")
     """Which classes are replaced by <EMAIL>, <IP> and <KEY> in the query and code of pairs."""

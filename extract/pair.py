@@ -10,7 +10,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from ingest.records import cheaply_pickled
 
+
+@cheaply_pickled
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
     """One function and the query that finds it.
@@ -47,6 +50,7 @@ class Pair:
     """Grammar version and digest of the language's query."""
 
 
+@cheaply_pickled
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DroppedPair:
     """A documented function (or a ready pair) that a filter refused, kept as evidence."""

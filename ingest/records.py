@@ -8,11 +8,40 @@ the three, so that the funnel adds up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any, TypeVar
+
+Record = TypeVar("Record")
 
 from ingest.wording import digest_of
 
+_SETTERS: dict[type[Any], tuple[Callable[[Any, object], None], ...]] = {}
 
+
+def cheaply_pickled(cls: type[Record]) -> type[Record]:
+    """A slots dataclass that is pickled as a tuple of its values, for records that cross
+    processes by the thousand: half the time of the standard library's way, field by field."""
+    names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+    values = attrgetter(*names)
+    _SETTERS[cls] = tuple(getattr(cls, name).__set__ for name in names)
+
+    def reduced(self: Record) -> tuple[object, ...]:
+        return _rebuilt, (cls, values(self))
+
+    cls.__reduce__ = reduced  # type: ignore[assignment]
+    return cls
+
+
+def _rebuilt(cls: type[Record], values: tuple[object, ...]) -> Record:
+    record = cls.__new__(cls)
+    for set_field, value in zip(_SETTERS[cls], values, strict=True):
+        set_field(record, value)
+    return record
+
+
+@cheaply_pickled
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceFile:
     """One file of source code, as it was found, with what proves its licence."""
@@ -38,6 +67,7 @@ class SourceFile:
     """Position in the slice: strictly increasing, counted over refused rows too."""
 
 
+@cheaply_pickled
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourcePair:
     """One ready pair of query and code; the fields it shares with `SourceFile` mean the same."""

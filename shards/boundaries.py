@@ -12,7 +12,6 @@ Cost: a few passes over an int64 array; 10 million samples take about 0.1 s.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Annotated, Final
 
@@ -20,27 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from ingest.options import parse_bytes
 from shards.split import SplitOptions
 
 END_BLOCKS: Final = 1024
 RECORD: Final = 10_240
-_DECIMAL: Final = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
-_BINARY: Final = {"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
-_UNITS: Final = {**_DECIMAL, **_BINARY}
-_SIZE: Final = re.compile(r"\s*+([0-9]{1,15})(?:\.([0-9]{1,9}))?\s*+([A-Za-z]*+)\s*+")
-
-
-def parse_bytes(value: object) -> int:
-    """Bytes in an integer or in words: `256MB` (decimal), `64MiB` (binary), `1.5 GB`."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
-    unit = _UNITS.get(match[3].lower()) if match else None
-    if match is None or unit is None:
-        raise ValueError(f"{value!r} is no size: write 256MB, 64MiB or a number of bytes")
-    fraction = match[2] or ""
-    digits, scale = int(match[1] + fraction), int("1" + "0" * len(fraction))
-    return digits * unit // scale
 
 
 class ShardOptions(BaseModel):

@@ -27,7 +27,7 @@ from pydantic import (
 )
 
 from dedupe.options import DecontaminateSet, DedupeOptions, QueryCapOptions
-from extract.options import ExtractOptions, FilterOptions, RedactKind
+from extract.options import ExtractOptions, FilterOptions, RedactKind, RowLimits
 from ingest.budget import HubOptions
 from ingest.codesearchnet import CodeSearchNetOptions
 from ingest.licenses import LicensePolicy
@@ -57,6 +57,7 @@ class BuildConfig(BaseModel):
     sources: Annotated[list[SourceOptions], Field(min_length=1)]
     licenses: LicensePolicy = LicensePolicy()
     filters: FilterOptions = FilterOptions()
+    limits: RowLimits = RowLimits()
     redact: tuple[RedactKind, ...] = ("email", "ip", "key")
     query_cap: QueryCapOptions = QueryCapOptions()
     dedupe: DedupeOptions = DedupeOptions()
@@ -83,7 +84,7 @@ class BuildConfig(BaseModel):
     @property
     def extract(self) -> ExtractOptions:
         """The options of the extract room."""
-        return ExtractOptions(filters=self.filters, redact=self.redact)
+        return ExtractOptions(filters=self.filters, limits=self.limits, redact=self.redact)
 
     @property
     def keeps_partition(self) -> bool:

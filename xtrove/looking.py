@@ -22,6 +22,7 @@ from rich.table import Table
 
 import extract.files
 import extract.filters
+import extract.watchdog
 from shards.dataset import DamagedShard, Dataset
 from shards.index import BadIndex
 from shards.layout import UnsafePath
@@ -38,6 +39,7 @@ SHORTEST_PREFIX = 6
 MEANINGS: Mapping[str, str] = {
     **extract.files.REASONS,
     **extract.filters.REASONS,
+    **extract.watchdog.REASONS,
     "exact_duplicate": "a kept pair of an earlier rank has the same normalised code",
     "near_duplicate": "a kept pair of an earlier rank is as similar as the threshold asks",
     "query_cap": "its query is already answered by as many kept pairs as the config allows",

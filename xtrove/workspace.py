@@ -8,7 +8,6 @@
     WORK/files/<stage>/<key>/...
     WORK/plan/...          what tasks read: options and slices
     WORK/tmp/              unique names; emptied by the next driver
-    WORK/crash/            where workers died (stages/crash_note.py); emptied by the next driver
     WORK/logs/
 
 A task writes to a unique folder in tmp/, fsyncs it, renames it, then writes its receipt the
@@ -189,8 +188,7 @@ def _hold(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
         file.write(canonical({"pid": os.getpid(), "host": socket.gethostname()}))
         file.flush()
         _wait_for_tasks(folder / TASKS, say)
-        for name in ("tmp", "crash"):
-            shutil.rmtree(folder / name, ignore_errors=True)
+        shutil.rmtree(folder / "tmp", ignore_errors=True)
         yield
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tests.hall import support
-from xtrove.stages.crash_note import DEATHS, noted
 
 FUNCTION = '''
 def {name}(values):
@@ -79,7 +78,7 @@ def test_poison_is_set_aside_by_name(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "raylet" not in done.stdout + done.stderr
     dropped = support.funnel(output)["totals"]["files"]["dropped"]
-    assert dropped["worker_crashed"] == 1
+    assert dropped["row_crashed"] == 1
     assert dropped["extractor_failed"] == 1
     named = {item["name"]: item["reason"] for item in support.manifest(output)["quarantined"]}
     assert any(name.endswith("mortal.py") for name in named)
@@ -89,27 +88,3 @@ def test_poison_is_set_aside_by_name(tmp_path: Path) -> None:
     assert not [p for p in output.rglob("*") if p.is_file() and said in p.read_bytes()]
     assert support.manifest(output)["samples"] == len(names)
     assert support.xtrove("verify", output).returncode == 0
-
-
-def _die_at(folder: Path, row: int) -> None:
-    script = (
-        "import os, signal, sys; from pathlib import Path\n"
-        "from xtrove.stages.crash_note import noted\n"
-        "with noted(Path(sys.argv[1]), 'key') as note, note.at(int(sys.argv[2])):\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    words = [sys.executable, "-c", script, str(folder), str(row)]
-    subprocess.run(words, cwd=support.ROOT, env=support.environment(), check=False)
-
-
-def test_a_row_is_poison_after_three_deaths_and_not_before(tmp_path: Path) -> None:
-    for death in range(DEATHS):
-        with noted(tmp_path / "other", "key") as note:
-            assert not note.poison
-        _die_at(tmp_path, 7)
-        if death == 0:
-            _die_at(tmp_path, 8)
-    with noted(tmp_path, "key") as note:
-        assert note.poison == {7}
-    with noted(tmp_path, "key") as note:
-        assert not note.poison, "a slice that was done starts anew"

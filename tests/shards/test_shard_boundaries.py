@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ingest.options import parse_bytes
 from shards.boundaries import (
     ShardOptions,
     archive_bytes,
-    parse_bytes,
     plan_ranges,
     plan_shards,
     tar_sizes,

@@ -13,7 +13,7 @@ import gc
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
@@ -26,17 +26,16 @@ import pyarrow.parquet as pq
 from dedupe.bands import BAND_ROW
 from dedupe.decontaminate import EvaluationIndex
 from dedupe.fingerprint import Fingerprint, fingerprints
-from extract.extract import Extraction, extract_file, extract_pair
+from extract.extract import Extraction, extract_row
 from extract.pair import DroppedPair, Pair
+from extract.watchdog import COLLECT_EVERY, Stopped, shared
 from ingest.languages import LANGUAGES
 from ingest.records import Skip, SourceFile, SourcePair
 from ingest.sources import read
-from ingest.wording import code_place
 from shards.columns import table as columns_table
 from shards.layout import SPLITS
 from shards.sample import encode
 from shards.split import GroupBy, SplitOptions, group_hash, split_of
-from xtrove.stages.crash_note import DEATHS, CrashNote, noted
 from xtrove.stages.run_files import PACKED_ITEM, RUN_ITEM, UNNAMED, Ragged, halves, save
 from xtrove.stages.settings import ExtractSettings, index_of, read_slice, settings, share
 from xtrove.workspace import Workspace
@@ -45,7 +44,6 @@ ROOMS = ("ingest", "extract", "dedupe", "shards")
 BATCH = 512
 FAILURES_IN_A_ROW = 20
 DROPS_PER_GROUP = 1000
-COLLECT_EVERY = (20_000, 20, 20)
 UNKNOWN_LANGUAGE = "unknown"
 DROP_FIELDS = (
     "id", "language", "source", "repo", "path", "start_line", "end_line", "name", "reason",
@@ -70,17 +68,16 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
     """Do one slice; returns the counts and the names of what was quarantined."""
     chosen = settings(workspace.plan_path(spec["settings"]))
     piece = read_slice(workspace.plan_path(spec["slice"]))
+    shared().start()
     with (
         workspace.task_folder("extract", key) as folder,
         (folder / "payload.bin").open("wb") as payload,
         (folder / "shingles.bin").open("wb") as shingles,
-        ExitStack() as stack,
         _rare_collections(),
     ):
         writer = _Writer(
             settings=chosen,
             index=index_of(chosen, workspace, piece.stream),
-            note=stack.enter_context(noted(workspace.work / "crash", key)),
             payload=Ragged(payload),
             shingles=Ragged(shingles),
         )
@@ -123,7 +120,6 @@ class _Writer:
 
     settings: ExtractSettings
     index: EvaluationIndex | None
-    note: CrashNote
     payload: Ragged
     shingles: Ragged
     items: bytearray = field(default_factory=bytearray)
@@ -145,22 +141,15 @@ class _Writer:
 
     def batches(self, rows: Iterator[SourceFile | SourcePair | Skip]) -> Iterator[list[Pair]]:
         """Pairs in rank order, some hundreds at a time; counts what does not become one."""
+        options = self.settings.extract
         batch: list[Pair] = []
-        for row in rows:
-            if isinstance(row, Skip):
-                self._skip(row)
+        for row, result in shared().map(
+            extract_row, self._admitted(rows), options.limits, options, size=_size
+        ):
+            if isinstance(result, Stopped):
+                self._set_aside(row, result)
                 continue
-            if refusal := self.settings.refuses(row.repo):
-                self._skip(Skip(language=row.language, reason=refusal, row=row.row))
-                continue
-            if row.row in self.note.poison:
-                self._skip(_aside(row, "worker_crashed", f"{DEATHS} workers died at it"))
-                continue
-            with self.note.at(row.row):
-                result = self._extract(row)
-            if isinstance(result, Skip):
-                self._skip(result)
-                continue
+            self.failures = 0
             self._count(row.language, result)
             if isinstance(row, SourcePair) and row.partition:
                 self.partitions.update((pair.id, row.partition) for pair in result.pairs)
@@ -171,25 +160,41 @@ class _Writer:
         if batch:
             yield batch
 
-    def _extract(self, row: SourceFile | SourcePair) -> Extraction | Skip:
-        """Cut one row; a row that our own code fails on is set aside by name.
-
-        Too many of those in a row are a fault of ours, not of the input: the slice fails then.
-        """
-        try:
-            if isinstance(row, SourceFile):
-                self.grown += len(row.content)
-                result = extract_file(row, self.settings.extract)
+    def _admitted(
+        self, rows: Iterator[SourceFile | SourcePair | Skip]
+    ) -> Iterator[SourceFile | SourcePair]:
+        """The rows to extract; counts those that are not."""
+        for row in rows:
+            if isinstance(row, Skip):
+                self._skip(row)
+            elif refusal := self.settings.refuses(row.repo):
+                self._skip(Skip(language=row.language, reason=refusal, row=row.row))
             else:
-                self.grown += len(row.code)
-                result = extract_pair(row, self.settings.extract)
-        except Exception as error:
+                self.grown += _size(row)
+                yield row
+
+    def _set_aside(self, row: SourceFile | SourcePair, stopped: Stopped) -> None:
+        """Count a row that has no answer, by name.
+
+        Errors of our own code in many rows in a row are a fault of ours, not of the input: the
+        slice fails then.
+        """
+        if stopped.reason == "extractor_failed":
             self.failures += 1
             if self.failures >= FAILURES_IN_A_ROW:
-                raise
-            return _aside(row, "extractor_failed", code_place(error))
-        self.failures = 0
-        return result
+                raise RuntimeError(
+                    f"the extractor failed at {self.failures} rows in a row: {stopped.detail}"
+                )
+        self._skip(
+            Skip(
+                language=row.language,
+                reason=stopped.reason,
+                row=row.row,
+                detail=stopped.detail,
+                fact=stopped.detail,
+                quarantined=f"{row.repo}/{row.path}",
+            )
+        )
 
     def _skip(self, row: Skip) -> None:
         language = row.language or UNKNOWN_LANGUAGE
@@ -334,16 +339,8 @@ def _band_rows(fresh: list[tuple[int, Fingerprint]]) -> np.ndarray:
     return rows
 
 
-def _aside(row: SourceFile | SourcePair, reason: str, fact: str) -> Skip:
-    """`fact` quotes nothing of the row."""
-    return Skip(
-        language=row.language,
-        reason=reason,
-        row=row.row,
-        detail=fact,
-        fact=fact,
-        quarantined=f"{row.repo}/{row.path}",
-    )
+def _size(row: SourceFile | SourcePair) -> int:
+    return len(row.content if isinstance(row, SourceFile) else row.code)
 
 
 @functools.lru_cache(maxsize=4096)
