@@ -13,9 +13,9 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, TypeVar
 
-Record = TypeVar("Record")
-
 from ingest.wording import digest_of
+
+Record = TypeVar("Record")
 
 _SETTERS: dict[type[Any], tuple[Callable[[Any, object], None], ...]] = {}
 
