@@ -2,8 +2,8 @@
 
 Method: the standard library and packages through the source `installed`, so that files, paths
 and repositories are those a dataset would have; a folder by the same walk of untrusted files.
-In a git checkout only what the commit holds is read (`tracked`), so that a corpus is not what
-happens to lie about; without git, everything.
+In a git checkout only what the commit holds is read, so that a corpus is not what happens to
+lie about; what git cannot read is an error.
 Cost: a walk and one read of every file (two for what is installed: it is digested first).
 Limits: files up to 1 MB; links are not followed; a checkout inside the folder belongs to it.
 """
@@ -78,7 +78,6 @@ def folder(
     languages: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     suffixes: Sequence[str] = (),
-    tracked: bool = True,
 ) -> CodePlace:
     """The files of a folder; `suffixes` (".md") names text files that are read as windows.
 
@@ -89,12 +88,12 @@ def folder(
     wanted = frozenset(languages or LANGUAGES)
     # Files of no language are listed under "".
     tree = walk(root, wanted=wanted | ({""} if suffixes else set()), exclude=exclude)
-    checkout = read_checkout(root) if "" in tree.checkouts else None
+    checkout = _checkout(root) if "" in tree.checkouts else None
     found = [
         one
         for one in tree.files
         if (one.language or PurePosixPath(one.name).suffix.lower() in suffixes)
-        and (not tracked or _is_tracked(one, checkout, tree.checkouts))
+        and _is_tracked(one, checkout, tree.checkouts)
     ]
     if not any(not one.problem for one in found):
         raise PlaceError(f"no readable file in {str(root)!r}: check languages and exclude")
@@ -107,8 +106,15 @@ def folder(
     )
 
 
+def _checkout(root: Path) -> Checkout:
+    try:
+        return read_checkout(root, inside=root)
+    except SourceError as error:
+        raise PlaceError(str(error)) from error
+
+
 def _is_tracked(found: Found, checkout: Checkout | None, checkouts: Sequence[str]) -> bool:
-    if checkout is None or checkout.blobs is None:
+    if checkout is None:
         return True
     inner = any(one and found.name.startswith(f"{one}/") for one in checkouts)
     return inner or found.name in checkout.blobs

@@ -1,20 +1,21 @@
 """Source `directory`: a folder, a git checkout, a folder of checkouts, or an archive.
 
-Method: one walk finds the files, the checkouts in it and the licence files. Each checkout is a
-repository of its own, with its files taken from its commit (untracked files are not read);
-what lies outside any checkout belongs to a repository named after the folder. A file whose
-bytes are the commit's carries the commit and, on GitHub, a link; one that was edited carries
-`<commit>-dirty` and no link; where git cannot say, `<commit>-unverified` and no link.
+Method: `ingest.repositories` finds the checkouts in a folder, each a repository of its own. By
+default (`committed_only`) the bytes of its commit are read, whatever lies in its work tree: no
+untracked, ignored or edited file, no filter, no line-end conversion, no LFS content (a pointer
+is no code); they carry the commit and, on GitHub, a link. With `committed_only: false` the
+tracked files of the work tree are read as they are; an edited one carries `<commit>-dirty` and
+no link. What lies outside any checkout belongs to a repository named after the folder.
 A git address (`git+https://...@REF`) is fetched at one commit (`ingest.git_clone`), and
 an archive (`ingest.archives`) is one repository, called after the file.
-Cost: a walk, one git process per checkout, and one read of every file.
-Limits: files up to 1 MB; links are not followed; a subfolder of a checkout is a plain folder.
+Cost: a walk and four git processes a checkout; a blob is read once, by a worker, any other file
+twice. Limits: files up to 1 MB; links are not followed; git is needed for a checkout.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
@@ -25,15 +26,17 @@ from ingest.archives import Kind, Member, archive_kind, scan
 from ingest.compressed import BrokenStream
 from ingest.digests import FileDigest, Progress, Wish, digest_files
 from ingest.errors import SourceError
-from ingest.files import Origin, file_part, read_files, slice_files
-from ingest.git import Checkout, read_checkout
-from ingest.git_clone import COMMIT, checkout, is_git_url, parse, resolve
+from ingest.files import BLOB, Origin, file_part, read_files, slice_files
+from ingest.git import COMMIT, Checkout
+from ingest.git_blobs import BlobReader
+from ingest.git_clone import checkout, is_git_url, parse, resolve
 from ingest.licenses import LicensePolicy
-from ingest.notices import MAX_NOTICE_BYTES, Notices
+from ingest.notices import Notices
 from ingest.options import CommonOptions, LocalPath, local_path
 from ingest.records import Listing, Part, Quarantine, Skip, Slice, SourceFile
+from ingest.repositories import Choice, Repository, repositories
 from ingest.slicing import content_revision
-from ingest.walk import INVALID_PATH, MAX_FILE_BYTES, Found, Tree, read_capped, walk
+from ingest.walk import MAX_FILE_BYTES, Found
 
 
 def _code_path(value: str) -> str:
@@ -54,18 +57,8 @@ class DirectoryOptions(CommonOptions):
     """Globs over relative paths; `*` crosses `/`; a folder takes out all beneath it."""
     cache: LocalPath = "~/.cache/xtrove/git"
     """Where checkouts of git addresses are kept, on every machine that reads them."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Unit:
-    """One repository in the folder."""
-
-    prefix: str
-    """Its folder relative to the source; "" for the root."""
-    repo: str
-    checkout: Checkout | None
-    notices: Notices
-    files: tuple[Found, ...]
+    committed_only: bool = True
+    """Read the bytes of a checkout's commit; false: its tracked files as they are in the folder."""
 
 
 def plan(
@@ -80,7 +73,11 @@ def plan(
         address = parse(options.path)
         root = checkout(address, resolve(address), _cache(options))
         options = options.model_copy(
-            update={"path": str(root), "repo": options.repo or address.repo}
+            update={
+                "path": str(root),
+                "repo": options.repo or address.repo,
+                "committed_only": True,
+            }
         )
     root = Path(options.path)
     kind = archive_kind(options.path) if root.is_file() else None
@@ -91,11 +88,10 @@ def plan(
             remedy="Name an existing folder, .zip, .tar or .tar.gz under `path`.",
         )
     if kind is not None:
-        units, groups, broken = _archive(options, root, kind)
+        found, groups, broken = _archive(options, root, kind)
     else:
-        tree = walk(root, wanted=options.wanted(), exclude=options.exclude)
-        units, broken = _units(options, root, tree), ""
-        groups = [_parts(options, unit, progress) for unit in units]
+        found, groups = _folder(options, root, progress)
+        broken = ""
     entries = [(part.name, part.digest) for group in groups for part in group]
     if not any(digest for _, digest in entries):
         raise SourceError(
@@ -103,9 +99,10 @@ def plan(
             value=options.path,
             remedy=f"{broken}. Get it again."
             if broken
-            else "Check `path`, `languages`, `exclude`.",
+            else "Check `path`, `languages`, `exclude`; of a git checkout, and of a folder in one, "
+            "only what is committed is read.",
         )
-    revision = _revision(units, groups) or content_revision(entries)
+    revision = _revision(found, groups) or content_revision(entries)
     facts = _facts(options, policy, revision)
     return Listing(
         source=name,
@@ -113,7 +110,7 @@ def plan(
         revision=revision,
         slices=slice_files(groups, source=name, slice_bytes=slice_bytes, facts=facts),
         quarantined=(Quarantine(name=root.name, reason=broken),) if broken else (),
-        provenance=_provenance(units, groups),
+        provenance=_provenance(options, found, groups),
     )
 
 
@@ -127,7 +124,7 @@ def read(
     commit = COMMIT.match(revision)
     if is_git_url(options.path) and commit is not None:
         root = checkout(parse(options.path), commit[0], _cache(options))
-        parts = (replace(part, path=str(root / part.name)) for part in piece.parts)
+        parts = (replace(part, path=str(root / ".git")) for part in piece.parts)
         piece = replace(piece, parts=tuple(parts))
     return read_files(policy, piece, revision)
 
@@ -136,9 +133,21 @@ def _cache(options: DirectoryOptions) -> Path:
     return Path(options.cache).expanduser().absolute()
 
 
+def _folder(
+    options: DirectoryOptions, root: Path, progress: Progress | None
+) -> tuple[list[Repository], list[list[Part]]]:
+    """The repositories in a folder, and the parts of each."""
+    choice = Choice(
+        wanted=options.wanted(), exclude=options.exclude, committed_only=options.committed_only
+    )
+    with BlobReader() as blobs:
+        found = repositories(root, choice, blobs)
+        return found, [_parts(options, repository, progress) for repository in found]
+
+
 def _archive(
     options: DirectoryOptions, path: Path, kind: Kind
-) -> tuple[list[_Unit], list[list[Part]], str]:
+) -> tuple[list[Repository], list[list[Part]], str]:
     """An archive as one repository, and what is broken about it."""
     try:
         contents = scan(str(path), kind, options.wanted(), options.exclude)
@@ -150,24 +159,22 @@ def _archive(
     for name in contents.notices:
         folder, _, leaf = name.rpartition("/")
         folders[folder] = (*folders.get(folder, ()), leaf)
-    unit = _Unit(
-        prefix="",
-        repo=options.repo or path.name.partition(".")[0] or path.name,
-        checkout=None,
+    repository = Repository(
+        name=path.name.partition(".")[0] or path.name,
         notices=Notices(folders, contents.notices.get),
         files=tuple(one.found for one in contents.members),
     )
-    parts = [_member_part(options, unit, one, path, kind) for one in contents.members]
-    return [unit], [parts], contents.broken
+    parts = [_member_part(options, repository, one, path, kind) for one in contents.members]
+    return [repository], [parts], contents.broken
 
 
 def _member_part(
-    options: DirectoryOptions, unit: _Unit, member: Member, path: Path, kind: Kind
+    options: DirectoryOptions, repository: Repository, member: Member, path: Path, kind: Kind
 ) -> Part:
     if member.found.problem:
         return file_part(member.found, None, None)
     digest = FileDigest(size=member.found.size, sha256=member.digest)
-    part = file_part(member.found, digest, _origin(options, unit, member.found, digest))
+    part = file_part(member.found, digest, _origin(options, repository, member.found, ""))
     return replace(
         part,
         path=str(path),
@@ -177,95 +184,64 @@ def _member_part(
     )
 
 
-def _units(options: DirectoryOptions, root: Path, tree: Tree) -> list[_Unit]:
-    prefixes = {"", *tree.checkouts}
-    checkouts = {prefix: read_checkout(root / prefix) for prefix in tree.checkouts}
-    owned: dict[str, list[Found]] = {prefix: [] for prefix in sorted(prefixes)}
-    for found in tree.files:
-        prefix = _owner(found.name, prefixes)
-        if _is_tracked(found, prefix, checkouts.get(prefix)):
-            owned[prefix].append(found)
-    return [
-        _Unit(
-            prefix=prefix,
-            repo=_repo(options, root, prefix, checkouts.get(prefix)),
-            checkout=checkouts.get(prefix),
-            notices=_notices(root / prefix, tree, prefix, prefixes),
-            files=tuple(files),
-        )
-        for prefix, files in owned.items()
-        if files
-    ]
-
-
-def _owner(name: str, prefixes: set[str]) -> str:
-    """The nearest checkout above a file."""
-    folder = name.rpartition("/")[0]
-    while folder and folder not in prefixes:
-        folder = folder.rpartition("/")[0]
-    return folder
-
-
-def _inner(name: str, prefix: str) -> str:
-    return name.removeprefix(f"{prefix}/") if prefix else name
-
-
-def _is_tracked(found: Found, prefix: str, checkout: Checkout | None) -> bool:
-    """Whether the commit has the file; a folder that could not be read is always counted."""
-    if checkout is None or checkout.blobs is None or not found.language:
-        return True
-    if found.problem == INVALID_PATH:
-        # Its name was escaped, so that it cannot be looked up.
-        return True
-    return _inner(found.name, prefix) in checkout.blobs
-
-
-def _repo(options: DirectoryOptions, root: Path, prefix: str, checkout: Checkout | None) -> str:
-    if options.repo is not None and not prefix:
-        return options.repo
-    return checkout.repo if checkout is not None else (root / prefix).name
-
-
-def _notices(root: Path, tree: Tree, prefix: str, prefixes: set[str]) -> Notices:
-    """The licence files of one repository, without those of the checkouts inside it."""
-    folders: dict[str, tuple[str, ...]] = {}
-    for folder, names in tree.notices.items():
-        if _owner(f"{folder}/x" if folder else "x", prefixes) == prefix:
-            folders["" if folder == prefix else _inner(folder, prefix)] = names
-    return Notices(folders, lambda path: read_capped(str(root / path), MAX_NOTICE_BYTES))
-
-
-def _parts(options: DirectoryOptions, unit: _Unit, progress: Progress | None) -> list[Part]:
-    readable = [found for found in unit.files if not found.problem]
-    blob = _blob_kind(unit.checkout)
+def _parts(
+    options: DirectoryOptions, repository: Repository, progress: Progress | None
+) -> list[Part]:
+    if repository.committed:
+        return _blob_parts(options, repository, progress)
+    readable = [found for found in repository.files if not found.problem]
+    blob = _blob_kind(repository.checkout)
     wishes = [Wish(path=found.path, cap=MAX_FILE_BYTES, blob=blob) for found in readable]
     digests = dict(
         zip((found.name for found in readable), digest_files(wishes, progress), strict=True)
     )
     parts: list[Part] = []
-    for found in unit.files:
+    for found in repository.files:
         digest = digests.get(found.name)
-        origin = _origin(options, unit, found, digest) if isinstance(digest, FileDigest) else None
+        origin = (
+            _origin(options, repository, found, digest.blob)
+            if isinstance(digest, FileDigest)
+            else None
+        )
         parts.append(file_part(found, digest, origin))
     return parts
 
 
+def _blob_parts(
+    options: DirectoryOptions, repository: Repository, progress: Progress | None
+) -> list[Part]:
+    """The object id of a blob is its digest: nothing has to be read."""
+    parts: list[Part] = []
+    for found in repository.files:
+        if found.problem:
+            parts.append(file_part(found, None, None))
+            continue
+        blob = repository.blob_of(found.name)
+        digest = FileDigest(size=found.size, sha256=f"{BLOB}{blob}", blob=blob)
+        parts.append(file_part(found, digest, _origin(options, repository, found, blob)))
+    if progress is not None:
+        progress(sum(part.size for part in parts))
+    return parts
+
+
 def _blob_kind(checkout: Checkout | None) -> str:
-    if checkout is None or checkout.blobs is None:
+    if checkout is None:
         return ""
     return "sha1" if len(checkout.commit) == 40 else "sha256"
 
 
-def _origin(options: DirectoryOptions, unit: _Unit, found: Found, digest: FileDigest) -> Origin:
-    path = _inner(found.name, unit.prefix)
+def _origin(options: DirectoryOptions, repository: Repository, found: Found, blob: str) -> Origin:
+    path = repository.path_of(found.name)
+    checkout = repository.checkout
     revision = url = ""
-    if unit.checkout is not None:
-        revision = _file_revision(unit.checkout, path, digest)
-        if unit.checkout.github and revision == unit.checkout.commit:
-            url = f"https://github.com/{unit.checkout.repo}/blob/{revision}/{quote(path)}"
-    licenses, evidence = options.settled(*unit.notices.of(path))
+    if checkout is not None:
+        committed = checkout.blobs.get(path) == blob
+        revision = checkout.commit if committed else f"{checkout.commit}-dirty"
+        if checkout.github and committed:
+            url = f"https://github.com/{checkout.repo}/blob/{revision}/{quote(path)}"
+    licenses, evidence = options.settled(*repository.notices.of(path))
     return Origin(
-        repo=unit.repo,
+        repo=_name(options, repository),
         path=path,
         revision=revision,
         url=url,
@@ -274,28 +250,24 @@ def _origin(options: DirectoryOptions, unit: _Unit, found: Found, digest: FileDi
     )
 
 
-def _file_revision(checkout: Checkout, path: str, digest: FileDigest) -> str:
-    if checkout.blobs is None:
-        return f"{checkout.commit}-unverified"
-    if checkout.blobs.get(path) == digest.blob:
-        return checkout.commit
-    return f"{checkout.commit}-dirty"
+def _name(options: DirectoryOptions, repository: Repository) -> str:
+    return options.repo if options.repo and not repository.prefix else repository.name
 
 
-def _unit_revision(unit: _Unit, parts: Sequence[Part]) -> str:
+def _commit_read(repository: Repository, parts: Sequence[Part]) -> str:
     """The commit with the worst that was found out about any file read from it."""
-    if unit.checkout is None:
+    if repository.checkout is None:
         return ""
     revisions = {dict(part.meta).get("revision", "") for part in parts}
-    return max(revisions | {unit.checkout.commit}, key=len)
+    return max(revisions | {repository.checkout.commit}, key=len)
 
 
-def _revision(units: Sequence[_Unit], groups: Sequence[Sequence[Part]]) -> str:
+def _revision(found: Sequence[Repository], groups: Sequence[Sequence[Part]]) -> str:
     """The commit when one checkout is all there is, with a digest if it was edited; else ""."""
-    if len(units) != 1 or units[0].checkout is None:
+    if len(found) != 1 or found[0].checkout is None:
         return ""
-    revision = _unit_revision(units[0], groups[0])
-    if revision == units[0].checkout.commit:
+    revision = _commit_read(found[0], groups[0])
+    if revision == found[0].checkout.commit:
         return revision
     return f"{revision}-{content_revision((part.name, part.digest) for part in groups[0])}"
 
@@ -305,10 +277,10 @@ def _facts(options: DirectoryOptions, policy: LicensePolicy, revision: str) -> M
 
 
 def _provenance(
-    units: Sequence[_Unit], groups: Sequence[Sequence[Part]]
+    options: DirectoryOptions, found: Sequence[Repository], groups: Sequence[Sequence[Part]]
 ) -> tuple[tuple[str, str], ...]:
     facts = [
-        (f"repository {unit.repo}", _unit_revision(unit, parts) or "no commit")
-        for unit, parts in zip(units, groups, strict=True)
+        (f"repository {_name(options, repository)}", _commit_read(repository, parts) or "no commit")
+        for repository, parts in zip(found, groups, strict=True)
     ]
     return (*sorted(facts), ("files", str(sum(len(parts) for parts in groups))))

@@ -4,26 +4,43 @@ Method: the driver digests every candidate and writes what it found out (reposit
 into the part; the worker judges the licence first, then reads one file at a time and compares
 it with its digest. A candidate that cannot be read is a part too, which the worker answers
 with a `Skip`, so that the funnel counts it.
-Cost: each file is read twice, once by the driver and once by a worker.
+A part may also be a blob of a git repository, named by its object id.
+Cost: each file is read twice, once by the driver and once by a worker; a blob only by the worker.
 Limits: a worker holds one file of at most `MAX_FILE_BYTES`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ingest.archives import MemberReader
 from ingest.compressed import BrokenStream
 from ingest.digests import FileDigest
 from ingest.errors import ChangedInput, TransientFault, is_transient
+from ingest.git_blobs import BlobReader
 from ingest.licenses import LicensePolicy
 from ingest.records import Part, Skip, Slice, SourceFile
 from ingest.slicing import make_slice, pack, target_bytes
-from ingest.walk import MAX_FILE_BYTES, NOT_A_FILE, UNREADABLE, Found, open_regular, read_up_to
+from ingest.walk import (
+    MAX_FILE_BYTES,
+    MISSING,
+    NOT_A_FILE,
+    UNREADABLE,
+    Found,
+    open_regular,
+    read_up_to,
+)
 
-_SET_ASIDE = frozenset({UNREADABLE, NOT_A_FILE})
+BLOB = "git:"
+"""Begins the digest of a part that is a blob; its path is that of the repository."""
+LFS_POINTER = "lfs_pointer"
+_SET_ASIDE = frozenset({UNREADABLE, NOT_A_FILE, MISSING})
+_POINTER = re.compile(rb"version https://(?:git-lfs|hawser)\.github\.com/spec/v\d")
+_MAX_POINTER_BYTES = 1024
 # Opening and checking a file costs about as much as reading this many bytes.
 _FILE_COST = 2_000
 
@@ -84,17 +101,25 @@ def read_files(policy: LicensePolicy, piece: Slice, revision: str) -> Iterator[S
     Raises `ChangedInput` when a file is not the one that was planned, `TransientFault` when
     reading it may work later.
     """
-    with MemberReader() as members:
-        yield from _records(policy, piece, revision, members)
+    with MemberReader() as members, BlobReader() as blobs:
+        yield from _records(policy, piece, revision, members, blobs)
 
 
 def _records(
-    policy: LicensePolicy, piece: Slice, revision: str, members: MemberReader
+    policy: LicensePolicy,
+    piece: Slice,
+    revision: str,
+    members: MemberReader,
+    blobs: BlobReader,
 ) -> Iterator[SourceFile | Skip]:
-    for row, part in enumerate(piece.parts):
+    reasons = [_refusal(policy, part) for part in piece.parts]
+    blobs.expect(
+        (part.path, part.digest.removeprefix(BLOB))
+        for part, reason in zip(piece.parts, reasons, strict=True)
+        if reason is None and part.digest.startswith(BLOB)
+    )
+    for row, (part, reason) in enumerate(zip(piece.parts, reasons, strict=True)):
         meta = dict(part.meta)
-        licenses = tuple(word for word in meta.get("licenses", "").split("|") if word)
-        reason = meta.get("skip") or policy.refusal(licenses)
         if reason is not None:
             yield Skip(
                 language=part.language,
@@ -105,6 +130,17 @@ def _records(
                 quarantined=part.name if reason in _SET_ASIDE else "",
             )
             continue
+        content = _content(part, members, blobs)
+        problem = UNREADABLE if content is None else LFS_POINTER if _is_pointer(content) else ""
+        if content is None or problem:
+            yield Skip(
+                language=part.language,
+                reason=problem,
+                row=row,
+                detail=part.name[:200],
+                quarantined=part.name if problem in _SET_ASIDE else "",
+            )
+            continue
         yield SourceFile(
             source=piece.source,
             source_revision=revision,
@@ -113,16 +149,35 @@ def _records(
             revision=meta["revision"],
             url=meta["url"],
             language=part.language,
-            content=_content(part, members),
-            licenses=policy.recorded(licenses),
+            content=content,
+            licenses=policy.recorded(_licenses(part)),
             license_evidence=meta["evidence"],
             stars=-1,
             row=row,
         )
 
 
-def _content(part: Part, members: MemberReader) -> bytes:
+def _licenses(part: Part) -> tuple[str, ...]:
+    return tuple(word for word in dict(part.meta).get("licenses", "").split("|") if word)
+
+
+def _refusal(policy: LicensePolicy, part: Part) -> str | None:
+    return dict(part.meta).get("skip") or policy.refusal(_licenses(part))
+
+
+def _is_pointer(content: bytes) -> bool:
+    """Whether a file is what Git LFS puts in the place of another."""
+    return len(content) <= _MAX_POINTER_BYTES and _POINTER.match(content) is not None
+
+
+def _content(part: Part, members: MemberReader, blobs: BlobReader) -> bytes | None:
+    """The bytes that were planned; None for a blob that the repository cannot give any more."""
     meta = dict(part.meta)
+    if part.digest.startswith(BLOB):
+        content = blobs.read(part.path, part.digest.removeprefix(BLOB), MAX_FILE_BYTES)
+        if content is None and not Path(part.path).exists():
+            raise ChangedInput(part.name)
+        return content
     try:
         if "archive" in meta:
             kind, stored = meta["archive"], meta["stored"]

@@ -1,15 +1,13 @@
-"""Checkouts of remote git repositories, at one commit, in a cache.
+"""Remote git repositories at one commit, in a cache.
 
 Method: the branch or tag is resolved once (`ls-remote`); then exactly that commit is fetched, with
-no history, and checked out into a folder of the cache that is named after address and commit and
-appears whole or not at all. Whoever needs it on another machine fetches the same commit.
-Nothing of the repository runs: no config but ours is read, hooks, file-system monitors,
-templates, credential helpers, submodules and every transport but the one of the address are off,
-and the attributes of the repository (filters, line ends, encodings) are overridden, so that the
-files are the bytes of the commit. Links are checked out as links, which the walk never follows.
+no history, into a repository of the cache that is named after address and commit and appears
+whole or not at all. No file of it is written out: `ingest.repositories` reads the commit itself.
+Whoever needs it on another machine fetches the same commit.
+Nothing of the repository runs (`ingest.git_process`); templates, credential helpers, submodules
+and every transport but the one of the address are off.
 Cost: one fetch per repository and machine. Limits: public repositories over `https`, local ones
-over `file`; `MAX_BYTES` fetched and `MAX_BYTES` of files, `MAX_FILES` of them (trees can unfold
-without end), `TIMEOUT_S` a command; Git LFS files stay pointers; the cache is never emptied.
+over `file`; `MAX_BYTES` fetched, `TIMEOUT_S` a command; the cache is never emptied.
 """
 
 from __future__ import annotations
@@ -25,29 +23,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.errors import SourceError, TransientFault
-from ingest.git import MAX_TREE_BYTES
+from ingest.git import COMMIT
+from ingest.git_process import SAFE, environment, git_program, one_line
 
 MAX_BYTES = 4_000_000_000
-MAX_FILES = 1_000_000
 TIMEOUT_S = 900
+MAX_ANSWER_BYTES = 1_000_000
 _URL = re.compile(
-    r"git\+(?P<url>(?P<scheme>https|file)://(?P<rest>[^\s@?#\\]+?))/?(?:@(?P<ref>[\w][\w./+-]*))?"
+    r"git\+(?P<url>(?P<scheme>https|file)://(?P<rest>[^\s@?#\\]+?))/?"
+    # What git allows in the name of a branch, but for a leading `-`.
+    r"(?:@(?P<ref>[^\s~^:?*\[\\\x00-\x1f\x7f-][^\s~^:?*\[\\\x00-\x1f\x7f]*))?"
 )
-COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_PASSED_ON = ("PATH", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE")
-_SAFE = (
-    *("-c", "core.hooksPath=/dev/null"),
-    *("-c", "core.fsmonitor=false"),
-    *("-c", "core.attributesFile=/dev/null"),
-    *("-c", "core.autocrlf=false"),
-    *("-c", "core.symlinks=true"),
-    *("-c", "credential.helper="),
-    *("-c", "gc.auto=0"),
-    *("-c", "maintenance.auto=false"),
-    *("-c", "submodule.recurse=false"),
-    *("-c", "advice.detachedHead=false"),
-)
-_ATTRIBUTES = "* -text -eol -crlf -filter -ident -working-tree-encoding\n"
+_PASSED_ON = ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE")
 _PASSING = re.compile(
     r"could not resolve host|timed out|connection (?:reset|refused|was)|early eof|hung up"
     r"|error: (?:429|5\d\d)|failed to connect|rpc failed",
@@ -144,55 +131,37 @@ def _holds(folder: Path, commit: str) -> bool:
 def _fetch(address: GitAddress, commit: str, work: Path) -> None:
     kind = "sha1" if len(commit) == 40 else "sha256"
     _git(address, ["init", "-q", "--template=", f"--object-format={kind}", str(work)])
-    (work / ".git" / "info").mkdir(exist_ok=True)
-    (work / ".git" / "info" / "attributes").write_text(_ATTRIBUTES, "ascii")
     inside = ["-C", str(work)]
     fetch = [*inside, "fetch", "-q", "--depth=1", "--no-tags", "--no-recurse-submodules", "--"]
     _git(address, [*fetch, address.url, commit], watched=work)
-    _check_size(address, commit, work)
-    _git(address, [*inside, "checkout", "-q", "--detach", commit], watched=work)
+    _git(address, [*inside, "update-ref", "--no-deref", "HEAD", commit])
     _git(address, [*inside, "config", "remote.origin.url", address.url])
-
-
-def _check_size(address: GitAddress, commit: str, work: Path) -> None:
-    """Refuse a tree of too many or too large files before any is written."""
-    command = ["-C", str(work), "ls-tree", "-r", "-l", "-z", "--full-tree", commit]
-    listing = _git(address, command, cap=MAX_TREE_BYTES)
-    sizes = [entry.partition(b"\t")[0].split()[-1:] for entry in listing.split(b"\0")]
-    total = sum(int(size[0]) for size in sizes if size and size[0].isdigit())
-    if total > MAX_BYTES or len(sizes) > MAX_FILES:
-        raise _too_large(address)
 
 
 def _too_large(address: GitAddress) -> SourceError:
     return SourceError(
-        f"the repository is larger than {MAX_BYTES} bytes or {MAX_FILES} files",
+        f"the repository is larger than {MAX_BYTES} bytes",
         value=address.url,
         remedy="Clone it yourself and name the folder under `path`.",
     )
 
 
-def _git(
-    address: GitAddress, words: list[str], *, watched: Path | None = None, cap: int = 1_000_000
-) -> bytes:
+def _git(address: GitAddress, words: list[str], *, watched: Path | None = None) -> bytes:
     """What a git command writes. Raises `SourceError`, `TransientFault`."""
-    git = shutil.which("git")
-    if git is None:
-        raise SourceError("git is not installed", value="git", remedy="Install it (2.29 or later).")
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         with subprocess.Popen(
-            [git, *_SAFE, *words],
+            [git_program(address.url), *SAFE, *words],
             env=_environment(address),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
         ) as process:
-            _wait(address, process, watched, out.fileno(), cap)
+            _wait(address, process, watched, out.fileno())
         out.seek(0)
         err.seek(0)
         if process.returncode != 0:
-            _raise(address, err.read(4_000).decode("utf-8", "replace"))
-        return out.read(cap)
+            _raise(address, err.read(4_000))
+        return out.read(MAX_ANSWER_BYTES)
 
 
 def _wait(
@@ -200,7 +169,6 @@ def _wait(
     process: subprocess.Popen[bytes],
     watched: Path | None,
     out: int,
-    cap: int,
 ) -> None:
     """Until the command ends; it is killed when it takes too long or writes too much."""
     deadline = time.monotonic() + TIMEOUT_S
@@ -213,13 +181,13 @@ def _wait(
                 pass
             if watched is not None and _written(watched) > 2 * MAX_BYTES:
                 raise _too_large(address)
-            if os.fstat(out).st_size > cap:
+            if os.fstat(out).st_size > MAX_ANSWER_BYTES:
                 break
             if time.monotonic() > deadline:
                 raise TransientFault(address.url, f"git took over {TIMEOUT_S} s")
     finally:
         process.kill()
-    if os.fstat(out).st_size > cap:
+    if os.fstat(out).st_size > MAX_ANSWER_BYTES:
         raise _too_large(address)
 
 
@@ -232,9 +200,9 @@ def _written(folder: Path) -> int:
         return 0
 
 
-def _raise(address: GitAddress, said: str) -> None:
-    line = next((line for line in said.splitlines() if line.strip()), "no word of why")[:300]
-    if _PASSING.search(said):
+def _raise(address: GitAddress, said: bytes) -> None:
+    line = one_line(said)
+    if _PASSING.search(said.decode("utf-8", "replace")):
         raise TransientFault(address.url, line)
     raise SourceError(
         "git cannot read this repository",
@@ -249,17 +217,4 @@ def _lines(output: bytes) -> list[str]:
 
 def _environment(address: GitAddress) -> dict[str, str]:
     kept = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
-    return {
-        "PATH": os.defpath,
-        **kept,
-        "HOME": "/nonexistent",
-        "LC_ALL": "C",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_ATTR_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "",
-        "GIT_LFS_SKIP_SMUDGE": "1",
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_ALLOW_PROTOCOL": address.scheme,
-    }
+    return environment(address.scheme) | kept

@@ -130,7 +130,7 @@ class Part:
     name: str
     """Path relative to the source: what is digested, logged and published."""
     digest: str
-    """SHA-256 (hex) of the whole file."""
+    """SHA-256 (hex) of the whole file, or a digest with its scheme (`git:`, `etag:`)."""
     size: int
     """Bytes of the whole file."""
     start: int

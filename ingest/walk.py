@@ -29,6 +29,11 @@ NOT_A_FILE = "not_a_file"
 TOO_LARGE = "too_large"
 INVALID_PATH = "invalid_path"
 
+MISSING = "missing_blob"
+
+VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
+BARE_REPOSITORY = frozenset({"HEAD", "objects", "refs"})
+"""What a folder holds that git takes for a repository."""
 SKIPPED_FOLDERS = frozenset(
     {"node_modules", "bower_components", "__pycache__", "site-packages", "dist-packages", "CVS"}
 )
@@ -54,6 +59,8 @@ class Tree:
     files: tuple[Found, ...]
     checkouts: tuple[str, ...]
     """Folders with a `.git` entry, relative; "" is the root itself."""
+    bare: tuple[str, ...]
+    """Bare git repositories, relative: nothing in them is a file of a folder."""
     notices: Mapping[str, tuple[str, ...]]
     """Folder -> names of its licence files and package manifests."""
 
@@ -64,6 +71,7 @@ class _Scan:
     exclude: tuple[str, ...]
     files: list[Found] = field(default_factory=list)
     checkouts: list[str] = field(default_factory=list)
+    bare: list[str] = field(default_factory=list)
     notices: dict[str, tuple[str, ...]] = field(default_factory=dict)
     pending: list[tuple[str, str]] = field(default_factory=list)
 
@@ -81,6 +89,7 @@ def walk(root: Path, *, wanted: frozenset[str], exclude: Sequence[str] = ()) -> 
     return Tree(
         files=tuple(sorted(scan.files, key=lambda found: found.name)),
         checkouts=tuple(sorted(scan.checkouts)),
+        bare=tuple(sorted(scan.bare)),
         notices=scan.notices,
     )
 
@@ -169,7 +178,11 @@ def _scan_folder(scan: _Scan, path: str, relative: str) -> None:
         name = printable(relative) or "."
         scan.files.append(Found(name=name, path=path, size=0, language="", problem=UNREADABLE))
         return
-    if relative and any(entry.name == "pyvenv.cfg" for entry in listed):
+    names = {entry.name for entry in listed}
+    if relative and VIRTUAL_ENVIRONMENT in names:
+        return
+    if names >= BARE_REPOSITORY and ".git" not in names:
+        scan.bare.append(relative)
         return
     notices: list[str] = []
     for entry in listed:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -13,67 +12,8 @@ from ingest.directory import DirectoryOptions, plan, read
 from ingest.errors import ChangedInput, SourceError
 from ingest.git import github_repo, parse_remote, read_checkout
 from ingest.licenses import LicensePolicy
-from ingest.records import Listing, Skip, SourceFile
-
-MIT = (
-    "Permission is hereby granted, free of charge, to any person obtaining a copy of this "
-    'software and associated documentation files (the "Software"), to deal in the Software '
-    "without restriction. The above copyright notice and this permission notice shall be "
-    "included in all copies or substantial portions of the Software."
-)
-GPL = "GNU GENERAL PUBLIC LICENSE Version 3, 29 June 2007"
-ISOLATED = {
-    "PATH": os.environ["PATH"],
-    "HOME": "/nonexistent",
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_AUTHOR_NAME": "a",
-    "GIT_AUTHOR_EMAIL": "a@example.org",
-    "GIT_COMMITTER_NAME": "a",
-    "GIT_COMMITTER_EMAIL": "a@example.org",
-    "GIT_AUTHOR_DATE": "2020-01-01T00:00:00Z",
-    "GIT_COMMITTER_DATE": "2020-01-01T00:00:00Z",
-}
-
-
-def git(root: Path, *words: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(root), *words], env=ISOLATED, capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
-
-
-def put(root: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-
-
-def checkout(root: Path, files: dict[str, str], remote: str = "") -> str:
-    root.mkdir(parents=True, exist_ok=True)
-    git(root, "init", "-q", "-b", "main")
-    if remote:
-        git(root, "remote", "add", "origin", remote)
-    put(root, files)
-    git(root, "add", "-A")
-    git(root, "commit", "-q", "-m", "x")
-    return git(root, "rev-parse", "HEAD")
-
-
-def run(root: Path, **options: object) -> tuple[Listing, dict[str, SourceFile | Skip]]:
-    chosen = DirectoryOptions.model_validate({"path": str(root), **options})
-    listing = plan(chosen, "src", LicensePolicy())
-    records: dict[str, SourceFile | Skip] = {}
-    for piece in listing.slices:
-        for part, record in zip(
-            piece.parts, read(chosen, "src", LicensePolicy(), piece, listing.revision), strict=True
-        ):
-            records[part.name] = record
-    return listing, records
-
-
-def files(records: dict[str, SourceFile | Skip]) -> dict[str, SourceFile]:
-    return {name: one for name, one in records.items() if isinstance(one, SourceFile)}
+from ingest.records import Skip, SourceFile
+from tests.ingest.git_repositories import GPL, ISOLATED, MIT, checkout, files, git, put, run
 
 
 def test_clean_github_checkout_has_commit_and_links(tmp_path: Path) -> None:
@@ -101,13 +41,16 @@ def test_edited_files_are_dirty_and_have_no_link(tmp_path: Path) -> None:
         tmp_path, {"LICENSE": MIT, "a.py": "x\n", "b.py": "y\n"}, "git@github.com:o/n.git"
     )
     put(tmp_path, {"a.py": "changed\n"})
-    listing, records = run(tmp_path)
+    listing, records = run(tmp_path, committed_only=False)
     assert listing.revision.startswith(f"{commit}-dirty-")
     edited, clean = files(records)["a.py"], files(records)["b.py"]
     assert (edited.revision, edited.url) == (f"{commit}-dirty", "")
     assert (clean.revision, clean.url[:24]) == (commit, "https://github.com/o/n/b")
     put(tmp_path, {"a.py": "changed again\n"})
-    assert run(tmp_path)[0].revision != listing.revision
+    assert run(tmp_path, committed_only=False)[0].revision != listing.revision
+    listing, records = run(tmp_path)
+    assert listing.revision == commit
+    assert {one.content for one in files(records).values()} == {b"x\n", b"y\n"}
 
 
 def test_nested_checkouts_and_worktrees_are_repositories_of_their_own(tmp_path: Path) -> None:
@@ -212,7 +155,7 @@ def test_nothing_of_the_repositorys_config_runs(tmp_path: Path) -> None:
     assert trap.exists(), "the trap must work on those who step in it"
 
 
-def test_hostile_git_folders_are_plain_folders(tmp_path: Path) -> None:
+def test_hostile_git_folders_are_refused_by_name(tmp_path: Path) -> None:
     for place, head in enumerate(["ref: ../../etc/passwd", "", "ref: refs/heads/../../x", "zz"]):
         put(tmp_path / str(place), {".git/HEAD": head, "a.py": ""})
     put(tmp_path / "file", {".git": "gitdir: /dev/zero", "a.py": ""})
@@ -220,8 +163,13 @@ def test_hostile_git_folders_are_plain_folders(tmp_path: Path) -> None:
     (tmp_path / "link").mkdir()
     (tmp_path / "link/.git").symlink_to(tmp_path / "0/.git")
     for folder in tmp_path.iterdir():
-        assert read_checkout(folder) is None
-    assert len(run(tmp_path, declared_licenses=["MIT"])[1]) == 6
+        with pytest.raises(SourceError, match=f"cannot read this checkout: {folder}"):
+            read_checkout(folder, inside=tmp_path)
+    with pytest.raises(SourceError, match="cannot read this checkout"):
+        run(tmp_path, declared_licenses=["MIT"])
+    put(tmp_path, {"loose.py": ""})
+    left = [path.name for path in tmp_path.iterdir() if path.is_dir()]
+    assert set(run(tmp_path, declared_licenses=["MIT"], exclude=left)[1]) == {"loose.py"}
 
 
 def test_a_tree_that_unfolds_without_end_is_given_up(tmp_path: Path) -> None:
@@ -239,18 +187,17 @@ def test_a_tree_that_unfolds_without_end_is_given_up(tmp_path: Path) -> None:
         tree, kind = done.stdout.decode().strip(), "040000 tree"
     commit = git(tmp_path, "commit-tree", tree, "-m", "a billion files")
     git(tmp_path, "update-ref", "refs/heads/main", commit)
-    facts = read_checkout(tmp_path, tree_cap=1_000_000)
-    assert facts is not None
-    assert (facts.commit, facts.blobs) == (commit, None)
+    with pytest.raises(SourceError, match="more than 1000000 bytes"):
+        read_checkout(tmp_path, inside=tmp_path, tree_cap=1_000_000)
 
 
-def test_without_git_nothing_proves_the_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    commit = checkout(tmp_path, {"LICENSE": MIT, "a.py": "x\n"}, "https://github.com/o/n")
+def test_without_git_no_checkout_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkout(tmp_path / "o", {"LICENSE": MIT, "a.py": "x\n"}, "https://github.com/o/n")
+    put(tmp_path / "plain", {"LICENSE": MIT, "a.py": ""})
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    one = files(run(tmp_path)[1])["a.py"]
-    assert (one.repo, one.revision, one.url) == ("o/n", f"{commit}-unverified", "")
+    with pytest.raises(SourceError, match="git is not installed.*Install git"):
+        run(tmp_path)
+    assert set(files(run(tmp_path / "plain")[1])) == {"a.py"}
 
 
 def test_a_changed_file_is_noticed(tmp_path: Path) -> None:

@@ -6,14 +6,16 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-import ingest.git_clone
+import ingest.git
 from ingest.directory import DirectoryOptions, plan, read
 from ingest.errors import ChangedInput, SourceError
+from ingest.files import read_files
 from ingest.git_clone import GitAddress, checkout, parse, resolve
 from ingest.licenses import LicensePolicy
 from ingest.records import Listing, Skip, SourceFile
@@ -111,6 +113,11 @@ def test_branches_tags_and_commits_can_be_named(work: Path) -> None:
     }
     with pytest.raises(SourceError, match="no such branch or tag"):
         run(bare, "@v2")
+    for name in ("feature/mü", "fix,comma", "it's", "a&b!", "release%20", "v@1", "a#b"):
+        git(work, "branch", name, first)
+    bare = publish(work)
+    for name in ("feature/mü", "fix,comma", "it's", "a&b!", "release%20", "v@1", "a#b"):
+        assert run(bare, f"@{name}")[0].revision == first
 
 
 def test_another_machine_fetches_the_commit_that_was_planned(work: Path) -> None:
@@ -142,14 +149,20 @@ def test_a_checkout_is_fetched_once_and_appears_whole(work: Path) -> None:
     assert sorted(path.name for path in (bare.parent / "cache").iterdir()) == folders
 
 
-def test_an_edited_cache_is_noticed(work: Path) -> None:
+def test_a_cache_that_is_gone_or_damaged_gives_no_other_bytes(work: Path) -> None:
     bare = publish(work)
     options = DirectoryOptions(path=f"git+file://{bare}", cache=str(work.parent / "cache"))
     listing = plan(options, "s", LicensePolicy())
-    (path,) = (work.parent / "cache").rglob("a.py")
-    path.write_bytes(b"def b():\n    return 1\n")
+    blob = listing.slices[0].parts[0].digest.removeprefix("git:")
+    (stored,) = (work.parent / "cache").rglob(f"objects/{blob[:2]}/{blob[2:]}")
+    stored.chmod(0o600)
+    stored.write_bytes(b"damaged")
+    (record,) = read(options, "s", LicensePolicy(), listing.slices[0], listing.revision)
+    assert isinstance(record, Skip)
+    assert (record.reason, record.quarantined) == ("unreadable", "src/a.py")
+    parts = tuple(replace(part, path="/nowhere") for part in listing.slices[0].parts)
     with pytest.raises(ChangedInput, match=r"src/a\.py"):
-        list(read(options, "s", LicensePolicy(), listing.slices[0], listing.revision))
+        list(read_files(LicensePolicy(), replace(listing.slices[0], parts=parts), "x"))
 
 
 def test_nothing_of_the_repository_or_its_user_runs(
@@ -190,10 +203,10 @@ def test_links_are_counted_and_never_followed(work: Path) -> None:
     assert [getattr(one, "reason", "file") for one in records] == ["file", "symlink"]
 
 
-def test_a_repository_that_is_too_large_is_not_checked_out(
+def test_a_repository_of_too_many_files_is_refused(
     work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest.git_clone, "MAX_FILES", 50)
+    monkeypatch.setattr(ingest.git, "MAX_FILES", 50)
     tree = git(work, "rev-parse", "HEAD^{tree}")
     for _ in range(6):
         entries = "".join(f"040000 tree {tree}\t{name}\n" for name in ("a", "b"))
@@ -207,9 +220,8 @@ def test_a_repository_that_is_too_large_is_not_checked_out(
     bomb = git(work, "commit-tree", tree, "-m", "bomb")
     git(work, "update-ref", "refs/heads/bomb", bomb)
     bare = publish(work)
-    with pytest.raises(SourceError, match="larger than"):
+    with pytest.raises(SourceError, match="more than 50 files"):
         run(bare, "@bomb")
-    assert list((bare.parent / "cache").iterdir()) == []
 
 
 def test_only_the_transport_of_the_address_is_allowed(work: Path) -> None:
