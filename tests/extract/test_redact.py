@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract.redact import is_random, redact, safe_detail
+from extract.randomness import is_random
+from extract.redact import redact, safe_detail
 
 RANDOM = random.Random(20260101)
 ALPHANUMERIC = string.ascii_letters + string.digits
