@@ -35,15 +35,15 @@ from typing import Any
 import numpy as np
 import rooms_first  # noqa: F401
 from build import default_data
-from recall import BATCH, BruteForce
+from recall import BATCH, BruteForce, select_by_code
 from rich.console import Console
 from rich.table import Table
 from stack_files import slices
 
 from dedupe.bands import BAND_ROW, candidates
 from dedupe.fingerprint import Fingerprint, fingerprints
-from dedupe.options import DedupeOptions, QueryCapOptions
-from dedupe.select import KEPT, Items, exact_words, select
+from dedupe.options import DedupeOptions
+from dedupe.select import KEPT, Items, exact_words
 from dedupe.verify import edges
 from extract.functions import FunctionsError, functions
 from extract.options import FilterOptions
@@ -108,7 +108,7 @@ def decide(codes: Sequence[Code]) -> Decided:
     seen: set[bytes] = set()
     first = []
     for place, one in enumerate(prints):
-        if len(one.band_keys) and one.exact_key not in seen:
+        if one.tokens >= OPTIONS.min_tokens and one.exact_key not in seen:
             seen.add(one.exact_key)
             first.append(place)
     rows = np.empty(len(first) * OPTIONS.bands, dtype=BAND_ROW)
@@ -116,7 +116,7 @@ def decide(codes: Sequence[Code]) -> Decided:
         rows["key"] = np.concatenate([prints[place].band_keys for place in first])
     rows["item"] = np.repeat(np.array(first, dtype=np.uint64), OPTIONS.bands)
     rows["exact"] = exact[rows["item"].astype(np.int64), 0]
-    pairs = candidates(rows)
+    pairs = candidates(rows, np.ones(len(rows), dtype=np.uint64))
     start = _lap(seconds, "bands", start)
     found = edges(pairs, lambda item: prints[item].shingles, OPTIONS.threshold)
     start = _lap(seconds, "verify", start)
@@ -127,8 +127,10 @@ def decide(codes: Sequence[Code]) -> Decided:
         query_group=np.arange(count, dtype=np.uint64),
         repo=np.zeros(count, dtype=np.uint64),
         quota=np.full(count, -1, dtype=np.int32),
+        name=np.ones(count, dtype=np.uint64),
+        tokens=np.array([one.tokens for one in prints], dtype=np.uint32),
     )
-    decisions = select(items, found, QueryCapOptions(per_repo=None, total=None), [])
+    decisions = select_by_code(items, found, OPTIONS)
     _lap(seconds, "select", start)
     return Decided(tool="xtrove", kept=(decisions.reason == KEPT).tolist(), seconds=seconds)
 

@@ -35,9 +35,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from dedupe.bands import BAND_ROW, candidates
+from dedupe.bands import BAND_ROW, Rows, candidates
 from dedupe.fingerprint import Fingerprint, fingerprints
 from dedupe.options import DedupeOptions, QueryCapOptions
+from dedupe.pair_rule import PairRule
 from dedupe.select import KEPT, Decisions, Items, exact_words, select
 from dedupe.tokens import tokens
 from dedupe.verify import edges
@@ -148,6 +149,14 @@ def _replaced(code: str, names: Sequence[tokenize.TokenInfo], fresh: str) -> str
     return "".join(lines)
 
 
+def select_by_code(items: Items, edges_found: Rows, options: DedupeOptions) -> Decisions:
+    """Selection with neither caps nor quotas, and all names equal: the code alone decides."""
+    no_cap = QueryCapOptions(per_repo=None, total=None)
+    no_words = np.empty(0, dtype=np.uint64)
+    rule = PairRule.of(options)
+    return select(items, edges_found, no_cap, [], rule, lambda places: [no_words] * len(places))
+
+
 def decide(corpus: Sequence[str], options: DedupeOptions) -> tuple[list[Fingerprint], Decisions]:
     """The dedupe as the build runs it, in one process: the position in `corpus` is the rank."""
     prints: list[Fingerprint] = []
@@ -157,13 +166,17 @@ def decide(corpus: Sequence[str], options: DedupeOptions) -> tuple[list[Fingerpr
         ]
         prints.extend(fingerprints(batch, options))
     exact = exact_words([found.exact_key for found in prints])
-    banded = [place for place, found in enumerate(prints) if len(found.band_keys)]
+    banded = [place for place, found in enumerate(prints) if found.tokens >= options.min_tokens]
     rows = np.empty(len(banded) * options.bands, dtype=BAND_ROW)
     if banded:
         rows["key"] = np.concatenate([prints[place].band_keys for place in banded])
     rows["item"] = np.repeat(np.array(banded, dtype=np.uint64), options.bands)
     rows["exact"] = exact[rows["item"].astype(np.int64), 0]
-    found = edges(candidates(rows), lambda item: prints[item].shingles, options.threshold)
+    found = edges(
+        candidates(rows, np.ones(len(rows), np.uint64)),
+        lambda item: prints[item].shingles,
+        options.threshold,
+    )
     count = len(corpus)
     items = Items(
         item=np.arange(count, dtype=np.uint64),
@@ -171,8 +184,10 @@ def decide(corpus: Sequence[str], options: DedupeOptions) -> tuple[list[Fingerpr
         query_group=np.arange(count, dtype=np.uint64),
         repo=np.zeros(count, dtype=np.uint64),
         quota=np.full(count, -1, dtype=np.int32),
+        name=np.ones(count, dtype=np.uint64),
+        tokens=np.array([found.tokens for found in prints], dtype=np.uint32),
     )
-    return prints, select(items, found, QueryCapOptions(per_repo=None, total=None), [])
+    return prints, select_by_code(items, found, options)
 
 
 class BruteForce:

@@ -38,9 +38,9 @@ from numpy.typing import NDArray
 from dedupe.evaluation_sets import EvaluationRow, EvaluationRows, read_set
 from dedupe.fingerprint import Fingerprint, exact_key
 from dedupe.options import DecontaminateSet, DedupeOptions
+from dedupe.pair_rule import reaches
 from dedupe.shingles import U64, jaccard, shingle_sets, token_hashes
 from dedupe.tokens import LANGUAGES, LEXER_VERSION, tokens
-from dedupe.verify import reaches
 from extract.functions import strip_code_documentation
 from extract.query import fold
 

@@ -34,6 +34,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from dedupe.options import DedupeOptions
+from dedupe.pair_rule import RULE_VERSION
 from dedupe.shingles import U64, mix, shingle_sets, token_hashes
 from dedupe.tokens import LEXER_VERSION, tokens
 from extract.query import fold
@@ -61,7 +62,7 @@ class Fingerprint:
     shingles: U64
     """Sorted distinct 64-bit hashes of the n-grams."""
     band_keys: U64
-    """One key a band; empty below `min_tokens`."""
+    """One key a band; none for code without tokens."""
     query_group: str
     """16 hex digits: SHA-256 of the folded query, truncated."""
 
@@ -79,12 +80,12 @@ def fingerprints(
     words = [tokens(language, code) for language, code in places]
     keys = [exact_key(language, found) for (language, _), found in zip(places, words, strict=True)]
     sets = shingle_sets([token_hashes(found) for found in words], options.ngram)
-    long = [place for place, found in enumerate(words) if len(found) >= max(1, options.min_tokens)]
+    filled = [place for place, found in enumerate(words) if found]
     languages = [language for language, _ in places]
     bands = dict(
         zip(
-            long,
-            band_keys([languages[place] for place in long], [sets[p] for p in long], options),
+            filled,
+            band_keys([languages[place] for place in filled], [sets[p] for p in filled], options),
             strict=True,
         )
     )
@@ -190,9 +191,12 @@ def scheme_facts(options: DedupeOptions) -> dict[str, str | int | float]:
         "lexer": LEXER_VERSION,
         "min_tokens": options.min_tokens,
         "ngram": options.ngram,
+        "other_name_threshold": options.other_name_threshold,
         "permutations": options.permutations,
+        "query_overlap": options.query_overlap,
         "recall_at_threshold": round(options.recall_at_threshold, 6),
         "rows": options.rows,
+        "rule": RULE_VERSION,
         "scheme": SCHEME,
         "seed": options.seed,
         "threshold": options.threshold,

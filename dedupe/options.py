@@ -32,15 +32,20 @@ class DedupeOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     threshold: float = Field(default=0.7, ge=0.3, le=1.0)
-    """True Jaccard of the shingle sets at and above which the later pair goes."""
+    """True Jaccard of the shingle sets at and above which the later pair goes, where its function
+    name or its query agrees."""
+    other_name_threshold: float = Field(default=0.95, ge=0.3, le=1.0)
+    """The same where neither does; below `threshold` it changes nothing."""
+    query_overlap: float = Field(default=0.5, gt=0.0, le=1.0)
+    """Jaccard of the words of two queries at and above which they agree."""
     ngram: int = Field(default=5, ge=1, le=32)
     """Lexical tokens in a shingle."""
     bands: int = Field(default=36, ge=1, le=256)
     rows: int = Field(default=7, ge=1, le=32)
     """Hash values in a band."""
     min_tokens: int = Field(default=30, ge=0, le=1000)
-    """Functions of fewer tokens are compared by exact key only: one edited token in 30 already
-    takes the Jaccard of 5-grams down to 0.68."""
+    """Functions of fewer tokens go as near-duplicates only where name and query agree: in 30
+    tokens one edited one already takes the Jaccard of 5-grams down to 0.68."""
     seed: int = Field(default=1, ge=0, le=2**32 - 1)
     """Seed of datasketch's permutations."""
 

@@ -5,7 +5,8 @@ An item goes, for the first of these reasons that holds, else it is kept:
 1. `exact_duplicate`: a KEPT earlier item has the same exact key, or the same id (an id holds no
    language: one snippet under two languages would stand in the dataset twice). Score 1.
 2. `near_duplicate`: a KEPT earlier item stands in an exact group that has an edge with this
-   item's. The witness is the one of the highest score, the earliest among equals.
+   item's, and the pair rule removes the later of the two (`dedupe.pair_rule`: their names and
+   queries count). The witness is the one of the highest score, the earliest among equals.
 3. `query_cap`: its query group already has `total` kept items (witness: the first of them), or
    `per_repo` kept items of its repository (witness: the first of those).
 4. `over_quota`: its quota is full. No witness.
@@ -16,29 +17,37 @@ nobody's witness, so removals never chain.
 
 Method: items that share nothing with others (no copy, no edge, no query, no quota that can
 fill) are kept by array operations; the rest are walked once in Python.
-Cost: 0.3 microseconds an uncontested item, 2.5 a contested one. Memory: about 100 bytes an item,
-300 more a contested one. Limits: scores are floats, so two scores are told apart only down to
-2^-52; unions under 2^26 shingles cannot come closer.
+Queries are read in one go, in rank order, for the items of those groups that names alone do not
+decide.
+Cost: 0.3 microseconds an uncontested item, 2.5 a contested one, 5 more where queries decide.
+Memory: about 120 bytes an item, 300 more a contested one, 200 more where queries decide. Limits:
+scores are floats, so two scores are told apart only down to 2^-52; unions under 2^26 shingles
+cannot come closer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dedupe.bands import Rows
 from dedupe.options import QueryCapOptions
-from dedupe.shingles import U64
+from dedupe.pair_rule import PairRule
+from dedupe.shingles import U64, jaccard
 from dedupe.verify import EDGE
 
 KEPT, EXACT_DUPLICATE, NEAR_DUPLICATE, QUERY_CAP, OVER_QUOTA = range(5)
 REASONS = ("", "exact_duplicate", "near_duplicate", "query_cap", "over_quota")
 """Names of the reasons: `REASONS[code]`; "" for a kept item."""
 _ROWS_AT_ONCE = 1 << 14
+_SLACK = 1e-6
+"""Above what rounding can do to a threshold: it asks for a query too many, never one too few."""
+Queries: TypeAlias = Callable[[NDArray[np.int64]], Sequence[U64]]
+"""Places of items, ascending, to the words of their queries (`pair_rule.query_hashes`)."""
 
 
 class SelectionInputError(ValueError):
@@ -62,6 +71,10 @@ class Items:
     """A number for the repository; one of its own for an item that names none."""
     quota: NDArray[np.int32]
     """Index into `quotas`; -1 for none."""
+    name: U64
+    """Of the function, as `pair_rule.name_number` makes it; 0 where it is unknown."""
+    tokens: NDArray[np.uint32]
+    """Lexical tokens of the code."""
     id: U64 | None = None
     """Shape (n, 2): the ids as two words; None where they are known to differ."""
 
@@ -83,8 +96,11 @@ class _Neighbours:
     """Edges between exact groups, both ways, as rows of a sparse matrix."""
 
     start: NDArray[np.int64]
+    source: NDArray[np.int64]
+    """The group whose row an entry stands in; `group` is the other one."""
     group: NDArray[np.int64]
-    score: NDArray[np.float64]
+    shared: NDArray[np.int64]
+    union: NDArray[np.int64]
 
 
 def exact_words(keys: Sequence[bytes]) -> U64:
@@ -92,7 +108,14 @@ def exact_words(keys: Sequence[bytes]) -> U64:
     return np.frombuffer(b"".join(keys), dtype="<u8").reshape(-1, 2).astype(np.uint64)
 
 
-def select(items: Items, edges: Rows, cap: QueryCapOptions, quotas: Sequence[int]) -> Decisions:
+def select(
+    items: Items,
+    edges: Rows,
+    cap: QueryCapOptions,
+    quotas: Sequence[int],
+    rule: PairRule,
+    queries: Queries,
+) -> Decisions:
     """Decide every item. `edges` (dtype `EDGE`) name exact groups by any of their items.
 
     Raises `SelectionInputError` for arrays of unequal length, ranks that do not ascend, an edge
@@ -113,15 +136,15 @@ def select(items: Items, edges: Rows, cap: QueryCapOptions, quotas: Sequence[int
         _, inverse, sizes = np.unique(items.query_group, return_inverse=True, return_counts=True)
         contested |= sizes[inverse] > 1
     columns = (group, twin, items.query_group, items.repo, binding)
-    return _walk(
-        len(items.item), _rows(np.flatnonzero(contested), columns), neighbours, cap, quotas
-    )
+    asked = _places_to_ask(items, group, neighbours, rule)
+    near = _Near(items, neighbours, rule, asked, queries(asked))
+    return _walk(len(items.item), _rows(np.flatnonzero(contested), columns), near, cap, quotas)
 
 
 def _walk(
     count: int,
     contested: Iterator[tuple[int, ...]],
-    neighbours: _Neighbours,
+    neighbours: _Near,
     cap: QueryCapOptions,
     quotas: Sequence[int],
 ) -> Decisions:
@@ -141,7 +164,7 @@ def _walk(
         if same >= 0:
             reason[place], witness[place], score[place] = EXACT_DUPLICATE, same, 1.0
             continue
-        near, near_score = _best_witness(its_group, neighbours, kept_of_group)
+        near, near_score = neighbours.best_witness(place, its_group, kept_of_group)
         if near >= 0:
             reason[place], witness[place], score[place] = NEAR_DUPLICATE, near, near_score
             continue
@@ -194,17 +217,70 @@ class _QueryCap:
             self._by_repo.setdefault((query, repo), [0, place])[0] += 1
 
 
-def _best_witness(
-    group: int, neighbours: _Neighbours, kept_of_group: dict[int, int]
-) -> tuple[int, float]:
-    """Place and score of the kept neighbour of highest score, earliest first; -1 for none."""
-    best, best_score = -1, 0.0
-    for at in range(int(neighbours.start[group]), int(neighbours.start[group + 1])):
-        place = kept_of_group.get(int(neighbours.group[at]), -1)
-        score = float(neighbours.score[at])
-        if place >= 0 and (score > best_score or (score == best_score and place < best)):
-            best, best_score = place, score
-    return best, best_score
+class _Near:
+    """The kept neighbours that the rule lets remove an item."""
+
+    def __init__(
+        self,
+        items: Items,
+        neighbours: _Neighbours,
+        rule: PairRule,
+        asked: NDArray[np.int64],
+        words: Sequence[U64],
+    ) -> None:
+        self._items = items
+        self._neighbours = neighbours
+        self._rule = rule
+        self._asked = asked
+        self._words = words
+
+    def best_witness(
+        self, later: int, group: int, kept_of_group: dict[int, int]
+    ) -> tuple[int, float]:
+        """Place and score of the witness of highest score, earliest first; -1 for none."""
+        best, best_score = -1, 0.0
+        edges = self._neighbours
+        for at in range(int(edges.start[group]), int(edges.start[group + 1])):
+            place = kept_of_group.get(int(edges.group[at]), -1)
+            if place < 0:
+                continue
+            both = int(edges.shared[at]), int(edges.union[at])
+            score = both[0] / max(both[1], 1)
+            better = score > best_score or (score == best_score and place < best)
+            if better and self._removes(later, place, both):
+                best, best_score = place, score
+        return best, best_score
+
+    def _removes(self, later: int, earlier: int, both: tuple[int, int]) -> bool:
+        name, tokens = self._items.name, self._items.tokens
+        return self._rule.removes(
+            both,
+            same_name=bool(name[later] == name[earlier] != 0),
+            tokens=int(min(tokens[later], tokens[earlier])),
+            queries=lambda: jaccard(self._query(later), self._query(earlier)),
+        )
+
+    def _query(self, place: int) -> U64:
+        return self._words[int(np.searchsorted(self._asked, place))]
+
+
+def _places_to_ask(
+    items: Items, group: NDArray[np.int64], neighbours: _Neighbours, rule: PairRule
+) -> NDArray[np.int64]:
+    """Places of the items whose queries may decide: names and scores alone do not, somewhere."""
+    groups = len(neighbours.start) - 1
+    name, tokens = np.zeros(groups, dtype=np.uint64), np.zeros(groups, dtype=np.uint32)
+    name[group], tokens[group] = items.name, items.tokens
+    # Equal code has equal tokens, but may be told under several names.
+    mixed = np.zeros(groups, dtype=np.bool_)
+    mixed[group[items.name != name[group]]] = True
+    one, other = neighbours.source, neighbours.group
+    same = (name[one] == name[other]) & (name[one] != 0) & ~mixed[one] & ~mixed[other]
+    short = np.minimum(tokens[one], tokens[other]) < rule.min_tokens
+    far = neighbours.shared < (float(rule.other_name_threshold) + _SLACK) * neighbours.union
+    open_groups = np.zeros(groups, dtype=np.bool_)
+    open_groups[one[short | (far & ~same)]] = True
+    return np.flatnonzero(open_groups[group])
 
 
 def _group_ids(exact: U64) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -229,11 +305,16 @@ def _twins(ids: U64 | None, count: int) -> NDArray[np.int64]:
 def _neighbours(item: U64, group: NDArray[np.int64], edges: Rows, groups: int) -> _Neighbours:
     ends = [group[_places(item, edges[side].astype(np.uint64))] for side in ("later", "earlier")]
     source, target = np.concatenate(ends), np.concatenate(ends[::-1])
-    score = np.tile(edges["intersection"] / np.maximum(edges["union"], 1), 2)
     order = np.lexsort((target, source))
     start = np.zeros(groups + 1, dtype=np.int64)
     np.cumsum(np.bincount(source, minlength=groups), out=start[1:])
-    return _Neighbours(start=start, group=target[order], score=score[order])
+    return _Neighbours(
+        start=start,
+        source=source[order],
+        group=target[order],
+        shared=np.tile(edges["intersection"].astype(np.int64), 2)[order],
+        union=np.tile(edges["union"].astype(np.int64), 2)[order],
+    )
 
 
 def _places(item: U64, wanted: U64) -> NDArray[np.int64]:
@@ -260,7 +341,8 @@ def _binding_quotas(quota: NDArray[np.int32], quotas: Sequence[int]) -> NDArray[
 
 def _check(items: Items, edges: Rows, quotas: Sequence[int]) -> None:
     count = len(items.item)
-    single = [column.shape for column in (items.item, items.query_group, items.repo, items.quota)]
+    columns = (items.item, items.query_group, items.repo, items.quota, items.name, items.tokens)
+    single = [column.shape for column in columns]
     double = [column.shape for column in (items.exact, items.id) if column is not None]
     shapes = single + double
     if shapes != [(count,)] * len(single) + [(count, 2)] * len(double):

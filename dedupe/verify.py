@@ -17,6 +17,7 @@ from fractions import Fraction
 import numpy as np
 
 from dedupe.bands import PAIR, Rows
+from dedupe.pair_rule import reaches
 from dedupe.shingles import U64, jaccard
 
 EDGE = np.dtype([("later", "<u8"), ("earlier", "<u8"), ("intersection", "<u4"), ("union", "<u4")])
@@ -45,8 +46,3 @@ def edges(pairs: Rows, shingles_of: Callable[[int], U64], threshold: float) -> R
         if reaches(shared, union, exact):
             found.append((later, earlier, shared, union))
     return np.array(found, dtype=EDGE)
-
-
-def reaches(intersection: int, union: int, threshold: Fraction) -> bool:
-    """Whether intersection / union >= threshold, in integers; no for an empty union."""
-    return union > 0 and intersection * threshold.denominator >= threshold.numerator * union

@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from extract.options import FilterOptions
 from extract.query import fold
-from extract.words import word_set
+from extract.words import last_component, word_set
 
 REASONS: Mapping[str, str] = MappingProxyType(
     {
@@ -166,7 +166,7 @@ def is_test_name(name: str, language: str) -> bool:
     """Whether `name` is a test's by the convention of `language`; JavaScript has none, and a
     method called `test` is a predicate."""
     pattern = _TEST_NAMES.get(language)
-    return pattern is not None and pattern.match(_last_part(name)) is not None
+    return pattern is not None and pattern.match(last_component(name)) is not None
 
 
 def has_test_attribute(code: str, language: str) -> bool:
@@ -176,14 +176,10 @@ def has_test_attribute(code: str, language: str) -> bool:
 
 def is_special_method(name: str, language: str) -> bool:
     """Whether `language` calls a method of this name by itself."""
-    name = _last_part(name)
+    name = last_component(name)
     if language == "python":
         return _DUNDER.match(name) is not None
     return name in _SPECIAL.get(language, frozenset())
-
-
-def _last_part(name: str) -> str:
-    return re.split(r"\.|::|#", name)[-1] if not name.isidentifier() else name
 
 
 def is_boilerplate(query: str) -> bool:

@@ -85,8 +85,8 @@ class BoundedParquet:
 
 
 @contextmanager
-def open_parquet(path: Path, schema: pa.Schema) -> Iterator[BoundedParquet]:
-    """A file of this schema.
+def open_parquet(path: Path, *schemas: pa.Schema) -> Iterator[BoundedParquet]:
+    """A file of one of these schemas.
 
     `BadParquet` where it has another, is no Parquet file, or has too much in a row group.
     """
@@ -95,7 +95,8 @@ def open_parquet(path: Path, schema: pa.Schema) -> Iterator[BoundedParquet]:
         for number, group in enumerate(pages):
             _require(number, group)
         with pq.ParquetFile(path, memory_map=True) as file:
-            if not file.schema_arrow.equals(schema):
+            schema = next((one for one in schemas if file.schema_arrow.equals(one)), None)
+            if schema is None:
                 raise BadParquet(f"it has another schema: {str(file.schema_arrow)[:500]}")
             if file.num_row_groups != len(pages):
                 raise BadParquet(f"it has {file.num_row_groups} row groups or {len(pages)}")

@@ -14,6 +14,7 @@ from typing import Final
 
 import yaml
 
+from dedupe.pair_rule import RULE_VERSION
 from shards import card_text, layout
 from shards.funnel import LEVELS, Funnel
 from shards.manifest import Manifest
@@ -117,6 +118,7 @@ def render_card(manifest: Manifest, funnel: Funnel) -> bytes:
         f"Each of the {manifest.removals:,} removed pairs stands in `removals/` with its reason "
         "and, for a duplicate, the kept pair it repeats.",
         "## Duplicates",
+        rule_text(manifest),
         dedupe_table(manifest),
         _cap_text(manifest),
         "## Loading",
@@ -130,7 +132,8 @@ def render_card(manifest: Manifest, funnel: Funnel) -> bytes:
         body += ["## Forgotten", forgotten_text(manifest)]
     if is_gated(manifest):
         body += ["## Terms", card_text.TERMS]
-    return ("---\n" + head + "---\n" + "\n\n".join(body) + "\n").encode("utf-8")
+    text = "\n\n".join(part for part in body if part)
+    return f"---\n{head}---\n{text}\n".encode()
 
 
 def _plot(what: str, path: str) -> str:
@@ -172,6 +175,24 @@ def funnel_table(funnel: Funnel) -> str:
             dropped = ", ".join(f"{r} {n:,}" for r, n in sorted(held.dropped.items()) if n)
             rows.append([source, language or "unknown", level, held.seen, dropped, held.kept])
     return _table(["source", "language", "level", "seen", "dropped", "kept"], rows)
+
+
+def rule_text(manifest: Manifest) -> str:
+    """Which pairs went as near-duplicates, in words; "" for another version of the rule."""
+    facts = manifest.dedupe
+    if facts.get("rule") != RULE_VERSION:
+        return ""
+    threshold, overlap = facts.get("threshold"), facts.get("query_overlap")
+    return (
+        "A pair went as a near-duplicate of a kept pair of the same language and an earlier rank "
+        f"where the Jaccard of their shingles is at least {threshold} and either their functions "
+        "have the same name (the last component, case folded) or the words of their queries (runs "
+        f"of word characters, case folded) have a Jaccard of at least {overlap}; with another name "
+        f"and another query only from {facts.get('other_name_threshold')} on. Functions of fewer "
+        f"than {facts.get('min_tokens')} tokens went only where the Jaccard is at least "
+        f"{threshold} and both name and query agree in this way. `removals/` holds name, query, "
+        "tokens and shingles of each, so that every decision can be made again."
+    )
 
 
 def dedupe_table(manifest: Manifest) -> str:

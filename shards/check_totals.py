@@ -209,12 +209,13 @@ def check_texts(
         "licences": card.licenses_table(manifest),
         "sources": card.sources_table(manifest),
         "duplicates": card.dedupe_table(manifest),
+        "the rule for near-duplicates": card.rule_text(manifest),
         "forgotten repositories": card.forgotten_text(manifest),
         "funnel": card.funnel_table(funnel) if funnel is not None else "",
     }
     for name, table in tables.items():
         if table not in text:
-            findings.add("card", layout.CARD, f"its table of {name} has other numbers")
+            findings.add("card", layout.CARD, f"what it says of {name} has other numbers")
     if funnel is not None:
         _check_plots(base, text, manifest, funnel, findings)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -21,10 +22,10 @@ import pyarrow.compute as pc
 
 from shards import layout
 from shards.attribution import Attribution
-from shards.bounded_parquet import BadParquet, open_parquet
+from shards.bounded_parquet import BadParquet, BoundedParquet, open_parquet
 from shards.dataset import Dataset
 from shards.findings import Progress
-from shards.removals import REMOVALS_SCHEMA, removal_files
+from shards.removals import RemovalsError, open_removals, removal_files
 from shards.sample import ARROW_SCHEMA
 
 _COMPARED: Final = 200_000
@@ -90,16 +91,22 @@ def survey(dataset: Dataset, names: Iterable[str], progress: Progress) -> Survey
 
 def _twin_rows(base: Path, tar: str, wanted: dict[str, Found]) -> Iterator[tuple[str, str]]:
     place = layout.safe_file(base, layout.parquet_path(tar))
-    for batch in _batches(place, ARROW_SCHEMA, ["id", "repo"]):
+    for batch in _readable(place, open_parquet(place, ARROW_SCHEMA), ["id", "repo"]):
         for row, repo in _rows_of(batch.column("repo"), wanted):
             yield batch.column("id")[row].as_py(), repo
 
 
-def _batches(place: Path, schema: pa.Schema, columns: list[str]) -> Iterator[Any]:
+def _evidence(path: Path, columns: list[str]) -> Iterator[Any]:
+    return _readable(path, open_removals(path), columns)
+
+
+def _readable(
+    place: Path, opened: AbstractContextManager[BoundedParquet], columns: list[str]
+) -> Iterator[Any]:
     try:
-        with open_parquet(place, schema) as file:
+        with opened as file:
             yield from file.batches(columns)
-    except BadParquet as error:
+    except (BadParquet, RemovalsError) as error:
         raise ForgetError(f"{place.name} cannot be read: {error}") from error
 
 
@@ -117,7 +124,7 @@ def _count_evidence(path: Path, found: dict[str, Found], owners: dict[str, str])
     """Counts what changes in one file of evidence; returns whether anything does."""
     ids = pa.array(sorted(owners), type=pa.string())
     changes = False
-    for batch in _batches(path, REMOVALS_SCHEMA, ["repo", "witness_id"]):
+    for batch in _evidence(path, ["repo", "witness_id"]):
         gone = dict(_rows_of(batch.column("repo"), found))
         for repo in gone.values():
             found[repo].evidence += 1
@@ -176,7 +183,7 @@ def _names(dataset: Dataset) -> Iterator[str]:
     for record in attribution(dataset.path):
         yield record.repo
     for path in removal_files(dataset.path):
-        for batch in _batches(path, REMOVALS_SCHEMA, ["repo"]):
+        for batch in _evidence(path, ["repo"]):
             yield from pc.unique(batch.column("repo")).to_pylist()
 
 

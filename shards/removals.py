@@ -2,7 +2,9 @@
 
 Parquet files under `removals/`, rows in ascending id order inside each file. An exact duplicate
 carries its `exact_key` (to be recomputed on the witness), a near-duplicate its sorted shingle
-hashes and true Jaccard; a filtered pair carries neither, has no witness ("") and score -1.
+hashes, true Jaccard, query and count of tokens, so that the pair rule can be applied again; a
+filtered pair carries none of them, has no witness ("") and score -1. Evidence from before the pair
+rule has no columns for query and tokens: it is read as "" and -1.
 Row groups hold at most 8 MiB of shingles or 20,000 rows, and their id statistics let
 `find_removal` read one row group a file: a few milliseconds. Evidence of strangers is read in
 bounded memory (`shards.bounded_parquet`).
@@ -24,7 +26,7 @@ from shards.atomic import FileFacts, staged
 from shards.bounded_parquet import BadParquet, BoundedParquet, open_parquet
 from shards.columns import table
 
-REMOVALS_SCHEMA: Final = pa.schema(
+FIRST_SCHEMA: Final = pa.schema(
     [
         *(pa.field(n, pa.string(), nullable=False) for n in ("id", "language", "source", "repo")),
         pa.field("path", pa.string(), nullable=False),
@@ -40,7 +42,16 @@ REMOVALS_SCHEMA: Final = pa.schema(
         ),
     ]
 )
+"""Of the datasets whose manifest states no rule."""
+REMOVALS_SCHEMA: Final = pa.schema(
+    [
+        *FIRST_SCHEMA,
+        pa.field("query", pa.string(), nullable=False),
+        pa.field("tokens", pa.int64(), nullable=False),
+    ]
+)
 NO_SCORE: Final = -1.0
+NO_TOKENS: Final = -1
 _GROUP_ROWS: Final = 20_000
 _GROUP_SHINGLES: Final = 1 << 20
 _ID: Final = re.compile("[0-9a-f]{32}")
@@ -73,6 +84,10 @@ class Removal:
     """32 hex digits of the exact key of its code, for exact duplicates."""
     shingles: tuple[int, ...] = ()
     """Sorted 64-bit shingle hashes, for near-duplicates."""
+    query: str = ""
+    """As it would have been published, for near-duplicates."""
+    tokens: int = NO_TOKENS
+    """Lexical tokens of its code, for near-duplicates; else -1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,7 +150,7 @@ def removal_files(dataset: Path) -> list[Path]:
 def open_removals(path: Path) -> Iterator[BoundedParquet]:
     """One evidence file, read in bounded memory. `RemovalsError` where it cannot be read."""
     try:
-        with open_parquet(path, REMOVALS_SCHEMA) as file:
+        with open_parquet(path, REMOVALS_SCHEMA, FIRST_SCHEMA) as file:
             yield file
     except BadParquet as error:
         raise RemovalsError(str(error)) from error

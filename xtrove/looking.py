@@ -23,12 +23,13 @@ from rich.table import Table
 import extract.files
 import extract.filters
 import extract.watchdog
+from dedupe.pair_rule import query_jaccard, same_name
 from shards.dataset import DamagedShard, Dataset
 from shards.index import BadIndex
 from shards.layout import UnsafePath
 from shards.manifest import ManifestError
 from shards.removals import Removal, RemovalsError, open_removals, removal_files
-from shards.sample import Sample, SampleError
+from shards.sample import Sample, SampleError, text
 from shards.summary import Summary, summarise
 from xtrove.console import amount, out
 from xtrove.errors import Misuse, Stop
@@ -41,7 +42,7 @@ MEANINGS: Mapping[str, str] = {
     **extract.filters.REASONS,
     **extract.watchdog.REASONS,
     "exact_duplicate": "a kept pair of an earlier rank has the same normalised code",
-    "near_duplicate": "a kept pair of an earlier rank is as similar as the threshold asks",
+    "near_duplicate": "a kept pair of an earlier rank is as similar as the rule for pairs asks",
     "query_cap": "its query is already answered by as many kept pairs as the config allows",
     "over_quota": "its language already had the number of pairs the config asks for",
     "forgotten": "its repository asked to be forgotten",
@@ -270,6 +271,8 @@ def _explain_removed(dataset: Dataset, removal: Removal, work: Path) -> None:
     if witness is None:
         return
     _show_place(console, witness)
+    if removal.query:
+        _show_agreement(console, removal, witness)
     if removed is None:
         console.print(
             f"(no diff: the removed code is published nowhere, and {work} does not hold "
@@ -278,6 +281,20 @@ def _explain_removed(dataset: Dataset, removal: Removal, work: Path) -> None:
         )
         return
     _show_diff(console, witness, removed)
+
+
+def _show_agreement(console: Console, removal: Removal, witness: Sample) -> None:
+    """What the pair rule compares besides the code."""
+    name, query = text(witness, "name"), text(witness, "query")
+    shared, union = query_jaccard(removal.query, query)
+    names = "the same name" if same_name(removal.name, name) else f"another name ({name})"
+    console.print(
+        f"agrees:   {names}; {shared} of {union} words of both queries "
+        f"({shared / max(union, 1):.2f}); {removal.tokens} and {witness['tokens']} tokens",
+        markup=False,
+    )
+    console.print(f"query:    {removal.query}", markup=False)
+    console.print(f"its query: {query}", markup=False)
 
 
 def _show_diff(

@@ -230,13 +230,14 @@ def _holdout(
 def _portable(settings: dict[str, object]) -> dict[str, object]:
     """The settings without what cannot change a run: where things lie, and how many are wanted.
 
-    The threshold is no part of a run: another one reuses it.
+    The numbers of the pair rule are no part of a run: others reuse it.
     """
     source = without_places(settings["source"])  # type: ignore[arg-type]
     source.pop("max_per_language", None)
     dedupe: dict[str, object] = dict(settings["dedupe"])  # type: ignore[call-overload]
+    del dedupe["other_name_threshold"], dedupe["query_overlap"]
     if not settings["decontaminate"] and not settings["holdouts"]:
-        dedupe.pop("threshold", None)
+        del dedupe["threshold"], dedupe["min_tokens"]
     return {**settings, "source": source, "dedupe": dedupe, "decontaminate": None}
 
 

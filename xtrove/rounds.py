@@ -183,6 +183,7 @@ def decide(plan: Plan, conductor: Conductor, paired: Paired) -> Round:
         "verify": list(paired.verify),
         "query_cap": plan.config.query_cap.model_dump(mode="json"),
         "quotas": plan.quotas,
+        "dedupe": plan.config.dedupe.model_dump(mode="json"),
     }
     key = digest("select", stage_version(select.ROOMS), name, spec)[:40]
     task = Task(stage="select", key=key, label="greedy keep-first", spec=spec)

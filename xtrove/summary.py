@@ -32,7 +32,8 @@ def show(built: Built, console: Console) -> None:
     table.add_row(
         "duplicates removed",
         f"{dropped['exact_duplicate']:,} exact, "
-        f"{dropped['near_duplicate']:,} near (Jaccard >= {manifest.dedupe['threshold']})",
+        f"{dropped['near_duplicate']:,} near (Jaccard >= {manifest.dedupe['threshold']}, with "
+        f"another name and query >= {manifest.dedupe['other_name_threshold']})",
     )
     table.add_row("samples", f"{manifest.samples:,}" + (f" ({languages})" if languages else ""))
     if splits:

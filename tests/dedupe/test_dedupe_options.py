@@ -25,7 +25,16 @@ def test_a_banding_that_misses_most_pairs_is_refused_with_its_recall() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"threshold": 1.1}, {"threshold": 0.1}, {"ngram": 0}, {"bands": 0}, {"rows": 0}, {"seed": -1}],
+    [
+        {"other_name_threshold": 1.01},
+        {"query_overlap": 0.0},
+        {"threshold": 1.1},
+        {"threshold": 0.1},
+        {"ngram": 0},
+        {"bands": 0},
+        {"rows": 0},
+        {"seed": -1},
+    ],
 )
 def test_values_out_of_range_are_refused(fields: dict[str, float]) -> None:
     with pytest.raises(ValidationError):

@@ -99,11 +99,11 @@ def test_a_batch_is_its_parts_and_copies_share_the_work() -> None:
     assert batch[0].shingles is batch[2].shingles
 
 
-def test_short_and_empty_functions_have_no_bands() -> None:
+def test_all_but_empty_functions_have_bands() -> None:
     options = DedupeOptions(min_tokens=4)
     found = fingerprints([("python", code, "") for code in ("", "a b c", "a b c d")], options)
     assert [item.tokens for item in found] == [0, 3, 4]
-    assert [len(item.band_keys) for item in found] == [0, 0, 36]
+    assert [len(item.band_keys) for item in found] == [0, 36, 36]
     assert len(fingerprints([("python", "", "")], DedupeOptions(min_tokens=0))[0].band_keys) == 0
     assert fingerprints([], OPTIONS) == []
 
@@ -135,6 +135,8 @@ def test_the_facts_name_everything_a_recomputation_needs() -> None:
     assert facts["scheme"] == "affine32" and facts["permutations"] == 252
     assert facts["datasketch"] == datasketch.__version__ and facts["hash"] == "xxh3_64"
     assert {"lexer", "seed", "ngram", "bands", "rows", "threshold", "min_tokens"} <= set(facts)
+    assert facts["rule"] == 2
+    assert (facts["other_name_threshold"], facts["query_overlap"]) == (0.95, 0.5)
 
 
 def test_query_groups_fold_case_space_and_composition() -> None:

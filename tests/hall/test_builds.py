@@ -175,6 +175,7 @@ def test_why_explains_kept_and_dropped(whole: Path, base: Path) -> None:
         if reason == "near_duplicate":
             assert str(row["witness_id"]) in done.stdout
             assert "+++ dropped code" in done.stdout
+            assert re.search(r"agrees:   .* name.*; \d+ of \d+ words of both queries", done.stdout)
     bare = support.xtrove("why", whole, next(iter(removed)))
     assert bare.returncode == 0
 
@@ -230,7 +231,7 @@ def test_the_stack_sample_is_built_and_holds(tmp_path: Path) -> None:
     assert files["seen"] == 20_819
     refused = files["dropped"]["license_not_permissive"] + files["dropped"]["license_unknown"]
     assert files["seen"] - refused == 18_061
-    assert re.search(r"near \(Jaccard >= 0\.7\)", done.stdout)
+    assert re.search(r"near \(Jaccard >= 0\.7, with another name and query >= 0\.95\)", done.stdout)
     assert "MB/s" in done.stdout
     assert len(support.manifest(tmp_path / "out")["shards"]) >= 8
     assert support.xtrove("verify", tmp_path / "out").returncode == 0

@@ -9,7 +9,7 @@ import pytest
 
 from dedupe.bands import BAND_ROW
 from xtrove.stages import bands
-from xtrove.stages.run_files import load, save
+from xtrove.stages.run_files import RUN_ITEM, load, save
 from xtrove.workspace import Workspace
 
 SLICES = 5
@@ -18,7 +18,7 @@ PARTS = 3
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """Runs of 200 items with 4 band keys each, out of few enough keys to meet often."""
+    """Runs of 200 items with 4 band keys each, out of few enough keys and names to meet often."""
     made = Workspace(work=tmp_path / "work", output=tmp_path / "output")
     dice = np.random.default_rng(11)
     keys = dice.integers(0, 2**64, size=600, dtype=np.uint64)
@@ -30,6 +30,9 @@ def workspace(tmp_path: Path) -> Workspace:
         folder = made.folder("extract", f"slice-{number}")
         folder.mkdir(parents=True)
         save(folder / "bands.npy", rows[np.argsort(rows["key"], kind="stable")])
+        items = np.zeros(200, dtype=RUN_ITEM)
+        items["name"] = dice.integers(0, 4, size=200)
+        save(folder / "items.npy", items)
     for count in range(SLICES + 1):
         names = [[f"slice-{number}", "source"] for number in range(count)]
         made.write_json(made.plan_path(f"runs-{count}.json"), names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from dedupe.tokens import tokens
 from extract.pair import Pair, pair_id
 from shards.boundaries import plan_shards, tar_sizes
 from shards.funnel import Funnel
-from shards.manifest import Manifest, SourceFacts
+from shards.manifest import Fact, Manifest, SourceFacts
 from shards.published import Parts, write_published
 from shards.removals import Removal, RemovalsFile, write_removals
 from shards.sample import encode
@@ -26,6 +26,17 @@ SPLITS = SplitOptions(validation=0.2, test=0.2, by="repository")
 RULE = SplitRule(by="repository", reason="splits.by: repository")
 MAX_BYTES = 16_384
 NGRAM = 5
+DEDUPE: dict[str, Fact] = {
+    "threshold": 0.7,
+    "ngram": NGRAM,
+    "bands": 36,
+    "rows": 7,
+    "rule": 2,
+    "other_name_threshold": 0.95,
+    "query_overlap": 0.5,
+    "min_tokens": 30,
+}
+"""What the manifest states of the dedupe."""
 
 
 def license_class(licenses: list[str]) -> str:
@@ -83,8 +94,10 @@ def payload(pair: Pair) -> bytes:
 
 
 def near_copy(pair: Pair, number: int) -> Pair:
-    """The same function with one statement changed, elsewhere."""
-    code = pair.code.replace("return total", "return total + 1")
+    """The same function with two statements changed, elsewhere: Jaccard 0.78."""
+    code = pair.code.replace("return total", "return total + 1").replace(
+        "total * 4 +", "total / 4 -"
+    )
     return replace(make_pair(number, code=code), language=pair.language)
 
 
@@ -97,6 +110,8 @@ def near_removal(gone: Pair, kept: Pair) -> Removal:
         witness_id=kept.id,
         score=shared / union,
         shingles=tuple(mine.tolist()),
+        query=gone.query,
+        tokens=len(tokens(gone.language, gone.code)),
     )
 
 
@@ -204,7 +219,11 @@ def funnel_of(pairs: list[Pair], removed: list[Removal]) -> Funnel:
 
 
 def parts_of(
-    shards: list[ShardFiles], removals: list[RemovalsFile], funnel: Funnel, kind: str = "directory"
+    shards: list[ShardFiles],
+    removals: list[RemovalsFile],
+    funnel: Funnel,
+    kind: str = "directory",
+    dedupe: Mapping[str, Fact] = DEDUPE,
 ) -> Parts:
     """The parts of a seal."""
     return Parts(
@@ -214,7 +233,7 @@ def parts_of(
             SourceFacts(name="local", kind=kind, revision="r1", provenance=[("pack", "1.0")]),
         ),
         versions={"xtrove": "0.1.0"},
-        dedupe={"threshold": 0.7, "ngram": NGRAM, "bands": 36, "rows": 7},
+        dedupe=dict(dedupe),
         per_repo_cap=1,
         total_cap=3,
         splits=SPLITS,
@@ -231,6 +250,7 @@ def build(
     pairs: list[Pair] | None = None,
     removed: list[Removal] | None = None,
     kind: str = "directory",
+    dedupe: Mapping[str, Fact] = DEDUPE,
 ) -> Built:
     """Writes and seals a dataset under `root/dataset`."""
     kept = default_pairs() if pairs is None else pairs
@@ -240,6 +260,6 @@ def build(
     gone = sorted(gone, key=lambda row: row.id)
     tmp = base / ".xtrove/tmp"
     evidence = [write_removals(base, "part-00000", gone, tmp=tmp)]
-    parts = parts_of(shards, evidence, funnel_of(kept, gone), kind)
+    parts = parts_of(shards, evidence, funnel_of(kept, gone), kind, dedupe)
     manifest = write_published(base, parts, work_of=lambda shard: work, tmp=tmp)
     return Built(path=base, manifest=manifest, kept=kept, removed=gone)

@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from dedupe.bands import BAND_ROW
 from dedupe.decontaminate import EvaluationIndex
 from dedupe.fingerprint import Fingerprint, fingerprints
+from dedupe.pair_rule import name_number
 from extract.extract import Extraction, extract_row
 from extract.pair import DroppedPair, Pair
 from extract.watchdog import COLLECT_EVERY, Stopped, shared
@@ -264,10 +265,12 @@ class _Writer:
             *halves(mark.exact_key),
             int(mark.query_group, 16),
             *place.groups,
+            name_number(pair.name),
             LANGUAGES.index(pair.language),
             *place.splits,
             SPLITS.index(self.partitions.pop(pair.id, SPLITS[0])),
             len(data),
+            mark.tokens,
             number,
         )
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dedupe.select import REASONS
-from shards.removals import Removal, write_removals
+from shards.removals import NO_TOKENS, Removal, write_removals
 from xtrove.stages.layout import NO_WITNESS
 from xtrove.stages.run_files import (
     OpenRuns,
@@ -98,6 +98,8 @@ def _evidence(runs: OpenRuns, row: Any) -> Removal:
         score=float(row["score"]) if near or exact else -1.0,
         exact_key=hex_id(source.items[index]["exact"]) if exact else "",
         shingles=tuple(source.shingles_of(index).tolist()) if near else (),
+        query=sample["query"] if near else "",
+        tokens=sample["tokens"] if near else NO_TOKENS,
     )
 
 

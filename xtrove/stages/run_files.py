@@ -40,19 +40,22 @@ RUN_ITEM = np.dtype(
         ("query_group", "<u8"),
         ("repo", "<u8"),
         ("file", "<u8"),
+        ("name", "<u8"),
         ("language", "u1"),
         ("split_repository", "u1"),
         ("split_path", "u1"),
         ("split_source", "u1"),
         ("size", "<u4"),
+        ("tokens", "<u4"),
         ("shingles", "<u4"),
     ]
 )
 """`id` and `exact` are big-endian halves as numbers, so that sorting them sorts the hex digits;
-`size` is the length of the payload in bytes."""
+`name` is a number for the function's name (`dedupe.pair_rule`), `size` the length of the payload in
+bytes, `tokens` those of the code."""
 UNNAMED = 1 << 63
 """The bit of `repo` that marks a pair that names no repository: it is one by itself."""
-PACKED_ITEM = struct.Struct("<7Q4B2I")
+PACKED_ITEM = struct.Struct("<8Q4B3I")
 """The fields of `RUN_ITEM` in their order: a slice collects its items as bytes, a seventh of the
 memory of tuples, and nothing for the garbage collector to walk over."""
 
