@@ -30,6 +30,7 @@ from xtrove.errors import Interrupted, Misuse, Stop
 from xtrove.finish import finish
 from xtrove.log import Log
 from xtrove.planning import Plan, PlannedSlice, make_plan, ready, workspace_of, write_plan
+from xtrove.private_head import schemes_of
 from xtrove.progress import LINE_SECONDS, Progress
 from xtrove.rounds import settle
 from xtrove.task import DISK, FREE_SPACE
@@ -91,7 +92,8 @@ def _run(plan: Plan, workspace: Workspace, progress: Progress, log: Log, start: 
     state.remember(workspace, plan, sealed=False)
     write_plan(plan, workspace)
     progress.begin("start", 1)
-    with started(workspace, plan.config.workers, progress.say, log) as engine:
+    schemes = schemes_of(plan.config.dump()["sources"])
+    with started(workspace, plan.config.workers, progress.say, log, schemes) as engine:
         stage = progress.stages["start"]
         stage.done = 1
         progress.finish(stage)

@@ -4,16 +4,22 @@ Ray carries task descriptions and answers of some kilobytes; data goes through f
 window of tasks is in flight. A worker that dies is retried by Ray, a transient fault by us with
 a growing pause; 20 failures in a row in plan order stop the run, for then the source is broken
 and not a record of it. Without a cluster (no RAY_ADDRESS) a private one is started on this
-machine; its idle processes cost about 0.4 GB.
+machine (`private_head`); its idle processes cost about 0.4 GB.
 """
 
 from __future__ import annotations
 
+import io
+import ipaddress
+import logging
 import os
+import re
+import signal
 import socket
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +27,7 @@ from typing import Any
 from xtrove.errors import Misuse, Stop
 from xtrove.log import Log
 from xtrove.pact import SAME_CODE, SHARED, Pact, agreed, perform, probe
+from xtrove.private_head import end_helpers, private_head, starting
 from xtrove.task import Outcome, Task
 from xtrove.workspace import Workspace
 
@@ -33,7 +40,7 @@ LOOK_SECONDS = 2.0
 HEAD_SECONDS = 10
 PROBE_SECONDS = 120
 RESTART = "start Ray again, then run the same command again: what is finished is kept"
-LOCAL_ENVIRONMENT = {
+ENVIRONMENT = {
     # `uv run` would zip the working folder, output included, and ship it to local workers.
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -42,7 +49,11 @@ LOCAL_ENVIRONMENT = {
     "RAY_enable_metrics_collection": "0",
     # A task that runs out of memory would otherwise be retried without end.
     "RAY_task_oom_retries": "2",
+    # What Ray says about dying workers goes to the log at once, all of it.
+    "RAY_DEDUP_LOGS": "0",
 }
+QUIET: dict[str, Any] = {"log_to_driver": False, "configure_logging": True}
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,61 +188,93 @@ def _answer(reference: Any) -> Outcome:
 
 @contextmanager
 def started(
-    workspace: Workspace, workers: int | None, say: Callable[[str], None], log: Log
+    workspace: Workspace,
+    workers: int | None,
+    say: Callable[[str], None],
+    log: Log,
+    schemes: Collection[str] = (),
 ) -> Iterator[Engine]:
-    """Connect to the cluster of RAY_ADDRESS, or start a private one; check every node first."""
-    address = os.environ.get("RAY_ADDRESS", "")
-    for key, value in LOCAL_ENVIRONMENT.items():
-        os.environ.setdefault(key, value)
-    import ray
+    """Connect to the cluster of RAY_ADDRESS, or start a private one; check every node first.
 
-    quiet: dict[str, Any] = {
-        "log_to_driver": False,
-        "logging_level": "ERROR",
-        "configure_logging": True,
-    }
-    if address:
-        _knock(address)
-        ray.init(address=address, **quiet)
-    else:
-        with _alone():
-            ray.init(
-                address="local",
-                num_cpus=workers or os.cpu_count() or 1,
-                num_gpus=0,
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                **quiet,
-            )
-    _redirect(log)
-    try:
-        with agreed(workspace) as pact:
+    `schemes` are those of the places of the sources (`hf`, `s3`): workers of a private one see
+    the secrets of the environment that such places need, and no others.
+    """
+    address = os.environ.get("RAY_ADDRESS", "")
+    with ExitStack() as stack:
+        stack.enter_context(redirect_stdout(_ToLog(log)))
+        with _own_sigterm():
             if address:
-                _look_at_cluster(workspace, pact, say)
-            yield Engine(workspace=workspace, workers=workers, pact=pact, say=say)
-    finally:
-        ray.shutdown()
+                _join(address, stack)
+            else:
+                _start(workers or os.cpu_count() or 1, schemes, stack)
+        pact = stack.enter_context(agreed(workspace))
+        if address:
+            _look_at_cluster(workspace, pact, say)
+        yield Engine(workspace=workspace, workers=workers, pact=pact, say=say)
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """A private head without the processes that nobody would ask anything: the autoscaler, the
-    server of the dashboard (started even without one), the forwarding of logs.
-
-    No public switch leaves them out (Ray 2.60). They took 0.7 s at the start, 1 s at the end, in
-    which the autoscaler is waited for, and 1.4 s of CPU (`benchmarks/build.py`).
-    """
-    from ray._private.node import Node
-
-    helpers = ("start_monitor", "start_api_server", "start_log_monitor")
-    known = {name: getattr(Node, name) for name in helpers if hasattr(Node, name)}
-    for name in known:
-        setattr(Node, name, lambda *_, **__: None)
+def _own_sigterm() -> Iterator[None]:
+    """Keep what SIGTERM does here: `ray.init` puts its own end of the process in its place."""
+    before = signal.getsignal(signal.SIGTERM)
     try:
         yield
     finally:
-        for name, method in known.items():
-            setattr(Node, name, method)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
+def _join(address: str, stack: ExitStack) -> None:
+    for key, value in ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    import ray
+
+    _knock(address)
+    stack.callback(ray.shutdown)
+    ray.init(address=address, **QUIET, logging_level=logging.ERROR)
+
+
+def _start(workers: int, schemes: Collection[str], stack: ExitStack) -> None:
+    """A head of our own that only this process and its children can use."""
+    settings = {key: os.environ.get(key, value) for key, value in ENVIRONMENT.items()}
+    session = stack.enter_context(private_head(settings))
+    import ray
+
+    stack.callback(ray.shutdown)
+    with starting(schemes) as taken_port:
+        ray.init(
+            address="local",
+            num_cpus=workers,
+            num_gpus=0,
+            include_dashboard=False,
+            dashboard_host="127.0.0.1",
+            dashboard_port=taken_port,
+            object_store_memory=OBJECT_STORE_BYTES,
+            _temp_dir=str(session),
+            # As an error Ray reports what `starting` keeps from starting.
+            logging_level=logging.CRITICAL,
+            **QUIET,
+        )
+    end_helpers()
+    host = _head().rpartition(":")[0].strip("[]")
+    if not ipaddress.ip_address(host).is_loopback:
+        raise Stop(
+            f"the private Ray of this build can be reached at {host}",
+            remedy="start xtrove in a process of its own that has not imported ray before",
+        )
+
+
+class _ToLog(io.TextIOBase):
+    """Takes what Ray prints about dying workers: it goes to stdout whatever `log_to_driver`
+    says."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def write(self, text: str) -> int:
+        if lines := [line for line in COLOURS.sub("", text).splitlines() if line.strip()]:
+            self._log.event("ray", lines=lines)
+        return len(text)
 
 
 def _knock(address: str) -> None:
@@ -246,17 +289,6 @@ def _knock(address: str) -> None:
             f"RAY_ADDRESS: nothing answers at {address!r}: {error}",
             remedy="start Ray there, or unset RAY_ADDRESS to build on this machine alone",
         ) from None
-
-
-def _redirect(log: Log) -> None:
-    """Send what Ray prints about dying workers to the log: it goes to stdout whatever
-    `log_to_driver` says, and has no public switch (Ray 2.60)."""
-    import ray._private.worker as internals
-
-    if hasattr(internals, "print_to_stdstream"):
-        internals.print_to_stdstream = lambda data, ignore_prefix: log.event(
-            "ray", lines=data.get("lines")
-        )
 
 
 def _head() -> str:
