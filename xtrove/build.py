@@ -61,7 +61,7 @@ def build(config: BuildConfig, base: Path) -> Built:
     workspace = workspace_of(config)
     plan = _planned(config)
     for note in plan.notes:
-        err().print(note, markup=False)
+        err().print(note)
     if state.is_finished(workspace, plan):
         return _finished(plan, workspace, time.monotonic() - start)
     _make_folders(workspace)

@@ -29,7 +29,7 @@ def byte_progress(
     line: Callable[[str, int, int], str] = _amounts,
 ) -> AbstractContextManager[Report]:
     """Gives what takes a label, the bytes done and the bytes in all; `line` words them."""
-    text = TextColumn("{task.description}")
+    text = TextColumn("{task.description}", markup=False)
     columns = (text, BarColumn(), DownloadColumn(), TimeRemainingColumn())
     return bar_progress(columns, line, first="reading")
 
@@ -48,7 +48,7 @@ def bar_progress(
         bar.update(task, description=what, completed=done, total=total)
         if bar.disable and time.monotonic() - said > LINE_SECONDS:
             said = time.monotonic()
-            err().print(f"[{duration(said - start)}] {line(what, done, total)}", markup=False)
+            err().print(f"[{duration(said - start)}] {line(what, done, total)}")
 
     with bar:
         yield report

@@ -9,7 +9,7 @@ from shards.check import check_dataset
 from shards.layout import UnsafePath
 from shards.manifest import ManifestError
 from xtrove.byte_progress import byte_progress
-from xtrove.console import duration, out
+from xtrove.console import duration, one_line, out
 from xtrove.errors import Misuse, Stop
 from xtrove.stages.shard import license_class
 
@@ -28,7 +28,7 @@ def verify(dataset: Path) -> None:
         out().print(f"{dataset}: everything holds ({counts}; {elapsed})")
         return
     for finding in report.findings:
-        out().print(f"{finding.check}: {finding.subject}: {finding.message}", markup=False)
+        out().print(one_line(f"{finding.check}: {finding.subject}: {finding.message}"))
     for check, count in report.suppressed.items():
         out().print(f"{check}: {count:,} more of the same kind")
     total = len(report.findings) + sum(report.suppressed.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
@@ -88,7 +89,7 @@ def build(
     if output is not None:
         chosen = configs.validate(chosen.dump(), name="--output")
     if print_config:
-        out().print(configs.as_yaml(chosen), end="", markup=False)
+        out().print(configs.as_yaml(chosen), end="")
         return
     from xtrove.build import build as run
     from xtrove.summary import show
@@ -116,7 +117,7 @@ def doctor(
 
     found = diagnose(configs.load(config, settings or ()), Path.cwd(), deadline)
     if as_json:
-        out().print(doctor_report.as_json(found), markup=False, soft_wrap=True)
+        out().print(doctor_report.as_json(found), soft_wrap=True)
     else:
         doctor_report.show(found, out())
     sys.stdout.flush()
@@ -199,11 +200,11 @@ def _say(stop: Stop) -> int:
     """Its words and remedy on stderr, and its exit code."""
     if isinstance(stop, Interrupted):
         # What was asked for is no failure.
-        err().print(stop.message, style="bold yellow", markup=False)
+        err().print(stop.message, style="bold yellow")
     else:
-        err().print(f"error: {stop.message}", style="bold red", markup=False)
+        err().print(f"error: {stop.message}", style="bold red")
     if stop.remedy:
-        err().print(f"  {stop.remedy}", markup=False)
+        err().print(f"  {stop.remedy}")
     return stop.code
 
 
@@ -222,4 +223,8 @@ def main() -> None:
         err().print("stopped", style="bold yellow")
         sys.exit(130)
     except BrokenPipeError:
+        sys.exit(1)
+    except Exception:
+        # Python would print its message as it is, and messages quote what they stumble over.
+        err().print(traceback.format_exc().rstrip())
         sys.exit(1)

@@ -45,7 +45,7 @@ def train(
 
     chosen = load(config, settings or (), output)
     if print_config:
-        out().print(as_yaml(chosen), end="", markup=False)
+        out().print(as_yaml(chosen), end="")
         return
     from xtrove.training import plan as show_plan
     from xtrove.training import train as run

@@ -1,12 +1,51 @@
-"""The one place that writes to the terminal: results to stdout, everything else to stderr."""
+"""The one place that writes to the terminal: results to stdout, everything else to stderr.
+
+Method: whatever is printed passes `printable`, before it is laid out and once more as it leaves;
+markup is off, so that a style is an argument or a `Text` and never a part of the words. What
+stands on one line (a name, a path, a reason) passes `one_line` where it is put into words.
+Limits: the usage of the command line, which holds nothing of an input, is printed by typer.
+"""
 
 from __future__ import annotations
 
 import functools
 import sys
-from typing import TextIO
+from collections.abc import Iterable
+from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.status import Status
+from rich.text import Text
+
+
+class Terminal(Console):
+    """A console that no text can give orders to."""
+
+    def render_str(self, text: str, **words: Any) -> Text:
+        """Strings, those in tables and titles too, before they are laid out."""
+        return super().render_str(printable(text), **words)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Everything else as it leaves: a `Text` or highlighted code may come from anywhere."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+    def status(self, status: RenderableType, **words: Any) -> Status:
+        """A line that turns while something is under way."""
+        return _Status(status, console=self, **words)
+
+
+class _Status(Status):
+    """rich reads markup in the strings of a status, whatever its console says."""
+
+    def __init__(self, status: RenderableType, **words: Any) -> None:
+        super().__init__(Text(status) if isinstance(status, str) else status, **words)
+
+    def update(self, status: RenderableType | None = None, **words: Any) -> None:
+        super().update(Text(status) if isinstance(status, str) else status, **words)
 
 
 @functools.cache
@@ -24,7 +63,27 @@ def err() -> Console:
 def _console(file: TextIO) -> Console:
     """Lines are wrapped for a terminal only: a log or a pipe gets them whole."""
     wide = None if file.isatty() else 200
-    return Console(file=file, highlight=False, soft_wrap=not file.isatty(), width=wide)
+    return Terminal(
+        file=file, highlight=False, markup=False, emoji=False,
+        soft_wrap=not file.isatty(), width=wide,
+    )  # fmt: skip
+
+
+def printable(text: str, keep: str = "\n\t") -> str:
+    """Text without what a terminal would obey: control, C1 and bidirectional characters.
+
+    White space other than `keep` is a space; all else that has no shape is U+FFFD.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in keep else " " if c.isspace() else "\ufffd" for c in text
+    )
+
+
+def one_line(value: object) -> str:
+    """A value that stands on one line, whatever is in it."""
+    return printable(str(value), keep="")
 
 
 def amount(count: float) -> str:

@@ -14,7 +14,7 @@ from rich.table import Table
 from extract.redact import redact
 from ingest.contact import Check, Contact, Reading
 from ingest.records import SourceFile, SourcePair
-from xtrove.console import amount, duration
+from xtrove.console import amount, duration, one_line
 from xtrove.doctor import Diagnosis
 
 SAMPLE_CHARS = 400
@@ -27,7 +27,7 @@ def show(found: Diagnosis, console: Console) -> None:
     """The report for people."""
     for source in found.sources:
         place = f", {source.place}" if source.place else ""
-        console.print(f"\n{source.source} ({source.kind}{place})", style="bold", markup=False)
+        console.print(f"\n{source.source} ({source.kind}{place})", style="bold")
         _show_source(source, console)
     console.print("\nthe build", style="bold")
     for check in found.build:
@@ -51,7 +51,7 @@ def as_json(found: Diagnosis) -> str:
             host: {"requests": one.requests, "bytes": one.bytes} for host, one in found.traffic
         },
     }
-    return json.dumps(value, ensure_ascii=False, indent=2)
+    return json.dumps(value, indent=2)
 
 
 def _problems(found: Diagnosis) -> int:
@@ -82,29 +82,29 @@ def _show_source(source: Contact, console: Console) -> None:
         _show_columns(source, console)
     for count in source.licenses[:MOST_ROWS]:
         words = f"{clean(count.licenses) or 'none stated'}: {count.verdict}, {count.rows:,} rows"
-        console.print(f"     licence  {words}", markup=False)
+        console.print(f"     licence  {words}")
     for reason, rows, detail in source.refused[:MOST_ROWS]:
         more = f" ({clean(detail)})" if detail else ""
-        console.print(f"     refused  {reason}, {rows:,} rows{more}", markup=False)
+        console.print(f"     refused  {reason}, {rows:,} rows{more}")
     if source.reading is not None:
-        console.print(f"     reading  {_reading(source.reading)}", markup=False)
+        console.print(f"     reading  {_reading(source.reading)}")
         if source.quota is not None:
             words = f"a build stops at {source.quota:,} pairs a language, and reads less of it"
-            console.print(f"     quota    {words}", markup=False)
+            console.print(f"     quota    {words}")
     sample = _sample(source.sample)
     if sample is not None:
         where = " ".join(sample[key] for key in ("repo", "path", "language", "licenses"))
-        console.print(f"     sample   {where}", markup=False)
+        console.print(f"     sample   {where}")
         for line in "\n".join(filter(None, (sample["query"], sample["code"]))).split("\n"):
-            console.print(f"       | {line}", markup=False, style="dim")
+            console.print(f"       | {line}", style="dim")
 
 
 def _show_check(check: Check, console: Console) -> None:
     mark, style = ("ok ", "green") if check.ok else ("BAD", "bold red")
     console.print(f"  {mark}", style=style, end=" ")
-    console.print(f"{check.name}: {clean(check.found, 600)}", markup=False)
+    console.print(f"{one_line(check.name)}: {clean(check.found, 600)}")
     if check.remedy:
-        console.print(f"      -> {check.remedy}", markup=False)
+        console.print(f"      -> {one_line(check.remedy)}")
 
 
 def _show_columns(source: Contact, console: Console) -> None:
@@ -113,14 +113,14 @@ def _show_columns(source: Contact, console: Console) -> None:
     good = sum(one.verdict == "ok" for one in source.columns)
     lacking = [one.name for one in source.columns if one.verdict == "not there"]
     without = f"; without {', '.join(dict.fromkeys(lacking))}" if lacking else ""
-    console.print(f"     columns  {good} as expected{clean(without, 300)}", markup=False)
+    console.print(f"     columns  {good} as expected{clean(without, 300)}")
     if not odd:
         return
     table = Table("column", "expected", "found", "verdict", "file", box=None, padding=(0, 2))
     for one in odd[: 2 * MOST_ROWS]:
         cells = (one.name, one.expected, one.found or "-", one.verdict, one.file)
         table.add_row(*(clean(cell) for cell in cells))
-    console.print(table, markup=False)
+    console.print(table)
 
 
 def _reading(one: Reading) -> str:
@@ -158,5 +158,4 @@ def _cut(text: str) -> str:
 
 def clean(text: str, most: int = 200) -> str:
     """One line without secrets, and without anything that a terminal would obey."""
-    shown = redact(text[:_REDACTED_CHARS])[0][:most]
-    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in shown)
+    return one_line(redact(text[:_REDACTED_CHARS])[0][:most])

@@ -18,8 +18,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rich.markup import escape
-
 from evaluate.beir import beir_corpus
 from evaluate.corpus import Corpus
 from evaluate.cosqa import cosqa_corpus
@@ -292,7 +290,7 @@ class _Step:
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._status = err().status(escape(what))
+        self._status = err().status(what)
         self._start = self._told = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -308,13 +306,13 @@ class _Step:
         self._status.stop()
         taken = time.monotonic() - self._start
         if kind is None and taken >= _SLOW_SECONDS:
-            err().print(f"{self._what}: {duration(taken)}", markup=False)
+            err().print(f"{self._what}: {duration(taken)}")
 
     def report(self, doing: str, done: int, total: int) -> None:
         """How much of it is done; what a searcher calls while it works."""
         text = f"{self._what}: {doing} {done:,} of {total:,}"
         if err().is_terminal:
-            self._status.update(escape(text))
+            self._status.update(text)
         elif time.monotonic() - self._told >= _LINE_SECONDS:
             self._told = time.monotonic()
-            err().print(text, markup=False)
+            err().print(text)

@@ -40,26 +40,26 @@ def show(
 ) -> None:
     """A line a question where asked for, the tables, the notes: to stdout."""
     if verbose:
-        out().print(" rank     score  question -> answer | what stood first instead", markup=False)
+        out().print(" rank     score  question -> answer | what stood first instead")
         for line in question_lines(result, result.systems[0]):
-            out().print(line, markup=False, soft_wrap=True)
+            out().print(line, soft_wrap=True)
         out().print()
     for table in tables:
         if not table.long:
             print_table(table)
     for line in lines:
-        out().print(line, markup=False, soft_wrap=True)
+        out().print(line, soft_wrap=True)
 
 
 def print_table(table: Table) -> None:
     """A table with its title, to stdout."""
-    out().print(table.title, style="bold", markup=False)
+    out().print(table.title, style="bold")
     shown = RichTable(box=None, pad_edge=False)
     for place, name in enumerate(table.header):
         right = place > 0 and name != "question"
         shown.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in table.rows:
-        shown.add_row(*(cell.replace("[", "\\[") for cell in row))
+        shown.add_row(*row)
     out().print(shown)
     out().print()
 
@@ -85,4 +85,4 @@ def write(
     # The last to appear: a folder with a result.json is whole.
     files[FILE] = result.to_json()
     write_files(folder, files)
-    err().print(f"written to {folder}", markup=False)
+    err().print(f"written to {folder}")

@@ -119,9 +119,7 @@ def _onnx(words: Words, start: float) -> None:
     try:
         from train.export_onnx import export_onnx
 
-        files = export_onnx(
-            words.path, words.output, progress=lambda step: err().print(step, markup=False)
-        )
+        files = export_onnx(words.path, words.output, progress=lambda step: err().print(step))
     except ImportError as error:
         raise Misuse(
             f"--to onnx needs packages that are not here: {error}", remedy=INSTALL
@@ -147,4 +145,4 @@ def _show(output: Path, done: Exported, start: float) -> None:
 
 
 def _line(text: str) -> None:
-    out().print(text, markup=False)
+    out().print(text)

@@ -18,11 +18,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from shards.attribution import Attribution
 from shards.dataset import Dataset
-from shards.findings import Progress as Report
 from shards.forget import finish, prepare
 from shards.forget_survey import ForgetError, Survey, nearest, survey
 from shards.layout import UnsafePath
@@ -30,7 +28,8 @@ from shards.manifest import load_manifest
 from shards.redo import DamagedJournal, Redo
 from shards.tombstones import repo_sha256
 from xtrove import tombstones
-from xtrove.console import duration, err, out
+from xtrove.byte_progress import byte_progress
+from xtrove.console import duration, err, one_line, out
 from xtrove.errors import Misuse, Stop
 from xtrove.looking import open_dataset
 from xtrove.stages.extract import repo_number
@@ -39,7 +38,6 @@ from xtrove.stages.shard import license_class
 from xtrove.task import DISK, FREE_SPACE
 from xtrove.workspace import Workspace, driver_lock
 
-LINE_SECONDS = 30.0
 SHOWN = 20
 
 
@@ -87,7 +85,7 @@ def _forget(
         _scrub(workspace, wanted)
         out().print(f"{base}: forgotten before, nothing to do")
         return
-    with _progress() as report, _refusals(base):
+    with byte_progress() as report, _refusals(base):
         change = prepare(dataset, found, license_class, report)
     tombstones.remember(workspace, repos)
     change.commit()
@@ -109,14 +107,14 @@ def _refusals(base: Path) -> Iterator[None]:
 def _survey(dataset: Dataset, wanted: list[str]) -> Survey:
     """What the dataset holds of them. `Misuse` for a name that is not in it at all."""
     with _refusals(dataset.path):
-        with _progress() as report:
+        with byte_progress() as report:
             found = survey(dataset, wanted, report)
         before = {tombstone.repo_sha256 for tombstone in dataset.manifest.tombstones}
         lines = []
         for name in wanted:
             if found.found[name].is_empty and repo_sha256(name) not in before:
                 near = nearest(dataset, name)
-                hint = f"; the nearest names: {', '.join(near)}" if near else ""
+                hint = f"; the nearest names: {one_line(', '.join(near))}" if near else ""
                 lines.append(f"{name}{hint}")
     if lines:
         raise Misuse(
@@ -165,31 +163,6 @@ def _drop(workspace: Workspace, stage: str, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def _progress() -> Iterator[Report]:
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-        console=err(),
-        transient=True,
-        disable=not err().is_terminal,
-    )
-    task = bar.add_task("reading")
-    start = said = time.monotonic()
-
-    def report(what: str, done: int, total: int) -> None:
-        nonlocal said
-        bar.update(task, description=what, completed=done, total=total)
-        if bar.disable and time.monotonic() - said > LINE_SECONDS:
-            said = time.monotonic()
-            err().print(f"[{duration(said - start)}] {what}: {done:,} of {total:,} bytes")
-
-    with bar:
-        yield report
-
-
 def _counts(name: str, found: Survey) -> str:
     held = found.found[name]
     return (
@@ -200,26 +173,25 @@ def _counts(name: str, found: Survey) -> str:
 
 def _show_plan(dataset: Dataset, found: Survey) -> None:
     for name in sorted(found.found):
-        out().print(_counts(name, found), markup=False)
+        out().print(_counts(name, found))
     sizes = {facts.path: facts.samples for facts in dataset.manifest.shards}
     for path, count in sorted(found.shards.items())[:SHOWN]:
         last = " (all: the shard disappears)" if count == sizes[path] else ""
-        out().print(f"  {path}: {count:,} of {sizes[path]:,} samples{last}", markup=False)
+        out().print(one_line(f"  {path}: {count:,} of {sizes[path]:,} samples{last}"))
     if len(found.shards) > SHOWN:
         out().print(f"  and {len(found.shards) - SHOWN:,} shards more")
     for evidence in found.evidence:
-        out().print(f"  removals/{evidence}", markup=False)
+        out().print(one_line(f"  removals/{evidence}"))
     out().print("dry run: nothing was changed")
 
 
 def _show_done(base: Path, found: Survey, seconds: float) -> None:
     for name in sorted(found.found):
-        out().print(f"forgotten {_counts(name, found)}", markup=False)
+        out().print(f"forgotten {_counts(name, found)}")
     manifest = load_manifest(base)
     out().print(
         f"{base}: {manifest.samples:,} samples in {len(manifest.shards):,} shards are left; "
         f"{len(found.shards):,} shards rewritten ({duration(seconds)})",
-        markup=False,
     )
 
 
@@ -228,16 +200,13 @@ def _show_next(base: Path, workspace: Workspace, is_named: bool) -> None:
         out().print(
             "the work folder of its build is not here: name it with --work, or add "
             f"`opt_out: [{base}]` to later configs, so that they leave the repository out too",
-            markup=False,
         )
     else:
         out().print(
             f"builds into this folder keep it out; `opt_out: [{base}]` in a config does so for any",
-            markup=False,
         )
     out().print(
         "what was published before still holds it: publish this one again; the Hub goes on serving "
         "the older files by their tags and its history, `xtrove publish` names them and says how "
         "to take them down",
-        markup=False,
     )

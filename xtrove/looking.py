@@ -19,6 +19,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
+from rich.text import Text
 
 import extract.files
 import extract.filters
@@ -31,7 +32,7 @@ from shards.manifest import ManifestError
 from shards.removals import Removal, RemovalsError, open_removals, removal_files
 from shards.sample import Sample, SampleError, text
 from shards.summary import Summary, summarise
-from xtrove.console import amount, out
+from xtrove.console import amount, one_line, out
 from xtrove.errors import Misuse, Stop
 from xtrove.stages.run_files import load, open_run
 from xtrove.tombstones import is_forgotten
@@ -94,37 +95,41 @@ def _show_counts(console: Console, dataset: Dataset, found: Summary) -> None:
     manifest = dataset.manifest
     size = sum(shard.bytes for shard in manifest.shards)
     console.print(
-        f"[bold]{manifest.name}[/]  {manifest.samples:,} samples, "
-        f"{len(manifest.shards):,} shards, {amount(size)}"
+        Text.assemble(
+            (one_line(manifest.name), "bold"),
+            f"  {manifest.samples:,} samples, {len(manifest.shards):,} shards, {amount(size)}",
+        )
     )
     table = Table("language", *("train", "validation", "test"), box=None, pad_edge=False)
     for language, counts in dataset.counts().items():
         cells = (f"{counts.get(split, 0):,}" for split in ("train", "validation", "test"))
         table.add_row(language, *cells)
     console.print(table)
-    console.print(f"split by {manifest.split.by} ({manifest.split.reason})")
+    _line(console, f"split by {manifest.split.by} ({manifest.split.reason})")
     for title, rows in (("licences", found.licenses), ("removed", found.removals)):
         words = ", ".join(f"{name} {count:,}" for name, count in rows.items())
-        console.print(f"{title}: {words or 'none'}", markup=False)
+        _line(console, f"{title}: {words or 'none'}")
     if manifest.tombstones:
         gone = manifest.tombstones
-        console.print(
+        _line(
+            console,
             f"forgotten: {len(gone):,} repositories, {sum(one.samples for one in gone):,} samples, "
-            f"{sum(one.evidence for one in gone):,} rows of evidence"
+            f"{sum(one.evidence for one in gone):,} rows of evidence",
         )
     quantiles = ", ".join(
         f"{percent}% {value:,}" for percent, value in found.token_quantiles.items()
     )
-    console.print(f"tokens of code: {quantiles}", markup=False)
+    _line(console, f"tokens of code: {quantiles}")
 
 
 def _show_sample(console: Console, sample: Sample) -> None:
     console.rule(f"{sample['id']}")
-    console.print(f"query:    {sample['query']}", markup=False)
-    console.print(
+    query = str(sample["query"]).replace("\n", "\n" + " " * 10)
+    console.print(f"query:    {query}")
+    _line(
+        console,
         f"function: {sample['name']}  ({sample['language']}, {sample['tokens']} tokens, "
         f"quality {sample['quality']})",
-        markup=False,
     )
     _show_place(console, sample)
     _show_code(console, str(sample["code"]), str(sample["language"]))
@@ -135,20 +140,20 @@ def _show_code(console: Console, code: str, lexer: str) -> None:
     if console.is_terminal:
         console.print(Syntax(code, lexer, background_color="default", word_wrap=True))
     else:
-        console.print(code, markup=False, highlight=False)
+        console.print(code, highlight=False)
 
 
 def _show_place(console: Console, sample: Sample) -> None:
     lines = f":{sample['start_line']}-{sample['end_line']}" if sample["start_line"] != -1 else ""
-    console.print(
+    _line(
+        console,
         f"from:     {sample['repo']} {sample['path']}{lines} "
         f"({sample['source']}, revision {sample['revision'] or 'unknown'})",
-        markup=False,
     )
     licenses = ", ".join(str(item) for item in _strings(sample["licenses"]))
-    console.print(f"licence:  {licenses} ({sample['license_evidence']})", markup=False)
+    _line(console, f"licence:  {licenses} ({sample['license_evidence']})")
     if sample["url"]:
-        console.print(f"url:      {sample['url']}", markup=False)
+        _line(console, f"url:      {sample['url']}")
 
 
 def _strings(value: object) -> list[object]:
@@ -166,7 +171,8 @@ def why(path: Path, prefix: str, work: Path | None) -> None:
 def _why(dataset: Dataset, prefix: str, path: Path, work: Path | None) -> None:
     wanted = _one_id(dataset, prefix.strip().lower(), work or path / ".xtrove")
     if not wanted:
-        out().print(f"[bold red]forgotten[/] {prefix}: {MEANINGS['forgotten']}; nothing is kept")
+        words = f"{prefix}: {MEANINGS['forgotten']}; nothing is kept"
+        _verdict(out(), "forgotten", "bold red", words)
         return
     sample = dataset.get(wanted)
     if sample is not None:
@@ -221,22 +227,29 @@ def _removed_ids(dataset: Dataset, prefix: str) -> Iterator[str]:
 
 def _explain_kept(dataset: Dataset, sample: Sample) -> None:
     console = out()
-    console.print(
-        f"[bold green]kept[/] {sample['id']}: it passed every filter, and no kept pair of "
-        "an earlier rank is a duplicate of it"
-    )
+    words = "it passed every filter, and no kept pair of an earlier rank is a duplicate of it"
+    _verdict(console, "kept", "bold green", f"{sample['id']}: {words}")
     _show_sample(console, sample)
     shown = 0
     for row in _duplicates(dataset, str(sample["id"])):
         shown += 1
         if shown <= 5:
-            console.print(
+            _line(
+                console,
                 f"stands for {row['id']} ({row['reason']}, score {row['score']:.3f}): "
                 f"{row['repo']} {row['path']}",
-                markup=False,
             )
     if shown > 5:
-        console.print(f"and for {shown - 5:,} more")
+        _line(console, f"and for {shown - 5:,} more")
+
+
+def _line(console: Console, words: str) -> None:
+    """One line, whatever stands in the fields of a stranger's dataset."""
+    console.print(one_line(words))
+
+
+def _verdict(console: Console, verdict: str, style: str, words: str) -> None:
+    console.print(Text.assemble((verdict, style), f" {one_line(words)}"))
 
 
 def _duplicates(dataset: Dataset, witness: str) -> Iterator[dict[str, Any]]:
@@ -250,23 +263,21 @@ def _duplicates(dataset: Dataset, witness: str) -> Iterator[dict[str, Any]]:
 
 def _explain_removed(dataset: Dataset, removal: Removal, work: Path) -> None:
     console = out()
-    console.print(f"[bold red]dropped[/] {removal.id}: {removal.reason}")
-    console.print(f"rule:     {MEANINGS.get(removal.reason, 'unknown reason')}", markup=False)
+    _verdict(console, "dropped", "bold red", f"{removal.id}: {removal.reason}")
+    _line(console, f"rule:     {MEANINGS.get(removal.reason, 'unknown reason')}")
     if removal.detail:
-        console.print(f"detail:   {removal.detail}", markup=False)
+        _line(console, f"detail:   {removal.detail}")
     lines = f":{removal.start_line}-{removal.end_line}" if removal.start_line != -1 else ""
-    console.print(f"function: {removal.name}  ({removal.language})", markup=False)
-    console.print(
-        f"from:     {removal.repo} {removal.path}{lines} ({removal.source})", markup=False
-    )
+    _line(console, f"function: {removal.name}  ({removal.language})")
+    _line(console, f"from:     {removal.repo} {removal.path}{lines} ({removal.source})")
     removed = _work_sample(work, removal.id)
     if removed is not None:
         licenses = ", ".join(str(item) for item in _strings(removed["licenses"]))
-        console.print(f"licence:  {licenses} ({removed['license_evidence']})", markup=False)
+        _line(console, f"licence:  {licenses} ({removed['license_evidence']})")
     if not removal.witness_id:
         return
     score = f", score {removal.score:.4f}" if removal.score >= 0 else ""
-    console.print(f"witness:  {removal.witness_id}{score}", markup=False)
+    _line(console, f"witness:  {removal.witness_id}{score}")
     witness = dataset.get(removal.witness_id)
     if witness is None:
         return
@@ -274,10 +285,10 @@ def _explain_removed(dataset: Dataset, removal: Removal, work: Path) -> None:
     if removal.query:
         _show_agreement(console, removal, witness)
     if removed is None:
-        console.print(
+        _line(
+            console,
             f"(no diff: the removed code is published nowhere, and {work} does not hold "
             "it; name the work folder of the build with --work)",
-            markup=False,
         )
         return
     _show_diff(console, witness, removed)
@@ -310,7 +321,7 @@ def _show_diff(
         if diff:
             _show_code(console, diff, "diff")
         else:
-            console.print(f"(the {title} is the same to the letter)")
+            _line(console, f"(the {title} is the same to the letter)")
 
 
 def _work_sample(work: Path, wanted: str) -> dict[str, object] | None:

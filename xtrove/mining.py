@@ -42,7 +42,7 @@ def mine(
     )
     with in_words():
         place = choose(device, "auto")
-        err().print(f"device: {place.words()}", markup=False)
+        err().print(f"device: {place.words()}")
         encoder = load_model(model, place.torch)
         mined = run(
             dataset,
@@ -56,9 +56,8 @@ def mine(
     out().print(
         f"{mined.negatives:,} negatives of {mined.queries:,} queries in {mined.parts} parts "
         f"({mined.reused} were there) in {duration(time.monotonic() - began)}: {output}",
-        markup=False,
     )
-    out().print("To train with them: negatives: {path: " + str(output) + "}", markup=False)
+    out().print("To train with them: negatives: {path: " + str(output) + "}")
 
 
 class _Lines:
@@ -73,4 +72,4 @@ class _Lines:
         now = time.monotonic()
         if what != self._what or now >= self._line_at or done == total:
             self._what, self._line_at = what, now + LINE_SECONDS
-            self._console.print(f"{what} {done:,} of {total:,}", markup=False)
+            self._console.print(f"{what} {done:,} of {total:,}")

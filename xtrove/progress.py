@@ -19,7 +19,7 @@ from rich.live import Live
 from rich.table import Table
 
 from ingest.traffic import Traffic, meter
-from xtrove.console import amount, duration
+from xtrove.console import amount, duration, one_line
 from xtrove.log import Log
 
 LINE_SECONDS = 30.0
@@ -120,7 +120,7 @@ class Progress:
 
     def say(self, message: str) -> None:
         """One line for people, above the table."""
-        self._console.print(message)
+        self._console.print(one_line(message))
         self._log.event("say", message=message)
 
     def begin(self, name: str, tasks: int, total_bytes: int = 0) -> StageProgress:

@@ -35,7 +35,7 @@ from shards.publish_look import (
 )
 from shards.publish_retry import Patience
 from xtrove.byte_progress import byte_progress
-from xtrove.console import amount, duration, err, out
+from xtrove.console import amount, duration, err, one_line, out
 from xtrove.errors import Interrupted, Misuse, Stop
 from xtrove.workspace import Workspace, driver_lock
 
@@ -171,7 +171,7 @@ def _without(said: str, token: str | None) -> str:
 
 
 def _say(line: str) -> None:
-    err().print(line, markup=False)
+    err().print(line)
 
 
 def _show_plan(
@@ -179,7 +179,9 @@ def _show_plan(
 ) -> None:
     """What a publication would do; nothing was changed."""
     plan = outlook.plan
-    table = Table("", "files", "bytes", title=f"{local.base} -> {hub.repo} ({options.revision})")
+    table = Table(
+        "", "files", "bytes", title=one_line(f"{local.base} -> {hub.repo} ({options.revision})")
+    )
     for name, files in (
         ("the dataset", local.files),
         ("there already", plan.unchanged),
@@ -252,4 +254,4 @@ def _show_served(repo: str, revision: str, done: Published) -> None:
 
 
 def _line(text: str) -> None:
-    out().print(text, markup=False)
+    out().print(text)

@@ -61,9 +61,7 @@ def report(path: Path, *, output: Path | None, seed: int, work: Path | None) -> 
     except PageTooLarge as error:
         raise Stop(str(error)) from None
     _write(target, data)
-    out().print(
-        f"{target}  ({page.kind.lower()} {page.title!r}, {amount(len(data))})", markup=False
-    )
+    out().print(f"{target}  ({page.kind.lower()} {page.title!r}, {amount(len(data))})")
 
 
 def _kind(path: Path) -> str:
@@ -135,7 +133,11 @@ def _dataset(path: Path, seed: int, work: Path) -> Page:
 
 def _progress() -> AbstractContextManager[Callable[[str, int, int], None]]:
     """For what is counted in items."""
-    columns = (TextColumn("reading {task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (
+        TextColumn("reading {task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+    )
     return bar_progress(columns, _items)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from xtrove.console import one_line, printable
+
 if TYPE_CHECKING:
     from evaluate.code_index import Snapshot
     from xtrove.searching import Hit
@@ -56,9 +58,9 @@ def show(hits: Sequence[Hit], console: Console) -> None:
         console.print("nothing found")
     for rank, hit in enumerate(hits, 1):
         one = hit.document
-        head = f"{rank:>2}  {hit.score:.4f}  {one.path}:{one.start_line}-{one.end_line}"
-        name = f"  {printable(one.name)}" if one.name else ""
-        console.print(f"{head}{name}", markup=False, style="bold")
+        head = f"{rank:>2}  {hit.score:.4f}  {one_line(one.path)}:{one.start_line}-{one.end_line}"
+        name = f"  {one_line(one.name)}" if one.name else ""
+        console.print(f"{head}{name}", style="bold")
         snippet = printable(hit.snippet)
         if console.is_terminal:
             from rich.syntax import Syntax
@@ -69,10 +71,5 @@ def show(hits: Sequence[Hit], console: Console) -> None:
             )  # fmt: skip
         else:
             for number, line in enumerate(snippet.split("\n"), one.start_line):
-                console.print(f"    {number:>5}  {line}", markup=False)
+                console.print(f"    {number:>5}  {line}")
         console.print()
-
-
-def printable(text: str) -> str:
-    """Text without what a terminal would obey."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)

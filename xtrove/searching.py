@@ -83,7 +83,7 @@ def search(request: Request) -> None:
 
         facts = {"query": request.question, "root": str(root), "mode": mode, "scored": scored}
         more = {"hybrid": request.hybrid, "model": str(request.model or "")}
-        out().print(as_json({**facts, **more}, hits, snapshot, seconds), markup=False)
+        out().print(as_json({**facts, **more}, hits, snapshot, seconds))
     else:
         from xtrove.search_output import show
 
@@ -225,7 +225,7 @@ def _question(model: Path, question: str) -> NDArray[np.float32]:
         encoder = _encoder(model, "cpu")
         said = "preparing quick questions, once for this model"
         if not err().is_terminal:
-            err().print(said, markup=False)
+            err().print(said)
         with err().status(said):
             make_graph(encoder, folder)
         _graph.cache_clear()
@@ -249,17 +249,17 @@ class _Progress:
         self._status.stop()
         taken = time.monotonic() - self._start
         if error[0] is None and taken >= _SLOW_SECONDS:
-            err().print(f"indexed in {duration(taken)}", markup=False)
+            err().print(f"indexed in {duration(taken)}")
 
     def made(self, snapshot: Snapshot) -> None:
         """What the folder holds, where that has changed."""
         if snapshot.changes.cut or snapshot.changes.removed:
             counts = f"{len(snapshot):,} documents of {snapshot.files:,} files"
-            err().print(f"{counts}{_left_out(snapshot)}", markup=False)
+            err().print(f"{counts}{_left_out(snapshot)}")
 
     def waiting(self) -> None:
         """Another process has the lock."""
-        err().print("another process is indexing this folder: waiting for it", markup=False)
+        err().print("another process is indexing this folder: waiting for it")
 
     def report(self, what: str, done: int, total: int) -> None:
         """How far it is."""
@@ -268,4 +268,4 @@ class _Progress:
             self._status.update(f"{what}: {done:,} of {total:,}")
         elif now - self._told >= _LINE_SECONDS:
             self._told = now
-            err().print(f"{what}: {done:,} of {total:,}", markup=False)
+            err().print(f"{what}: {done:,} of {total:,}")

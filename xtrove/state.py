@@ -21,19 +21,19 @@ from typing import Any
 
 from shards.atomic import write_bytes
 from shards.layout import CHECKSUMS, MANIFEST, PRIVATE
-from xtrove.canonical import canonical, digest
+from xtrove.canonical import canonical
 from xtrove.config import NOT_IN_DIGEST
 from xtrove.errors import Misuse
+from xtrove.links import OWNER, record_path
 from xtrove.planning import Plan
 from xtrove.versions import node_versions
 from xtrove.workspace import Workspace
 
 MAX_NAMED = 8
-OWNER = ".xtrove/owner.json"
 
 
 def _path(workspace: Workspace) -> Path:
-    return workspace.work / "outputs" / f"{digest(str(workspace.output))[:32]}.json"
+    return record_path(workspace.work, workspace.output)
 
 
 def remember(workspace: Workspace, plan: Plan, *, sealed: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.table import Table
+from rich.text import Text
 
 from shards.funnel import LEVELS, Funnel, Level
 
@@ -20,9 +21,9 @@ def funnel_table(funnel: Funnel) -> Table:
 
 
 def _level_rows(table: Table, name: str, level: Level) -> None:
-    table.add_row(f"[bold]{name} seen[/]", f"{level.seen:,}", "")
+    table.add_row(Text(f"{name} seen", style="bold"), f"{level.seen:,}", "")
     for reason, count in sorted(level.dropped.items(), key=lambda item: (-item[1], item[0])):
         share = 100 * count / level.seen if level.seen else 0
         table.add_row(f"  {reason}", f"{count:,}", f"{share:.1f}%")
     share = 100 * level.kept / level.seen if level.seen else 0
-    table.add_row("  [green]kept[/]", f"{level.kept:,}", f"{share:.1f}%")
+    table.add_row(Text("  kept", style="green"), f"{level.kept:,}", f"{share:.1f}%")

@@ -41,12 +41,12 @@ class TrainDisplay:
     ) -> None:
         self._live.close()
         if self._show and self._last:
-            self._console.print(self.line(), markup=False)
+            self._console.print(self.line())
 
     def say(self, message: str) -> None:
         """A message above the table."""
         if self._show:
-            self._console.print(message, markup=False)
+            self._console.print(message)
 
     def step(self, facts: StepFacts, speed: Speed, total: int) -> None:
         """A step has ended."""
@@ -61,7 +61,7 @@ class TrainDisplay:
         if not self._live and (first or now >= self._line_at):
             # The first step at once: whoever watches a log should see the loss it starts from.
             self._line_at = now + LINE_SECONDS
-            self._console.print(self.line(), markup=False)
+            self._console.print(self.line())
 
     def rows(self) -> dict[str, str]:
         """Name -> value of everything that is shown."""

@@ -40,12 +40,12 @@ def train(config: TrainConfig, *, resume: bool) -> None:
     shown = ", ".join(f"{name} {value:.4f}" for name, value in trained.metrics.items())
     best = f" (step {trained.best_step:,})" if trained.best_step else ""
     last = f", last loss {trained.loss:.4f}" if trained.loss is not None else ""
-    out().print(f"\n{trained.steps:,} steps in {duration(trained.seconds)}{last}", markup=False)
+    out().print(f"\n{trained.steps:,} steps in {duration(trained.seconds)}{last}")
     if shown:
-        out().print(f"best validation{best}: {shown}", markup=False)
-    out().print(f"The model is in {trained.output}. Next:", markup=False)
+        out().print(f"best validation{best}: {shown}")
+    out().print(f"The model is in {trained.output}. Next:")
     words = f"--dataset {config.data.path} --model-path {trained.output}"
-    out().print(f"  xtrove evaluate {words}", markup=False)
+    out().print(f"  xtrove evaluate {words}")
 
 
 def plan(config: TrainConfig) -> None:
@@ -57,16 +57,16 @@ def plan(config: TrainConfig) -> None:
         if config.threads:
             torch.set_num_threads(config.threads)
         device = choose(config.device, config.precision)
-        err().print("making the encoder", markup=False)
+        err().print("making the encoder")
         with TemporaryDirectory() as folder:
             # As the run does it: its attention, its adapters, its dropout.
             start = Path(folder) / "start"
             save_start(config, new_encoder(config, reader), start)
             encoder = started_encoder(config, start, device)
         made = plan_run(config, reader, encoder, device, Processes(world=world), measure=True)
-    out().print(f"device: {made.device}", markup=False)
+    out().print(f"device: {made.device}")
     for line in made.lines():
-        out().print(line, markup=False)
+        out().print(line)
     with in_words():
         check_memory(made, config, device)
 
@@ -121,7 +121,7 @@ def _asked_to_stop() -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked = True
-        err().print("stopping behind this step; once more stops at once", markup=False)
+        err().print("stopping behind this step; once more stops at once")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -27,10 +27,11 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from xtrove.canonical import canonical
 from xtrove.errors import Stop
+from xtrove.links import open_lock, refuse_links
 
 TASKS = "tasks.lock"
 LOCK_WAIT_SECONDS = 180
@@ -159,8 +160,7 @@ def running_task(workspace: Workspace) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for folder in workspace.locked():
             folder.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context((folder / TASKS).open("a+b"))
-            fcntl.flock(file, fcntl.LOCK_SH)
+            fcntl.flock(stack.enter_context(_lock_file(folder / TASKS)), fcntl.LOCK_SH)
         yield
 
 
@@ -172,6 +172,7 @@ def driver_lock(workspace: Workspace, say: Callable[[str], None]) -> Iterator[No
     Ray workers outlive a killed driver by seconds, so this waits for their locks to be freed.
     Raises `Stop` when another driver is alive or old tasks do not end within three minutes.
     """
+    refuse_links(workspace.work, workspace.output)
     with contextlib.ExitStack() as stack:
         for folder in workspace.locked():
             stack.enter_context(_hold(folder, say))
@@ -182,8 +183,9 @@ def driver_lock(workspace: Workspace, say: Callable[[str], None]) -> Iterator[No
 def _hold(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
     path = folder / "lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
-        _take(file.fileno(), path)
+    with _lock_file(path) as file:
+        _take(file, path)
+        file.seek(0)
         file.truncate(0)
         file.write(canonical({"pid": os.getpid(), "host": socket.gethostname()}))
         file.flush()
@@ -192,11 +194,15 @@ def _hold(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
         yield
 
 
-def _take(descriptor: int, path: Path) -> None:
+def _lock_file(path: Path) -> BinaryIO:
+    return os.fdopen(open_lock(path), "r+b")
+
+
+def _take(file: BinaryIO, path: Path) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = path.read_text(errors="replace") or "unknown"
+        holder = file.read(1000).decode("utf-8", "replace") or "unknown"
         raise Stop(
             f"another build is writing here: {path} is held by {holder}",
             remedy="wait for it, stop it, or give this one another --output",
@@ -206,7 +212,7 @@ def _take(descriptor: int, path: Path) -> None:
 def _wait_for_tasks(path: Path, say: Callable[[str], None]) -> None:
     deadline = time.monotonic() + LOCK_WAIT_SECONDS
     said = False
-    with path.open("a+b") as file:
+    with _lock_file(path) as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -87,7 +87,7 @@ def test_a_work_folder_on_another_disk_is_refused_before_anything_changes(datase
     with tempfile.TemporaryDirectory(dir=SHM) as elsewhere:
         shutil.rmtree(dataset / ".xtrove")
         (dataset / ".xtrove").symlink_to(elsewhere)
-        done = support.xtrove("forget", dataset, "owner/repo3")
+        done = support.xtrove("forget", dataset, "owner/repo3", "--work", elsewhere)
         assert done.returncode == 1 and "another disk" in " ".join(done.stderr.split())
         assert "Traceback" not in done.stderr
     (dataset / ".xtrove").unlink()
