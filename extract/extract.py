@@ -2,9 +2,10 @@
 
 Method: cheap checks of the file, then the documentation marker, then the parse
 (`extract.functions`), then the rules on each documented function. Query and code are redacted
-first and measured afterwards, so that every length, hash and identity is that of the text that
-would be stored; offsets and lines stay those of the original file. Every function with a body
-ends as a pair, as a dropped pair, or in the count of one reason.
+first and measured afterwards, and so are repository, path, address and name, so that every
+length, hash and identity is that of the text that would be stored; offsets and lines stay those
+of the original file. Every function with a body ends as a pair, as a dropped pair, or in the
+count of one reason.
 Cost: 35-55 us a documented function besides the parse (redaction a quarter, quality a fifth);
 11-50 MB of source files a second and core, everything included, over eight languages.
 Limits: functions without documentation are counted and not kept.
@@ -15,7 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from extract.files import is_utf8, refuse_file, refuse_path
 from extract.filters import has_test_attribute, refuse_code, refuse_function, refuse_query
@@ -32,7 +33,7 @@ from extract.options import ExtractOptions
 from extract.pair import DroppedPair, Pair, pair_id
 from extract.quality import quality
 from extract.query import cut_query, fold, normalise_query
-from extract.redact import redact, safe_detail
+from extract.redact import published_name, redact, safe_detail
 from ingest.records import SourceFile, SourcePair, cheaply_pickled
 
 Counts = tuple[tuple[str, int], ...]
@@ -102,7 +103,7 @@ def extract_file(file: SourceFile, options: ExtractOptions) -> Extraction:
     except FunctionsError as error:
         return _refused(error.reason)
     documented = [function for function in found.functions if function.documentation]
-    candidates = (_candidate(function, extractor) for function in documented)
+    candidates = (_candidate(function, extractor, options) for function in documented)
     return _extraction(
         file,
         candidates,
@@ -131,7 +132,7 @@ def extract_pair(pair: SourcePair, options: ExtractOptions) -> Extraction:
         documentation=pair.query,
         doc_kind="",
         code=code,
-        name=pair.name,
+        name=published_name(pair.name, options.redact),
         start_line=pair.start_line,
         end_line=pair.end_line,
         start_byte=pair.start_byte,
@@ -143,7 +144,8 @@ def extract_pair(pair: SourcePair, options: ExtractOptions) -> Extraction:
         extractor=extractor,
     )
     if reason:
-        dropped = _dropped(pair, candidate, redact(code)[0], reason, pair.path)
+        origin = _published(pair, options)
+        dropped = _dropped(origin, candidate, redact(code)[0], reason, pair.path)
         return Extraction(
             pairs=(),
             dropped=(dropped,),
@@ -161,12 +163,12 @@ def _refused(reason: str) -> Extraction:
     )
 
 
-def _candidate(function: Function, extractor: str) -> _Candidate:
+def _candidate(function: Function, extractor: str, options: ExtractOptions) -> _Candidate:
     return _Candidate(
         documentation=function.documentation,
         doc_kind=function.doc_kind,
         code=function.code,
-        name=function.name,
+        name=published_name(function.name, options.redact),
         start_line=function.start_line,
         end_line=function.end_line,
         start_byte=function.start_byte,
@@ -187,6 +189,8 @@ def _extraction(
     seen: int,
     bare: int,
 ) -> Extraction:
+    # Rules on paths have read the original; the rest sees what would be stored.
+    origin = _published(origin, options)
     pairs: list[Pair] = []
     dropped: list[DroppedPair] = []
     redactions: Counter[str] = Counter()
@@ -206,6 +210,15 @@ def _extraction(
         function_drops=(("no_documentation", bare),) if bare else (),
         redactions=tuple(sorted(redactions.items())),
     )
+
+
+def _published(origin: SourceFile | SourcePair, options: ExtractOptions) -> SourceFile | SourcePair:
+    repo, path, url = (
+        published_name(text, options.redact) for text in (origin.repo, origin.path, origin.url)
+    )
+    if (repo, path, url) == (origin.repo, origin.path, origin.url):
+        return origin
+    return replace(origin, repo=repo, path=path, url=url)
 
 
 def _decide(

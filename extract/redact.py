@@ -94,6 +94,8 @@ _NETWORK = re.compile(
     re.I,
 )
 _PORT = re.compile(r":[0-9]{2,5}\b|/[0-9]{1,2}\b(?![./])")
+# All before the last @ of an address's host.
+_URL_USER = re.compile(r"(?<=://)[^\s/?#]{1,512}@")
 _SMALL = 30
 _ARCS = frozenset(((1, 2), (1, 3), (2, 5), (2, 16), (2, 23)))
 _PUBLIC_DNS = frozenset(("8.8.8.8", "8.8.4.4", "1.1.1.1", "1.0.0.1", "9.9.9.9"))
@@ -112,6 +114,18 @@ def redact(
             if count:
                 counts.append((kind, count))
     return text, tuple(sorted(counts))
+
+
+def published_name(text: str, kinds: Collection[RedactKind] = ALL_KINDS) -> str:
+    """A repository, path, address or name as it is published: no user of a URL, and redacted.
+
+    The user goes whatever `kinds` say: it belongs to whoever fetched, not to the code.
+    """
+    if len(text) < 16 and text.isidentifier():
+        return text  # No key is so short, and addresses have other signs.
+    if "://" in text and "@" in text:
+        text = _URL_USER.sub("", text)
+    return redact(text, kinds)[0]
 
 
 def safe_detail(text: str) -> str:

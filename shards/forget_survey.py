@@ -165,7 +165,7 @@ def nearest(dataset: Dataset, name: str) -> list[str]:
     Same owner or same repository first; else the most similar of the first 200,000 names.
     """
     known: dict[str, str] = {}
-    for repo in _names(dataset):
+    for repo in repo_names(dataset):
         known.setdefault(repo.casefold(), repo)
     wanted = name.casefold()
     owner, _, repo = wanted.rpartition("/")
@@ -179,7 +179,8 @@ def _is_kin(other: str, owner: str, repo: str) -> bool:
     return its_repo == repo or bool(owner and its_owner == owner)
 
 
-def _names(dataset: Dataset) -> Iterator[str]:
+def repo_names(dataset: Dataset) -> Iterator[str]:
+    """Every repository that a dataset or its evidence names, some more than once."""
     for record in attribution(dataset.path):
         yield record.repo
     for path in removal_files(dataset.path):

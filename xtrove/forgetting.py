@@ -19,10 +19,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from extract.redact import published_name
 from shards.attribution import Attribution
 from shards.dataset import Dataset
 from shards.forget import finish, prepare
-from shards.forget_survey import ForgetError, Survey, nearest, survey
+from shards.forget_survey import ForgetError, Survey, nearest, repo_names, survey
 from shards.layout import UnsafePath
 from shards.manifest import load_manifest
 from shards.redo import DamagedJournal, Redo
@@ -47,7 +48,7 @@ def forget(path: Path, names: Sequence[str], *, work: Path | None, dry_run: bool
     base = path.resolve()
     if dry_run:
         dataset = open_dataset(base)
-        _show_plan(dataset, _survey(dataset, wanted))
+        _show_plan(dataset, _survey(dataset, _as_held(dataset, wanted)))
         return
     if not Redo(base=base).is_committed():
         open_dataset(base)
@@ -62,11 +63,25 @@ def forget(path: Path, names: Sequence[str], *, work: Path | None, dry_run: bool
 
 
 def _wanted(names: Sequence[str]) -> list[str]:
-    wanted = list(dict.fromkeys(name.strip().casefold() for name in names))
+    wanted = [name.strip() for name in names]
     for name in wanted:
         if not name or name != name.strip("/"):
             raise Misuse(f"{name!r} names no repository", remedy="give owner/repo")
     return wanted
+
+
+def _as_held(dataset: Dataset, names: Sequence[str]) -> list[str]:
+    """The names case-folded; where redaction changed one, as the dataset has it.
+
+    Names that redaction makes equal are forgotten together.
+    """
+    published = {name: published_name(name) for name in names}
+    if any(name != other for name, other in published.items()):
+        with _refusals(dataset.path):
+            held = {repo_sha256(repo) for repo in repo_names(dataset)}
+        held.update(tombstone.repo_sha256 for tombstone in dataset.manifest.tombstones)
+        names = [name if repo_sha256(name) in held else published[name] for name in names]
+    return list(dict.fromkeys(name.casefold() for name in names))
 
 
 def _forget(
@@ -78,6 +93,7 @@ def _forget(
     except DamagedJournal as error:
         raise Stop(str(error)) from None
     dataset = open_dataset(base)
+    wanted = _as_held(dataset, wanted)
     found = _survey(dataset, wanted)
     repos = {repo_sha256(name): held.ids for name, held in found.found.items()}
     if not any(not held.is_empty for held in found.found.values()):

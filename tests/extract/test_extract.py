@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -163,6 +164,43 @@ def test_redaction_is_a_choice_and_details_never_hold_a_secret() -> None:
     )
     (dropped,) = extract_file(source_file(documented), plain).dropped
     assert (dropped.reason, dropped.detail) == ("query_too_few_words", "Key <KEY>")
+
+
+def test_repository_path_address_and_name_are_redacted_and_identities_are_of_what_is_stored() -> (
+    None
+):
+    row = source_file(SOURCE, path="home/jane@corp.net/prices.py")
+    row = replace(row, repo=f"jane@corp.net/{SECRET}", url="https://jane:pw@h.net/52.14.3.9/p.py")
+    got = extract_file(row, OPTIONS)
+    (pair,) = got.pairs
+    assert (pair.repo, pair.path) == ("<EMAIL>/<KEY>", "home/<EMAIL>/prices.py")
+    assert pair.url == "https://h.net/52.14.3.9/p.py#L5-L13"  # After a slash: a version.
+    assert pair.id == pair_id(
+        source="here", repo="<EMAIL>/<KEY>", path="home/<EMAIL>/prices.py",
+        start_byte=pair.start_byte, code=pair.code,
+    )  # fmt: skip
+    assert {(d.repo, d.path) for d in got.dropped} == {(pair.repo, pair.path)}
+
+    # The user of an address goes whatever is redacted.
+    plain = extract_file(row, ExtractOptions(redact=())).pairs[0]
+    assert (plain.repo, plain.path) == (row.repo, row.path)
+    assert plain.url == "https://h.net/52.14.3.9/p.py#L5-L13"
+
+
+@pytest.mark.parametrize("path", ["a/jane@corp.net/x.py", "node_modules/jane@corp.net/x.py"])
+def test_ready_pairs_are_redacted_in_every_field(path: str) -> None:
+    """Also where a rule on paths, which reads the original, refuses the pair."""
+    code = "def total(rows):\n    first = sum(rows)\n    print(first, rows)\n    return first\n"
+    row = source_pair("Sum the prices of all the rows.", code, path=path)
+    row = replace(
+        row, repo="ssh://jane:pw@h.net/x", name=f"load_{SECRET}", url=f"https://{SECRET}@h.net/a"
+    )
+    got = extract_pair(row, OPTIONS)
+    (held,) = got.pairs or got.dropped
+    assert bool(got.dropped) == path.startswith("node_modules")
+    assert (held.repo, held.name) == ("ssh://h.net/x", "load_<KEY>")
+    assert held.path == path.replace("jane@corp.net", "<EMAIL>")
+    assert all(pair.url == "https://h.net/a" for pair in got.pairs)
 
 
 def test_redaction_can_make_a_query_leak_and_is_measured_after() -> None:

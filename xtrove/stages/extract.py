@@ -29,6 +29,7 @@ from dedupe.fingerprint import Fingerprint, fingerprints
 from dedupe.pair_rule import name_number
 from extract.extract import Extraction, extract_row
 from extract.pair import DroppedPair, Pair
+from extract.redact import published_name
 from extract.watchdog import COLLECT_EVERY, Stopped, shared
 from ingest.languages import LANGUAGES
 from ingest.records import Skip, SourceFile, SourcePair
@@ -193,7 +194,7 @@ class _Writer:
                 row=row.row,
                 detail=stopped.detail,
                 fact=stopped.detail,
-                quarantined=f"{row.repo}/{row.path}",
+                quarantined=published_name(f"{row.repo}/{row.path}", self.settings.extract.redact),
             )
         )
 

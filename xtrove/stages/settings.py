@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 
 from dedupe.decontaminate import EvaluationIndex
 from dedupe.options import DecontaminateSet, DedupeOptions
-from extract.options import ExtractOptions
+from extract.options import ExtractOptions, RedactKind
+from extract.redact import published_name
 from ingest.budget import HubOptions, ReadLimits
 from ingest.languages import LANGUAGES
 from ingest.licenses import LicensePolicy
@@ -50,16 +51,20 @@ class ExtractSettings:
         """Why no record of a repository is read; "" where nothing speaks against it."""
         if not repo or not (self.opted_out or self.forgotten):
             return ""
-        name, owner = _digests(repo)
-        if name in self.forgotten:
+        names, owner = _digests(repo, self.extract.redact)
+        if not names.isdisjoint(self.forgotten):
             return FORGOTTEN
-        return OPTED_OUT if name in self.opted_out or owner in self.opted_out else ""
+        return OPTED_OUT if owner in self.opted_out or not names.isdisjoint(self.opted_out) else ""
 
 
 @functools.lru_cache(maxsize=4096)
-def _digests(repo: str) -> tuple[str, str]:
-    """Of the repository and of its owner. Cached: records of one repository stand together."""
-    return repo_sha256(repo), repo_sha256(repo.partition("/")[0])
+def _digests(repo: str, kinds: tuple[RedactKind, ...]) -> tuple[frozenset[str], str]:
+    """Of the repository, as it is and as a dataset names it, and of its owner.
+
+    Cached: records of one repository stand together.
+    """
+    names = frozenset(map(repo_sha256, (repo, published_name(repo, kinds))))
+    return names, repo_sha256(repo.partition("/")[0])
 
 
 @functools.lru_cache(maxsize=8)
