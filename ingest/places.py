@@ -33,6 +33,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, BinaryIO, Protocol, cast
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
@@ -83,9 +84,19 @@ class Place(Protocol):
         """The names of the folders directly in a folder, sorted; () if it is not there."""
 
 
+def has_password(address: str) -> bool:
+    """Whether the user in a URL comes with a password."""
+    return ":" in urlsplit(address).netloc.rpartition("@")[0]
+
+
 def _valid(value: str) -> str:
     if not value.strip() or "\0" in value:
         raise ValueError(f"{value!r} is no path: name a local path or a URI (hf://datasets/...)")
+    if not is_local(value) and has_password(value):
+        raise ValueError(
+            "the path holds a password, which work files would keep: take it out, and give it to "
+            "fsspec as FSSPEC_<SCHEME>_USERNAME and FSSPEC_<SCHEME>_PASSWORD"
+        )
     if value.startswith("hf://"):
         hub.parse(value)
     if value.startswith("s3://"):

@@ -28,6 +28,7 @@ from pydantic import (
 
 from dedupe.options import DecontaminateSet, DedupeOptions, QueryCapOptions
 from extract.options import ExtractOptions, FilterOptions, RedactKind, RowLimits
+from extract.redact import published_name
 from ingest.budget import HubOptions
 from ingest.codesearchnet import CodeSearchNetOptions
 from ingest.licenses import LicensePolicy
@@ -307,7 +308,7 @@ def _fault(entry: Any, root: type[BaseModel]) -> str:
         return f"{place}: is missing"
     message = entry["msg"].removeprefix("Value error, ")
     value = entry.get("input")
-    shown = "" if isinstance(value, dict | list) else f" (found {value!r})"
+    shown = "" if isinstance(value, dict | list) else f" (found {published_name(repr(value))})"
     return f"{place}: {message}{shown}"
 
 

@@ -48,6 +48,8 @@ def test_kind_chooses_the_model() -> None:
         ({"kind": "the-stack", "path": "hf://datasets/a/b/../c"}, "no empty"),
         ({"kind": "directory", "path": "x", "opt_out": ["a/b/c"]}, "neither an owner"),
         ({"kind": "directory", "path": " "}, "is no path"),
+        ({"kind": "pairs", "path": "ftp://me:Winter2024@h.net/x.jsonl"}, "holds a password"),
+        ({"kind": "the-stack", "path": "https://:Winter2024@h.net/x"}, "holds a password"),
         ({"kind": "pairs", "path": "a.tsv"}, "not a format that is read"),
         ({"kind": "pairs", "path": "hf://datasets/o/n/a.JSON"}, "not a format that is read"),
         (
