@@ -239,7 +239,9 @@ def _decide(
     normalised = normalise_query(candidate.documentation, language, candidate.doc_kind)
     query, query_counts = redact(normalised.text, options.redact)
     query = cut_query(query, filters.max_query_chars)
-    reason, detail = refuse_query(query, candidate.documentation, filters)
+    reason, detail = normalised.refused, query
+    if not reason:
+        reason, detail = refuse_query(query, candidate.documentation, filters)
     if not reason:
         reason, detail = refuse_code(code, filters)
     if reason:

@@ -25,6 +25,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "trivial_body": "the body is empty or only returns or sets a field",
         "query_empty": "nothing was left of the documentation: only tags, links or rulers",
         "query_boilerplate": "inherited, to-do, deprecation, generated or licence text",
+        "query_dangling": "the only sentence ends in a word that needs more, or announces a list",
         "query_is_commented_code": "the comment is code that was commented out",
         "query_not_latin": "under half of the letters of the query are Latin",
         "query_too_short": "the query has fewer than filters.min_query_chars characters",

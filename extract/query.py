@@ -1,13 +1,15 @@
 """Documentation to a query: the first thing it says, in plain words.
 
-Method, in order: cap at 20,000 characters; cut at the first tag or section (`@param`, `:param:`,
-`Args:`, `Parameters` underlined, `# Examples`, doctest, fence); first paragraph, with the next
-joined while under 15 characters; markup, HTML and URLs out (`extract.markup`); NFC and white
-space folded. Documentation of tags only falls back to its `@description`, else to what it
+Method, in order: cap at 20,000 characters; what stands before the description out (asides, call
+sequences); cut at the first tag or section (`@param`, `:param:`, `Args:`, `Parameters` underlined,
+`# Examples`, doctest, fence); then each paragraph by itself: code hidden and markup unwrapped
+(`extract.markup`), addresses and notices out, no sentence left dangling (`extract.sentences`), code
+shown again. The query is the first paragraph that is more than a notice, with the next joined while
+under 15 characters. Documentation of tags only falls back to its `@description`, else to what it
 says it returns.
 A long query is cut, not dropped, by `cut_query`: the caller redacts first, so that no half of a
 secret survives the cut.
-Cost: 4-7 us a documentation; 1 MB of hostile text under 0.05 s.
+Cost: 10-15 us a documentation; 1 MB of hostile text under 0.1 s.
 Limits: sections are known by their English names.
 """
 
@@ -18,13 +20,29 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from extract.markup import drop_controls, plain
+from extract.markup import Hidden, drop_controls, has_html, is_noun, unwrap
+from extract.sentences import (
+    completed,
+    goes_on,
+    tidy,
+    without_addresses,
+    without_labels,
+    without_last_words,
+    without_notices,
+)
 
 MAX_DOCUMENTATION = 20_000
 _JOIN_BELOW = 15
-_BLOCK = re.compile(r"</?(?:p|ul|ol|dl|h[1-6]|table|blockquote|hr|div)(?:\s[^<>]*+)?/?>", re.I)
+_BLOCK = re.compile(
+    r"(`[^`\n]*+`|\{@(?:code|literal)\s[^{}]*+\})"
+    r"|</?(?:p|ul|ol|dl|h[1-6]|table|blockquote|hr|div)(?:\s[^<>]*+)?/?>",
+    re.IGNORECASE,
+)
 _BREAKS = re.compile(r"<br\s?/?>\s*+<br\s?/?>", re.I)
 _SUMMARY = re.compile(r"<summary>", re.I)
+_DETAILS = re.compile(r"<details\b[^<>]*+>", re.I)
+_REST_TARGET = re.compile(r"^[ \t]*\.\. _([^:\n]{1,80}):", re.M)
+_REST_REFERENCE = re.compile(r"(?<![\w`])([A-Za-z][\w-]*+)(?<=[^_]_)(?![\w`])")
 _RULER_LINE = re.compile(r"[-=*#_~+.^]{3,}+$")
 _SECTION = (
     r"Args|Arguments|Params?|Parameters|Other Parameters|Keyword Args|Keyword Arguments|Inputs?"
@@ -33,21 +51,44 @@ _SECTION = (
     r"|Warns|Todo|Sample code|Example code|For example|Options|Side [Ee]ffects"
 )
 _STOP = re.compile(
-    r"[@\\][A-Za-z]"
-    r"|:(?:param|parameter|arg|argument|key|keyword|type|raises?|except|exception|returns?|rtype"
+    r":(?:param|parameter|arg|argument|key|keyword|type|raises?|except|exception|returns?|rtype"
     r"|var|ivar|cvar|meta|yields?|ytype)\b[^:]{0,200}:"
     rf"|(?:{_SECTION})\s*::?$"
     r"|(?:Parameters|Arguments|Returns|Raises|Yields|Examples|Usage|See Also|Notes|References)$"
     r"|(?:Args|Arguments|Parameters|Params|Returns|Raises|Yields|Throws|Examples?|Usage)\s?:\s"
     rf"|#{{1,6}} (?:{_SECTION})\b"
-    r"|>>>|```|~~~|<pre\b|<code>$|\.\. [a-z-]+::|\{@example|<(?:param|returns|remarks|example)\b"
-    r"|\$ [a-z]|-----BEGIN "
+    r"|\.\. [a-z:-]+::|!!! ?[a-z]|\?\?\?\+? ?[a-z]|=== \"|[^\s:]*::$"
+    r"|<(?:param|returns|remarks|example|details)\b|-----BEGIN "
+    r"|(?P<code>>>>|```|~~~|<pre\b|<code>$|\{@example|\$ [a-z])"
 )
+_TAG = re.compile(r"@[A-Za-z]|\\(?:param|returns?|brief|throws?|exception|see|note|since|sa)\b")
+_TAGS = {
+    # A line may begin with a decorator, an instance variable or the name of a class.
+    "python": re.compile(
+        r"[@\\](?:params?|args?|type|returns?|rtype|raises?|throws|keyword|kwarg|[ic]?var|note|see"
+        r"|warning|attention|bug|todo|seealso|requires|author|version|since|deprecated|summary"
+        r"|brief|description|desc|short|examples?)\b"
+    ),
+    "ruby": re.compile(
+        r"@(?:abstract|api|attr(?:_reader|_writer)?|author|deprecated|examples?|note|option"
+        r"|overload|params?|private|raises?|returns?|see|since|todo|version|yield(?:param|return)?"
+        r"|description|desc|throws?)\b|@!"
+    ),
+    "php": re.compile(r"@[A-Za-z]"),
+}
+_ASIDE = re.compile(
+    r"!!! ?[a-z]|\?\?\?\+? ?[a-z]|:?call-seq:|\.\. (?:note|warning|deprecated|versionadded"
+    r"|versionchanged|caution|danger|important|tip|hint|attention|error|seealso|todo|admonition|index)::"
+)
+_PREAMBLE = re.compile(
+    r"@template\b|\.\. (?:_[^:]+:|(?:py:)?(?:function|method|classmethod|staticmethod|currentmodule"
+    r"|module)::)"
+)
+_RUBY_LABEL = re.compile(r"(?:[\w*:+.-]{1,40}::|\[[^\[\]]{1,60}\])(?:\s|$)")
 _HEADING = re.compile(r"(?:#{1,6}|={1,4}) (?=\S)")
 _DESCRIPTION = re.compile(r"[@\\](?:description|desc|brief|summary|short)\b:?")
 _RETURNS = re.compile(r"(?:[@\\]returns?\b|:returns?:|Returns:(?=\s|$))")
 _PYTHON_TYPE = re.compile(r"^[\w.\[\]|]{1,60}: ")
-_CALL_SEQUENCE = re.compile(r":?call-seq:")
 _TAG_START = re.compile(r"[@\\:][A-Za-z]|(?:Args|Arguments|Parameters|Raises|Yields|Throws)\s?:")
 _SENTENCE_END = re.compile(r"[.!?](?=\s)")
 
@@ -59,6 +100,8 @@ class NormalisedQuery:
     text: str
     source: str
     """documentation, description or returns: what part of the documentation it is."""
+    refused: str = ""
+    """Why `text` is no query: query_boilerplate or query_dangling; "" where it may be one."""
 
 
 def normalise_query(documentation: str, language: str, doc_kind: str) -> NormalisedQuery:
@@ -67,15 +110,15 @@ def normalise_query(documentation: str, language: str, doc_kind: str) -> Normali
     `doc_kind` is "docstring", "doc_comment", "line_comment" or ""; tags are looked for in
     the first two and in "" only, since a plain comment has none; Ruby's (YARD) have.
     """
-    documentation = _prepare(documentation)
-    text = _first_words(documentation, language)
+    documentation = _prepare(documentation, language)
+    text, refused = _first_words(documentation, language)
     if text or (doc_kind == "line_comment" and language != "ruby"):
-        return NormalisedQuery(text=text, source="documentation")
-    text = _tagged(documentation, _DESCRIPTION, language)
-    if text:
-        return NormalisedQuery(text=text, source="description")
-    text = _tagged(documentation, _RETURNS, language)
-    return NormalisedQuery(text=text, source="returns" if text else "documentation")
+        return NormalisedQuery(text=text, source="documentation", refused=refused)
+    for tag, source in ((_DESCRIPTION, "description"), (_RETURNS, "returns")):
+        text, refused = _tagged(documentation, tag, language)
+        if text:
+            return NormalisedQuery(text=text, source=source, refused=refused)
+    return NormalisedQuery(text="", source="documentation")
 
 
 def fold(text: str) -> str:
@@ -90,7 +133,7 @@ def fold(text: str) -> str:
 
 def cut_query(text: str, limit: int) -> str:
     """`text`, if longer than `limit` characters cut at the last sentence end in its second
-    half, else at the last space, else hard."""
+    half, else before the last word that may end it, else hard."""
     if len(text) <= limit:
         return text
     head = text[: limit + 1]
@@ -98,10 +141,10 @@ def cut_query(text: str, limit: int) -> str:
     if ends and ends[-1] * 2 >= limit:
         return head[: ends[-1]]
     space = head.rfind(" ")
-    return head[:space].rstrip(" :;,-") if space > 0 else head[:limit]
+    return without_last_words(head[:space]) or head[:space] if space > 0 else head[:limit]
 
 
-def _prepare(documentation: str) -> str:
+def _prepare(documentation: str, language: str) -> str:
     text = documentation[:MAX_DOCUMENTATION]
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -109,9 +152,22 @@ def _prepare(documentation: str) -> str:
         text = unicodedata.normalize("NFC", text)
     if not text.replace("\n", "").isprintable():
         text = drop_controls(text)
-    if "<" in text:
-        text = _block_tags(text)
+    if "<" in text and (has_html(language) or language == "rust"):
+        text = _without_details(text)
+        if has_html(language):
+            text = _block_tags(text)
+    if language == "python" and ".. _" in text:
+        text = _without_reference_marks(text)
     return text
+
+
+def _without_details(text: str) -> str:
+    """Without what a page shows on a click only."""
+    kept = ""
+    while (details := _DETAILS.search(text)) is not None:
+        kept += text[: details.start()] + "\n\n"
+        text = text[details.end() :].partition("</details>")[2]
+    return kept + text
 
 
 def _block_tags(text: str) -> str:
@@ -119,35 +175,72 @@ def _block_tags(text: str) -> str:
     summary = _SUMMARY.search(text)
     if summary is not None:
         text = text[summary.end() :].partition("</summary>")[0]
-    return _BLOCK.sub("\n\n", _BREAKS.sub("\n\n", text))
+    return _BLOCK.sub(
+        lambda match: match[0] if match[1] or is_noun(match) else "\n\n",
+        _BREAKS.sub("\n\n", text),
+    )
 
 
-def _first_words(documentation: str, language: str) -> str:
-    text = ""
-    for paragraph in _paragraphs(documentation):
-        text = f"{text} {paragraph}" if text else paragraph
-        said = plain(text, language)
-        if len(said) >= _JOIN_BELOW:
-            return said
-    return plain(text, language) if text else ""
+def _without_reference_marks(text: str) -> str:
+    """reST's `word_` is a link where the text holds `.. _word:`; elsewhere it is a name."""
+    targets = {target.strip("`").lower() for target in _REST_TARGET.findall(text)}
+    return _REST_REFERENCE.sub(
+        lambda match: match[1][:-1] if match[1][:-1].lower() in targets else match[0], text
+    )
 
 
-def _paragraphs(documentation: str) -> Iterator[str]:
-    """Paragraphs up to the first tag or section, each on one line."""
+def _first_words(documentation: str, language: str) -> tuple[str, str]:
+    """The first paragraph, and why it is no query where it is none."""
+    said = ""
+    notice = ""
+    for paragraph, cut in _paragraphs(documentation, language):
+        text, refused = _plain(paragraph, language, cut=cut)
+        if refused == "query_boilerplate" or (notice and not said and goes_on(text)):
+            notice = notice or text
+            continue
+        if refused and not said:
+            return text, refused
+        if text:
+            said = f"{said} {text}" if said else text
+        if len(said) >= _JOIN_BELOW or (said and paragraph.endswith(":") and said != text):
+            break
+    if not said and notice:
+        return notice, "query_boilerplate"
+    return said, ""
+
+
+def _plain(paragraph: str, language: str, *, cut: bool) -> tuple[str, str]:
+    """A paragraph (one line) as sentences, and why they are no query where they are none."""
+    hidden = Hidden()
+    text = tidy(without_addresses(unwrap(paragraph, language, hidden)))
+    described = without_notices(text)
+    refused = "query_boilerplate" if text and not described else ""
+    if described:
+        text = without_labels(described)
+        text, dangling = completed(text, cut=cut or len(text) < len(described))
+        refused = "query_dangling" if dangling else ""
+    text = " ".join(hidden.show(text).split()).rstrip(" ;,")
+    return (text if text.isascii() else unicodedata.normalize("NFC", text)), refused
+
+
+def _paragraphs(documentation: str, language: str) -> Iterator[tuple[str, bool]]:
+    """Paragraphs up to the first tag or section, each on one line, and whether code follows."""
+    tags = _TAGS.get(language, _TAG)
     lines: list[str] = []
-    seen = False
-    for line in _body(documentation):
-        if not line or _RULER_LINE.match(line):
+    seen = cut = False
+    for line in _description(documentation, language):
+        if not line or (not line[0].isalnum() and _RULER_LINE.match(line)):
             if lines:
-                yield " ".join(lines)
+                yield " ".join(lines), False
                 lines = []
             continue
-        if not seen and line.startswith("@template"):
-            # Type parameters may be declared before the description.
-            continue
-        if _STOP.match(line):
+        stop = _STOP.match(line)
+        if stop is not None or (line[0] in "@\\" and tags.match(line)):
+            cut = stop is not None and stop["code"] is not None
             break
-        heading = _HEADING.match(line)
+        if seen and language == "ruby" and _RUBY_LABEL.match(line):
+            break
+        heading = _HEADING.match(line) if line[0] in "#=" else None
         if heading is not None:
             if seen:
                 break
@@ -157,21 +250,32 @@ def _paragraphs(documentation: str) -> Iterator[str]:
         if line.endswith("::"):
             break
     if lines:
-        yield " ".join(lines)
+        yield " ".join(lines), cut
 
 
-def _body(documentation: str) -> Iterator[str]:
-    """Stripped lines, without RDoc's call sequence (an indented block at the start)."""
-    skipping = _CALL_SEQUENCE.match(documentation.lstrip()) is not None
-    for number, line in enumerate(documentation.split("\n")):
+def _description(documentation: str, language: str) -> Iterator[str]:
+    """Stripped lines, without what may stand before a description: an aside and the lines indented
+    below it, a call sequence, type parameters, YARD's tags."""
+    margin = -1
+    seen = tagged = False
+    for line in documentation.split("\n"):
         stripped = line.strip()
-        if skipping and (number == 0 or not stripped or line[0] in " \t:c"):
+        if seen or not stripped:
+            yield stripped
             continue
-        skipping = False
-        yield stripped
+        if margin >= 0 and (
+            len(line) - len(line.lstrip()) > margin or (tagged and not stripped[0].isupper())
+        ):
+            continue
+        tagged = language == "ruby" and _TAGS["ruby"].match(stripped) is not None
+        if tagged or _ASIDE.match(stripped):
+            margin = len(line) - len(line.lstrip())
+        elif not _PREAMBLE.match(stripped):
+            seen = stripped[0].isalnum() or _RULER_LINE.match(stripped) is None
+            yield stripped
 
 
-def _tagged(documentation: str, tag: re.Pattern[str], language: str) -> str:
+def _tagged(documentation: str, tag: re.Pattern[str], language: str) -> tuple[str, str]:
     """What the first `tag` says: its line and the ones below, up to a blank or another tag."""
     lines = iter(documentation.split("\n"))
     for line in lines:
@@ -187,10 +291,10 @@ def _tagged(documentation: str, tag: re.Pattern[str], language: str) -> str:
         text = " ".join(part for part in said if part)
         if tag is _RETURNS:
             text = _without_type(text, language)
-        text = plain(text, language)
+        text, refused = _plain(text, language, cut=False)
         if text:
-            return text
-    return ""
+            return text, refused
+    return "", ""
 
 
 def _without_type(text: str, language: str) -> str:

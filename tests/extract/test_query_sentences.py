@@ -1,0 +1,197 @@
+"""No sentence is left dangling, and what is no description goes: notices, labels, addresses."""
+
+from __future__ import annotations
+
+import pytest
+
+from extract.extract import extract_pair
+from extract.options import ExtractOptions
+from extract.query import cut_query, normalise_query
+from ingest.records import SourcePair
+
+EVERY = ("python", "java", "go", "php", "javascript", "ruby", "rust", "typescript")
+
+
+def query(documentation: str, language: str = "go") -> str:
+    normalised = normalise_query(documentation, language, "doc_comment")
+    assert not normalised.refused
+    return normalised.text
+
+
+def refused(documentation: str, language: str = "go") -> str:
+    return normalise_query(documentation, language, "doc_comment").refused
+
+
+@pytest.mark.parametrize("language", EVERY)
+@pytest.mark.parametrize(
+    ("documentation", "expected"),
+    [
+        ("Indents the text, adapted from https://a.b/c.", "Indents the text."),
+        ("Indents the text (see https://a.b/c).", "Indents the text."),
+        ("Indents the text as described in the article at https://a.b/c", "Indents the text"),
+        ("Indents the text. For more details, see https://a.b/c.", "Indents the text."),
+        ("Indents the text. See https://a.b/c for more.", "Indents the text."),
+        ("Indents the text. Copied from http://a.b/c.", "Indents the text."),
+        ("Sends the text to the http://a.b/c endpoint.", "Sends the text to the endpoint."),
+        ("Implements the scheme of https://a.b/x in full.", "Implements the scheme in full."),
+        ("Reads all the sets of the benchmark: http://a.b/c.",
+         "Reads all the sets of the benchmark."),
+        ("Returns \"dev\" for \"dev.www.example.org\" only.",
+         "Returns \"dev\" for \"dev.www.example.org\" only."),
+    ],
+)  # fmt: skip
+def test_an_address_goes_with_the_words_that_led_to_it(
+    documentation: str, expected: str, language: str
+) -> None:
+    assert query(documentation, language) == expected
+
+
+@pytest.mark.parametrize("language", EVERY)
+@pytest.mark.parametrize(
+    ("documentation", "expected"),
+    [
+        ("Merges both hashes. For example:\n\n    a", "Merges both hashes."),
+        ("Merges both hashes, for example:\n\n    a", "Merges both hashes"),
+        ("Merges both hashes. Here is an example:\n\n    a", "Merges both hashes."),
+        ("Merges both hashes. Example usage\n\n    a", "Merges both hashes."),
+        ("Merges both hashes. These are the following:\n\n  a", "Merges both hashes."),
+        ("Merges both hashes. The result may be one of\n\n  a", "Merges both hashes."),
+        ("Merges both hashes with the following options:\n\n a", "Merges both hashes"),
+        ("Merges both hashes as follows:\n\n    a", "Merges both hashes"),
+        ("Merges both hashes, e.g.\n```\na\n```", "Merges both hashes"),
+        ("Merges both hashes. It will look like this:\n\n    a", "Merges both hashes."),
+        ("Merges both hashes. Also note that\n\n    a", "Merges both hashes."),
+        ("Merges both hashes. Returns: the new hash", "Merges both hashes."),
+        ("Merges both hashes. @return the new hash", "Merges both hashes."),
+        ("Merges both hashes. Args: a, the first of them", "Merges both hashes."),
+    ],
+)  # fmt: skip
+def test_what_announces_something_goes(documentation: str, expected: str, language: str) -> None:
+    assert query(documentation, language) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Returns the address that this socket is bound to.",
+        "Set the path that the dump should be written to.",
+        "Dir returns the directory the file is stored in",
+        "Tests whether this version is at least the version passed in.",
+        "Computes the bitwise and",
+        "Returns the longest path from A to B, then to A",
+        "Divides the row b by the row a.",
+        "Returns the line that the following lines need.",
+        "Gives a word for each example.",
+        "Adds the listener (of an event, for example).",
+        "Prefixes the keys with \"on\"",
+        "Converts a string, a list, etc.",
+    ],
+)  # fmt: skip
+def test_whole_sentences_stay(text: str) -> None:
+    assert query(text) == text
+
+
+@pytest.mark.parametrize("language", EVERY)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Checks the following cases:\n\n- a\n- b",
+        "Tests whether the name is one of\n\n- a",
+        "Runs the block in a context where:\n\n* a",
+        "Counts the functions that are nested in the.",
+        "Counts the functions and",
+        "Process tokens and search for",
+    ],
+)
+def test_one_dangling_sentence_is_refused_by_name(text: str, language: str) -> None:
+    assert refused(text, language) == "query_dangling"
+
+
+def test_the_function_words_of_code_are_none() -> None:
+    assert query("Combines both by `and` or `or`") == "Combines both by and or or"
+    assert query("Reads the stream from `in`", "java") == "Reads the stream from in"
+
+
+@pytest.mark.parametrize("language", EVERY)
+@pytest.mark.parametrize(
+    ("documentation", "expected"),
+    [
+        ("[Deprecated] Search the index for a name.", "Search the index for a name."),
+        ("DEPRECATED Search the index for a name.", "Search the index for a name."),
+        ("(deprecated) Search the index for a name.", "Search the index for a name."),
+        ("Deprecated: use Find instead. Search the index for a name.",
+         "Search the index for a name."),
+        ("Deprecated. Please use Find. It is faster. Search the index.", "Search the index."),
+        ("Deprecated: use Push, which tells.\n\nSearch the index for a name.",
+         "Search the index for a name."),
+        ("TODO: write it without the loop\n\nSearch the index for a name.",
+         "Search the index for a name."),
+        ("FIXME(ann) it is slow.\n\nSearch the index for a name.", "Search the index for a name."),
+        ("Search the index for a name. TODO: make it fast", "Search the index for a name."),
+        ("Search the index for a name. Deprecated: use Find.", "Search the index for a name."),
+        ("Search the index for a name. [DEPRECATED]", "Search the index for a name."),
+    ],
+)  # fmt: skip
+def test_notices_go_and_the_description_stays(
+    documentation: str, expected: str, language: str
+) -> None:
+    assert query(documentation, language) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Finds all TODO comments of the file.",
+        "Sets the XXX_digest attribute, where XXX is the name.",
+        "Returns whether the deprecated name was used.",
+        "Marks the function as deprecated.",
+        "Warns when a deprecated option is given.",
+    ],
+)
+def test_the_words_of_notices_may_be_what_code_is_about(text: str) -> None:
+    assert query(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Deprecated: use Find instead.",
+        "[DEPRECATED] Use Find.",
+        "TODO: document it",
+        "Deprecated since 2.0. It will be removed.",
+        "TODO: document it\n\nMaybe we should do it at once.",
+    ],
+)
+def test_a_notice_alone_is_boilerplate(text: str) -> None:
+    assert refused(text) == "query_boilerplate"
+
+
+def test_a_cut_query_does_not_end_in_a_function_word() -> None:
+    assert cut_query("Returns the list of the names", 24) == "Returns the list"
+    assert cut_query("Returns the list of names again", 26) == "Returns the list of names"
+    assert cut_query("of the of the of the", 12) == "of the of"
+
+
+def test_a_refused_query_is_dropped_with_its_reason() -> None:
+    pair = SourcePair(
+        query="Checks the following cases:\n\n- a",
+        code="func check(a int) int {\n\tif a > 1 {\n\t\treturn a * 2\n\t}\n\treturn 3\n}\n",
+        language="go",
+        name="check",
+        repo="a/b",
+        path="a.go",
+        revision="",
+        url="",
+        source="pairs",
+        source_revision="",
+        licenses=("MIT",),
+        license_evidence="x",
+        stars=-1,
+        row=0,
+        start_line=-1,
+        end_line=-1,
+        start_byte=-1,
+        end_byte=-1,
+    )
+    (dropped,) = extract_pair(pair, ExtractOptions()).dropped
+    assert (dropped.reason, dropped.detail) == ("query_dangling", "Checks the following cases")
