@@ -60,7 +60,7 @@ _CODE_REFERENCE = re.compile(
 _RDOC_CODE = re.compile(r"(?<![\w+])\+([\w:.#?!=]++)\+(?![\w+])")
 _RDOC_DIRECTIVE = re.compile(r":(?:nodoc|stopdoc|startdoc|doc|notnew|enddoc|yields|call-seq):")
 _RDOC_LINK = re.compile(
-    r"\{([^{}]*+)\}\[[^\[\]\s]*+\]|(?<=\w)()\[(?:https?|rdoc-ref|link):[^\]]*+\]"
+    r"\{([^{}]*+)\}\[[^\[\]\s]*+\]|(?<=\w)()\[(?:https?|rdoc-ref|link):[^\[\]]*+\]"
 )
 _RDOC_ESCAPE = re.compile(r"(?<![\w/\\\"'\]])\\(?=[A-Za-z_]{2})")
 _YARD_LINK = re.compile(

@@ -42,7 +42,7 @@ _BREAKS = re.compile(r"<br\s?/?>\s*+<br\s?/?>", re.I)
 _SUMMARY = re.compile(r"<summary>", re.I)
 _DETAILS = re.compile(r"<details\b[^<>]*+>", re.I)
 _REST_TARGET = re.compile(r"^[ \t]*\.\. _([^:\n]{1,80}):", re.M)
-_REST_REFERENCE = re.compile(r"(?<![\w`])([A-Za-z][\w-]*+)(?<=[^_]_)(?![\w`])")
+_REST_REFERENCE = re.compile(r"(?<![\w`-])([A-Za-z][\w-]*+)(?<=[^_]_)(?![\w`])")
 _RULER_LINE = re.compile(r"[-=*#_~+.^]{3,}+$")
 _SECTION = (
     r"Args|Arguments|Params?|Parameters|Other Parameters|Keyword Args|Keyword Arguments|Inputs?"

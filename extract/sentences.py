@@ -110,7 +110,7 @@ _LEAD_WORDS = _ANNOUNCES | word_set(
     " common usages cases case more with"
 )
 _ANNOUNCEMENT = re.compile(
-    r"(?:\s*[,;(\u2013\u2014-]|\s+and)?\s*\b(?:for example|for instance|e\.?g\.?|i\.?e\.?|such as"
+    r"(?: ?[,;(\u2013\u2014-]| and)? ?\b(?:for example|for instance|e\.?g\.?|i\.?e\.?|such as"
     r"|as follows|like (?:this|so|the following|below)|(?:some|an|few|more) examples?"
     r"|(?:based |depending |according )?"
     r"(?:with|using|by|from|to|as|in|like|into|on|for|per|via|under|accepts|takes)"
