@@ -111,6 +111,26 @@ def test_every_direct_dependency_is_pinned() -> None:
         assert name in pinned | {"xtrove"}, f"{name} is not in constraints.txt"
 
 
+def test_the_lock_file_holds_what_a_build_needs_with_hashes() -> None:
+    blocks = re.split(r"\n(?=\S)", (ROOT / "requirements.lock").read_text(encoding="utf-8"))
+    locked = {}
+    for block in blocks:
+        if match := re.match(r"([A-Za-z0-9._-]+)==(\S+)", block):
+            assert re.search(r"--hash=sha256:[0-9a-f]{64}\b", block), f"{match[1]} has no hash"
+            locked[match[1].lower().replace("_", "-")] = match[2]
+    tested = dict(
+        line.lower().replace("_", "-").split("==")
+        for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+        if "==" in line and not line.startswith("#")
+    )
+    different = {name for name, version in locked.items() if tested.get(name, version) != version}
+    assert not different, f"run .ci/lock: constraints.txt has other versions of {different}"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    for requirement in [*project["project"]["dependencies"], *project["build-system"]["requires"]]:
+        name = re.split(r"[\s;<>=!~\[(]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+        assert name in locked, f"{name} is not in requirements.lock: run .ci/lock"
+
+
 def test_everything_committed_is_ours_to_publish() -> None:
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
