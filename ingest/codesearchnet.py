@@ -75,6 +75,7 @@ def plan(
     return Listing(
         source=name,
         kind=options.kind,
+        terms=found.terms,
         revision=found.revision,
         slices=_slices(options, name, policy, slice_bytes, found, options.splits()),
         quarantined=found.quarantined,

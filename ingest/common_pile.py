@@ -26,7 +26,7 @@ from ingest.languages import normalise_language
 from ingest.licenses import LicensePolicy, is_known
 from ingest.options import CommonOptions
 from ingest.pair_rows import RefusedRow, checked
-from ingest.places import PlacePath, digested, pin, revision_of
+from ingest.places import PlacePath, digested, pin, revision_of, terms_at
 from ingest.raw_rows import BadRow
 from ingest.records import Listing, Part, Quarantine, Skip, Slice, SourceFile
 from ingest.row_files import read_rows
@@ -71,6 +71,7 @@ def plan(
     return Listing(
         source=name,
         kind=options.kind,
+        terms=terms_at(place),
         revision=revision,
         slices=_slices(held, name, slice_bytes, _facts(options, policy, revision)),
         quarantined=tuple(quarantined),

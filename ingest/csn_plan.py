@@ -32,7 +32,7 @@ from ingest.digests import Progress
 from ingest.entries import Entry
 from ingest.errors import ChangedInput, SourceError
 from ingest.parquet import ParquetReader
-from ingest.places import Place, digested, open_entry, open_part, pin, revision_of
+from ingest.places import Place, digested, open_entry, open_part, pin, revision_of, terms_at
 from ingest.plain_pickle import MAX_BYTES, HostilePickle
 from ingest.records import Part, Quarantine
 from ingest.slicing import Unit, canonical_digest
@@ -55,6 +55,8 @@ class Survey:
     """Language -> split -> pieces in the order of their names."""
     books: Mapping[str, tuple[Part, ...]]
     """Language -> the part with its licences, if there is one that can be used."""
+    terms: str
+    """Of the place of the rows: see `ingest.terms`."""
     quarantined: tuple[Quarantine, ...]
     provenance: tuple[tuple[str, str], ...]
 
@@ -87,6 +89,7 @@ def survey(
         revision=revision,
         units=units,
         books=shelf,
+        terms=terms_at(place),
         quarantined=tuple(sorted(quarantined, key=lambda one: one.name)),
         provenance=_provenance(rows, shelf),
     )

@@ -36,6 +36,7 @@ from ingest.options import CommonOptions, LocalPath, local_path
 from ingest.records import Listing, Part, Quarantine, Skip, Slice, SourceFile
 from ingest.repositories import Choice, Repository, repositories
 from ingest.slicing import content_revision
+from ingest.terms import OPEN
 from ingest.walk import MAX_FILE_BYTES, Found
 
 
@@ -107,6 +108,7 @@ def plan(
     return Listing(
         source=name,
         kind=options.kind,
+        terms=OPEN,
         revision=revision,
         slices=slice_files(groups, source=name, slice_bytes=slice_bytes, facts=facts),
         quarantined=(Quarantine(name=root.name, reason=broken),) if broken else (),

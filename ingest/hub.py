@@ -71,13 +71,16 @@ def pin(uri: str, limits: ReadLimits) -> HubPlace:
     """The place at the commit its revision has now; see `ingest.places.pin`."""
     address = parse(uri)
     revision = quote(address.revision or constants.DEFAULT_REVISION, safe="")
-    url = f"{_endpoint()}/api/datasets/{address.repo}/revision/{revision}?expand=sha"
+    url = f"{_endpoint()}/api/datasets/{address.repo}/revision/{revision}?expand=sha&expand=gated"
     facts = _json(_asked(address, Question(url=url, limits=limits, home=_endpoint())), url)
-    commit = facts.get("sha") if isinstance(facts, dict) else None
+    facts = facts if isinstance(facts, dict) else {}
+    commit = facts.get("sha")
     if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
         raise SourceError("the Hub names no commit", value=uri, remedy="Check HF_ENDPOINT.")
     pinned = replace(address, revision=commit)
-    place = HubPlace(uri=uri, revision=commit, address=pinned, limits=limits)
+    # What the Hub does not say is not open.
+    gated = facts.get("gated", True) is not False
+    place = HubPlace(uri=uri, revision=commit, address=pinned, limits=limits, gated=gated)
     return replace(place, single=place.whether_file()) if address.path else place
 
 
@@ -89,6 +92,8 @@ class HubPlace:
     revision: str
     address: Address
     limits: ReadLimits
+    gated: bool
+    """Whether readers have to agree to terms first."""
     single: Entry | None = None
     trees: dict[tuple[str, bool], list[Mapping[str, object]]] = field(default_factory=dict)
     """Listings so far: a commit does not change."""

@@ -35,6 +35,7 @@ from ingest.options import CommonOptions
 from ingest.package_license import package_licences
 from ingest.records import Listing, Part, Quarantine, Skip, Slice, SourceFile
 from ingest.slicing import content_revision
+from ingest.terms import OPEN
 from ingest.walk import (
     INVALID_PATH,
     MAX_FILE_BYTES,
@@ -99,6 +100,7 @@ def plan(
     return Listing(
         source=name,
         kind=options.kind,
+        terms=OPEN,
         revision=revision,
         slices=slice_files(groups, source=name, slice_bytes=slice_bytes, facts=facts),
         quarantined=tuple(

@@ -22,7 +22,7 @@ from ingest.licenses import LicensePolicy
 from ingest.options import CommonOptions
 from ingest.pair_files import OTHER, OTHER_REASON, READ, survey, table_columns
 from ingest.pair_rows import Columns, RowReader
-from ingest.places import PlacePath, pin, revision_of
+from ingest.places import PlacePath, pin, revision_of, terms_at
 from ingest.raw_rows import BadRow
 from ingest.records import Listing, Quarantine, Skip, Slice, SourcePair
 from ingest.row_files import read_rows
@@ -79,6 +79,7 @@ def plan(
     return Listing(
         source=name,
         kind=options.kind,
+        terms=terms_at(place),
         revision=revision,
         slices=slice_units({"": found.groups}, source=name, target=found.target, facts=facts),
         quarantined=found.quarantined,

@@ -46,6 +46,7 @@ from ingest.local import LocalPlace, is_local
 from ingest.ranged import RangedFile
 from ingest.records import Part
 from ingest.slicing import content_revision
+from ingest.terms import GATED, OPEN
 from ingest.walk import open_regular
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "open_part",
     "pin",
     "revision_of",
+    "terms_at",
 ]
 
 
@@ -128,6 +130,11 @@ def pin(path: str, limits: ReadLimits | None = None) -> Place:
     if path.startswith("s3://"):
         return s3.pin(path, limits or ReadLimits())
     return elsewhere.pin(path, limits or ReadLimits())
+
+
+def terms_at(place: Place) -> str:
+    """The terms of what is read from a place, as far as the place makes any."""
+    return GATED if isinstance(place, hub.HubPlace) and place.gated else OPEN
 
 
 def digested(

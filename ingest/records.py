@@ -176,6 +176,8 @@ class Listing:
     revision: str
     slices: tuple[Slice, ...]
     """In natural order (sorted by name); the build permutes them by hash."""
+    terms: str
+    """Under which the content may be handed on: see `ingest.terms`."""
     quarantined: tuple[Quarantine, ...] = ()
     provenance: tuple[tuple[str, str], ...] = ()
     """Facts for the manifest (package versions, repositories and commits): no local path."""

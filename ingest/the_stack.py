@@ -32,6 +32,7 @@ from ingest.stack_files import StackFile, find_files, is_table
 from ingest.stack_lines import CUT_BYTES, read_lines
 from ingest.stack_rows import COLUMNS, LICENSES, StackRows
 from ingest.tables import TableFile, contract, inspect_all
+from ingest.terms import THE_STACK
 
 
 class TheStackOptions(CommonOptions):
@@ -81,6 +82,7 @@ def plan(
     return Listing(
         source=name,
         kind=options.kind,
+        terms=THE_STACK,
         revision=revision,
         slices=_slices(planned, name, slice_bytes, facts),
         quarantined=tuple(quarantined),

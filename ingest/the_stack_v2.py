@@ -39,6 +39,7 @@ from ingest.stack_files import why
 from ingest.stack_v2_rows import Candidate, StackV2Rows
 from ingest.stack_v2_schema import FILES, Shape, shape_of
 from ingest.tables import TableFile, inspect_all
+from ingest.terms import THE_STACK
 
 ROW_BYTES = 4_000
 _GROUPED_FACTOR = 16
@@ -112,6 +113,7 @@ def plan(
     return Listing(
         source=name,
         kind=options.kind,
+        terms=THE_STACK,
         revision=revision,
         slices=_slices(planned, name, slice_bytes, _facts(options, policy, revision, mixed)),
         quarantined=tuple(quarantined),

@@ -19,10 +19,9 @@ from shards import card_text, layout
 from shards.funnel import LEVELS, Funnel
 from shards.manifest import Manifest
 from shards.sample import FIELDS, LIST_FIELDS, NUMBER_FIELDS
+from shards.terms import is_gated, terms_of
 
 DEFAULT: Final = "default"
-GATED_KINDS: Final = frozenset({"the-stack", "the-stack-v2"})
-"""Source kinds whose terms bind whoever publishes their content again."""
 _SIZES: Final = (
     *((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M")),
     *((10**7, "1M<n<10M"), (10**8, "10M<n<100M"), (10**9, "100M<n<1B"), (10**10, "1B<n<10B")),
@@ -73,13 +72,8 @@ def front_matter(manifest: Manifest) -> dict[str, object]:
         "dataset_info": infos,
     }
     if is_gated(manifest):
-        head |= card_text.GATE
+        head |= card_text.gate(manifest)
     return head
-
-
-def is_gated(manifest: Manifest) -> bool:
-    """Whether the dataset holds content that may be published behind its terms only."""
-    return any(source.kind in GATED_KINDS for source in manifest.sources)
 
 
 def _features() -> list[dict[str, str]]:
@@ -131,7 +125,7 @@ def render_card(manifest: Manifest, funnel: Funnel) -> bytes:
     if manifest.tombstones:
         body += ["## Forgotten", forgotten_text(manifest)]
     if is_gated(manifest):
-        body += ["## Terms", card_text.TERMS]
+        body += ["## Terms", card_text.terms(manifest)]
     text = "\n\n".join(part for part in body if part)
     return f"---\n{head}---\n{text}\n".encode()
 
@@ -161,9 +155,13 @@ def licenses_table(manifest: Manifest) -> str:
 
 
 def sources_table(manifest: Manifest) -> str:
-    """The sources and their revisions."""
+    """The sources, their revisions and the terms of their content."""
     rows = [[source.name, source.kind, source.revision] for source in manifest.sources]
-    return _table(["source", "kind", "revision"], rows)
+    if all(source.terms is None for source in manifest.sources):
+        # As it was before terms were recorded: the cards of those datasets still hold.
+        return _table(["source", "kind", "revision"], rows)
+    stated = [[*row, terms_of(one)] for row, one in zip(rows, manifest.sources, strict=True)]
+    return _table(["source", "kind", "revision", "terms"], stated)
 
 
 def funnel_table(funnel: Funnel) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from ingest.terms import THE_STACK
 from shards import layout
 from shards.manifest import Manifest
+from shards.terms import terms_of, unpublishable
 
 HUB_ID: Final = "OWNER/NAME"
 """Stands for the repository: a dataset does not know where it is published."""
@@ -22,16 +24,34 @@ TERMS: Final = (
     "your copy when a version without removed files is published; (3) to put the same terms "
     "before anyone you share it with, and to have them agree first."
 )
-GATE: Final[dict[str, object]] = {
-    "extra_gated_heading": "Code from The Stack: terms of use",
-    "extra_gated_prompt": TERMS,
-    "extra_gated_fields": {
-        "Email": "text",
-        "I have read these terms and agree to them": "checkbox",
-    },
-    "extra_gated_button_content": "Agree and get access",
-}
 _FEW: Final = 1000
+
+
+def terms(manifest: Manifest) -> str:
+    """What whoever receives a copy agrees to; of a dataset that is gated."""
+    kinds = {terms_of(source) for source in manifest.sources}
+    parts = [TERMS] if THE_STACK in kinds else []
+    if unknown := unpublishable(manifest):
+        parts.append(
+            f"The terms of these sources are not recorded here: {', '.join(unknown)}. Ask whoever "
+            "gives them out before this dataset is handed on."
+        )
+    return " ".join(parts)
+
+
+def gate(manifest: Manifest) -> dict[str, object]:
+    """The front matter that makes readers agree to the terms of a gated dataset first."""
+    kinds = {terms_of(source) for source in manifest.sources}
+    whose = "Code from The Stack: terms of use" if THE_STACK in kinds else "Terms of use"
+    return {
+        "extra_gated_heading": whose,
+        "extra_gated_prompt": terms(manifest),
+        "extra_gated_fields": {
+            "Email": "text",
+            "I have read these terms and agree to them": "checkbox",
+        },
+        "extra_gated_button_content": "Agree and get access",
+    }
 
 
 def loading(manifest: Manifest) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from shards import card, layout, plots
+from shards import card, layout, plots, terms
 from shards.atomic import file_sha256
 from shards.attribution import write_attribution
 from shards.boundaries import plan_ranges
@@ -250,5 +250,7 @@ def _check_front_matter(text: str, manifest: Manifest, findings: Findings) -> No
     for name in ("configs", "dataset_info", "size_categories"):
         if head.get(name) != wanted[name]:
             findings.add("card", layout.CARD, f"{name} in its front matter is wrong")
-    if card.is_gated(manifest) and not head.get("extra_gated_prompt"):
-        findings.add("card", layout.CARD, "must put terms before its readers: The Stack is inside")
+    for contradiction in terms.contradictions(manifest):
+        findings.add("manifest", layout.MANIFEST, contradiction)
+    if terms.is_gated(manifest) and not head.get("extra_gated_prompt"):
+        findings.add("card", layout.CARD, "must put terms before its readers: see its sources")

@@ -31,12 +31,13 @@ import yaml
 
 from shards import card_text, layout
 from shards.atomic import FileFacts, Sink, staged
-from shards.card import is_gated, size_category
+from shards.card import size_category
 from shards.dataset import DamagedShard, Dataset
 from shards.findings import Progress
 from shards.manifest import ShardFacts
 from shards.sample import ARROW_SCHEMA, Sample, SampleError, decode, text
 from shards.tar_reader import BrokenTar, read_members
+from shards.terms import is_gated
 
 Format = Literal["jsonl", "parquet", "st-pairs", "pylate-triplets"]
 FORMATS: Final[tuple[Format, ...]] = ("jsonl", "parquet", "st-pairs", "pylate-triplets")
@@ -275,7 +276,7 @@ def describe(
         "configs": [{"config_name": "default", "data_files": files}],
     }
     if is_gated(manifest):
-        head |= card_text.GATE
+        head |= card_text.gate(manifest)
     counts = ", ".join(f"{count:,} {split}" for split, count in rows.items())
     languages = ", ".join(options.languages or manifest.languages())
     body = [
@@ -286,7 +287,7 @@ def describe(
         f"`{layout.ATTRIBUTION}` lists by repository.",
     ]
     if is_gated(manifest):
-        body += ["## Terms", card_text.TERMS]
+        body += ["## Terms", card_text.terms(manifest)]
     front = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=10_000)
     with target.file(layout.CARD) as sink:
         sink.write(("---\n" + front + "---\n" + "\n\n".join(body) + "\n").encode("utf-8"))

@@ -53,6 +53,9 @@ class SourceFacts(_Model):
     revision: str
     provenance: list[tuple[str, str]] = []
     """Sorted facts (package versions, repositories and commits); no local path."""
+    terms: str | None = None
+    """Under which its content may be handed on (`ingest.terms`); None, and left out of the file,
+    in a dataset that was built before they were recorded."""
 
 
 class ShardFacts(_Model):
@@ -145,6 +148,9 @@ class Manifest(_Model):
         document = self.model_dump()
         if not self.tombstones:
             del document["tombstones"]
+        for source in document["sources"]:
+            if source["terms"] is None:
+                del source["terms"]
         text = json.dumps(document, sort_keys=True, ensure_ascii=False, indent=1)
         return text.encode("utf-8") + b"\n"
 

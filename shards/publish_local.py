@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from shards import card, layout
+from shards import layout, terms
 from shards.check_files import check_files
 from shards.checksums import parse_checksums
 from shards.findings import Findings, Progress
@@ -65,7 +65,7 @@ class LocalDataset:
     @property
     def gated(self) -> bool:
         """Whether its terms must stand before it."""
-        return card.is_gated(self.manifest)
+        return terms.is_gated(self.manifest)
 
     def read(self, file: LocalFile) -> bytes:
         """The bytes of a small file, as they were when it was checked."""
@@ -92,7 +92,13 @@ def read_local(base: Path, progress: Progress) -> LocalDataset:
     if not report.sound:
         shown = "; ".join(f"{one.subject} {one.message}" for one in report.findings[:SHOWN])
         raise NotPublishable(f"{len(report.findings)} files are not what they should be: {shown}")
-    if card.is_gated(manifest) and not _front_matter(base).get("extra_gated_prompt"):
+    if unknown := terms.unpublishable(manifest):
+        raise NotPublishable(
+            f"under which terms these sources may be published is not known: {', '.join(unknown)}; "
+            "build the dataset again with this version of xtrove, without sources that are gated "
+            "where they come from"
+        )
+    if terms.is_gated(manifest) and not _front_matter(base).get("extra_gated_prompt"):
         raise NotPublishable(
             f"{layout.CARD} puts no terms before its readers, but content of The Stack is inside: "
             "build the dataset again"

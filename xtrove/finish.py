@@ -60,17 +60,7 @@ def finish(plan: Plan, conductor: Conductor, result: Round) -> tuple[Manifest, F
     parts = Parts(
         name=config.name,
         config_digest=config.digest(),
-        sources=tuple(
-            SourceFacts(
-                name=listing.source,
-                kind=listing.kind,
-                revision=listing.revision,
-                provenance=sorted(
-                    one for one in listing.provenance if not names_any(one[0], plan.tombstones)
-                ),
-            )
-            for listing in plan.listings
-        ),
+        sources=_sources(plan),
         versions=published_versions(),
         dedupe=scheme_facts(config.dedupe),
         per_repo_cap=config.query_cap.per_repo or 0,
@@ -93,6 +83,21 @@ def finish(plan: Plan, conductor: Conductor, result: Round) -> tuple[Manifest, F
             workspace.output, parts, work_of=lambda s: folders[s.tar.path], tmp=tmp
         )
     return manifest, funnel
+
+
+def _sources(plan: Plan) -> tuple[SourceFacts, ...]:
+    return tuple(
+        SourceFacts(
+            name=listing.source,
+            kind=listing.kind,
+            revision=listing.revision,
+            provenance=sorted(
+                one for one in listing.provenance if not names_any(one[0], plan.tombstones)
+            ),
+            terms=listing.terms,
+        )
+        for listing in plan.listings
+    )
 
 
 def _layout(plan: Plan, conductor: Conductor, result: Round) -> dict[str, Any]:

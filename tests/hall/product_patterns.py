@@ -40,13 +40,18 @@ class ProductPattern:
 
 SIZE = 100_000
 """Characters of text that a pattern must bear."""
-SIZES = {"extract/body.py:_TRIVIAL": 400, "extract/attach.py:_CFG_TEST": 256}
+SIZES = {
+    "extract/attach.py:_CFG_TEST": 256,
+    "extract/body.py:_TRIVIAL": 400,
+    "ingest/file_head.py:_TOKENS": 8192,
+}
 """Characters that the code hands to a pattern, where it bounds them."""
 METHODS_OF = {
     "dedupe/tokens.py:": {"findall"},
     "extract/filters.py:_TEST_NAMES": {"match"},
     "ingest/csn_layout.py:_LAYOUTS": {"fullmatch"},
     "ingest/csn_layout.py:_BOOK": {"fullmatch"},
+    "ingest/file_head.py:_TOKENS": {"match"},
 }
 """Methods of patterns in tables, and of those that functions return."""
 

@@ -21,7 +21,7 @@ from ingest import sources
 from ingest.budget import ReadLimits
 from ingest.licenses import LicensePolicy
 from ingest.parquet import ParquetReader
-from ingest.places import open_entry, pin
+from ingest.places import open_entry, pin, terms_at
 from ingest.records import Part, Slice
 from ingest.traffic import meter
 
@@ -59,7 +59,12 @@ def _list(job: dict[str, Any]) -> Any:
             with open_entry(entry, _limits(job)) as file:
                 facts["read"] = file.read(job["bytes"])
         found.append(facts)
-    return {"revision": place.revision, "files": found, "folders": place.folders()}
+    return {
+        "revision": place.revision,
+        "files": found,
+        "folders": place.folders(),
+        "terms": terms_at(place),
+    }
 
 
 def _plan(job: dict[str, Any]) -> Any:

@@ -56,6 +56,7 @@ def test_a_listing_of_three_pages_names_each_file_once(served: Served) -> None:
     assert found == {
         "revision": commit,
         "folders": ["data"],
+        "terms": "open",
         "files": [
             {
                 "name": name,
@@ -167,6 +168,7 @@ def test_whoever_was_granted_reads_and_the_token_stays_at_home(served: Served) -
     hub, reader = served
     found = reader.get("list", path="hf://datasets/owner/gated", token=GATE, bytes=3)
     assert [one["read"] for one in found["files"]][1:3] == ["000000", "010101"]
+    assert found["terms"] == "gated"
     log = hub.log()
     assert {(one["port"], one["authorized"]) for one in log} == {("hub", True), ("cdn", False)}
     assert not [one for one in log if one["violation"]]

@@ -224,13 +224,16 @@ def parts_of(
     funnel: Funnel,
     kind: str = "directory",
     dedupe: Mapping[str, Fact] = DEDUPE,
+    terms: str | None = None,
 ) -> Parts:
     """The parts of a seal."""
     return Parts(
         name="tiny",
         config_digest="0" * 64,
         sources=(
-            SourceFacts(name="local", kind=kind, revision="r1", provenance=[("pack", "1.0")]),
+            SourceFacts(
+                name="local", kind=kind, revision="r1", provenance=[("pack", "1.0")], terms=terms
+            ),
         ),
         versions={"xtrove": "0.1.0"},
         dedupe=dict(dedupe),
@@ -251,6 +254,7 @@ def build(
     removed: list[Removal] | None = None,
     kind: str = "directory",
     dedupe: Mapping[str, Fact] = DEDUPE,
+    terms: str | None = None,
 ) -> Built:
     """Writes and seals a dataset under `root/dataset`."""
     kept = default_pairs() if pairs is None else pairs
@@ -260,6 +264,6 @@ def build(
     gone = sorted(gone, key=lambda row: row.id)
     tmp = base / ".xtrove/tmp"
     evidence = [write_removals(base, "part-00000", gone, tmp=tmp)]
-    parts = parts_of(shards, evidence, funnel_of(kept, gone), kind, dedupe)
+    parts = parts_of(shards, evidence, funnel_of(kept, gone), kind, dedupe, terms)
     manifest = write_published(base, parts, work_of=lambda shard: work, tmp=tmp)
     return Built(path=base, manifest=manifest, kept=kept, removed=gone)
