@@ -33,6 +33,7 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator, model_validator
 from urllib3.exceptions import HTTPError
 
+from ingest.addresses import names_user, without_user
 from ingest.errors import SourceError
 from ingest.pooled import SlowBody, asked, connections, receive
 from ingest.s3_service import BAD_KEYS
@@ -77,15 +78,19 @@ class BlobOptions(BaseModel):
     def _address(cls, value: str) -> str:
         parts = urlsplit(value)
         plain = parts.scheme in ("http", "https") and parts.netloc and not parts.query
+        plain = plain and not names_user(value)
         if _S3.fullmatch(value) or plain:
             return value.rstrip("/")
-        raise ValueError(f"{value!r} is no address: write s3://BUCKET/PREFIX or https://HOST/PATH")
+        shown = without_user(value)
+        raise ValueError(f"{shown!r} is no address: write s3://BUCKET/PREFIX or https://HOST/PATH")
 
     @field_validator("endpoint")
     @classmethod
     def _endpoint(cls, value: str | None) -> str | None:
-        if value is not None and urlsplit(value).scheme not in ("http", "https"):
-            raise ValueError(f"{value!r} is no endpoint: write https://HOST[:PORT]")
+        if value is None:
+            return None
+        if urlsplit(value).scheme not in ("http", "https") or names_user(value):
+            raise ValueError(f"{without_user(value)!r} is no endpoint: write https://HOST[:PORT]")
         return value
 
     @field_validator("cache")

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import TypeVar
 
-from huggingface_hub import constants, get_token
+from huggingface_hub import constants
 
+from ingest.addresses import bearer
 from ingest.budget import ReadLimits
 from ingest.contact import Findings
 from ingest.entries import Entry
@@ -96,16 +97,16 @@ def sized(entry: Entry, limits: ReadLimits) -> Entry:
 @cache
 def _whoami(limits: ReadLimits) -> tuple[bool, str]:
     """Whether the token (or its absence) is as it should be, and what to say of it."""
-    token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+    endpoint = constants.ENDPOINT.rstrip("/")
+    token = bearer(endpoint)
     if not token:
         return True, NO_TOKEN
     origin = "HF_TOKEN" if os.environ.get("HF_TOKEN") else "the login of this machine"
-    endpoint = constants.ENDPOINT.rstrip("/")
     question = Question(
         url=f"{endpoint}/api/whoami-v2",
         limits=limits,
         home=endpoint,
-        headers={"Authorization": f"Bearer {token}", "User-Agent": "xtrove"},
+        headers={**token, "User-Agent": "xtrove"},
     )
     try:
         answer = ask(question)

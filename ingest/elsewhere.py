@@ -3,7 +3,9 @@
 Method: a file is known by its ETag, or else by its size and the times that the store keeps,
 hashed; where a listing has no ETag (its times differ from those of the file itself), one
 request a file finds out. A worker asks again when it opens a file, since nothing pins it.
-Ranges are fetched by `cat_file`, without fsspec's read-ahead.
+Ranges are fetched by `cat_file`, without fsspec's read-ahead. Over HTTP every connection is
+judged by the address it goes to (`ingest.addresses` has the rule), so that no redirect leads to
+one that is not public, nor out of https.
 Cost: a request a range, and one to open. Limits: credentials are those that the package of the
 scheme finds by itself; counted requests are our calls, which that package may repeat.
 """
@@ -12,14 +14,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
+import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import fsspec  # type: ignore[import-untyped]
 
+from ingest.addresses import RedirectRefused, addresses_of, may_lead
 from ingest.budget import ReadLimits, bucket
 from ingest.entries import Entry
 from ingest.errors import ChangedInput, SourceError, TransientFault
@@ -138,7 +144,9 @@ def _system(uri: str, limits: ReadLimits) -> tuple[Any, str]:
 
         wait = limits.timeout_s
         timeout = aiohttp.ClientTimeout(total=limits.patience_s, sock_connect=wait, sock_read=wait)
-        options = {"client_kwargs": {"timeout": timeout}}
+        parts = urlsplit(uri)
+        client = _client(parts.hostname or "", parts.scheme)
+        options = {"client_kwargs": {"timeout": timeout}, "get_client": client}
     try:
         system, path = fsspec.url_to_fs(uri, **options)
     except (ImportError, ValueError) as error:
@@ -146,6 +154,34 @@ def _system(uri: str, limits: ReadLimits) -> tuple[Any, str]:
             "no way to read such a URI", value=_shown(uri), remedy=f"{str(error)[:200]}"
         ) from error
     return system, str(path)
+
+
+@lru_cache(maxsize=1024)
+def _client(host: str, scheme: str) -> Callable[..., Awaitable[Any]]:
+    """Makes the HTTP client for a host; fsspec keeps one file system for each such function."""
+
+    async def client(**words: Any) -> Any:
+        import aiohttp
+
+        home = addresses_of(host)
+
+        def guarded(info: tuple[Any, ...]) -> socket.socket:
+            family, kind, protocol, _, address = info
+            if not may_lead(home, [str(address[0])]):
+                raise RedirectRefused
+            return socket.socket(family=family, type=kind, proto=protocol)
+
+        async def redirected(_: Any, __: Any, facts: Any) -> None:
+            to = urljoin(str(facts.url), facts.response.headers.get("Location", ""))
+            if scheme == "https" and urlsplit(to).scheme != "https":
+                raise RedirectRefused
+
+        traced = aiohttp.TraceConfig()
+        traced.on_request_redirect.append(redirected)
+        connector = aiohttp.TCPConnector(socket_factory=guarded)
+        return aiohttp.ClientSession(connector=connector, trace_configs=[traced], **words)
+
+    return client
 
 
 def _tried(uri: str, limits: ReadLimits, call: Callable[[], T]) -> T:
@@ -177,6 +213,11 @@ def _is_http(uri: str) -> bool:
 
 def _meant(error: Exception) -> Exception:
     """What happened: over HTTP, fsspec calls every failure a file that was not found."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, RedirectRefused):
+            return cause
+        cause = cause.__cause__
     cause = error.__cause__
     if not isinstance(error, FileNotFoundError) or not isinstance(cause, Exception):
         return error
@@ -184,10 +225,10 @@ def _meant(error: Exception) -> Exception:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Errors of the network; not those that a server means, nor a lack of rights."""
+    """Errors of the network; not what a server means, a lack of rights or a wrong address."""
     if 400 <= _status(error) < 500 and _status(error) not in (408, 425, 429):
         return False
-    return not isinstance(error, PermissionError) and (
+    return not isinstance(error, (PermissionError, ValueError)) and (
         _is_networked(error) or isinstance(error, (OSError, asyncio.TimeoutError))
     )
 
@@ -209,7 +250,9 @@ def _entry(uri: str, root: str, facts: Mapping[str, Any]) -> Entry | None:
         return None
     size = facts.get("size")
     if path.rstrip("/") == root.rstrip("/"):
-        name, place = path.rstrip("/").rpartition("/")[2], uri
+        # What follows a `?` can be a signature, and is no part of a name.
+        plain = re.split(r"[?#]", path, maxsplit=1)[0] if _is_http(uri) else path
+        name, place = plain.rstrip("/").rpartition("/")[2], uri
     else:
         name = path.removeprefix(root.rstrip("/")).lstrip("/")
         place = f"{uri.rstrip('/')}/{name}"

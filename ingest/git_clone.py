@@ -22,6 +22,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from ingest.addresses import without_user
 from ingest.errors import SourceError, TransientFault
 from ingest.git import COMMIT
 from ingest.git_process import SAFE, environment, git_program, one_line
@@ -64,12 +65,14 @@ def parse(path: str) -> GitAddress:
     match = _URL.fullmatch(path)
     if match is None or ".." in (match["ref"] or ""):
         raise ValueError(
-            f"{path!r} is no git address: write git+https://HOST/OWNER/NAME[@REF] or "
+            f"{without_user(path)!r} is no git address: write git+https://HOST/OWNER/NAME[@REF] or "
             "git+file:///FOLDER[@REF], without user or password"
         )
     steps = [step for step in match["rest"].removesuffix(".git").split("/") if step]
     if ".." in steps or len(steps) < (2 if match["scheme"] == "https" else 1):
-        raise ValueError(f"{path!r} names no repository: write git+https://HOST/OWNER/NAME")
+        raise ValueError(
+            f"{without_user(path)!r} names no repository: write git+https://HOST/OWNER/NAME"
+        )
     kept = steps[1:][-2:] if match["scheme"] == "https" else steps[-1:]
     return GitAddress(
         url=match["url"], scheme=match["scheme"], ref=match["ref"] or "", repo="/".join(kept)

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import quote, unquote
 
 import huggingface_hub
-from huggingface_hub import constants, get_token
+from huggingface_hub import constants
 
+from ingest.addresses import bearer
 from ingest.budget import ReadLimits
 from ingest.entries import Entry
 from ingest.errors import ChangedInput, SourceError
@@ -244,11 +245,8 @@ def _page(address: Address) -> str:
 
 
 def _signed(question: Question) -> Question:
-    token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
     agent = {"User-Agent": f"xtrove; huggingface_hub/{huggingface_hub.__version__}"}
-    return replace(
-        question, headers={"Authorization": f"Bearer {token}", **agent} if token else agent
-    )
+    return replace(question, headers=bearer(_endpoint()) | agent)
 
 
 def _asked(address: Address, question: Question) -> Answer:

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from ingest.addresses import without_user
 from ingest.languages import LANGUAGES, suggestion
 from ingest.licenses import RESTRICTED, is_known, normalise
 from ingest.opt_out import opt_out_names, read_opt_out
@@ -60,7 +61,7 @@ def local_path(value: str) -> str:
     """The path, if it is one of this machine; else `ValueError`."""
     if "://" in value:
         raise ValueError(
-            f"{value!r} is a remote path: this version reads local folders only; "
+            f"{without_user(value)!r} is a remote path: this version reads local folders only; "
             "download it first and name the folder"
         )
     if not value.strip() or "\0" in value:

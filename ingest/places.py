@@ -33,11 +33,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, BinaryIO, Protocol, cast
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
 from ingest import elsewhere, hub, s3
+from ingest.addresses import names_user
 from ingest.budget import ReadLimits
 from ingest.digests import FileDigest, Progress, Wish, digest_files
 from ingest.entries import Entry
@@ -86,19 +86,17 @@ class Place(Protocol):
         """The names of the folders directly in a folder, sorted; () if it is not there."""
 
 
-def has_password(address: str) -> bool:
-    """Whether the user in a URL comes with a password."""
-    return ":" in urlsplit(address).netloc.rpartition("@")[0]
-
-
 def _valid(value: str) -> str:
     if not value.strip() or "\0" in value:
         raise ValueError(f"{value!r} is no path: name a local path or a URI (hf://datasets/...)")
-    if not is_local(value) and has_password(value):
+    if names_user(value):
         raise ValueError(
-            "the path holds a password, which work files would keep: take it out, and give it to "
-            "fsspec as FSSPEC_<SCHEME>_USERNAME and FSSPEC_<SCHEME>_PASSWORD"
+            "the path holds a password (or a user, which can be a token), which work files would "
+            "keep: take it out, and give it to fsspec as FSSPEC_<SCHEME>_USERNAME and "
+            "FSSPEC_<SCHEME>_PASSWORD"
         )
+    if "::" in value and not is_local(value):
+        raise ValueError(f"{value!r} is a chain of file systems (`::`): name the file itself")
     if value.startswith("hf://"):
         hub.parse(value)
     if value.startswith("s3://"):

@@ -4,7 +4,8 @@ Method: the client is huggingface_hub's session (proxies, offline mode, request 
 its calls: `HfApi.list_repo_tree` has no deadline at all (the session's timeout is None), its
 own repetitions can be neither counted nor bounded from outside, and `HfFileSystem` asks the
 resolver for every range where one request a file is enough. Redirects are followed here, so
-that the token goes to the endpoint alone and a range keeps its header. 408, 425, 429, 5xx,
+that the token goes to the endpoint alone, a range keeps its header, and none leads to an address
+that is not public (`ingest.addresses` has the rule). 408, 425, 429, 5xx,
 dropped connections and slow answers are repeated after the wait the server states
 (`Retry-After`, `RateLimit`) or 0.25 s doubled up to 30 s; an answer that broke off goes on
 where it stopped.
@@ -28,6 +29,7 @@ import httpx2
 from huggingface_hub import get_session
 from huggingface_hub.errors import OfflineModeIsEnabled
 
+from ingest.addresses import addresses_of, may_lead, without_user
 from ingest.budget import ReadLimits, bucket
 from ingest.errors import SourceError, TransientFault
 from ingest.traffic import meter
@@ -39,7 +41,6 @@ SLOWEST_BYTES_A_SECOND = 50_000
 _USUAL_BYTES = 1 << 20
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LINK = re.compile(r'<([^<>]{1,4096})>\s*;\s*rel="?(\w+)"?', re.ASCII)
-_USER = re.compile(r"//[^/@]*@")
 _RATE = re.compile(r"\br\s*=\s*0\b.{0,256}?\bt\s*=\s*(\d+)", re.ASCII)
 
 
@@ -254,13 +255,22 @@ def _receive(
 
 
 def _next(question: Question, url: str, location: str) -> str:
+    """Where a redirect leads; raises `SourceError` where it must not."""
     target = httpx2.URL(url).join(location) if location else None
-    allowed = ("https",) if question.home.startswith("https:") else ("https", "http")
-    if target is None or target.scheme not in allowed:
+    home = httpx2.URL(question.home)
+    allowed = ("https",) if home.scheme == "https" else ("https", "http")
+    if (
+        target is None
+        or target.scheme not in allowed
+        or not (
+            target.host == home.host or may_lead(addresses_of(home.host), addresses_of(target.host))
+        )
+    ):
         raise SourceError(
             "a redirect that is not followed",
             value=_shown(str(target)),
-            remedy="Check HF_ENDPOINT and any proxy.",
+            remedy="It leads out of https or to an address that is not public: check "
+            "HF_ENDPOINT and any proxy.",
         )
     return str(target)
 
@@ -275,4 +285,4 @@ def _host(url: str) -> str:
 
 def _shown(url: str) -> str:
     """A URL without user, query and fragment: signatures are secrets."""
-    return _USER.sub("//", url.split("?", 1)[0].split("#", 1)[0])[:300]
+    return without_user(url.split("?", 1)[0].split("#", 1)[0])[:300]

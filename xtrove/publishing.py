@@ -15,11 +15,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx2
-from huggingface_hub import get_token
+from huggingface_hub import constants, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils._validators import validate_repo_id
 from rich.table import Table
 
+from ingest.addresses import check_token_goes_to
+from ingest.errors import SourceError
 from shards.layout import UnsafePath
 from shards.manifest import ManifestError, load_manifest
 from shards.publish import Publication, Published
@@ -54,6 +56,11 @@ def publish(path: Path, repo: str, options: PublishOptions, *, dry_run: bool) ->
     token = get_token()
     if token is None and not dry_run:
         raise Misuse("no token of the Hugging Face Hub was found", remedy=TOKEN_HELP)
+    if token is not None:
+        try:
+            check_token_goes_to(constants.ENDPOINT)
+        except SourceError as error:
+            raise Misuse(f"{error.message}: {error.value}", remedy=error.remedy) from error
     base = path.resolve()
     start = time.monotonic()
     with ExitStack() as stack:
