@@ -108,8 +108,8 @@ def extract_file(file: SourceFile, options: ExtractOptions) -> Extraction:
         file,
         candidates,
         options,
-        seen=len(found.functions),
         bare=len(found.functions) - len(documented),
+        left_out=found.left_out,
     )
 
 
@@ -154,7 +154,7 @@ def extract_pair(pair: SourcePair, options: ExtractOptions) -> Extraction:
             function_drops=(),
             redactions=(),
         )
-    return _extraction(pair, (candidate,), options, seen=1, bare=0)
+    return _extraction(pair, (candidate,), options)
 
 
 def _refused(reason: str) -> Extraction:
@@ -186,8 +186,8 @@ def _extraction(
     candidates: Iterable[_Candidate],
     options: ExtractOptions,
     *,
-    seen: int,
-    bare: int,
+    bare: int = 0,
+    left_out: int = 0,
 ) -> Extraction:
     # Rules on paths have read the original; the rest sees what would be stored.
     origin = _published(origin, options)
@@ -202,12 +202,14 @@ def _extraction(
             pairs.append(outcome)
             for kind, count in counts:
                 redactions[kind] += count
+    counts = (("nested_too_deep", left_out), ("no_documentation", bare))
+    function_drops = tuple((reason, count) for reason, count in counts if count)
     return Extraction(
         pairs=tuple(pairs),
         dropped=tuple(dropped),
         file_reason="",
-        functions=seen,
-        function_drops=(("no_documentation", bare),) if bare else (),
+        functions=len(pairs) + len(dropped) + sum(count for _, count in function_drops),
+        function_drops=function_drops,
         redactions=tuple(sorted(redactions.items())),
     )
 

@@ -6,13 +6,15 @@ full, unless `want_undocumented` is set.
 A Python file that the grammar does not accept and Python does is read by `ast` (`rescue`).
 Cost: 9 to 12 MB/s a core on files that pass the marker test, 55 to 78% of bare parsing (the walk
 of the query alone takes 20 to 30%); 10 to 24 MB/s over all files with the marker test before.
-Limits: strict UTF-8, a byte order mark is allowed; offsets are in the file as given; files that
+Limits: functions nested so deep that their code is `CODE_FACTOR` times the file lose the
+longest; strict UTF-8, a byte order mark is allowed; offsets are in the file as given; files that
 would make tree-sitter crash or hang are refused (`parse`).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from extract.attach import Found, found_functions
@@ -31,6 +33,8 @@ from extract.rescue import rescued_functions
 from extract.syntax import SYNTAX
 
 __all__ = [
+    "CODE_BYTES",
+    "CODE_FACTOR",
     "FileFunctions",
     "Function",
     "FunctionsError",
@@ -43,6 +47,12 @@ __all__ = [
 
 _QUOTED = re.compile(r"(?:\A|\[)(['\"])([^'\"\n]+)\1\]?\Z")
 _WORD = re.compile(r"[\w$#]+[?!=]?")
+
+
+CODE_FACTOR = 16
+CODE_BYTES = 1_000_000
+"""A file gives at most so many times its size in code, or so many bytes where that is more.
+Functions inside functions hold the same code again; of real files none gives 8 times its size."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +89,8 @@ class FileFunctions:
     False for a file that was read by `ast` instead."""
     reader: str = ""
     """What read the file where the grammar could not: "ast 3.11"; part of its extractor."""
+    left_out: int = 0
+    """Functions that are not there because those of the file would hold too much code."""
 
 
 def may_hold_documentation(language: str, content: bytes) -> bool:
@@ -109,40 +121,74 @@ def functions(
     broken = parsed.root.has_error
     rescued = rescued_functions(content) if broken and row.placement == "body" else None
     found = found_functions(row, content, parsed.matches) if rescued is None else rescued
+    left_out = _beyond_budget(found, len(content), want_undocumented)
+    lines = _lines(content, found)
     made: list[Function] = []
-    at, line = 0, 1
     reach = -1
-    for one in found:
-        line += content.count(b"\n", at, one.start)
-        at = one.start
-        made.append(_function(row, content, one, line, one.start < reach, want_undocumented))
+    for at, one in enumerate(found):
+        if at not in left_out:
+            made.append(_function(row, content, one, lines, one.start < reach, want_undocumented))
         reach = max(reach, one.end)
     return FileFunctions(
         functions=tuple(made),
         has_error=broken and rescued is None,
         reader="" if rescued is None else SYNTAX,
+        left_out=len(left_out),
     )
 
 
+def _beyond_budget(found: list[Found], size: int, whole: bool) -> frozenset[int]:
+    """Positions of the functions, longest first, whose code would exceed what a file may give."""
+    budget = max(CODE_BYTES, CODE_FACTOR * size)
+    spans = [
+        (one.end - one.start, at) for at, one in enumerate(found) if whole or one.documentation
+    ]
+    total = sum(length for length, _ in spans)
+    left_out: set[int] = set()
+    if total > budget:
+        for length, at in sorted(spans, reverse=True):
+            left_out.add(at)
+            total -= length
+            if total <= budget:
+                break
+    return frozenset(left_out)
+
+
+def _lines(content: bytes, found: list[Found]) -> dict[int, int]:
+    """The line of each start and end, over one pass of the content however they are nested."""
+    lines: dict[int, int] = {}
+    at, line = 0, 1
+    for offset in sorted({offset for one in found for offset in (one.start, one.end)}):
+        line += content.count(b"\n", at, offset)
+        at = offset
+        lines[offset] = line
+    return lines
+
+
 def _function(
-    row: Language, content: bytes, found: Found, line: int, nested: bool, whole: bool
+    row: Language,
+    content: bytes,
+    found: Found,
+    lines: Mapping[int, int],
+    nested: bool,
+    whole: bool,
 ) -> Function:
     documentation = _documentation(row, content, found) if found.documentation else ""
-    code, lines, trivial = "", 0, False
+    code, body_lines, trivial = "", 0, False
     if documentation or whole:
         code = _code(row, content, found, bool(documentation))
-        lines = sum(map(bool, map(str.strip, code.split("\n"))))
+        body_lines = sum(map(bool, map(str.strip, code.split("\n"))))
         trivial = is_trivial(content, found)
     return Function(
         name=_name(content, found),
         start_byte=found.start,
         end_byte=found.end,
-        start_line=line,
-        end_line=line + content.count(b"\n", found.start, found.end),
+        start_line=lines[found.start],
+        end_line=lines[found.end],
         documentation=documentation,
         doc_kind=_kind(row, content, found) if documentation else "",
         code=code,
-        body_lines=lines,
+        body_lines=body_lines,
         trivial=trivial,
         nested=nested,
         in_tests=found.in_tests,

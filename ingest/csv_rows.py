@@ -16,7 +16,7 @@ count of columns: nothing in the format tells them apart. Blank lines are no row
 from __future__ import annotations
 
 import csv
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 
 from ingest.raw_rows import BadRow
@@ -56,11 +56,12 @@ def _names(record: list[str] | BadRow | None) -> list[str]:
         raise NoHeader("the file is empty")
     if isinstance(record, BadRow):
         raise NoHeader(f"the first record is no header: {record.reason}, {record.fact}")
-    doubled = sorted({name for name in record if record.count(name) > 1})
-    if doubled:
+    counts = Counter(record)
+    if len(counts) < len(record):
+        doubled = sorted(name for name, count in counts.items() if count > 1)
         raise NoHeader(
             f"column {record.index(doubled[0]) + 1} has a name that stands "
-            f"{record.count(doubled[0])} times, {digest_of(doubled[0])}"
+            f"{counts[doubled[0]]} times, {digest_of(doubled[0])}"
         )
     return record
 

@@ -21,6 +21,10 @@ from ingest.license_text import match_license_text
 from ingest.licenses import RESTRICTED, is_known
 
 MAX_NOTICE_BYTES = 512 * 1024
+MAX_TOML = 64 * 1024
+"""Characters of a TOML manifest."""
+_MAX_DOTS = 512
+"""On a line of TOML: a key of 8,000 parts, which is 16 kB, takes `tomllib` 0.6 s."""
 MANIFESTS = ("pyproject.toml", "package.json", "Cargo.toml")
 
 _LICENCE_NAME = re.compile(
@@ -124,12 +128,19 @@ def manifest_licence(name: str, data: bytes) -> str:
     """The SPDX expression in a package manifest; "" where there is none that is valid."""
     try:
         text = data.decode("utf-8")
-        table = json.loads(text) if name == "package.json" else tomllib.loads(text)
+        table = json.loads(text) if name == "package.json" else _toml(text)
     except (ValueError, RecursionError):
         return ""
     # Cargo's older form of "or" is a slash.
     licence = _stated(name, table).replace("/", " OR ").strip()
     return licence if is_known(licence) else ""
+
+
+def _toml(text: str) -> object:
+    """The table in `text`; raises ValueError where reading it could take long."""
+    if len(text) > MAX_TOML or any(line.count(".") > _MAX_DOTS for line in text.split("\n")):
+        raise ValueError("too large, or a key of too many parts")
+    return tomllib.loads(text)
 
 
 def _stated(name: str, table: object) -> str:

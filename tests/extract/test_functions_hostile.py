@@ -200,9 +200,11 @@ def _nested(depth: int) -> bytes:
 
 
 def test_deep_indentation_is_read_or_refused_before_it_crashes_the_grammar() -> None:
-    found = functions("python", "a.py", _nested(290)).functions
-    assert len(found) == 290
-    assert [one.nested for one in found] == [False] + [True] * 289
+    result = functions("python", "a.py", _nested(290))
+    assert len(result.functions) + result.left_out == 290
+    assert result.functions[-1].name == "f289"
+    found = functions("python", "a.py", _nested(60)).functions
+    assert [one.nested for one in found] == [False] + [True] * 59
     with pytest.raises(FunctionsError, match="300 levels") as caught:
         functions("python", "a.py", _nested(700))
     assert caught.value.reason == "parse_failed"
