@@ -20,7 +20,7 @@ import re
 from collections.abc import Callable
 
 from extract.key_formats import FORMATS
-from extract.randomness import is_password, is_placeholder, is_random
+from extract.randomness import is_mixed, is_password, is_placeholder, is_random
 
 Span = tuple[int, int]
 
@@ -64,7 +64,9 @@ _KEY_BLOCK = re.compile(
     r"|([A-Za-z0-9+/=\s\\\"',]{64,20000}+))"
 )
 _KEY_BODY = re.compile(r"[A-Za-z0-9+/]{32}")
-_URL_USER = re.compile(r"(?<=://)(?:([^\s/:@<>\"'`]{0,64}):)?([^\s/:@<>\"'`{}$]{3,200})@([\w.-]*)")
+_URL_USER = re.compile(
+    r"(?<=://)(?:([^\s/:@<>\"'`{}$]{0,64}):)?([^\s/:@<>\"'`{}$]{3,200})@([\w.-]*)"
+)
 _WEBHOOK = re.compile(
     r"hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/[A-Za-z0-9+/_-]{20,100}+"
     r"|[a-z0-9-]{1,63}\.webhook\.office\.com/webhookb2/[\w@/-]{60,200}+"
@@ -75,8 +77,9 @@ _ANNOTATION = r"(?:\s?:\s?&?[A-Za-z][\w:<>\[\]&' ]{0,30}?(?=\s?=[^=])|\s[a-z]{2,
 _VALUE = re.compile(
     r"([\w-]{0,32}+)(\\?[\"'`]?)[\])]{0,2}"
     + _ANNOTATION
-    + r"(\s{0,8}(?:\?\?=|\|\|=?|:=|=>|===?|->|[=:,(>])\s{0,8}|\s{1,4}value\s?=\s?|\s(?=\S))"
-    r"(?:(?:String::from|str|bytes|new\s\w{1,20}|\w{1,20})\(\s?)?"
+    + r"(\s{0,8}(?:\?\?=|\|\|=?|:=|=>|===?|->|[=:,(>])\s{0,8}|\s{1,4}value\s?=\s?"
+    r"|\s{1,3}is:?\s{1,3}|\s(?=\S))"
+    r"(?:(?:String::from|\[\]byte|new\s\w{1,20}|\w{1,20})\(\s?)?"
     r"(?:[bBrRuUfF@$]{0,2}\\?([\"'`])([^\s\"'`\\]{6,500}+)\\?\4|([^\s\"'`<>()\[\]{},;|\\&.=:]{6,500}+={0,2})(.?))"
 )
 _REFUSED_TAIL = re.compile(
@@ -84,15 +87,15 @@ _REFUSED_TAIL = re.compile(
     r"|field|column|label|prefix|suffix|regex|pattern|format|error|message|msg|length|type|class"
     r"|_?ids?\b|version|count|name$|nonce|timestamp|signature_method"
 )
-_NO_TOKEN = re.compile(r"[<>(){}@*]")
-_PASSWORD_TAIL = re.compile(r"(?:word|wd|phrase|code)?[_-]?\d{0,2}")
+_NO_TOKEN = re.compile(r"[<>{}]|\w\(|@[\w-]+\.")
+_PASSWORD_TAIL = re.compile(r"(?:word|wd|d|phrase|code)?[_-]?\d{0,2}")
 _KEY_OWNER = re.compile(
     r"(?:api|access|auth|private|secret|account|encrypt(?:ion)?|sign(?:ing|ature)?|master|client"
     r"|consumer|app(?:lication)?|shared|storage|session|service|admin|write|deploy|hmac|crypto?"
     r"|cipher|aes|jwt|ssh|webhook|subscription|instrumentation|license|integration|server|bot"
     r"|pre.?shared|psk)[_. -]?\Z"
 )
-_CODE_AFTER = "([{."
+_CODE_AFTER = re.compile(r"[(\[{]|\.\w")
 _SCHEME = re.compile(r"(?:bearer|token)[ ]{1,3}([\w.~+/=-]{16,4000}+)", re.I)
 _BASIC = re.compile(r"basic[ ]{1,3}([A-Za-z0-9+/]{8,400}+={0,2})", re.I)
 _SIGNATURE = re.compile(r"(?<=[?&;])sig=([\w%+/=-]{24,200}+)", re.I)
@@ -226,7 +229,8 @@ def _beside_password(text: str, start: int, stop: int) -> Span | None:
         return None
     tail = match[1].lower()
     exact = _PASSWORD_TAIL.fullmatch(tail) is not None
-    if not tail and text[start - 1 : start].islower() and text[start].islower():
+    short = not tail or text[start + 1] in "wW"
+    if short and text[start - 1 : start].islower() and text[start].islower():
         return None  # `bypass`, `compass`.
     if not exact and (tail[0] not in "wpc_-" or _REFUSED_TAIL.search(tail) is not None):
         return None
@@ -237,19 +241,22 @@ def _value(text: str, match: re.Match[str], start: int, *, password: bool) -> Sp
     if match[5] is not None:
         value = match[5]
         if match[3].isspace() and not match[2]:
-            return None  # Prose: a password "like this".
+            # Prose: a password "like this".
+            return match.span(5) if _is_token(value) or (password and is_mixed(value)) else None
         if "," in match[3] and "\n" in match[3]:
             return None  # A list of names, one a line.
         if _is_token(value) or (password and is_password(value)):
             return match.span(5)
         return None
     value, after = match[6], match[7]
-    if (after and after in _CODE_AFTER) or not _may_stand_bare(text, match, start):
+    if _CODE_AFTER.match(text, match.end(6)) or not _may_stand_bare(text, match, start):
         return None
     if _is_token(value) and sum(map(str.isdigit, value)) > 1:
         return match.span(6)
-    if not password or not is_password(value) or match[3].isspace():
+    if not password or not is_password(value) or match[3].strip() in ("", "is", "is:"):
         return None
+    if is_mixed(value):
+        return match.span(6)
     # Without quotes only what no identifier is, or an environment, or a connection string.
     assigned = match[3] == "="
     if (re.search(r"[!@#^]", value) and "*" not in value) or (
@@ -270,7 +277,7 @@ def _may_stand_bare(text: str, match: re.Match[str], start: int) -> bool:
         return _NETRC.search(before) is not None or "authorization" in before[-24:].lower()
     if link == ">":
         return text.startswith("</", match.end(6))
-    return link in ("=", ":", "=>", ":=")
+    return link in ("=", ":", "=>", ":=", "is", "is:")
 
 
 def _scheme(text: str, start: int, stop: int) -> Span | None:
@@ -342,7 +349,7 @@ def _identified(text: str, start: int, stop: int) -> Span | None:
 _ANCHORS: tuple[tuple[bytes, Callable[[str, int, int], Span | None]], ...] = (
     (b"://", _in_url),
     (b"pass", _beside_password),
-    (b"pwd", _beside_password),
+    (b"pw", _beside_password),
     (b"secret", _beside_name),
     (b"token", _beside_name),
     (b"key", _beside_key),

@@ -32,14 +32,14 @@ _HEX = re.compile(r"[0-9a-f-]+\Z|[0-9A-F-]+\Z")
 # What examples and tests put in the place of a secret.
 _PLACEHOLDER = re.compile(
     r"your|exampl|placeholder|change.?(?:me|this|it)|dummy|sample|xxxx|00000|12345|abcd|foo|bar\b"
-    r"|test|passw|secret|redacted|replace|insert|enter|\*\*|\.\.\.|qwerty|fake|mock|default|null"
-    r"|undefined|token|config|letmein"
+    r"|test|passw|secret|redacted|replace|insert|enter|\*\*|\.\.\.|fake|mock|default|null"
+    r"|undefined|token|config"
 )
 # What even a random text does not hold by chance.
 _EXAMPLE = re.compile(r"your|example|placehold|change.?me|xxxx|abcdef|1234567|0000000")
 _NO_VALUE = re.compile(r"[/.~$%{<#@^\[]|[a-z]:\\|\w+://")
 _STRONG = re.compile(r"[!@#$%^&*?~]")
-_TEMPLATE = re.compile(r"[(){}\[\]<>|\\]|%[sdrv]|\$\w")
+_TEMPLATE = re.compile(r"[(){}\[\]<>|\\]|%[sdrv]|\$[({]")
 _PARTS = re.compile(r"[^-_./:,+=]+")
 # A technical term, or a name with a number: `sha256`, `field1`.
 _TERM = re.compile(
@@ -82,6 +82,14 @@ def is_password(value: str) -> bool:
     if _TERM.match(value.lower()) is not None:
         return False
     return len(_PARTS.findall(value)) == 1 or _STRONG.search(value) is not None
+
+
+def is_mixed(value: str) -> bool:
+    """Whether `value`, of 8 or more, mixes cases and digits as no identifier does."""
+    if len(value) < 8 or sum(map(str.isdigit, value)) < 2 or not value.isalnum():
+        return False
+    strange, pairs = _neighbours(value.lower())
+    return not (value.islower() or value.isupper()) and 2 * strange >= pairs
 
 
 def _is_random_hex(value: str) -> bool:

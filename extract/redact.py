@@ -75,6 +75,7 @@ _NOBODYS = word_set(
     "x y z noreply no-reply donotreply"
 )
 
+_IN_URL = re.compile(r"://[^\s/@]{0,64}:\Z")
 _IPV4 = re.compile(
     r"(?<![\w.])(?<![^\W\d]-)(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\w|-(?![0-9]{1,3}\.)|\.[0-9])"
 )
@@ -88,7 +89,7 @@ _NO_ADDRESS = re.compile(
     re.I,
 )
 _NETWORK = re.compile(
-    r"(?:://|@|\b(?:ip(?:v4)?|ip_?addr\w*|addr(?:ess)?(?:es)?|host(?:s|name)?|server|peer|remote"
+    r"(?:://|@|(?:\b|_)(?:ip(?:v4)?|ip_?addr\w*|addr(?:ess)?(?:es)?|host(?:s|name)?|server|peer|remote"
     r"|gateway|connect(?:ed|s)?(?:\sto)?|ping|dns|nameserver|bind|listen|client|proxy|node)"
     r"[\"']?\]?\s{0,3}(?:is\b|=|:|,|\(|to\b)?\s{0,3}[\"'(\[]?)$",
     re.I,
@@ -166,6 +167,10 @@ def _has_address(text: str) -> bool:
 
 def _is_nobodys(match: re.Match[str]) -> bool:
     """Reserved names, git remotes, and what is an operator or a file name in code."""
+    if match.string.endswith(":", 0, match.start()) and _IN_URL.search(
+        match.string, max(0, match.start() - _CONTEXT), match.start()
+    ):
+        return True  # A password that is a placeholder: `https://user:pass@corp.net`.
     local, labels = match[1].lower(), match[3].rstrip(".").lower().split(".")
     ending, domain = match[4].lower(), labels[-1]
     if local in _NOBODYS or ending in _RESERVED or ending not in _TOP_LEVEL:

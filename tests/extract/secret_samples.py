@@ -241,6 +241,9 @@ NAMED = (
     ("url", "git clone https://bot:{}@git.corp.io/x.git", "h20"),
     ("url", "redis://:{}@cache.corp.io:6379", "w16"),
     ("command", "login --token {}", "w32"),
+    ("prose", "The API key is {}.", "w32"),
+    ("prose", "the access key `{}` opens it", "w20"),
+    ("prose", "token is: {}", "h40"),
     ("command", "curl -u admin:{} https://x.corp.io", "w14"),
     ("command", "--api-key={}", "w32"),
 )
@@ -261,6 +264,19 @@ PASSWORDS = (
     ("command", "curl -u admin:{} https://x.corp.io"),
     ("url", "mysql://root:{}@db.corp.io/x"),
 )
+# Where nothing but its mix of cases and digits tells a value from a name.
+MIXED_PLACES = (
+    ("environment", "spring.datasource.password={}"),
+    ("file", "password = {}"),
+    ("file", "<password>{}</password>"),
+    ("connection", "jdbc:mysql://db/x?user=sa&password={}"),
+    ("connection", 'psql "host=db user=sa password={} dbname=x"'),
+    ("command", "mysql --password={} -u root"),
+    ("code", '#define PASSWORD "{}"'),
+    ("code", 'Password := []byte("{}")'),
+    ("code", 'user_pw = "{}"'),
+)
+MIXED = ("aB3eF6gh", "Xy7kLm2Qz", "9qTr4WxZ1")
 CHOSEN = ("hunter2", "Winter2024", "tr0ub4dor", "S0mmer99", "b4nanas", "K8sRocks7", "l3tm3in")
 CHOSEN_STRONG = ("Tr0ub4dor&3", "P!nk3lephant", "x9#Lq!v2Zr", "Gr33n^Tree", "m0untain!Top")
 
@@ -276,6 +292,9 @@ def named() -> Iterator[tuple[str, str, str]]:
         for password in (*CHOSEN, *CHOSEN_STRONG):
             if kind == "connection" and "&" in password:
                 continue  # Where a query goes on; docs/redaction.md names it as missed.
+            yield kind, line.format(password), password
+    for kind, line in MIXED_PLACES:
+        for password in MIXED:
             yield kind, line.format(password), password
     for user, password in (("bot", "x9Lqv2Zr"), ("admin", "Winter2024")):
         secret = base64.b64encode(f"{user}:{password}".encode()).decode()
