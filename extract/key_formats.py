@@ -101,7 +101,7 @@ FORMATS: tuple[KeyFormat, ...] = tuple(
         ("heroku", "HRKU-", _SLUG + "{36,64}+"),
         ("honeycomb", "hc[abx][il]k_", _WORD + "{50,64}+"),
         ("hubspot", "pat-(?:na|eu|ap)[0-9]-", _UUID),
-        ("hugging face", "hf_", "[A-Za-z]{34}(?![A-Za-z0-9])", True),
+        ("hugging face", "hf_", _WORD + "{34}(?![A-Za-z0-9])", True),
         ("hugging face", "api_org_", "[A-Za-z]{34}(?![A-Za-z0-9])", True),
         ("infracost", "ico-", _WORD + "{32}"),
         (

@@ -65,7 +65,7 @@ _KEY_BLOCK = re.compile(
 )
 _KEY_BODY = re.compile(r"[A-Za-z0-9+/]{32}")
 _URL_USER = re.compile(
-    r"(?<=://)(?:([^\s/:@<>\"'`{}$]{0,64}):)?([^\s/:@<>\"'`{}$]{3,200})@([\w.-]*)"
+    r"(?<=://)(?:([^\s/:@<>\"'`{}\[\]$]{0,64}):)?([^\s/:@<>\"'`{}\[\]$]{3,200})@([\w.-]*)"
 )
 _WEBHOOK = re.compile(
     r"hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/[A-Za-z0-9+/_-]{20,100}+"
@@ -85,9 +85,11 @@ _VALUE = re.compile(
 _REFUSED_TAIL = re.compile(
     r"hash|digest|sha\d|md5|checksum|fingerprint|public|path|file|dir\b|ur[il]|endpoint|host"
     r"|field|column|label|prefix|suffix|regex|pattern|format|error|message|msg|length|type|class"
-    r"|_?ids?\b|version|count|name$|nonce|timestamp|signature_method"
+    r"|_?ids?\b|version|count|name$|manager|provider|driver|nonce|timestamp|signature_method"
 )
-_NO_TOKEN = re.compile(r"[<>{}]|\w\(|@[\w-]+\.")
+# Markup, templates, calls, addresses of people, paths and file names.
+_NO_TOKEN = re.compile(r"[<>{}]|\w\(|@[\w-]+\.|\.\.\.|^[.~]{0,2}/|\.[a-z]{2,4}$")
+_PUBLIC = re.compile(r"public[_-]?(?:key)?[_-]?\Z")
 _PASSWORD_TAIL = re.compile(r"(?:word|wd|d|phrase|code)?[_-]?\d{0,2}")
 _KEY_OWNER = re.compile(
     r"(?:api|access|auth|private|secret|account|encrypt(?:ion)?|sign(?:ing|ature)?|master|client"
@@ -210,6 +212,8 @@ def _beside_name(text: str, start: int, stop: int) -> Span | None:
     tail = match[1].lower()
     if _REFUSED_TAIL.search(tail) is not None:
         return None
+    if _PUBLIC.search(text[max(0, start - 12) : start].lower()) is not None:
+        return None
     strict = text[start:stop].lower() == "secret" and tail in ("", "_key", "key")
     return _value(text, match, start, password=strict)
 
@@ -243,8 +247,8 @@ def _value(text: str, match: re.Match[str], start: int, *, password: bool) -> Sp
         if match[3].isspace() and not match[2]:
             # Prose: a password "like this".
             return match.span(5) if _is_token(value) or (password and is_mixed(value)) else None
-        if "," in match[3] and "\n" in match[3]:
-            return None  # A list of names, one a line.
+        if "," in match[3] and (not match[2] or len(match[1]) > 8 or "\n" in match[3]):
+            return None  # Only `"TOKEN", "…"` goes together, not lists and other arguments.
         if _is_token(value) or (password and is_password(value)):
             return match.span(5)
         return None

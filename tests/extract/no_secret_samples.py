@@ -87,6 +87,12 @@ Authorization: Basic dXNlcm5hbWU6cGFzc3dvcmQ=
 curl -u user:password https://x
 """,
     "code": r"""
+read(join(pwd, './data/pcg64dxsm-testset-2.csv'))
+publicKeyToken="1fc8b3b9a1e18e3b"
+['TKTokenDriverConfiguration', 'TKTokenKeyAlgorithm']
+"alias/secretsmanager": "fee5173a-3972-428e-ae73-cd4c2a371222"
+git://[path-to-repo[:]][ref@]path
+verify_token="eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9..."
 password = user2.password1
 token = tokens[i1]
 def login(self, password: str = "", token2: str = "") -> None:
