@@ -89,7 +89,7 @@ _NO_ADDRESS = re.compile(
     re.I,
 )
 _NETWORK = re.compile(
-    r"(?:://|@|(?:\b|_)(?:ip(?:v4)?|ip_?addr\w*|addr(?:ess)?(?:es)?|host(?:s|name)?|server|peer|remote"
+    r"(?:://|@|(?:\b|_)(?:ip(?:v4)?|ip_?addr\w{0,16}|addr(?:ess)?(?:es)?|host(?:s|name)?|server|peer|remote"
     r"|gateway|connect(?:ed|s)?(?:\sto)?|ping|dns|nameserver|bind|listen|client|proxy|node)"
     r"[\"']?\]?\s{0,3}(?:is\b|=|:|,|\(|to\b)?\s{0,3}[\"'(\[]?)$",
     re.I,
