@@ -1,8 +1,10 @@
 """Which comment belongs to which function: a linear merge over byte offsets.
 
 Method: matches become two sorted arrays, functions and what may stand above them. From each
-function the merge walks back over adjacent comments, decorators and overload signatures, and
-stops at the first gap that holds code or a blank line, or at a comment that trails code.
+function the merge walks back over adjacent comments, decorators and overload signatures of the
+same name, and stops at the first gap that holds code or a blank line (one is bridged before
+documentation, where the language's own tools do), or at a comment that trails code. What the head
+of a file says of the file is no function's.
 Cost: one pass over the matches and a short walk per function; 20,000 comment lines take well
 under 0.1 s. Limits: a gap over `_REACH` bytes is never bridged, so that no input makes the
 walk quadratic.
@@ -35,8 +37,14 @@ _CFG_TEST = re.compile(
 )
 
 Span = tuple[int, int]
-Item = tuple[int, int, int]
-"""Start, end, kind."""
+Item = tuple[int, int, int, bytes]
+"""Start, end, kind, and the name of an overload signature (else b"")."""
+_OF_THE_FILE = re.compile(
+    rb"@(?:file|fileoverview|overview|license|licence|module|package|packageDocumentation|copyright"
+    rb"|flow|jest-environment)\b|\bcopyright\b|\blicen[sc]ed? |SPDX-License-Identifier",
+    re.I,
+)
+_HEAD = re.compile(rb"(?:\xef\xbb\xbf)?(?:#![^\n]*+\n)?\s*+(?:<\?php\b)?\s*+")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -133,14 +141,16 @@ def _collect(content: bytes, matches: Matches) -> tuple[dict[Span, Found], list[
     for _, captured in matches:
         nodes = captured.get("comment")
         if nodes is not None:
-            items.append((*nodes[0].byte_range, _COMMENT))
+            items.append((*nodes[0].byte_range, _COMMENT, b""))
             continue
         nodes = captured.get("def")
         if nodes is None and not _is_item(content, captured):
             continue
         if nodes is None:
             kind = "decorator" if "decorator" in captured else "skip"
-            items.append((*captured[kind][0].byte_range, _KINDS[kind]))
+            named = captured.get("signature")
+            name = content[named[0].start_byte : named[0].end_byte] if named else b""
+            items.append((*captured[kind][0].byte_range, _KINDS[kind], name))
             continue
         span = nodes[0].byte_range
         function = found.get(span)
@@ -152,7 +162,8 @@ def _collect(content: bytes, matches: Matches) -> tuple[dict[Span, Found], list[
             function.name = captured["name"][0].byte_range
         if "anchor" in captured:
             function.start = min(function.start, captured["anchor"][0].start_byte)
-        if "doc" in captured:
+        # A string with a comma behind it is the first part of a tuple.
+        if "doc" in captured and captured["doc"][0].next_sibling is None:
             function.documentation = (captured["doc"][0].byte_range,)
     return found, items
 
@@ -182,9 +193,9 @@ def _walk(row: Language, content: bytes, function: Found, items: list[Item], at:
     """Walks back from the function; `edge` is where the last accepted item starts."""
     docs: list[Span] = []
     edge = function.start
-    closed = crossed = False
+    closed = crossed = is_bare = False
     while at >= 0:
-        start, end, kind = items[at]
+        start, end, kind, name = items[at]
         at -= 1
         if end > edge:
             continue
@@ -196,6 +207,8 @@ def _walk(row: Language, content: bytes, function: Found, items: list[Item], at:
         gap = content[end:edge]
         if gap and not gap.isspace() and (kind != _SKIP or gap.strip(b" \t\r\n\f;,")):
             break
+        if name and name != content[slice(*function.name)]:
+            break
         lines = gap.count(b"\n")
         crossed = crossed or lines > 0
         if kind != _COMMENT:
@@ -205,21 +218,38 @@ def _walk(row: Language, content: bytes, function: Found, items: list[Item], at:
                 function.start = start
             edge = start
             continue
-        if lines > 1 or closed:
+        is_doc = row.documentation is not None and row.documentation.match(content, start, end)
+        bridged = is_doc and row.bridges_blank_line and not is_bare
+        bridged = bridged and (row.accumulates or not docs)
+        if closed or lines > (2 if bridged else 1):
+            break
+        if lines == 2 and _is_of_the_file(content, start, end):
             break
         if crossed and start and content[start - 1] != 10 and not _alone(content, items, at, start):
             break
         if row.directive is not None and row.directive.match(content, start, end):
             pass
-        elif row.documentation is not None and row.documentation.match(content, start, end):
+        elif is_doc:
+            is_block = content[start : start + 2] in _BLOCK_STARTS
+            if docs and is_block and row.line_runs_apart:
+                break
             docs.append((start, end))
-            closed = not row.accumulates and content[start : start + 2] in _BLOCK_STARTS
+            closed = not row.accumulates and is_block
         elif docs and not row.accumulates:
             break
+        else:
+            is_bare = True
         crossed = crossed or b"\n" in content[start:end]
         edge = start
     if docs:
         function.documentation = tuple(reversed(docs))
+
+
+def _is_of_the_file(content: bytes, start: int, end: int) -> bool:
+    """Whether a comment opens the file and tells of it, not of what follows."""
+    head = _HEAD.match(content)
+    opens = head is not None and head.end() >= start
+    return opens and _OF_THE_FILE.search(content, start, end) is not None
 
 
 def _alone(content: bytes, items: list[Item], before: int, start: int) -> bool:
@@ -239,7 +269,7 @@ def _read_header(
     """Documentation between the modifiers and the name counts when there is none above."""
     name = function.name[0]
     while at < len(items) and items[at][0] < name and not function.documentation:
-        start, end, kind = items[at]
+        start, end, kind, _ = items[at]
         at += 1
         if kind != _COMMENT or not row.documentation:
             continue

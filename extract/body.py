@@ -32,6 +32,7 @@ _TRIVIAL = re.compile(
 _NOTHING = re.compile(rb"(?>(?:[ \t\f\r\n;]|#[^\n]*+|\\\r?\n)*)")
 _BLANKS = re.compile(rb"[ \t]*")
 _LINE_END = re.compile(rb"[ \t]*(?:\r?\n)?")
+_NEXT_LINE = re.compile(rb"[^\r\n]*+(?:\r\n|\r|\n)")
 _SEPARATOR = re.compile(rb"[ \t\f]*;[ \t\f]*(?=[^\s#;])")
 _TRIVIAL_BYTES = 400
 _HEADERS = frozenset({"parameters", "method_parameters", "identifier", "formal_parameters"})
@@ -49,9 +50,10 @@ def code_without_docstring(content: bytes, start: int, end: int, docstring: Span
     separator = _SEPARATOR.match(content, last, end)
     if separator is not None:
         return content[start:first] + content[separator.end() : end]
-    line = content.rfind(b"\n", start, first) + 1 or start
-    newline = content.find(b"\n", last, end)
-    return content[start:line] + content[newline + 1 : end]
+    line = max(content.rfind(b"\n", start, first), content.rfind(b"\r", start, first)) + 1 or start
+    # A lone carriage return ends a line too, as it does for CPython.
+    newline = _NEXT_LINE.match(content, last, end)
+    return content[start:line] + content[newline.end() if newline else end : end]
 
 
 def code_without_comments(

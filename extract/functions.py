@@ -67,7 +67,8 @@ class Function:
     end_line: int
     documentation: str
     doc_kind: str
-    """docstring, doc_comment, line_comment (Go and Ruby), or "" without documentation."""
+    """docstring, doc_comment, markdown_comment (Java's `///`), line_comment (Go and Ruby), or ""
+    without documentation."""
     code: str
     """The span minus its documentation; "" for an undocumented function unless asked for."""
     body_lines: int
@@ -206,6 +207,8 @@ def _kind(row: Language, content: bytes, found: Found) -> str:
     if row.placement == "body":
         return "docstring"
     start = found.documentation[0][0]
+    if row.line_runs_apart and content.startswith(b"//", start):
+        return "markdown_comment"
     if row.name in ("go", "ruby") and not content.startswith((b"/*", b"=begin"), start):
         return "line_comment"
     return "doc_comment"

@@ -18,7 +18,7 @@ from typing import Literal
 
 from extract import queries
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 """Raised with every change of `attach`, `docstrings`, `functions` or `rescue` that changes
 their output."""
 
@@ -47,6 +47,11 @@ class Language:
     """Matches a comment line that speaks to a tool; dropped from the documentation."""
     documented_attribute: re.Pattern[bytes] | None = None
     """Matches a decorator that is documentation itself."""
+    bridges_blank_line: bool = False
+    """One blank line between documentation and function parts nothing: the language's own tools
+    attach over it."""
+    line_runs_apart: bool = False
+    """Documentation in line comments is no continuation of a block above it (JEP 467)."""
     accumulates: bool = False
     """All documentation above counts, whatever stands between; else the nearest block or run."""
     header_comments: bool = False
@@ -78,9 +83,11 @@ _ROWS = (
         module="tree_sitter_java",
         query=queries.JAVA,
         placement="above",
-        documentation=re.compile(rb"/\*\*(?!/)"),
+        documentation=re.compile(rb"/\*\*(?!/)|///(?!/)"),
+        bridges_blank_line=True,
+        line_runs_apart=True,
         header_comments=True,
-        marker=_SLASH_STARS,
+        marker=re.compile(rb"/\*\*|///"),
         wrappers=(_CLASS, ("", "")),
     ),
     Language(
@@ -102,6 +109,7 @@ _ROWS = (
         query=queries.PHP,
         placement="above",
         documentation=re.compile(rb"/\*\*\s"),
+        bridges_blank_line=True,
         header_comments=True,
         marker=_SLASH_STARS,
         wrappers=(("", ""), ("<?php\nclass X {\n", "\n}"), ("<?php\n", "")),
@@ -112,6 +120,7 @@ _ROWS = (
         query=queries.JAVASCRIPT,
         placement="above",
         documentation=_BLOCK,
+        bridges_blank_line=True,
         header_comments=True,
         marker=_SLASH_STARS,
         wrappers=(("", ""), _CLASS, ("x = {\n", "\n}")),
@@ -140,6 +149,7 @@ _ROWS = (
         placement="above",
         documentation=re.compile(rb"///(?!/)|/\*\*(?![*/])"),
         documented_attribute=re.compile(rb"#\[\s*doc\s*=\s*(?=r?#*\")"),
+        bridges_blank_line=True,
         accumulates=True,
         marker=re.compile(rb"///|/\*\*|#\[\s*doc\b"),
     ),
@@ -151,6 +161,7 @@ _ROWS = (
         query=queries.TYPESCRIPT,
         placement="above",
         documentation=_BLOCK,
+        bridges_blank_line=True,
         header_comments=True,
         marker=_SLASH_STARS,
         wrappers=(("", ""), _CLASS, ("x = {\n", "\n}")),

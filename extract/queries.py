@@ -9,8 +9,9 @@ Captures: `@def` a function with a body; `@name` its name; `@anchor` the wrapper
 declaration, visibility call) whose start is the real start; `@doc` the first statement of a
 Python body; `@comment`; `@decorator` a sibling that belongs to the next function's text;
 `@skip` a sibling that may stand between a function and its documentation (overload signatures,
-Sorbet's `sig`: `@called` is compared by `attach`, since a predicate would read the text of a tree
-that has none); `@module` a Rust module, which may be one of tests.
+which must have its name, `@signature`; Sorbet's `sig`: `@called` is compared by `attach`, since a
+predicate would read the text of a tree that has none); `@module` a Rust module, which may
+be one of tests.
 Limits: functions passed as arguments (callbacks) are left out on purpose: their only name is
 that of the function that takes them.
 """
@@ -68,16 +69,17 @@ _ECMASCRIPT = f"""
 (generator_function_declaration name: (_) @name) @def
 (method_definition name: (_) @name) @def
 (variable_declarator name: (identifier) @name value: {_FN} @def) @anchor
-(lexical_declaration . {_BOUND} .) @anchor
-(variable_declaration . {_BOUND} .) @anchor
+(lexical_declaration . {_BOUND}) @anchor
+(variable_declaration . {_BOUND}) @anchor
 (export_statement
   declaration: [(function_declaration) (generator_function_declaration)] @def) @anchor
 (export_statement value: {_FN} @def) @anchor
-(export_statement declaration: (lexical_declaration . {_BOUND} .)) @anchor
-(export_statement declaration: (variable_declaration . {_BOUND} .)) @anchor
+(export_statement declaration: (lexical_declaration . {_BOUND})) @anchor
+(export_statement declaration: (variable_declaration . {_BOUND})) @anchor
 (expression_statement (assignment_expression left: (_) @name right: {_FN} @def)) @anchor
 (expression_statement (assignment_expression
   right: (assignment_expression left: (_) @name right: {_FN} @def))) @anchor
+(expression_statement (augmented_assignment_expression left: (_) @name right: {_FN} @def)) @anchor
 (pair key: (_) @name value: {_FN} @def) @anchor
 (comment) @comment
 """
@@ -94,8 +96,8 @@ TYPESCRIPT = (
     + f"""
 (public_field_definition name: (_) @name value: {_FN} @def) @anchor
 (class_body (decorator) @decorator)
-(function_signature) @skip
-(export_statement declaration: (function_signature)) @skip
-(method_signature) @skip
+(function_signature name: (_) @signature) @skip
+(export_statement declaration: (function_signature name: (_) @signature)) @skip
+(method_signature name: (_) @signature) @skip
 """
 )

@@ -39,6 +39,7 @@ _BLOCK = re.compile(
     re.IGNORECASE,
 )
 _BREAKS = re.compile(r"<br\s?/?>\s*+<br\s?/?>", re.I)
+_BRACE = re.compile(r"[{}]")
 _SUMMARY = re.compile(r"<summary>", re.I)
 _DETAILS = re.compile(r"<details\b[^<>]*+>", re.I)
 _REST_TARGET = re.compile(r"^[ \t]*\.\. _([^:\n]{1,80}):", re.M)
@@ -107,13 +108,20 @@ class NormalisedQuery:
 def normalise_query(documentation: str, language: str, doc_kind: str) -> NormalisedQuery:
     """The query that `documentation` (delimiters stripped, dedented) gives.
 
-    `doc_kind` is "docstring", "doc_comment", "line_comment" or ""; tags are looked for in
-    the first two and in "" only, since a plain comment has none; Ruby's (YARD) have.
+    `doc_kind` is "docstring", "doc_comment", "markdown_comment", "line_comment" or ""; tags are
+    looked for in all but plain line comments, which have none; Ruby's (YARD) have.
     """
+    if doc_kind == "markdown_comment":
+        # Java's `///` is Markdown with links to code in brackets, as Rust's is.
+        language = "rust"
     documentation = _prepare(documentation, language)
     text, refused = _first_words(documentation, language)
     if text or (doc_kind == "line_comment" and language != "ruby"):
         return NormalisedQuery(text=text, source="documentation", refused=refused)
+    if language == "ruby" and (overload := _overload(documentation)):
+        text, refused = _first_words(overload, language)
+        if text:
+            return NormalisedQuery(text=text, source="description", refused=refused)
     for tag, source in ((_DESCRIPTION, "description"), (_RETURNS, "returns")):
         text, refused = _tagged(documentation, tag, language)
         if text:
@@ -156,9 +164,27 @@ def _prepare(documentation: str, language: str) -> str:
         text = _without_details(text)
         if has_html(language):
             text = _block_tags(text)
+    if "{@snippet" in text:
+        text = _without_snippets(text)
     if language == "python" and ".. _" in text:
         text = _without_reference_marks(text)
     return text
+
+
+def _without_snippets(text: str) -> str:
+    """Without Javadoc's code samples, `{@snippet ...}` up to its own closing brace."""
+    kept, _, rest = text.partition("{@snippet")
+    while rest:
+        depth = 1
+        end = len(rest)
+        for brace in _BRACE.finditer(rest):
+            depth += 1 if brace[0] == "{" else -1
+            if not depth:
+                end = brace.end()
+                break
+        before, _, rest = rest[end:].partition("{@snippet")
+        kept += "\n\n" + before
+    return kept
 
 
 def _without_details(text: str) -> str:
@@ -273,6 +299,22 @@ def _description(documentation: str, language: str) -> Iterator[str]:
         elif not _PREAMBLE.match(stripped):
             seen = stripped[0].isalnum() or _RULER_LINE.match(stripped) is None
             yield stripped
+
+
+def _overload(documentation: str) -> str:
+    """What stands indented below YARD's first `@overload`; "" where there is none."""
+    inside = -1
+    kept: list[str] = []
+    for line in documentation.split("\n"):
+        stripped = line.lstrip()
+        indent = len(line) - len(stripped)
+        if inside >= 0 and stripped and indent <= inside:
+            break
+        if inside >= 0:
+            kept.append(stripped)
+        elif stripped.startswith("@overload"):
+            inside = indent
+    return "\n".join(kept)
 
 
 def _tagged(documentation: str, tag: re.Pattern[str], language: str) -> tuple[str, str]:

@@ -35,11 +35,104 @@ def _one(language: str, text: str, path: str = "a") -> Function:
         ("rust", "/// Doc.{gap}fn f() {{}}\n"),
     ],
 )
-def test_blank_line_detaches(language: str, documented: str) -> None:
+def test_blank_lines_detach(language: str, documented: str) -> None:
+    # Go's and Ruby's own tools attach what is adjacent; the others bridge a blank line.
+    bridged = "" if language in ("go", "ruby") else "Doc."
     assert _one(language, documented.format(gap="\n")).documentation == "Doc."
     assert _one(language, documented.format(gap="\r\n")).documentation == "Doc."
-    assert _one(language, documented.format(gap="\n\n")).documentation == ""
-    assert _one(language, documented.format(gap="\r\n  \r\n")).documentation == ""
+    assert _one(language, documented.format(gap="\n\n")).documentation == bridged
+    assert _one(language, documented.format(gap="\r\n  \r\n")).documentation == bridged
+    assert _one(language, documented.format(gap="\n\n\n")).documentation == ""
+    if bridged:
+        assert _one(language, documented.format(gap="\n\n// Old code.\n")).documentation == ""
+
+
+@pytest.mark.parametrize(
+    ("language", "before", "after"),
+    [
+        ("javascript", "", "\n\nfunction f() {}\n"),
+        ("javascript", "#!/usr/bin/env node\n", "\n\nfunction f() {}\n"),
+        ("typescript", "\n", "\n\nexport function f(): void {}\n"),
+        ("php", "<?php\n", "\n\nfunction f() {}\n"),
+        ("rust", "", "\n\nfn f() {}\n"),
+    ],
+)
+@pytest.mark.parametrize(
+    "words", ["@file Tools for lists.", "@license MIT", "Copyright 2020 A. Writer"]
+)
+def test_what_the_head_of_a_file_says_of_it_is_no_functions(
+    language: str, before: str, after: str, words: str
+) -> None:
+    assert _one(language, f"{before}/** {words} */{after}").documentation == ""
+    told = "Counts the users of the page."
+    assert _one(language, f"{before}/** {told} */{after}").documentation == told
+
+
+def test_both_paragraphs_of_rust_belong_to_the_function() -> None:
+    text = "/// First.\n\n/// Second.\nfn f() {}\n"
+    assert _one("rust", text).documentation == "First.\nSecond."
+
+
+@pytest.mark.parametrize(
+    ("comments", "documentation", "kind"),
+    [
+        ("/// Counts *all* words.\n///\n/// @return x\n", "Counts *all* words.\n\n@return x", "m"),
+        ("/// Over a blank line.\n\n", "Over a blank line.", "m"),
+        ("/** Block. */\n/// Line.\n", "Line.", "m"),
+        ("/// Line.\n/** Block. */\n", "Block.", "d"),
+        ("/// First run.\n\n/// Second run.\n", "Second run.", "m"),
+        ("///////////////\n", "", ""),
+        ("// Plain.\n", "", ""),
+        ("/// Before an annotation.\n@Deprecated\n", "Before an annotation.", "m"),
+    ],
+)
+def test_java_markdown_comments(comments: str, documentation: str, kind: str) -> None:
+    function = _one("java", f"class A {{\n{comments}int f() {{ return 1; }}\n}}\n")
+    assert function.documentation == documentation
+    assert function.doc_kind == {"m": "markdown_comment", "d": "doc_comment", "": ""}[kind]
+
+
+def test_documentation_of_a_signature_goes_to_its_own_name_only() -> None:
+    text = (
+        "class A {\n  /** Shown. */\n  onShown?(): void;\n  hide(): void { go(); }\n"
+        "  /** Adds. */\n  add(a: number): void;\n  add(a: string): void { go(a); }\n}\n"
+    )
+    documented = {
+        one.name: one.documentation
+        for one in functions("typescript", "a.ts", text.encode()).functions
+    }
+    assert documented == {"hide": "", "add": "Adds."}
+
+
+@pytest.mark.parametrize("language", ["javascript", "typescript"])
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("/** Doc. */\nlet a = function () {}, b = 0;\n", "a"),
+        ("/** Doc. */\nexport const a = () => { go(); }, b = 1;\n", "a"),
+        ("/** Doc. */\nwindow.off ||= function () { go(); };\n", "off"),
+        ("/** Doc. */\nwindow.off ??= () => { go(); };\n", "off"),
+    ],
+)
+def test_first_of_several_and_logical_assignments(language: str, text: str, name: str) -> None:
+    function = _one(language, text)
+    assert (function.name, function.documentation) == (name, "Doc.")
+
+
+@pytest.mark.parametrize(
+    "statement", ['"Doc.",', '"Doc.", go()', '("Doc.", 1)', '"Doc." % go()', '"Doc.".upper()']
+)
+def test_an_expression_with_a_string_is_no_docstring(statement: str) -> None:
+    function = _one("python", f"def f():\n    {statement}\n    return 1\n")
+    assert function.documentation == ""
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n", "\n", "\r\r\n"])
+def test_a_statement_behind_any_line_end_stays(end: str) -> None:
+    text = f'def f(a):\n    """Doc."""{end}    b = a\n    return b\n'
+    code = _one("python", text).code
+    assert "b = a" in code
+    assert "Doc." not in code
 
 
 @pytest.mark.parametrize(

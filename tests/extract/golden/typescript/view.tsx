@@ -18,3 +18,10 @@ export default async function Page<T,>(props: Props) {
 export const Other: FC<Props> = function (props) {
   return null;
 };
+
+/** Two blank lines detach it. */
+
+
+export function Apart() {
+  return null;
+}
