@@ -28,6 +28,7 @@ _NO_EMPHASIS = frozenset(("go",))
 _FIRST_HIDDEN, _MOST_HIDDEN = 0xE000, 0x1900
 _HIDDEN = re.compile("[\ue000-\uf8ff]")
 
+_NESTED_TAGS = 3
 _INLINE_TAG = re.compile(r"\{@(\w{1,32})((?:\s[^{}]*+)?)\}")
 _TICKED = re.compile(r"(?<!`)(`{1,3})(?!`)([^`]++)\1(?!`)")
 _REST_TICKED = re.compile(
@@ -37,6 +38,10 @@ _REST_TITLE = re.compile(r"([^<>]*\S)\s+<[^<>]*+>\Z")
 _REST_ROLE = re.compile(
     r"(?<![\w:]):(?:(?:py|c|js|std):)?(?:class|func|meth|mod|attr|data|exc|obj|const|ref|doc|term"
     r"|pep|rfc|command|option|envvar|file|math|code|any|keyword|type|paramref):\s?(?=[\w~'\"\ue000-\uf8ff])"
+)
+_REST_FOOTNOTE = re.compile(
+    r"(?:,?(?: (?:as|see|described|given|defined|proposed|presented|outlined|in|of|from|by|and))"
+    r"{1,4})? ?\[[\w#*.-]{1,40}\]_(?![\w`])"
 )
 _TILDE_NAME = re.compile(r"(?<![\w/~])~(?>(?:[A-Za-z_]\w*+\.)+)(?=[A-Za-z_])")
 _CODE_TAG = re.compile(r"<(code|tt|kbd|samp)>((?>(?:[^<]|<(?!/|\1\b)){0,400}))</\1>", re.IGNORECASE)
@@ -143,8 +148,8 @@ def unwrap(text: str, language: str, hidden: Hidden) -> str:
         text = _links(text, language)
     if language == "ruby":
         text = _rdoc(text)
-    elif language == "python" and (":" in text or "~" in text):
-        text = _TILDE_NAME.sub("", _REST_ROLE.sub("", text))
+    elif language == "python":
+        text = _rest(text)
     text = text.replace("`", "")
     if language not in _NO_EMPHASIS and ("*" in text or "_" in text):
         text = _emphasis(text, language)
@@ -212,7 +217,10 @@ def _hide_code(text: str, language: str, hidden: Hidden) -> str:
         else:
             text = _TICKED.sub(lambda match: code(match[2]), text)
     if "{@" in text:
-        text = _INLINE_TAG.sub(lambda match: _inline_tag(match, code), text)
+        for _ in range(_NESTED_TAGS):
+            text = _INLINE_TAG.sub(lambda match: _inline_tag(match, code), text)
+            if "{@" not in text:
+                break
     if "</" in text and (has_html(language) or language == "ruby"):
         decode = resolved if has_html(language) else _without_escape
         text = _CODE_TAG.sub(lambda match: code(decode(match[2])), text)
@@ -250,6 +258,14 @@ def _links(text: str, language: str) -> str:
     if language in ("rust", "go"):
         text = _CODE_REFERENCE.sub(r"\1", _HIDDEN_REFERENCE.sub(r"\1", text))
     return text
+
+
+def _rest(text: str) -> str:
+    if "]_" in text:
+        text = _REST_FOOTNOTE.sub("", text)
+    if ":" in text:
+        text = _REST_ROLE.sub("", text)
+    return _TILDE_NAME.sub("", text) if "~" in text else text
 
 
 def _rdoc(text: str) -> str:
@@ -298,7 +314,8 @@ def _rest_ticked(match: re.Match[str], code: Callable[[str], str]) -> str:
         return code(body[1:].rpartition(".")[2] or body)
     if link:
         return body
-    return code(body.lstrip("!.") if role else body)
+    # `.Axes` is how Sphinx is asked for the only class of that name, `.txt` is an ending.
+    return code(body.lstrip("!.") if role or body[1:2].isupper() else body)
 
 
 def _link_label(match: re.Match[str]) -> str:

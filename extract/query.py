@@ -24,6 +24,7 @@ from extract.markup import Hidden, drop_controls, has_html, is_noun, unwrap
 from extract.sentences import (
     completed,
     goes_on,
+    last_sentence,
     tidy,
     without_addresses,
     without_labels,
@@ -91,7 +92,6 @@ _DESCRIPTION = re.compile(r"[@\\](?:description|desc|brief|summary|short)\b:?")
 _RETURNS = re.compile(r"(?:[@\\]returns?\b|:returns?:|Returns:(?=\s|$))")
 _PYTHON_TYPE = re.compile(r"^[\w.\[\]|]{1,60}: ")
 _TAG_START = re.compile(r"[@\\:][A-Za-z]|(?:Args|Arguments|Parameters|Raises|Yields|Throws)\s?:")
-_SENTENCE_END = re.compile(r"[.!?](?=\s)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,9 +145,9 @@ def cut_query(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
     head = text[: limit + 1]
-    ends = [match.end() for match in _SENTENCE_END.finditer(head)]
-    if ends and ends[-1] * 2 >= limit:
-        return head[: ends[-1]]
+    end = last_sentence(head)
+    if end * 2 >= limit:
+        return head[:end]
     space = head.rfind(" ")
     return without_last_words(head[:space]) or head[:space] if space > 0 else head[:limit]
 
@@ -245,8 +245,9 @@ def _plain(paragraph: str, language: str, *, cut: bool) -> tuple[str, str]:
         text = without_labels(described)
         text, dangling = completed(text, cut=cut or len(text) < len(described))
         refused = "query_dangling" if dangling else ""
-    text = " ".join(hidden.show(text).split()).rstrip(" ;,")
-    return (text if text.isascii() else unicodedata.normalize("NFC", text)), refused
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", " ".join(hidden.show(text).split()))
+    return text.rstrip(" ;,"), refused
 
 
 def _paragraphs(documentation: str, language: str) -> Iterator[tuple[str, bool]]:
@@ -260,7 +261,8 @@ def _paragraphs(documentation: str, language: str) -> Iterator[tuple[str, bool]]
                 yield " ".join(lines), False
                 lines = []
             continue
-        stop = _STOP.match(line)
+        # No section begins in lower case: most lines are spared the search.
+        stop = None if line[0].islower() and not line.endswith("::") else _STOP.match(line)
         if stop is not None or (line[0] in "@\\" and tags.match(line)):
             cut = stop is not None and stop["code"] is not None
             break
@@ -283,11 +285,12 @@ def _description(documentation: str, language: str) -> Iterator[str]:
     """Stripped lines, without what may stand before a description: an aside and the lines indented
     below it, a call sequence, type parameters, YARD's tags."""
     margin = -1
-    seen = tagged = False
-    for line in documentation.split("\n"):
+    tagged = False
+    lines = iter(documentation.split("\n"))
+    for line in lines:
         stripped = line.strip()
-        if seen or not stripped:
-            yield stripped
+        if not stripped:
+            yield ""
             continue
         if margin >= 0 and (
             len(line) - len(line.lstrip()) > margin or (tagged and not stripped[0].isupper())
@@ -297,8 +300,10 @@ def _description(documentation: str, language: str) -> Iterator[str]:
         if tagged or _ASIDE.match(stripped):
             margin = len(line) - len(line.lstrip())
         elif not _PREAMBLE.match(stripped):
-            seen = stripped[0].isalnum() or _RULER_LINE.match(stripped) is None
             yield stripped
+            if stripped[0].isalnum() or _RULER_LINE.match(stripped) is None:
+                break
+    yield from map(str.strip, lines)
 
 
 def _overload(documentation: str) -> str:

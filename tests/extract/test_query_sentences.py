@@ -36,6 +36,10 @@ def refused(documentation: str, language: str = "go") -> str:
         ("Implements the scheme of https://a.b/x in full.", "Implements the scheme in full."),
         ("Reads all the sets of the benchmark: http://a.b/c.",
          "Reads all the sets of the benchmark."),
+        ("Waits until https://a.b/1 is closed and https://a.b/2 is merged.",
+         "Waits until is closed and is merged."),
+        ("Tells one brand from others: https://a.b/c.", "Tells one brand from others."),
+        ("Validates all addresses using https://a.b/c", "Validates all addresses"),
         ("Returns \"dev\" for \"dev.www.example.org\" only.",
          "Returns \"dev\" for \"dev.www.example.org\" only."),
     ],
@@ -117,6 +121,7 @@ def test_the_function_words_of_code_are_none() -> None:
     ("documentation", "expected"),
     [
         ("[Deprecated] Search the index for a name.", "Search the index for a name."),
+        ("[*Discouraged*] Search the index for a name.", "Search the index for a name."),
         ("DEPRECATED Search the index for a name.", "Search the index for a name."),
         ("(deprecated) Search the index for a name.", "Search the index for a name."),
         ("Deprecated: use Find instead. Search the index for a name.",
@@ -170,6 +175,7 @@ def test_a_cut_query_does_not_end_in_a_function_word() -> None:
     assert cut_query("Returns the list of the names", 24) == "Returns the list"
     assert cut_query("Returns the list of names again", 26) == "Returns the list of names"
     assert cut_query("of the of the of the", 12) == "of the of"
+    assert cut_query("Adds both, e.g. one or two", 22) == "Adds both, e.g. one"
 
 
 def test_a_refused_query_is_dropped_with_its_reason() -> None:
