@@ -67,7 +67,7 @@ _FILE_ENDINGS = word_set("py rs sh md ps so ml pl")
 _RESERVED = frozenset(("example", "test", "invalid", "localhost", "local"))
 _NOBODYS_DOMAINS = _RESERVED | word_set(
     "domain yourdomain mydomain somedomain host hostname server myserver company yourcompany "
-    "mycompany foo bar baz foobar"
+    "mycompany foo bar baz foobar openssh libssh"
 )
 _RECEIVERS = frozenset(("self", "this", "cls", "other", "obj"))
 _NOBODYS = word_set(

@@ -233,6 +233,7 @@ you@yourdomain.com
 username@hostname.com
 someone@somewhere.invalid
 root@localhost
+sk-ssh-ed25519@openssh.com
 noreply@github.com
 ssh user@host.domain
 scp x user@server.example.com:/tmp

@@ -101,7 +101,7 @@ def test_hostile_text_is_quick(unit: str) -> None:
         return time.process_time() - start
 
     # The best of three: the limit is on the work, whatever else the machine does.
-    assert min(seconds(text) for _ in range(3)) < 0.4
+    assert min(seconds(text) for _ in range(3)) < 0.6
 
 
 def test_the_table_is_in_order_and_bounded() -> None:
