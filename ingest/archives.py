@@ -21,6 +21,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from posixpath import relpath
 from typing import Any, BinaryIO, Literal, cast
 
 from ingest.compressed import FAULTS, MAX_UNPACKED, BrokenStream, Capped, open_archive, read_member
@@ -79,6 +80,8 @@ class _Raw:
     size: int
     start: int
     problem: str
+    link: str = ""
+    """Where a link points, relative to its folder, if its bytes do not say it."""
 
 
 def archive_kind(path: str) -> Kind | None:
@@ -127,7 +130,7 @@ class _Listing:
         leaf = name.rpartition("/")[2]
         if problem != OUTSIDE and any(map(skipped_folder, name.split("/")[:-1])):
             return
-        if is_notice(leaf) and not problem and raw.size <= MAX_NOTICE_BYTES:
+        if is_notice(name) and problem in ("", SYMLINK) and raw.size <= MAX_NOTICE_BYTES:
             self._bytes += raw.size
             if self._bytes > MAX_NOTICES:
                 raise BrokenStream(f"licence files of more than {MAX_NOTICES} bytes")
@@ -231,7 +234,17 @@ class _Tar:
             problem = SYMLINK if info.issym() or info.islnk() else ""
             if not problem and (not info.isfile() or info.issparse()):
                 problem = NOT_A_FILE
-            yield _Raw(name=info.name, size=info.size, start=info.offset_data, problem=problem)
+            link = info.linkname if problem == SYMLINK else ""
+            if info.islnk():
+                # The target of a hard link is named from the top of the archive.
+                link = relpath(link, info.name.rpartition("/")[0] or ".")
+            yield _Raw(
+                name=info.name,
+                size=info.size,
+                start=info.offset_data,
+                problem=problem,
+                link=link,
+            )
 
     def read(self, raw: _Raw) -> bytes:
         with _told():
@@ -275,6 +288,8 @@ def _member(archive: _Zip | _Tar, raw: _Raw, name: str, problem: str) -> Member:
 
 def _read_or_nothing(archive: _Zip | _Tar, raw: _Raw) -> bytes:
     """The bytes of a licence file; none, which is no licence, where they cannot be read."""
+    if raw.link:
+        return raw.link.encode("utf-8", "replace")
     try:
         return archive.read(raw)
     except BrokenStream:

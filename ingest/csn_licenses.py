@@ -90,7 +90,9 @@ def _clean(path: str) -> str:
 
 def _judge(texts: _Texts) -> Notices | Licences:
     """Licence files by folder; all texts together where no file has the name of one."""
-    named = {path: text for path, text in texts if is_licence_file(PurePosixPath(path).name)}
+    named = {
+        path: _bytes(text) for path, text in texts if is_licence_file(PurePosixPath(path).name)
+    }
     if not named:
         found = licences_of_texts((path or "licence", _bytes(text)) for path, text in texts)
         return found or ((), "no licence file")
@@ -98,7 +100,7 @@ def _judge(texts: _Texts) -> Notices | Licences:
     for path in sorted(named):
         folder, _, name = path.rpartition("/")
         folders[folder] = (*folders.get(folder, ()), name)
-    return Notices(folders, lambda path: _bytes(named[path]))
+    return Notices(folders, named.get)
 
 
 def _bytes(text: str) -> bytes:

@@ -34,7 +34,7 @@ from ingest.walk import (
     Tree,
     excluded,
     printable,
-    read_capped,
+    read_in_folder,
     skipped_folder,
     walk,
 )
@@ -131,7 +131,12 @@ def _notices_of_folder(root: Path, tree: Tree, prefixes: frozenset[str]) -> Noti
         for folder, names in tree.notices.items()
         if not _owner(f"{folder}/x", prefixes)
     }
-    return Notices(folders, lambda path: read_capped(str(root / path), MAX_NOTICE_BYTES))
+
+    def read(path: str) -> bytes | None:
+        inside = not _owner(path, prefixes)
+        return read_in_folder(root, path, MAX_NOTICE_BYTES) if inside else None
+
+    return Notices(folders, read)
 
 
 def _notices_of_commit(checkout: Checkout, blobs: BlobReader) -> Notices:
@@ -140,7 +145,7 @@ def _notices_of_commit(checkout: Checkout, blobs: BlobReader) -> Notices:
     folders: dict[str, tuple[str, ...]] = {}
     for path in sorted(ids):
         folder, _, leaf = path.rpartition("/")
-        if is_notice(leaf):
+        if is_notice(path):
             folders[folder] = (*folders.get(folder, ()), leaf)
 
     def read(path: str) -> bytes | None:

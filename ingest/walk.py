@@ -158,6 +158,24 @@ def read_capped(path: str, cap: int) -> bytes | None:
     return data if len(data) <= cap else None
 
 
+def read_in_folder(root: Path, path: str, cap: int) -> bytes | None:
+    """As `read_capped` for a file in a folder; of a link, where it points.
+
+    None where a folder on the way leads out of `root`.
+    """
+    base = os.path.realpath(root)
+    full = Path(base, path)
+    try:
+        folder = os.path.realpath(full.parent)
+        if folder != base and not folder.startswith(f"{base}/"):
+            return None
+        if stat.S_ISLNK(full.lstat().st_mode):
+            return os.fsencode(full.readlink())
+    except (OSError, ValueError):
+        return None
+    return read_capped(str(full), cap)
+
+
 def read_up_to(file: BinaryIO, count: int) -> bytes:
     """At most `count` bytes: an unbuffered read may return fewer than asked for."""
     pieces: list[bytes] = []
@@ -192,7 +210,7 @@ def _scan_folder(scan: _Scan, path: str, relative: str) -> None:
         elif _is_folder(entry):
             if not skipped_folder(entry.name) and not excluded(name, scan.exclude):
                 scan.pending.append((entry.path, name))
-        elif is_notice(entry.name):
+        elif is_notice(name):
             notices.append(entry.name)
         elif language_of(entry.name) in scan.wanted and not excluded(name, scan.exclude):
             found = look(entry.path, name)

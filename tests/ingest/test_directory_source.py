@@ -119,7 +119,7 @@ def test_the_nearest_licence_file_counts(tmp_path: Path) -> None:
         ("package.json", '{"license": {"type": "BSD-3-Clause"}}', ("BSD-3-Clause",)),
         ("Cargo.toml", '[package]\nlicense = "MIT/Apache-2.0"', ("Apache-2.0 OR MIT",)),
         ("package.json", "[" * 100_000, ()),
-        ("package.json", '{"license": "UNLICENSED"}', ()),
+        ("package.json", '{"license": "Ours"}', ()),
         ("Cargo.toml", "not toml", ()),
     ],
 )
