@@ -17,16 +17,25 @@ from tests.hall.product_patterns import HANDED_ON, ROOT
 @pytest.mark.timeout(1200)  # It takes 35 s of processor time, and counts nothing else.
 def test_no_pattern_of_the_product_is_slow() -> None:
     """A pattern that hangs is named by the last line: the child ends by its processor limit."""
+    assert len(_tried("pattern_child")) > 150
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)  # 30 s of processor time.
+def test_no_hard_text_or_file_is_slow() -> None:
+    """What reads documentation, code, tables, licences and whole files of strangers."""
+    assert len(_tried("text_child")) > 150
+
+
+def _tried(child: str) -> list[str]:
+    """The names of what a child tried; fails with what was slow, or what it was at as it ended."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.hall.pattern_child"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
+        [sys.executable, "-m", f"tests.hall.{child}"], cwd=ROOT, capture_output=True, text=True
     )
     said = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, f"{said[-1:]} {done.stderr}"
-    assert len(said) > 300
     assert [line for line in said if line.get("slow")] == []
+    return [line["tried"] for line in said if "tried" in line]
 
 
 @pytest.mark.parametrize(
