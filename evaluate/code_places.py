@@ -108,7 +108,9 @@ def folder(
 
 def _checkout(root: Path) -> Checkout:
     try:
-        return read_checkout(root, inside=root)
+        # Only the list of paths comes from git here, so that a worktree of a repository
+        # elsewhere shows nothing of it.
+        return read_checkout(root, inside=Path(root.absolute().anchor))
     except SourceError as error:
         raise PlaceError(str(error)) from error
 

@@ -172,6 +172,9 @@ def test_of_a_checkout_only_what_the_commit_holds_is_read(project: Path) -> None
     assert len(str(corpus.facts["revision"])) == 40
     with pytest.raises(SpecError, match="no file 'sub/constants.py'"):
         corpus_of(project.parent, "sub/constants.py")
+    (project / ".git/HEAD").write_text("ref: refs/heads/none")
+    with pytest.raises(SpecError, match="git cannot read this checkout"):
+        corpus_of(project.parent, "water.py::empty")
 
 
 @pytest.mark.parametrize(

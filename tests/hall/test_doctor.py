@@ -16,7 +16,7 @@ import yaml
 from tests.hall import support
 from tests.hub.running import RunningHub, running_hub
 from tests.hub.store import Access
-from tests.ingest import csn_copies
+from tests.ingest import csn_copies, git_repositories
 from tests.ingest.stack_tables import row, write
 from xtrove import doctor_report
 from xtrove.config import validate
@@ -278,6 +278,25 @@ def test_an_output_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:
     assert first.name == "output"
     assert "/proc/xtrove" in first.found
     assert "--set output=" in first.remedy
+
+
+def test_a_checkout_that_git_cannot_read_is_named(tmp_path: Path) -> None:
+    """By `doctor` and by `build`, beside a checkout that can be read."""
+    for name in ("good", "bad"):
+        git_repositories.checkout(tmp_path / "code" / name, {"a.py": "x = 1\n"})
+    git_repositories.git(tmp_path / "code/bad", "symbolic-ref", "HEAD", "refs/heads/none")
+    source = {"kind": "directory", "path": str(tmp_path / "code"), "declared_licenses": ["MIT"]}
+    found = here(tmp_path, source)
+    (fault,) = [one for one in found.sources[0].checks if not one.ok]
+    assert f"cannot read this checkout: {tmp_path}/code/bad" in fault.found
+    assert "Commit its files" in fault.remedy
+    path = support.write_config(tmp_path / "config.yaml", config(tmp_path, source))
+    done = support.xtrove("build", path)
+    assert done.returncode == 2
+    said = " ".join(done.stderr.split())
+    assert f"cannot read this checkout: {tmp_path}/code/bad" in said
+    assert "Commit its files" in said
+    assert here(tmp_path, {**source, "exclude": ["bad"]}).ok
 
 
 def test_an_evaluation_set_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
