@@ -9,18 +9,12 @@ again, since what they may hold has changed.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from extract.redact import published_name
-from shards.attribution import Attribution
 from shards.dataset import Dataset
 from shards.forget import finish, prepare
 from shards.forget_survey import ForgetError, Survey, nearest, repo_names, survey
@@ -33,8 +27,7 @@ from xtrove.byte_progress import byte_progress
 from xtrove.console import duration, err, one_line, out
 from xtrove.errors import Misuse, Stop
 from xtrove.looking import open_dataset
-from xtrove.stages.extract import repo_number
-from xtrove.stages.run_files import load
+from xtrove.scrubbing import scrub
 from xtrove.stages.shard import license_class
 from xtrove.task import DISK, FREE_SPACE
 from xtrove.workspace import Workspace, driver_lock
@@ -93,19 +86,21 @@ def _forget(
     except DamagedJournal as error:
         raise Stop(str(error)) from None
     dataset = open_dataset(base)
-    wanted = _as_held(dataset, wanted)
+    asked, wanted = wanted, _as_held(dataset, wanted)
+    # What is published is redacted; plans and logs may have the name as it was.
+    names = list(dict.fromkeys((*wanted, *(name.casefold() for name in asked))))
     found = _survey(dataset, wanted)
     repos = {repo_sha256(name): held.ids for name, held in found.found.items()}
     if not any(not held.is_empty for held in found.found.values()):
         tombstones.remember(workspace, repos)
-        _scrub(workspace, wanted)
+        scrub(workspace, names)
         out().print(f"{base}: forgotten before, nothing to do")
         return
     with byte_progress() as report, _refusals(base):
         change = prepare(dataset, found, license_class, report)
     tombstones.remember(workspace, repos)
     change.commit()
-    _scrub(workspace, wanted)
+    scrub(workspace, names)
     _show_done(base, found, time.monotonic() - start)
     _show_next(base, workspace, is_named)
 
@@ -139,44 +134,6 @@ def _survey(dataset: Dataset, wanted: list[str]) -> Survey:
             "under `opt_out:` of the config",
         )
     return found
-
-
-def _scrub(workspace: Workspace, wanted: list[str]) -> None:
-    """Deletes the runs of the work folder that hold the code itself, and sidecars that name it.
-
-    No later build uses them: the tombstones are part of what names a run.
-    """
-    numbers = np.array([repo_number(name) for name in wanted], dtype=np.uint64)
-    for folder in sorted((workspace.work / "files" / "extract").glob("*")):
-        if _run_holds(folder, wanted, numbers):
-            _drop(workspace, "extract", folder)
-    for folder in sorted((workspace.work / "files" / "shard").glob("*")):
-        if any(_sidecar_names(place, wanted) for place in folder.rglob("*.attribution")):
-            _drop(workspace, "shard", folder)
-
-
-def _run_holds(folder: Path, wanted: list[str], numbers: np.ndarray) -> bool:
-    try:
-        items = load(folder / "items.npy")
-        if np.isin(items["repo"], numbers).any():  # type: ignore[call-overload]
-            return True
-        repos = pq.read_table(folder / "drops.parquet", columns=["repo"]).column("repo")
-    except (OSError, ValueError, pa.ArrowException):
-        return True  # damaged: of no use to anybody
-    return any(str(repo).casefold() in wanted for repo in repos.unique().to_pylist())
-
-
-def _sidecar_names(place: Path, wanted: list[str]) -> bool:
-    try:
-        with place.open(encoding="utf-8", newline="\n") as lines:
-            return any(Attribution.parse(line).repo.casefold() in wanted for line in lines)
-    except (OSError, ValueError):
-        return True
-
-
-def _drop(workspace: Workspace, stage: str, folder: Path) -> None:
-    workspace.receipt_path(stage, folder.name).unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _counts(name: str, found: Survey) -> str:

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from shards.tombstones import repo_sha256
@@ -143,13 +144,17 @@ def _sample_repo(output: Path, sample: str) -> str:
 
 
 def _holds_nothing(work: Path) -> None:
-    """No run and no sidecar of the work folder still has the code or the name."""
+    """No run has the code, and no byte of the name is left beside it or in the dataset."""
     number = repo_number(GOES)
     runs = [load(path) for path in (work / "files" / "extract").glob("*/items.npy")]
     assert runs and all(number not in run["repo"] for run in runs)  # type: ignore[call-overload]
-    for path in (work / "files").rglob("*"):
-        if path.is_file() and path.suffix in {".bin", ".attribution"}:
-            assert GOES.encode() not in path.read_bytes(), path
+    forms = (GOES, GOES.replace("/", "%2F"), GOES.replace("/", "\\/"))
+    for path in work.parent.rglob("*"):
+        if path.is_file():
+            data = path.read_bytes().lower()
+            assert not [form for form in forms if form.lower().encode() in data], path
+            if path.suffix == ".parquet":
+                assert GOES.lower() not in str(pq.read_table(path).to_pylist()).lower(), path
 
 
 @pytest.mark.slow
