@@ -34,6 +34,7 @@ from evaluate.code_segments import (
 )
 from evaluate.code_state import FileState, State, hint_of, sure
 from ingest.languages import LANGUAGES
+from ingest.private import private_folder
 from ingest.walk import MAX_FILE_BYTES, UNREADABLE, Found, read_capped, walk
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class _Update:
     made: int = 0
 
     def run(self) -> Snapshot:
-        self.store.mkdir(parents=True, exist_ok=True)
+        private_folder(self.store)
         try:
             self.state = State.load(self.store)
         except ValueError as error:

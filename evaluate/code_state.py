@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from evaluate.mapped import write_file
+from ingest.private import private_folder
 
 STATE: Final = "state.json"
 FORMAT: Final = "xtrove-search-1"
@@ -104,7 +105,7 @@ def sure(before: Hint, after: Hint, now: int) -> Hint:
 @contextmanager
 def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Holds the lock of that file; `waiting` is called once where another process has it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

@@ -30,6 +30,7 @@ from evaluate.token_index import (
     build_index,
     remove_abandoned,
 )
+from ingest.private import private_folder
 from train.model_folder import fetch_model, model_digest
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class IndexCache:
                     os.utime(place / META)
                 return found
             shutil.rmtree(place, ignore_errors=True)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder)
         remove_abandoned(self.folder)
         made = build_index(place, texts, encode, precision=precision, progress=progress)
         self._cut(place)

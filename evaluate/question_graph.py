@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from evaluate.mapped import write_file
+from ingest.private import private_folder
 from ingest.walk import read_capped
 from train.tokenize import Kind, cut_bytes, marker_id
 from train.vectors import TokenVectors
@@ -119,7 +120,7 @@ def wanted(folder: Path) -> bool:
 def make_graph(encoder: Encoder, folder: Path) -> None:
     """Exports and compares; what fails is noted in the folder with the reason."""
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
-    temporary.mkdir(parents=True)
+    private_folder(temporary)
     try:
         failed = ""
         try:

@@ -22,6 +22,7 @@ from typing import Final
 from evaluate.code_state import FORMAT, STATE, hint_of
 from extract.parse import extractor_id
 from ingest.languages import EXTENSIONS
+from ingest.private import private_folder
 from ingest.walk import read_capped, skipped_folder
 from train.model_folder import model_digest, model_files
 
@@ -133,8 +134,7 @@ def _prints() -> dict[str, object]:
 
 
 def _write_prints(known: dict[str, object]) -> None:
-    base = place()
-    base.mkdir(parents=True, exist_ok=True)
+    base = private_folder(place())
     temporary = base / f".{_PRINTS}-{uuid.uuid4().hex}"
     # The oldest go: a file over the limit would not be read again.
     rows = dict(list(known.items())[-1_000:])

@@ -25,6 +25,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ingest.errors import SourceError
+from ingest.private import private_folder
 from ingest.walk import open_regular, read_up_to
 
 GROUP_BYTES = 16_000_000
@@ -48,6 +49,7 @@ class BlobCache:
         """The cache in a folder, made if it is not there. Raises `SourceError` if it cannot be."""
         root = Path(folder)
         try:
+            private_folder(root)
             for name in (one + two for one in _DIGITS for two in _DIGITS):
                 (root / name).mkdir(parents=True, exist_ok=True)
             if not os.access(root / "00", os.W_OK | os.X_OK):

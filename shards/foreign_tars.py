@@ -28,6 +28,7 @@ import pyarrow as pa
 
 from dedupe.fingerprint import query_group
 from ingest.languages import language_of, normalise_language
+from ingest.private import private_folder
 from shards.foreign_scan import Group, Scan
 from shards.index import BATCH_ROWS, INDEX_SCHEMA
 from shards.reading_index import MappedIndex
@@ -156,7 +157,7 @@ def _indexed(path: Path, folder: Path) -> Mapping[str, Any]:
     name = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     place = folder / name / "facts.json"
     if not place.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         temporary = folder / f".{name}.{uuid.uuid4().hex}"
         temporary.mkdir()
         try:

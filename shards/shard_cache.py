@@ -27,6 +27,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO, BinaryIO, Final
 
+from ingest.private import private_folder
 from shards.dataset import DamagedShard
 
 _NAME: Final = re.compile(r"[0-9a-f]{64}(\.part)?")
@@ -115,8 +116,7 @@ class ShardCache:
 
     def folder(self) -> Path:
         """Where the files lie; it is there."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        return self._folder
+        return private_folder(self._folder)
 
     def hold(self, wanted: Wanted, stopped: Callable[[], bool] = lambda: False) -> Held:
         """The file, fetched if it is not there.

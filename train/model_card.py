@@ -11,8 +11,9 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from train.tokenize import EncoderOptions
@@ -41,8 +42,8 @@ class CardFacts:
 
     @property
     def base_name(self) -> str:
-        """`base`; of a local folder its own name only."""
-        return Path(self.base).name if Path(self.base).is_dir() else self.base
+        """`base`; of a local path its last name only, whether it is still there or not."""
+        return _published(self.base)
 
     def as_dict(self) -> dict[str, Any]:
         """As `xtrove_training.json` has it. Raises ValueError for what is not JSON."""
@@ -52,7 +53,7 @@ class CardFacts:
             "base": self.base_name,
             "data": dict(self.data),
             "metrics": {k: v if math.isfinite(v) else None for k, v in self.metrics.items()},
-            "config": dict(self.config),
+            "config": _without_paths(dict(self.config)),
             "progress": dict(self.progress),
             "license": self.license,
         }
@@ -137,10 +138,29 @@ def _table(title: str, values: Mapping[str, Any]) -> list[str]:
 def _config(facts: CardFacts) -> list[str]:
     if not facts.config:
         return []
-    text = json.dumps(dict(facts.config), indent=2, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(
+        _without_paths(dict(facts.config)), indent=2, sort_keys=True, ensure_ascii=False
+    )
     # A longer fence than any run of marks inside.
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return ["## Config", "", f"{fence}json", text, fence, ""]
+
+
+def _published(text: str) -> str:
+    """A name of the Hub as it is, a local path without the folders it stands in."""
+    local = text.startswith(("/", "~", "./", "../", "file:")) or "\\" in text or text.count("/") > 1
+    with suppress(OSError, ValueError):
+        local = local or Path(text).exists()
+    return PureWindowsPath(text).name or "a local folder" if local else text
+
+
+def _without_paths(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_paths(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_paths(inner) for inner in value]
+    is_path = isinstance(value, str) and "/" in value and "\n" not in value
+    return _published(value) if is_path and "://" not in value else value
 
 
 def _plain(text: str) -> str:

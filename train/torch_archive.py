@@ -5,13 +5,20 @@ the numbers in an entry of their own and a pickle that names them. Method: the p
 are listed, never carried out; unless they are those of one contiguous float matrix and nothing
 else, the file is refused. Then the numbers are read as bytes.
 
+Each entry is read up to the size it may have, and the list of entries up to 1 MB: what unpacks
+to more is refused. `torch.load(weights_only=True)` takes the place of none of it: its reader
+unpacks the entry that names the byte order whole (409 kB to 0.8 GB).
+
 Cost: the file, capped at 64 MB. Limits: one float32 matrix in the ZIP form (PyTorch 1.6 and later).
 """
 
 from __future__ import annotations
 
+import io
+import os
 import pickletools
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +26,10 @@ import torch
 
 MAX_BYTES = 64 << 20
 MAX_PICKLE_BYTES = 4096
+MAX_ORDER_BYTES = 16
+_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError)
+MAX_READ_BYTES = 1 << 20
+"""At once: `zipfile` reads the list of all entries so."""
 GLOBALS = frozenset(
     {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch FloatStorage"}
 )
@@ -33,22 +44,44 @@ def matrix_of(path: Path, name: str) -> torch.Tensor:
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path}: {path.stat().st_size:,} bytes, {MAX_BYTES:,} at most")
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _Bounded(path) as file, zipfile.ZipFile(file) as archive:
             entries = {e.filename.partition("/")[2]: e for e in archive.infolist()}
             listing = entries["data.pkl"]
-            if listing.file_size > MAX_PICKLE_BYTES:
-                raise ValueError("more than one matrix")
-            key, rows, columns = _shape(archive.read(listing), name)
+            key, rows, columns = _shape(_read(archive, listing, MAX_PICKLE_BYTES), name)
             numbers = entries[f"data/{key}"]
             order = entries.get("byteorder")
-            if order is not None and archive.read(order)[:16] != b"little":
+            if order is not None and _read(archive, order, MAX_ORDER_BYTES) != b"little":
                 raise ValueError("not little-endian")
             if numbers.file_size != rows * columns * 4 or numbers.compress_type:
                 raise ValueError(f"{numbers.file_size} bytes for {rows} x {columns} numbers")
-            data = archive.read(numbers)
-    except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError) as error:
+            data = _read(archive, numbers, MAX_BYTES)
+    except (*_FAULTS, KeyError, ValueError, NotImplementedError) as error:
         raise ValueError(f"{path}: no plain matrix {name} ({error}); {REMEDY}") from error
     return torch.from_numpy(np.frombuffer(data, dtype="<f4").reshape(rows, columns).copy())
+
+
+class _Bounded(io.FileIO):
+    """A file that gives no more than `MAX_READ_BYTES` at once. Raises ValueError beyond."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        rest = max(os.fstat(self.fileno()).st_size - self.tell(), 0)
+        count = rest if size is None or size < 0 else size
+        if count > MAX_READ_BYTES:
+            raise ValueError(f"it asks for {count:,} bytes at once")
+        return super().read(count) or b""
+
+
+def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> bytes:
+    """An entry, whatever its header says, of at most so many bytes. Raises ValueError."""
+    if entry.file_size > most:
+        raise ValueError(f"{entry.file_size:,} bytes in an entry, {most:,} at most")
+    parts: list[bytes] = []
+    with archive.open(entry) as stream:
+        while data := stream.read(MAX_READ_BYTES // 2):
+            parts.append(data)
+            if sum(map(len, parts)) > most:
+                raise ValueError(f"an entry unpacks to more than {most:,} bytes")
+    return b"".join(parts)
 
 
 def _shape(pickled: bytes, name: str) -> tuple[str, int, int]:

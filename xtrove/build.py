@@ -17,6 +17,7 @@ from types import FrameType
 
 from dedupe.evaluation_sets import EvaluationSetError
 from ingest.errors import SourceError, TransientFault
+from ingest.private import private_folder
 from ingest.traffic import Traffic
 from shards.funnel import Funnel
 from shards.layout import FUNNEL
@@ -176,6 +177,8 @@ def _check_names() -> None:
 def _make_folders(workspace: Workspace) -> None:
     for name, folder in (("output", workspace.output), ("work", workspace.work)):
         try:
+            if name == "work":
+                private_folder(folder)
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise Misuse(

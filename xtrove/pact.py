@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ingest.private import private_folder
 from xtrove.task import execute
 from xtrove.versions import node_versions
 from xtrove.workspace import Workspace
@@ -49,7 +50,7 @@ def agreed(workspace: Workspace) -> Iterator[Pact]:
     )
     try:
         for folder in folders.values():
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folder)
             (folder / f"session-{nonce}").write_text(nonce, encoding="utf-8")
         yield pact
     finally:

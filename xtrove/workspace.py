@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ingest.private import private_folder
 from xtrove.canonical import canonical
 from xtrove.errors import Stop
 from xtrove.links import open_lock, refuse_links
@@ -159,7 +160,7 @@ def running_task(workspace: Workspace) -> Iterator[None]:
     """Say, for as long as the block lasts, that a task of some driver is at work."""
     with contextlib.ExitStack() as stack:
         for folder in workspace.locked():
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folder)
             fcntl.flock(stack.enter_context(_lock_file(folder / TASKS)), fcntl.LOCK_SH)
         yield
 
@@ -182,7 +183,7 @@ def driver_lock(workspace: Workspace, say: Callable[[str], None]) -> Iterator[No
 @contextlib.contextmanager
 def _hold(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
     path = folder / "lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     with _lock_file(path) as file:
         _take(file, path)
         file.seek(0)

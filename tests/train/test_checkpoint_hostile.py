@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from tests.train.tiny_models import made
 from train.bases import load_base
 from train.checkpoint import load_model, save_model
 from train.encoder import EncoderOptions
-from train.model_card import CardFacts
+from train.model_card import CardFacts, model_card
 from train.model_folder import MAX_CONFIG_BYTES, fetch_model
 from train.torch_archive import matrix_of
 
@@ -216,6 +217,61 @@ def test_archives_of_anything_else_are_refused(tmp_path: Path) -> None:
         torch.save(wrong, file)
         with pytest.raises(ValueError, match="no plain matrix linear.weight"):
             matrix_of(file, "linear.weight")
+
+
+@pytest.mark.parametrize("bomb", ["byteorder", "data.pkl", "data/0", "version", "entries"])
+def test_entries_of_an_archive_are_bounded(tmp_path: Path, bomb: str) -> None:
+    """409 kB of `byteorder` took 0.8 GB."""
+    file = tmp_path / "pytorch_model.bin"
+    torch.save({"linear.weight": torch.arange(12.0).reshape(3, 4)}, file)
+    with zipfile.ZipFile(file) as archive:
+        held = {one.filename.partition("/")[2]: archive.read(one) for one in archive.infolist()}
+    held["byteorder"] = b"little"
+    if bomb == "entries":
+        held |= {f"x{number}": b"" for number in range(20_000)}
+    else:
+        held[bomb] = bytes(100_000_000)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in held.items():
+            stored = zipfile.ZIP_STORED if name == "data/0" and name != bomb else None
+            archive.writestr(f"a/{name}", data, stored)
+    del held
+    tracemalloc.start()
+    if bomb == "version":
+        assert matrix_of(file, "linear.weight").shape == (3, 4), "it is never read"
+    else:
+        with pytest.raises(ValueError, match=r"no plain matrix linear\.weight"):
+            matrix_of(file, "linear.weight")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 32_000_000
+
+
+@pytest.mark.parametrize(
+    ("base", "name"),
+    [
+        ("google/xtr-base-en", "google/xtr-base-en"),
+        ("google/xtr-base-en@abc", "google/xtr-base-en@abc"),
+        ("/home/somebody/secret/model", "model"),
+        ("/home/somebody/secret/model/", "model"),
+        ("~/secret/model", "model"),
+        ("./secret", "secret"),
+        ("../secret/model", "model"),
+        ("file:///home/somebody/model", "model"),
+        ("runs/secret/model", "model"),
+        ("C:\\secret\\model", "model"),
+        ("/", "a local folder"),
+        ("scratch", "scratch"),
+    ],
+)
+def test_a_card_names_no_local_path(base: str, name: str) -> None:
+    config = {"data": {"path": ["/home/somebody/secret"]}, "prefix": "[Q] "}
+    facts = CardFacts(name="tiny", base=base, config=config)
+    assert facts.as_dict()["base"] == name
+    assert facts.as_dict()["config"] == {"data": {"path": ["secret"]}, "prefix": "[Q] "}
+    text = model_card(facts, OPTIONS) + json.dumps(facts.as_dict())
+    assert "somebody" not in text
+    assert "/secret" not in text and "secret/" not in text
 
 
 def test_damaged_archives_are_refused(tmp_path: Path) -> None:
