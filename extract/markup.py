@@ -30,6 +30,7 @@ _HIDDEN = re.compile("[\ue000-\uf8ff]")
 
 _NESTED_TAGS = 3
 _INLINE_TAG = re.compile(r"\{@(\w{1,32})((?:\s[^{}]*+)?)\}")
+_JSDOC_LINK = re.compile(r"\[([^\[\]]++)\]\{@(?:link|linkcode|linkplain)\s[^{}]*+\}")
 _TICKED = re.compile(r"(?<!`)(`{1,3})(?!`)([^`]++)\1(?!`)")
 _REST_TICKED = re.compile(
     r"(:[A-Za-z][\w:.+-]{0,40}:)?(?<!`)(`{1,2})(?!`)([^`]++)\2(?!`)(_{0,2}(?!\w))(\\(?: |(?=\w)))?"
@@ -217,6 +218,7 @@ def _hide_code(text: str, language: str, hidden: Hidden) -> str:
         else:
             text = _TICKED.sub(lambda match: code(match[2]), text)
     if "{@" in text:
+        text = _JSDOC_LINK.sub(r"\1", text)
         for _ in range(_NESTED_TAGS):
             text = _INLINE_TAG.sub(lambda match: _inline_tag(match, code), text)
             if "{@" not in text:

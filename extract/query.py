@@ -228,7 +228,7 @@ def _first_words(documentation: str, language: str) -> tuple[str, str]:
             return text, refused
         if text:
             said = f"{said} {text}" if said else text
-        if len(said) >= _JOIN_BELOW or (said and paragraph.endswith(":") and said != text):
+        if len(said) >= _JOIN_BELOW or (paragraph.endswith(":") and " " in said):
             break
     if not said and notice:
         return notice, "query_boilerplate"
@@ -266,7 +266,7 @@ def _paragraphs(documentation: str, language: str) -> Iterator[tuple[str, bool]]
         if stop is not None or (line[0] in "@\\" and tags.match(line)):
             cut = stop is not None and stop["code"] is not None
             break
-        if seen and language == "ruby" and _RUBY_LABEL.match(line):
+        if language == "ruby" and (seen or line[0] != "[") and _RUBY_LABEL.match(line):
             break
         heading = _HEADING.match(line) if line[0] in "#=" else None
         if heading is not None:

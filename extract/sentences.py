@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 
+from extract.quality import is_verb
 from extract.words import word_set
 
 _GAP = re.compile(r"(?<=[.!?])\s+")
@@ -58,7 +59,7 @@ _SPACE_BEFORE = re.compile(r"(?<![ :,])[ :,]++([.;])(?=\s|$)| (?=[,:](?:\s|$))")
 _DEPRECATED = re.compile(
     r"[\W_]{0,4}(?:(?<=[\[(*_])(?:deprecated|discouraged|obsolete)[\])*_]{1,4}[\s:.,;!\u2013\u2014-]*"
     r"|deprecated\s?[:.;!\u2013\u2014-]+\s*"
-    r"|(?-i:DEPRECATED)\s+(?=(?-i:[A-Z]))"
+    r"|deprecated\s+(?=(?-i:[A-Z]))"
     r"|deprecated\s+(?=(?:since|in|as of|from|for|use|please|and|method|function|alias|replaced"
     r"|do not|will|by|v?\d)\b)"
     r"|deprecated$)",
@@ -104,6 +105,7 @@ _ANNOUNCES = word_set(
     "example examples instance eg ie e.g i.e following follows usage note notes sample samples"
     " returns return this so below parameters arguments args output input options"
 )
+_ENDS_NOTHING = _NEEDS_MORE | _PREPOSITIONS
 _ENDINGS = _NEEDS_MORE | _PREPOSITIONS | _VERBS | _ANNOUNCES
 _LEAD_WORDS = _ANNOUNCES | word_set(
     "and or so but see consider for as in an some here is are was here's the a simple quick code of"
@@ -128,6 +130,7 @@ _STRANDED = re.compile(
     r"|\b(?:\w{2,}ed|given|refers|belongs|points|comes|goes|depends|maps)$",
     re.IGNORECASE,
 )
+_INFINITIVE = re.compile(r"\b(?:used|needs?|able|going|has|have|how|wants?|order|likely) to$", re.I)
 _ASKING = re.compile(r"\b(?:that|which|what|who|where|how|than|as|if|whether)\b", re.IGNORECASE)
 _WHOLE = re.compile(r"\b(?:(?:bitwise|logical|boolean|binary) \w+|passed in)$", re.IGNORECASE)
 
@@ -142,7 +145,8 @@ def without_addresses(text: str) -> str:
         rest = _without_urls(sentence)
         if rest == sentence:
             kept.append(sentence)
-        elif len(rest.split()) >= _MIN_SENTENCE_WORDS and _REFERRING.match(sentence) is None:
+        # What stands in brackets refers for itself alone.
+        elif _is_enough(rest) and not _REFERRING.match(rest if sentence[0] == "(" else sentence):
             kept.append(rest)
     return " ".join(kept)
 
@@ -154,11 +158,13 @@ def without_notices(text: str) -> str:
     """
     if not _may_hold_notice(text):
         return text
-    inner = _INNER_NOTICE.search(text)
+    inner = _INNER_NOTICE.search(text, 1)
     if inner is not None:
         text = text[: inner.start()].rstrip(" ([")
     if _TODO.match(text) is not None:
-        return ""
+        rest = text[len(_first_sentence(text)) :].lstrip()
+        # What is to be done is told in orders; what is done, in the third person.
+        return rest if _is_telling(rest) else ""
     label = _DEPRECATED.match(text)
     if label is None:
         return text
@@ -222,7 +228,7 @@ def completed(text: str, *, cut: bool) -> tuple[str, bool]:
 def without_last_words(text: str) -> str:
     """A text that was cut between two words, without the words at its end that need another."""
     words = text.split(" ")
-    while words and words[-1].lower() in _NEEDS_MORE | _PREPOSITIONS:
+    while words and words[-1].lower() in _ENDS_NOTHING:
         words.pop()
     return " ".join(words).rstrip(" :;,-")
 
@@ -239,12 +245,16 @@ def _without_urls(sentence: str) -> str:
     at = 0
     for match in _URL.finditer(sentence):
         after = sentence[match.end() : match.end() + 2]
-        before = _without_lead(sentence[at : match.start()], after)
+        before = sentence[at : match.start()]
+        if not at or not _URL_LEADS.issuperset(before.split()):
+            before = _without_lead(before, after)
+        else:
+            before = ""
         end = match[0][-1]
         opener = _CLOSED_BY.get(end, "")
         if end in ".,;:!?":
             before = before.rstrip(" :,-")
-        elif not opener or match[0][0] == opener or opener not in before:
+        elif not opener or match[0][0] == opener or opener not in "".join(kept[-2:]) + before:
             end = " "
         kept += (before, end)
         at = match.end()
@@ -281,6 +291,11 @@ def _without_lead(before: str, after: str) -> str:
 
 def _last_word(text: str) -> str:
     return text[text.rfind(" ") + 1 :].lstrip("([").rstrip(".:,").lower()
+
+
+def _is_telling(text: str) -> bool:
+    first = text.partition(" ")[0].lower()
+    return first.endswith("s") and is_verb(first)
 
 
 def _first_sentence(text: str) -> str:
@@ -334,6 +349,8 @@ def _dangles(text: str, start: int, word: str, cut: bool) -> bool:
     last = text.rfind(" ")
     if text[last + 1 :].strip("().").isupper() or _WHOLE.search(text[-40:].rstrip(".")) is not None:
         return False
+    if not ended and _INFINITIVE.search(text, tail) is not None:
+        return True
     if word in _NEEDS_MORE:
         return not (word == "a" and ended)
     if word in _VERBS:

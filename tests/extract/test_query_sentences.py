@@ -40,6 +40,8 @@ def refused(documentation: str, language: str = "go") -> str:
          "Waits until is closed and is merged."),
         ("Tells one brand from others: https://a.b/c.", "Tells one brand from others."),
         ("Validates all addresses using https://a.b/c", "Validates all addresses"),
+        ("(Adapted from https://a.b/c) Computes the hash.", "Computes the hash."),
+        ("Computes the hash (based on https://a.b/c and https://d.e/f).", "Computes the hash."),
         ("Returns \"dev\" for \"dev.www.example.org\" only.",
          "Returns \"dev\" for \"dev.www.example.org\" only."),
     ],
@@ -77,6 +79,7 @@ def test_what_announces_something_goes(documentation: str, expected: str, langua
 @pytest.mark.parametrize(
     "text",
     [
+        "Returns the host that it is connected to",
         "Returns the address that this socket is bound to.",
         "Set the path that the dump should be written to.",
         "Dir returns the directory the file is stored in",
@@ -105,6 +108,7 @@ def test_whole_sentences_stay(text: str) -> None:
         "Counts the functions that are nested in the.",
         "Counts the functions and",
         "Process tokens and search for",
+        "The set of values that are used to",
     ],
 )
 def test_one_dangling_sentence_is_refused_by_name(text: str, language: str) -> None:
@@ -121,6 +125,9 @@ def test_the_function_words_of_code_are_none() -> None:
     ("documentation", "expected"),
     [
         ("[Deprecated] Search the index for a name.", "Search the index for a name."),
+        ("TODO: make it fast. Searches the index for a name.",
+         "Searches the index for a name."),
+        ("Deprecated Search the index for a name.", "Search the index for a name."),
         ("[*Discouraged*] Search the index for a name.", "Search the index for a name."),
         ("DEPRECATED Search the index for a name.", "Search the index for a name."),
         ("(deprecated) Search the index for a name.", "Search the index for a name."),
@@ -163,6 +170,7 @@ def test_the_words_of_notices_may_be_what_code_is_about(text: str) -> None:
         "Deprecated: use Find instead.",
         "[DEPRECATED] Use Find.",
         "TODO: document it",
+        "TODO: it is slow. Add a cache to it.",
         "Deprecated since 2.0. It will be removed.",
         "TODO: document it\n\nMaybe we should do it at once.",
     ],
