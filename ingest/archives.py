@@ -28,6 +28,7 @@ from ingest.compressed import FAULTS, MAX_UNPACKED, BrokenStream, Capped, open_a
 from ingest.forward import Forward
 from ingest.languages import language_of
 from ingest.notices import MAX_NOTICE_BYTES, is_notice
+from ingest.reuse import is_dep5
 from ingest.walk import (
     INVALID_PATH,
     MAX_FILE_BYTES,
@@ -128,7 +129,8 @@ class _Listing:
             raise BrokenStream(f"more than {MAX_MEMBERS} members")
         name, problem = _checked(raw)
         leaf = name.rpartition("/")[2]
-        if problem != OUTSIDE and any(map(skipped_folder, name.split("/")[:-1])):
+        hidden = any(map(skipped_folder, name.split("/")[:-1]))
+        if problem != OUTSIDE and hidden and not is_dep5(name):
             return
         if is_notice(name) and problem in ("", SYMLINK) and raw.size <= MAX_NOTICE_BYTES:
             self._bytes += raw.size

@@ -241,7 +241,10 @@ def _origin(options: DirectoryOptions, repository: Repository, found: Found, blo
         revision = checkout.commit if committed else f"{checkout.commit}-dirty"
         if checkout.github and committed:
             url = f"https://github.com/{checkout.repo}/blob/{revision}/{quote(path)}"
-    licenses, evidence = options.settled(*repository.notices.of(path))
+    known = repository.notices.found(path)
+    licenses, evidence = known.ids, known.evidence
+    if known.default is None:
+        licenses, evidence = options.settled(licenses, evidence)
     return Origin(
         repo=_name(options, repository),
         path=path,
@@ -249,6 +252,7 @@ def _origin(options: DirectoryOptions, repository: Repository, found: Found, blo
         url=url,
         licenses=licenses,
         evidence=evidence,
+        default=known.default,
     )
 
 

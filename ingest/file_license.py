@@ -134,6 +134,12 @@ def file_licence(content: bytes, language: str) -> FileLicence | None:
     return _summed(statements) if statements else None
 
 
+def spdx_tags(content: bytes, language: str) -> tuple[str, ...]:
+    """What the `SPDX-License-Identifier` tags in the head of a file say; () without any."""
+    tags = [ids for text in head_of(content, language) for ids, _ in _tags(comment_lines(text))]
+    return tuple(dict.fromkeys(spdx for ids in tags for spdx in ids))
+
+
 def _judge(
     policy: LicensePolicy, record: SourceFile | SourcePair
 ) -> SourceFile | SourcePair | Skip:

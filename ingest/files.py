@@ -14,15 +14,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ingest.archives import MemberReader
 from ingest.compressed import BrokenStream
 from ingest.digests import FileDigest
 from ingest.errors import ChangedInput, TransientFault, is_transient
+from ingest.file_license import spdx_tags
 from ingest.git_blobs import BlobReader
-from ingest.licenses import LicensePolicy
+from ingest.licenses import NO_ASSERTION, LicensePolicy
 from ingest.records import Part, Skip, Slice, SourceFile
 from ingest.slicing import make_slice, pack, target_bytes
 from ingest.walk import (
@@ -55,6 +56,8 @@ class Origin:
     url: str
     licenses: tuple[str, ...]
     evidence: str
+    default: tuple[tuple[str, ...], str] | None = None
+    """Licences that hold too unless a tag in the file takes their place, and their evidence."""
 
 
 def file_part(found: Found, digest: FileDigest | str | None, origin: Origin | None) -> Part:
@@ -141,20 +144,39 @@ def _records(
                 quarantined=part.name if problem in _SET_ASIDE else "",
             )
             continue
-        yield SourceFile(
-            source=piece.source,
-            source_revision=revision,
-            repo=meta["repo"],
-            path=meta["path"],
-            revision=meta["revision"],
-            url=meta["url"],
+        yield _file(policy, piece, revision, row, content)
+
+
+def _file(
+    policy: LicensePolicy, piece: Slice, revision: str, row: int, content: bytes
+) -> SourceFile | Skip:
+    """The record of a part that was read."""
+    part = piece.parts[row]
+    meta = dict(part.meta)
+    licenses, evidence = _settled(part, content)
+    reason = policy.refusal(licenses)
+    if reason is not None:
+        return Skip(
             language=part.language,
-            content=content,
-            licenses=policy.recorded(_licenses(part)),
-            license_evidence=meta["evidence"],
-            stars=-1,
+            reason=reason,
             row=row,
+            detail=f"{part.name}: {evidence}"[:200],
+            fact=evidence,
         )
+    return SourceFile(
+        source=piece.source,
+        source_revision=revision,
+        repo=meta["repo"],
+        path=meta["path"],
+        revision=meta["revision"],
+        url=meta["url"],
+        language=part.language,
+        content=content,
+        licenses=policy.recorded(licenses),
+        license_evidence=evidence,
+        stars=-1,
+        row=row,
+    )
 
 
 def _licenses(part: Part) -> tuple[str, ...]:
@@ -162,7 +184,22 @@ def _licenses(part: Part) -> tuple[str, ...]:
 
 
 def _refusal(policy: LicensePolicy, part: Part) -> str | None:
-    return dict(part.meta).get("skip") or policy.refusal(_licenses(part))
+    meta, licenses = dict(part.meta), _licenses(part)
+    if "default" in meta and not licenses and "skip" not in meta:
+        # What the file itself says is not known before it is read.
+        return None
+    return meta.get("skip") or policy.refusal(licenses)
+
+
+def _settled(part: Part, content: bytes) -> tuple[tuple[str, ...], str]:
+    """The licences of a file that was read, and the evidence."""
+    meta, licenses = dict(part.meta), _licenses(part)
+    if "default" not in meta:
+        return licenses, meta["evidence"]
+    own = spdx_tags(content, part.language)
+    default = tuple(word for word in meta["default"].split("|") if word) or (NO_ASSERTION,)
+    said = "SPDX tag of the file" if own else meta["default_evidence"]
+    return (*licenses, *(own or default)), "; ".join(filter(None, (meta["evidence"], said)))
 
 
 def _is_pointer(content: bytes) -> bool:
@@ -197,6 +234,11 @@ def _content(part: Part, members: MemberReader, blobs: BlobReader) -> bytes | No
 
 
 def _meta(origin: Origin) -> tuple[tuple[str, str], ...]:
+    if origin.default is not None:
+        ids, evidence = origin.default
+        plain = _meta(replace(origin, default=None))
+        more = (("default", "|".join(ids)), ("default_evidence", evidence))
+        return tuple(sorted((*plain, *more)))
     return (
         ("evidence", origin.evidence),
         ("licenses", "|".join(origin.licenses)),

@@ -16,16 +16,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from posixpath import normpath
 
 from ingest.languages import EXTENSIONS
 from ingest.license_text import match_license_text
-from ingest.licenses import RESTRICTED, is_permissive
+from ingest.licenses import RESTRICTED, is_known, is_permissive
 from ingest.manifests import CARGO, Statement, is_manifest, manifest_statement, workspace_statement
+from ingest.reuse import (
+    CLOSEST,
+    DEP5_FOLDER,
+    DEP5_NAME,
+    REUSE_TOML,
+    SIDECAR,
+    TEXTS,
+    Annotation,
+    annotated,
+    dep5_annotations,
+    is_reuse,
+    tagged,
+    toml_annotations,
+)
 
 MAX_NOTICE_BYTES = 512 * 1024
 MAX_LINKS = 4
+_DEP5 = f"{DEP5_FOLDER}/{DEP5_NAME}"
 _MAX_LINK_CHARS = 300
 
 _LICENCE_NAME = re.compile(
@@ -62,7 +78,18 @@ def is_licence_file(name: str) -> bool:
 def is_notice(path: str) -> bool:
     """Whether a file at this path may say under which licence its folder is."""
     name = path.rpartition("/")[2]
-    return is_manifest(name) or is_licence_file(name)
+    return is_manifest(name) or is_licence_file(name) or is_reuse(path)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """The licences of one file."""
+
+    ids: tuple[str, ...]
+    """All of these hold; () for unknown, or none where there is a default."""
+    evidence: str
+    default: Licences | None = None
+    """Holds too, unless a tag in the file itself takes its place (`ingest.reuse`)."""
 
 
 class Notices:
@@ -72,19 +99,96 @@ class Notices:
         self._folders = folders
         self._read = read
         self._known: dict[str, Licences | None] = {}
+        self._annotations: dict[str, tuple[Annotation, ...] | None] = {}
 
     def of(self, path: str) -> Licences:
+        """The licences of the file at `path`, of which no more is known than its path."""
+        found = self.found(path)
+        if found.default is None:
+            return found.ids, found.evidence
+        return _both((found.ids, found.evidence) if found.ids else None, found.default)
+
+    def found(self, path: str) -> Found:
         """The licences of the file at `path` (relative to the repository)."""
         folders = _chain(path)
+        whole = self._of_folders(folders)
+        stated, precedence = self._by_reuse(path, folders)
+        if stated is None and whole is None:
+            stated, precedence = self._all_texts(folders), CLOSEST
+        if stated is None:
+            ids, evidence = whole or ((), "no licence file or manifest")
+            return Found(ids=ids, evidence=evidence)
+        if precedence == CLOSEST and (whole is None or whole[0]):
+            ids, evidence = whole or ((), "")
+            return Found(ids=ids, evidence=evidence, default=stated)
+        ids, evidence = _both(whole, stated)
+        return Found(ids=ids, evidence=evidence)
+
+    def _of_folders(self, folders: Sequence[str]) -> Licences | None:
+        """What the licence files and manifests above a file say together."""
         text_at, text = self._nearest(self._by_text, folders)
         stated_at, stated = self._nearest(self._by_manifest, folders)
         if text is None:
-            return stated or ((), "no licence file or manifest")
+            return stated
         if stated is None or stated_at > text_at or is_permissive(stated[0]):
             return text
         if not stated[0] or not text[0]:
             return stated if not stated[0] else text
         return tuple(sorted({*text[0], *stated[0]})), f"{stated[1]}; {text[1]}"[:200]
+
+    def _by_reuse(self, path: str, folders: Sequence[str]) -> tuple[Licences | None, str]:
+        """What is said about this one file, and by which precedence."""
+        folder, _, name = path.rpartition("/")
+        if f"{name}{SIDECAR}" in self._folders.get(folder, ()):
+            data = self._content(f"{path}{SIDECAR}")
+            ids = tagged(data.decode("utf-8", "replace")) if data is not None else ()
+            return (ids, f"{SIDECAR[1:]} file beside it"), ""
+        for above in folders:
+            names = [REUSE_TOML] if REUSE_TOML in self._folders.get(above, ()) else []
+            names += (
+                [_DEP5] if DEP5_NAME in self._folders.get(_join(above, DEP5_FOLDER), ()) else []
+            )
+            for source in (_join(above, name) for name in names):
+                annotations = self._annotations_in(source)
+                if annotations is None:
+                    return ((), f"{source} cannot be read"[:200]), ""
+                hit = annotated(annotations, path.removeprefix(f"{above}/" if above else ""))
+                if hit is not None:
+                    said = f"{source}: {', '.join(hit.ids)}"[:200]
+                    return (hit.ids, said), hit.precedence
+        return None, ""
+
+    def _annotations_in(self, path: str) -> tuple[Annotation, ...] | None:
+        if path not in self._annotations:
+            data = self._content(path)
+            parse = toml_annotations if path.endswith(REUSE_TOML) else dep5_annotations
+            try:
+                text = data.decode("utf-8") if data is not None else None
+                self._annotations[path] = parse(text) if text is not None else None
+            except (ValueError, RecursionError):
+                self._annotations[path] = None
+        return self._annotations[path]
+
+    def _all_texts(self, folders: Sequence[str]) -> Licences | None:
+        """All licences whose texts lie in the nearest `LICENSES/`."""
+        return self._nearest(self._by_shelf, folders)[1]
+
+    def _by_shelf(self, folder: str) -> Licences | None:
+        shelf = _join(folder, TEXTS)
+        return self._remember(f"shelf:{folder}", lambda: self._shelf(shelf))
+
+    def _shelf(self, shelf: str) -> Licences | None:
+        ids: set[str] = set()
+        for name in self._folders.get(shelf, ()):
+            spdx = PurePosixPath(name).stem if "." in name else name
+            data = self._content(_join(shelf, name))
+            # A text says more than its name: it may have been added to.
+            text = match_license_text(data.decode("utf-8", "replace")) if data is not None else None
+            ids.update(text[0] if text is not None else [spdx])
+        if not ids:
+            return None
+        known = all(is_known(spdx) or spdx == RESTRICTED for spdx in ids)
+        return (tuple(sorted(ids)) if known else ()), f"all texts in {shelf}/"[:200]
 
     def _nearest(
         self, lookup: Callable[[str], Licences | None], folders: Sequence[str]
@@ -97,7 +201,8 @@ class Notices:
         return len(folders), None
 
     def _by_text(self, folder: str) -> Licences | None:
-        names = [name for name in self._folders.get(folder, ()) if is_licence_file(name)]
+        listed = self._folders.get(folder, ())
+        names = [name for name in listed if is_licence_file(name) and not _is_sidecar(name)]
         return self._remember(f"text:{folder}", lambda: self._texts(folder, names))
 
     def _by_manifest(self, folder: str) -> Licences | None:
@@ -189,6 +294,19 @@ def licences_of_texts(files: Iterable[tuple[str, bytes | None]]) -> Licences | N
     # What refuses the folder is said first: the rest may be cut.
     ordered = sorted(found.items(), key=lambda one: (RESTRICTED not in one[1][0], one[0]))
     return ids, "; ".join(f"{path}: {said}" for path, (_, said) in ordered)[:200]
+
+
+def _both(first: Licences | None, second: Licences) -> Licences:
+    """Both hold; unknown where one of them is."""
+    if first is None:
+        return second
+    said = f"{second[1]}; {first[1]}"[:200]
+    return (tuple(sorted({*first[0], *second[0]})) if first[0] and second[0] else ()), said
+
+
+def _is_sidecar(name: str) -> bool:
+    """Whether a file speaks of another, `a.py.license`, and not of its folder."""
+    return name.endswith(SIDECAR) and "." in name.removesuffix(SIDECAR)
 
 
 def _chain(path: str) -> list[str]:

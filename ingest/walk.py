@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 from ingest.languages import language_of
 from ingest.notices import is_notice
+from ingest.reuse import DEP5_FOLDER, DEP5_NAME
 
 MAX_FILE_BYTES = 1_000_000
 
@@ -207,6 +208,9 @@ def _scan_folder(scan: _Scan, path: str, relative: str) -> None:
         name = f"{relative}/{entry.name}" if relative else entry.name
         if entry.name == ".git":
             scan.checkouts.append(relative)
+        elif entry.name == DEP5_FOLDER:
+            if os.path.lexists(f"{entry.path}/{DEP5_NAME}"):
+                scan.notices[name] = (DEP5_NAME,)
         elif _is_folder(entry):
             if not skipped_folder(entry.name) and not excluded(name, scan.exclude):
                 scan.pending.append((entry.path, name))

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from ingest.directory import DirectoryOptions, plan, read
+from ingest.directory import DirectoryOptions, plan
 from ingest.licenses import RESTRICTED, LicensePolicy
 from ingest.manifests import MAX_BYTES
 from ingest.notices import MAX_NOTICE_BYTES, Notices
 from ingest.records import SourceFile
+from ingest.sources import read
 from tests.ingest.test_directory_source import GPL, MIT, checkout, put
 
 CODE = "def f(): pass\n"
