@@ -55,7 +55,7 @@ FILE_UNKNOWN = "file_license_unknown"
 _GATES = (
     *(b"licen", b"gpl", b"proprietary", b"confidential", b"unauthori", b"trade secret"),
     *(b"commercial", b"prohibited", b"forbidden", b"permission", b"distribut", b"by-n"),
-    *(b"unpublished", b"cc by", b"consent", b"approval"),
+    *(b"unpublished", b"cc by", b"consent", b"approval", b"copied", b"reproduc"),
 )
 _QUOTED_CHARS = 100
 

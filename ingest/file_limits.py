@@ -17,22 +17,31 @@ _OPERATIVE = tuple(
     for phrase, limit in LIMITS
     if limit in ("non-commercial", "CC-BY-NC", "JSON") or phrase == "right to sell the software"
 )
-_SUBJECT = (
-    r"\b(?:this|the|these|all|such)(?: \w+){0,3}? (?:files?|code|software|source|programs?"
-    r"|documents?|materials?|works?|modules?|scripts?|library|information)\b"
+_THING = (
+    r"(?:files?|code|software|source|programs?|documents?|materials?|works?|modules?|scripts?"
+    r"|library|information|product|publication)"
 )
+_SUBJECT = rf"\b(?:this|the|these|all|such|any)(?: \w+){{0,3}}? {_THING}\b"
 _FILL = (
     r"(?: (?:the|an?|and|or|to be|strictly|highly|company|valuable|unpublished|solely|considered"
     r"|exclusive|property|copyrighted|private|intellectual|information|our|its|of|sole))*"
 )
 _COPYING = (
-    r"(?:copying|reproduction|duplication|distribution|redistribution|dissemination|disclosure"
-    r"|modification|decompilation)"
+    r"(?:copying|reproduction|duplication|distribution|redistribution|dissemination|disclosure|use)"
+)
+_COPIED = r"(?:copied|reproduced|distributed|redistributed|disclosed|transmitted|disseminated)"
+_FORBIDDEN = (
+    r"(?:prohibited|forbidden|illegal|unlawful|not permitted|not allowed|a violation|punishable)"
 )
 _NOTICES = tuple(
     (words, re.compile(pattern))
     for words, pattern in (
-        ("unauthorized copying", rf"\bunauthori[sz]ed (?:{_COPYING}|use)\b"),
+        (
+            "unauthorized copying",
+            rf"\bunauthori[sz]ed {_COPYING}\b(?: \w+){{0,20}}? {_FORBIDDEN}\b"
+            rf"|\bunauthori[sz]ed {_COPYING}(?: (?:and|or) {_COPYING}){{0,3}} of {_SUBJECT}"
+            rf"|\ball rights reserved(?: \w+){{0,3}}? unauthori[sz]ed {_COPYING}\b",
+        ),
         (
             "proprietary and confidential",
             r"\b(?:proprietary|confidential)(?: and| or)? (?:confidential|proprietary)\b",
@@ -48,27 +57,33 @@ _NOTICES = tuple(
         ),
         (
             "may not be copied without permission",
-            r"\b(?:may|must|shall|can) not be (?:\w+ ){0,8}?(?:copied|reproduced|distributed"
-            r"|redistributed|disclosed|transmitted|disseminated)\b(?: \w+){0,30}?"
-            r" (?:without|except|unless)(?: \w+){0,6}?"
+            rf"{_SUBJECT}(?: \w+){{0,6}}? (?:may|must|shall|can) not be (?:\w+ ){{0,8}}?{_COPIED}\b"
+            r"(?: \w+){0,30}? (?:without|except|unless)(?: \w+){0,6}?"
             r" (?:permission|consent|approval|authori[sz]ation|agreement|licen[sc]e)\b",
         ),
         (
             "copying is prohibited",
-            rf"\b{_COPYING}\b(?: \w+){{0,25}}? (?:is|are)(?: strictly| expressly| hereby)*"
-            r" (?:prohibited|forbidden|not permitted|not allowed)\b",
+            rf"\b{_COPYING}(?: (?:and|or) {_COPYING}){{0,3}} of {_SUBJECT}(?: \w+){{0,12}}?"
+            rf" (?:is|are)(?: strictly| expressly| hereby)* {_FORBIDDEN}\b",
         ),
-        ("no part of this may be", r"\bno part of (?:this|the) (?:\w+ ){1,4}?may be\b"),
+        (
+            "no part of this may be copied",
+            rf"\bno part of {_SUBJECT}(?: \w+){{0,4}}? may be (?:\w+ ){{0,3}}?{_COPIED}\b",
+        ),
         (
             "trade secret",
             r"\b(?:protected (?:by|under|as)|contains?|are|as)(?: \w+){0,3}? trade secrets?\b",
         ),
         ("unpublished work", r"\bunpublished(?: \w+){0,2}? (?:work|source code|material)\b"),
-        ("not for distribution", r"\bnot for (?:re)?distribution\b|\bdo not redistribute\b"),
+        (
+            "not for distribution",
+            rf"\bnot for (?:re)?distribution\b|\bdo not (?:re)?distribute {_SUBJECT}",
+        ),
         ("information contained herein is", r"\binformation contained herein is\b"),
         (
             "you may not copy",
-            r"\byou (?:may|must|shall) not (?:copy|reproduce|distribute|redistribute)\b",
+            rf"\byou (?:may|must|shall) not (?:copy|reproduce|distribute|redistribute)"
+            rf"(?: \w+){{0,3}}? {_SUBJECT}",
         ),
     )
 )

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
 
-from ingest.file_license import FILE_NOT_PERMISSIVE, FILE_UNKNOWN, file_licence, judged
+from ingest.file_license import file_licence
 from ingest.languages import LANGUAGES
-from ingest.licenses import RESTRICTED, LicensePolicy
-from ingest.records import Skip, SourceFile, SourcePair
-from ingest.sources import read
-from ingest.the_stack import TheStackOptions, plan
-from tests.ingest.stack_tables import row, write
+from ingest.licenses import RESTRICTED
 
 GPL_NOTICE = """This program is free software: you can redistribute it and/or modify
 it under the terms of the GNU General Public License as published by
@@ -207,6 +202,13 @@ NOTICES: list[tuple[str, tuple[str, ...]]] = [
      (RESTRICTED,)),
     ("Reproduction or distribution of this material is strictly forbidden", (RESTRICTED,)),
     ("Protected by trade secret and copyright law.", (RESTRICTED,)),
+    ("Copyright Acme, all rights reserved. Unauthorized copying of this file.", (RESTRICTED,)),
+    ("No part of this file may be copied or reproduced.", (RESTRICTED,)),
+    ("This code is not for redistribution.", (RESTRICTED,)),
+    ("You may not distribute or sell this software.", (RESTRICTED,)),
+    ("You may not reproduce this software.", (RESTRICTED,)),
+    ("Dissemination of this information or reproduction of this material is strictly forbidden "
+     "unless prior written permission is obtained.", (RESTRICTED,)),
     ("Free for private use. Not for commercial use!", (RESTRICTED,)),
     (f"{MIT_TEXT}\n\nThe Software shall be used for Good, not Evil.", ("MIT", RESTRICTED)),
 ]  # fmt: skip
@@ -236,6 +238,14 @@ def test_what_a_notice_says(text: str, ids: tuple[str, ...]) -> None:
         "license information, please view the LICENSE\nfile that was distributed with this code.",
         "Asks for permission before a file is distributed to other nodes.",
         "For internal use only.",
+        # Words of proprietary notices, about other things.
+        "A guard against unauthorized use of the API and unauthorized modification of data.",
+        "Detects unauthorized copying and distribution of tokens.",
+        "Modification of the list is not permitted while it is read.",
+        "Distribution of tasks over nodes is not allowed before the start.",
+        "Workers do not redistribute load. You may not copy handles.",
+        "No part of the array may be null. Keys must not be transmitted without a token.",
+        "Clients, confidential or public, have secrets.",
     ],
 )
 def test_what_says_nothing(text: str) -> None:
@@ -278,53 +288,6 @@ def test_a_python_module_may_say_it_in_a_variable() -> None:
     assert file_licence(b"__licenses__ = load('GPL v3')\n", "python") is None
 
 
-def record(head: str, **changes: object) -> SourceFile:
-    values: dict[str, object] = {
-        "source": "s",
-        "source_revision": "r",
-        "repo": "a/b",
-        "path": "src/a.java",
-        "revision": "",
-        "url": "",
-        "language": "java",
-        "content": commented("java", 0, head),
-        "licenses": ("Apache-2.0",),
-        "license_evidence": "LICENSE: text of Apache-2.0",
-        "stars": -1,
-        "row": 7,
-    }
-    return SourceFile(**{**values, **changes})  # type: ignore[arg-type]
-
-
-def judge(
-    record: SourceFile | SourcePair, policy: LicensePolicy | None = None
-) -> SourceFile | SourcePair | Skip:
-    [out] = judged(policy or LicensePolicy(), iter([record]))
-    return out
-
-
-def test_both_licences_must_pass_and_both_are_recorded() -> None:
-    out = judge(record("Licensed under the MIT license."))
-    assert isinstance(out, SourceFile)
-    assert out.licenses == ("Apache-2.0", "MIT")
-    assert out.license_evidence == (
-        "LICENSE: text of Apache-2.0; head of the file: 'licensed under mit license'"
-    )
-    assert judge(record("Nothing.")) == record("Nothing.")
-
-
-def test_what_is_refused_says_by_which_words() -> None:
-    assert judge(record(GPL_NOTICE)) == Skip(
-        language="java",
-        reason=FILE_NOT_PERMISSIVE,
-        row=7,
-        detail="src/a.java: head of the file: 'redistribute under gnu general public license'",
-        fact="head of the file: 'redistribute under gnu general public license'",
-    )
-    out = judge(record("SPDX-License-Identifier: Acme"))
-    assert isinstance(out, Skip) and out.reason == FILE_UNKNOWN
-
-
 SECRET = "hunter two"
 
 
@@ -336,7 +299,7 @@ SECRET = "hunter two"
         f"Licensed to {SECRET} under the {SECRET} GPL {SECRET} and MIT",
         f"GPLv3 | {SECRET}",
         f"This file may not be {SECRET} copied by {SECRET} without {SECRET} permission",
-        f"Distribution {SECRET} is forbidden",
+        f"Distribution of this {SECRET} file by {SECRET} is forbidden",
         f"a copy of the GNU {SECRET} General Public License along with this",
     ],
 )
@@ -344,31 +307,6 @@ def test_the_evidence_has_no_words_but_those_that_this_room_knows(text: str) -> 
     own = file_licence(commented("java", 0, text), "java")
     assert own is not None and own.evidence
     assert "hunter" not in own.evidence and "hunter" not in repr(own.ids)
-
-
-def test_the_policy_of_the_config_decides() -> None:
-    gpl = LicensePolicy(allow=("GPL-3.0-or-later", "Apache-2.0"))
-    out = judge(record(GPL_NOTICE), gpl)
-    assert isinstance(out, SourceFile) and out.licenses == ("Apache-2.0", "GPL-3.0-or-later")
-    out = judge(record("SPDX-License-Identifier: Acme"), LicensePolicy(unknown="keep"))
-    assert isinstance(out, SourceFile) and out.licenses == ("Apache-2.0", "NOASSERTION")
-    out = judge(record("Proprietary and confidential"), LicensePolicy(unknown="keep"))
-    assert isinstance(out, Skip) and out.reason == FILE_NOT_PERMISSIVE
-
-
-def test_rows_of_the_stack_are_judged_by_their_own_words(tmp_path: Path) -> None:
-    notice = "# SPDX-License-Identifier: GPL-3.0-only\n"
-    write(
-        tmp_path / "data/python/data-00000-of-00001.parquet",
-        [row(1, content=notice + "def f(): pass\n"), row(2)],
-    )
-    options = TheStackOptions.model_validate({"path": str(tmp_path)})
-    policy = LicensePolicy()
-    listing = plan(options, "stack", policy)
-    [piece] = listing.slices
-    first, second = read(options, "stack", policy, piece, listing.revision)
-    assert isinstance(first, Skip) and first.reason == FILE_NOT_PERMISSIVE
-    assert isinstance(second, SourceFile)
 
 
 HOSTILE = [
