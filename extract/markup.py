@@ -35,14 +35,17 @@ _TICKED = re.compile(r"(?<!`)(`{1,3})(?!`)([^`]++)\1(?!`)")
 _REST_TICKED = re.compile(
     r"(:[A-Za-z][\w:.+-]{0,40}:)?(?<!`)(`{1,2})(?!`)([^`]++)\2(?!`)(_{0,2}(?!\w))(\\(?: |(?=\w)))?"
 )
+_ROLE_TITLE = re.compile(r"([^<>]*[^<>\s])\s*<[^<>]*+>\Z")
 _REST_TITLE = re.compile(r"([^<>]*\S)\s+<[^<>]*+>\Z")
 _REST_ROLE = re.compile(
     r"(?<![\w:]):(?:(?:py|c|js|std):)?(?:class|func|meth|mod|attr|data|exc|obj|const|ref|doc|term"
     r"|pep|rfc|command|option|envvar|file|math|code|any|keyword|type|paramref):\s?(?=[\w~'\"\ue000-\uf8ff])"
 )
+_FOOTNOTES = r"\[[\w#*.-]{1,40}\]_(?:,? ?(?:and )?\[[\w#*.-]{1,40}\]_){0,9}"
 _REST_FOOTNOTE = re.compile(
-    r"(?:,?(?: (?:as|see|described|given|defined|proposed|presented|outlined|in|of|from|by|and))"
-    r"{1,4})? ?\[[\w#*.-]{1,40}\]_(?![\w`])"
+    rf" ?\((?:see |cf\. ?|e\.g\. ?)?{_FOOTNOTES}\)"
+    r"|(?:,?(?: (?:as|see|described|given|defined|proposed|presented|outlined|in|of|from|by|and))"
+    rf"{{1,4}})? ?{_FOOTNOTES}(?![\w`])"
 )
 _TILDE_NAME = re.compile(r"(?<![\w/~])~(?>(?:[A-Za-z_]\w*+\.)+)(?=[A-Za-z_])")
 _CODE_TAG = re.compile(r"<(code|tt|kbd|samp)>((?>(?:[^<]|<(?!/|\1\b)){0,400}))</\1>", re.IGNORECASE)
@@ -309,7 +312,7 @@ def _rest_ticked(match: re.Match[str], code: Callable[[str], str]) -> str:
     body = body.strip()
     if len(ticks) == 2 and not role:
         return code(body) + link
-    title = _REST_TITLE.match(body)
+    title = _ROLE_TITLE.match(body) if role else _REST_TITLE.match(body)
     if title is not None:
         return title[1]
     if body.startswith("~"):

@@ -228,7 +228,10 @@ def _first_words(documentation: str, language: str) -> tuple[str, str]:
             return text, refused
         if text:
             said = f"{said} {text}" if said else text
-        if len(said) >= _JOIN_BELOW or (paragraph.endswith(":") and " " in said):
+        # What a paragraph announced stands in the next one.
+        whole = text and text.rpartition(" ")[2] in paragraph[-40:]
+        announced = paragraph.endswith(":") and " " in paragraph and not whole
+        if len(said) >= _JOIN_BELOW or announced:
             break
     if not said and notice:
         return notice, "query_boilerplate"

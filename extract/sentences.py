@@ -25,6 +25,7 @@ _TAIL = 200
 
 _URL = re.compile(
     r"[<(\[\"']?(?:\b(?:https?|ftp|file)://|(?<![\w.])www\.)[^\s<>\"'`)\]}]++[>)\]\"']?"
+    r"(?:\sfor (?:more|further|full|additional) [a-z]{2,20}\b\.?)?"
 )
 _URL_VERBS = word_set(
     "according adapted based borrowed cf copied defined derived described discussed documented"
@@ -95,10 +96,10 @@ _RULER = re.compile(r"[-=*#_~+]{5,}+")
 _LEAD = re.compile(r"(?:[-+*#=>|~:;,.\u2022\u2013\u2014]++\s++)+")
 
 _NEEDS_MORE = word_set("a an the and or nor but than whose because unless vs its eg ie e.g i.e")
-_CONJUNCTIONS = word_set("if when where that which while whether until like of between")
+_CONJUNCTIONS = word_set("if when where that which while whether until like between")
 _PREPOSITIONS = _CONJUNCTIONS | word_set(
-    "to from with by for in on at as into onto via per about under over through within without see"
-    " using upon"
+    "of to from with by for in on at as into onto via per about under over through within without"
+    " see using upon"
 )
 _VERBS = word_set("is are be was were")
 _ANNOUNCES = word_set(
@@ -131,8 +132,12 @@ _STRANDED = re.compile(
     re.IGNORECASE,
 )
 _INFINITIVE = re.compile(r"\b(?:used|needs?|able|going|has|have|how|wants?|order|likely) to$", re.I)
+_RELATIVE = re.compile(r"\b(?:that|which|what|whom?|whose)\b", re.IGNORECASE)
 _ASKING = re.compile(r"\b(?:that|which|what|who|where|how|than|as|if|whether)\b", re.IGNORECASE)
-_WHOLE = re.compile(r"\b(?:(?:bitwise|logical|boolean|binary) \w+|passed in)$", re.IGNORECASE)
+_WHOLE = re.compile(
+    r"\b(?:(?:bitwise|logical|boolean|binary) \w+|passed in|(?:less|greater|other) than)$",
+    re.IGNORECASE,
+)
 
 
 def without_addresses(text: str) -> str:
@@ -282,10 +287,16 @@ def _without_lead(before: str, after: str) -> str:
         first -= 1
     while near and leading[near - 1] in _URL_NEAREST:
         near -= 1
-    if _URL_VERBS.isdisjoint(leading[first:]):
+    verbs = [place for place in range(first, len(words)) if leading[place] in _URL_VERBS]
+    if not verbs:
         first = near
+    elif words[verbs[0]][:1].isupper():
+        first = verbs[0]
     lead = " ".join(words[first:])
     opening = "(" if "(" in lead else before[len(text) :].strip(" :,-")
+    if lead and not opening and after[1:2].isupper():
+        # The address was the end of a sentence that has no other.
+        opening = "."
     return f"{text[: len(text) - len(lead)].rstrip(' :,-')} {opening}"
 
 
@@ -347,7 +358,11 @@ def _dangles(text: str, start: int, word: str, cut: bool) -> bool:
     if cut and _FOLLOWING.search(text, tail) is not None:
         return True
     last = text.rfind(" ")
-    if text[last + 1 :].strip("().").isupper() or _WHOLE.search(text[-40:].rstrip(".")) is not None:
+    if (
+        last > start
+        and text[last + 1 :].lstrip("(")[:1].isupper()
+        or _WHOLE.search(text[-40:].rstrip(".")) is not None
+    ):
         return False
     if not ended and _INFINITIVE.search(text, tail) is not None:
         return True
@@ -357,4 +372,7 @@ def _dangles(text: str, start: int, word: str, cut: bool) -> bool:
         return cut or (not ended and _ASKING.search(text, tail) is None)
     if word not in _PREPOSITIONS or ended:
         return False
-    return cut or word in _CONJUNCTIONS or _STRANDED.search(text, tail, max(last, 0)) is None
+    if cut or word in _CONJUNCTIONS:
+        return True
+    clause = _RELATIVE if word == "of" else _STRANDED
+    return clause.search(text, tail, max(last, 0)) is None

@@ -169,6 +169,14 @@ def test_generics_are_no_html() -> None:
     assert normalise_query(text, "rust", "doc_comment").text == text
 
 
+def test_the_paragraph_that_was_announced_is_joined_where_nothing_was_cut() -> None:
+    text = "Helper method:\n\nTells whether an operation may be used."
+    expected = "Helper method Tells whether an operation may be used."
+    assert normalise_query(text, "python", "docstring").text == expected
+    text = "Return with the following:\n\n- a list of keys"
+    assert normalise_query(text, "python", "docstring").text == ""
+
+
 def test_a_php_type_with_spaces_is_no_query() -> None:
     assert normalise_query("@return HasOne<Mechanic, $this>", "php", "doc_comment").text == ""
     result = normalise_query("@return array<int, string> the names by id", "php", "doc_comment")
