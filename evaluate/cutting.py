@@ -5,7 +5,8 @@ Method: `extract.functions` with undocumented functions, the documentation cut o
 P@1 and more). Left in on purpose, it stands where the file has it inside the span (Python), or
 as plain text before the code (comments above). Functions inside functions are documents of their
 own too. Nothing is filtered by length, name or licence: an agent searches all there is. Code
-outside functions, in a file that has some, is not in the corpus.
+outside functions, in a file that has some, is not in the corpus, unless syntax errors made the
+parser lose functions: then windows cover what none of the others does.
 Cost: that of parsing, 9 to 12 MB/s a core. Limits: files up to 1 MB; minified, binary and
 encoded files are left out and counted.
 """
@@ -13,17 +14,19 @@ encoded files are left out and counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from evaluate.corpus import Document, Fact, code_digest
 from evaluate.windows import windows
 from extract.files import refuse_content
-from extract.functions import Function, FunctionsError, functions
+from extract.functions import FileFunctions, Function, FunctionsError, functions
 from extract.languages import LANGUAGES
 from extract.options import FilterOptions, RowLimits
 from extract.watchdog import Stopped, shared
 
+LEAST_LINES = 3
+"""Shorter pieces between the functions of a broken file are closing brackets and imports."""
 # One long line in a docstring does not make a file minified: people still ask for its functions.
 _FILTERS = FilterOptions(
     tests="keep", vendored="keep", generated="keep", max_line=20_000, max_mean_line=200
@@ -75,7 +78,8 @@ def cut_files(files: Iterable[CodeFile], *, keep_documentation: bool = False) ->
             made.left_out[file.path] = cut.reason
         if isinstance(cut, Stopped):
             continue
-        made.counts["functions" if cut.is_functions else "windows"] += len(cut.documents)
+        made.counts["functions"] += cut.functions
+        made.counts["windows"] += len(cut.documents) - cut.functions
         for document in cut.documents:
             taken[document.id] += 1
             made.documents.append(_renamed(document, taken[document.id]))
@@ -84,29 +88,28 @@ def cut_files(files: Iterable[CodeFile], *, keep_documentation: bool = False) ->
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileCut:
-    """The documents of one file, or why it has none."""
+    """The documents of one file, functions first, or why it has none."""
 
     documents: tuple[Document, ...] = ()
-    is_functions: bool = False
-    """Functions, not windows."""
+    functions: int = 0
+    """How many of the documents are functions; the others are windows."""
     reason: str = ""
 
 
 def cut_file(file: CodeFile, keep: bool) -> FileCut:
-    """Functions of a file, or windows over it where it has none."""
+    """Functions of a file; windows over one that has none, and over what the parser lost."""
     language = file.language or "text"
     reason = (
         "empty" if not file.content.strip() else refuse_content(file.content, language, _FILTERS)
     )
     if reason:
         return FileCut(reason=reason)
-    functions = _functions(file)
-    if functions:
-        return FileCut(
-            documents=tuple(_document(file, function, keep) for function in functions),
-            is_functions=True,
-        )
-    return FileCut(documents=tuple(_windows(file)))
+    parsed = _functions(file)
+    found = parsed.functions if parsed is not None else ()
+    documents = [_document(file, function, keep) for function in found]
+    if parsed is None or not found or parsed.has_error or parsed.left_out:
+        documents += _windows(file, found)
+    return FileCut(documents=tuple(documents), functions=len(found))
 
 
 def _document(file: CodeFile, function: Function, keep: bool) -> Document:
@@ -123,30 +126,41 @@ def _document(file: CodeFile, function: Function, keep: bool) -> Document:
     )
 
 
-def _windows(file: CodeFile) -> list[Document]:
-    return [
-        Document(
-            id=f"{file.path}:{window.start_line}-{window.end_line}",
-            text=window.text,
-            path=file.path,
-            name="",
-            start_line=window.start_line,
-            end_line=window.end_line,
-            language=file.language,
-            repo=file.repo,
-        )
-        for window in windows(file.content.decode("utf-8"))
-    ]
+def _windows(file: CodeFile, found: Sequence[Function]) -> list[Document]:
+    """Windows over the lines that no function covers."""
+    rows = file.content.decode("utf-8").split("\n")
+    documents: list[Document] = []
+    first = 1
+    for start, end in [(f.start_line, f.end_line) for f in found] + [(len(rows) + 1, 0)]:
+        for window in windows("\n".join(rows[first - 1 : start - 1])):
+            if found and sum(map(bool, map(str.strip, window.text.split("\n")))) < LEAST_LINES:
+                continue
+            start_line = first + window.start_line - 1
+            end_line = first + window.end_line - 1
+            documents.append(
+                Document(
+                    id=f"{file.path}:{start_line}-{end_line}",
+                    text=window.text,
+                    path=file.path,
+                    name="",
+                    start_line=start_line,
+                    end_line=end_line,
+                    language=file.language,
+                    repo=file.repo,
+                )
+            )
+        first = max(first, end + 1)
+    return documents
 
 
-def _functions(file: CodeFile) -> tuple[Function, ...]:
+def _functions(file: CodeFile) -> FileFunctions | None:
     if file.language not in LANGUAGES:
-        return ()
+        return None
     try:
-        return functions(file.language, file.path, file.content, want_undocumented=True).functions
+        return functions(file.language, file.path, file.content, want_undocumented=True)
     except FunctionsError:
         # What the parser gives up on is still text that can be found.
-        return ()
+        return None
 
 
 def _text(content: bytes, function: Function, keep: bool) -> str:

@@ -27,7 +27,7 @@ from ingest.walk import read_capped, skipped_folder
 from train.model_folder import model_digest, model_files
 
 LIMIT: Final = 20 << 30
-CUT: Final = "2"
+CUT: Final = "3"
 """Changes with `evaluate.cutting`, `evaluate.windows` and `evaluate.words`."""
 GRAPHS: Final = "graphs"
 """Folder of the graphs of models, by fingerprint."""

@@ -57,6 +57,8 @@ class Extraction:
     """Functions that were never candidates, by reason, sorted."""
     redactions: Counts
     """Replacements in the kept pairs, by class, sorted."""
+    has_syntax_error: bool = False
+    """The file does not follow its grammar: functions may be missing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +112,8 @@ def extract_file(file: SourceFile, options: ExtractOptions) -> Extraction:
         options,
         bare=len(found.functions) - len(documented),
         left_out=found.left_out,
+        untrusted=found.untrusted,
+        has_syntax_error=found.has_error,
     )
 
 
@@ -188,6 +192,8 @@ def _extraction(
     *,
     bare: int = 0,
     left_out: int = 0,
+    untrusted: int = 0,
+    has_syntax_error: bool = False,
 ) -> Extraction:
     # Rules on paths have read the original; the rest sees what would be stored.
     origin = _published(origin, options)
@@ -202,7 +208,11 @@ def _extraction(
             pairs.append(outcome)
             for kind, count in counts:
                 redactions[kind] += count
-    counts = (("nested_too_deep", left_out), ("no_documentation", bare))
+    counts = (
+        ("nested_too_deep", left_out),
+        ("no_documentation", bare),
+        ("syntax_error", untrusted),
+    )
     function_drops = tuple((reason, count) for reason, count in counts if count)
     return Extraction(
         pairs=tuple(pairs),
@@ -211,6 +221,7 @@ def _extraction(
         functions=len(pairs) + len(dropped) + sum(count for _, count in function_drops),
         function_drops=function_drops,
         redactions=tuple(sorted(redactions.items())),
+        has_syntax_error=has_syntax_error,
     )
 
 

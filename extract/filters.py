@@ -20,6 +20,7 @@ from extract.words import last_component, word_set
 REASONS: Mapping[str, str] = MappingProxyType(
     {
         "no_documentation": "the function has no documentation (counted, not kept as evidence)",
+        "syntax_error": "errors in the file make it uncertain where the function begins or ends",
         "nested_too_deep": "the functions of the file hold 16 times its size; the longest go",
         "test_code": "the function is a test by its name, or by its Rust attributes or module",
         "special_method": "the language calls the method by itself; its text is the same anywhere",

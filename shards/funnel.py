@@ -14,6 +14,8 @@ from typing import Final
 
 LEVELS: Final = ("files", "functions", "pairs")
 FUNNEL_FORMAT: Final = "xtrove-funnel-1"
+SYNTAX_ERRORS: Final = "with_syntax_errors"
+"""Noted of files: their grammar does not accept them, so that functions may be missing."""
 
 
 class FunnelError(ValueError):
@@ -27,17 +29,22 @@ class Level:
     seen: int = 0
     kept: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    noted: Counter[str] = field(default_factory=Counter)
+    """What is worth knowing of what was kept; no part of the sum."""
 
     def merge(self, other: Level) -> None:
         """Adds the other's counts to these."""
         self.seen += other.seen
         self.kept += other.kept
         self.dropped.update(other.dropped)
+        self.noted.update(other.noted)
 
     def plain(self) -> dict[str, object]:
         """Values for JSON; reasons that count nothing are left out."""
         dropped = {reason: n for reason, n in sorted(self.dropped.items()) if n}
-        return {"seen": self.seen, "dropped": dropped, "kept": self.kept}
+        noted = {name: n for name, n in sorted(self.noted.items()) if n}
+        plain: dict[str, object] = {"seen": self.seen, "dropped": dropped, "kept": self.kept}
+        return {**plain, "noted": noted} if noted else plain
 
 
 Key = tuple[str, str, str]
@@ -103,7 +110,7 @@ class Funnel:
         wrong: list[str] = []
         for (source, language, level), held in sorted(self.levels.items()):
             place = f"{source}/{language or '(unknown)'}/{level}"
-            if min(held.seen, held.kept, *held.dropped.values(), 0) < 0:
+            if min(held.seen, held.kept, *held.dropped.values(), *held.noted.values(), 0) < 0:
                 wrong.append(f"{place}: a count is negative")
             dropped = held.dropped.total()
             if held.seen != dropped + held.kept:
@@ -160,13 +167,15 @@ class Funnel:
 
 
 def _level(counts: dict[str, object]) -> Level:
-    dropped = counts["dropped"]
-    if counts.keys() != {"seen", "dropped", "kept"} or not isinstance(dropped, dict):
+    dropped, noted = counts["dropped"], counts.get("noted", {})
+    known = counts.keys() - {"noted"} == {"seen", "dropped", "kept"}
+    if not known or not isinstance(dropped, dict) or not isinstance(noted, dict):
         raise FunnelError(f"a level holds {sorted(counts)}, should hold dropped, kept, seen")
     return Level(
         seen=_count(counts["seen"]),
         kept=_count(counts["kept"]),
         dropped=Counter({str(reason): _count(n) for reason, n in dropped.items()}),
+        noted=Counter({str(name): _count(n) for name, n in noted.items()}),
     )
 
 

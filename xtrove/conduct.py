@@ -114,6 +114,7 @@ class Conductor:
             "task", stage=task.stage, key=task.key, label=task.label, reused=outcome.reused,
             seconds=round(outcome.seconds, 3), peak_bytes=outcome.peak_bytes,
             **({"traffic": dict(outcome.traffic)} if outcome.traffic else {}),
+            **_syntax_errors(outcome.facts),
             **({"fault": outcome.fault, "message": outcome.message} if outcome.fault else {}),
         )  # fmt: skip
         self._progress.count(stage, outcome.traffic)
@@ -137,3 +138,9 @@ class Conductor:
         stage.busy_seconds += outcome.seconds
         stage.peak_bytes = max(stage.peak_bytes, outcome.peak_bytes)
         self._facts[task.stage, task.key] = outcome.facts
+
+
+def _syntax_errors(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """For the log: which files of a slice do not follow their grammar."""
+    files = facts.get("syntax_error_files")
+    return {"syntax_error_files": files} if files else {}

@@ -12,7 +12,7 @@ from dedupe.fingerprint import scheme_facts
 from dedupe.select import REASONS
 from ingest.languages import LANGUAGES
 from shards.atomic import FileFacts
-from shards.funnel import Funnel
+from shards.funnel import SYNTAX_ERRORS, Funnel
 from shards.manifest import Manifest, Quarantined, SourceFacts
 from shards.published import Parts, unseal, write_published
 from shards.removals import RemovalsFile
@@ -177,6 +177,8 @@ def _add_slice(funnel: Funnel, facts: Mapping[str, Any]) -> int:
             held.kept -= count
             held.dropped[reason] += count
             refused += count if level == "pairs" else 0
+    for language, count in facts["syntax_errors"].items():
+        funnel.at(source, language, "files").noted[SYNTAX_ERRORS] += count
     return refused
 
 

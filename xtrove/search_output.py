@@ -33,6 +33,7 @@ def as_json(
                 "start_line": hit.document.start_line,
                 "end_line": hit.document.end_line,
                 "name": hit.document.name,
+                "kind": "function" if hit.document.name else "window",
                 "language": hit.document.language,
                 "snippet": hit.snippet,
             }

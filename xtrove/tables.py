@@ -25,5 +25,7 @@ def _level_rows(table: Table, name: str, level: Level) -> None:
     for reason, count in sorted(level.dropped.items(), key=lambda item: (-item[1], item[0])):
         share = 100 * count / level.seen if level.seen else 0
         table.add_row(f"  {reason}", f"{count:,}", f"{share:.1f}%")
+    for note, count in sorted(level.noted.items()):
+        table.add_row(Text(f"  ({note})", style="dim"), f"{count:,}", "")
     share = 100 * level.kept / level.seen if level.seen else 0
     table.add_row(Text("  kept", style="green"), f"{level.kept:,}", f"{share:.1f}%")

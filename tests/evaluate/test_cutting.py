@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluate.corpus import Corpus, Query, collapse, duplicates, members
 from evaluate.cutting import CodeFile, cut_files
 from evaluate.windows import LINES, STRIDE, windows
+from extract.options import RowLimits
 
 DEEP = b"".join(b" " * n + b"if x:\n" for n in range(320)) + b"name_of_it = other_name\n" * 3000
 """Indented deeper than the parser is given."""
@@ -118,3 +120,39 @@ def test_copies_of_an_answer_are_found_by_their_tokens() -> None:
     ]
     corpus = Corpus(name="", documents=documents, queries=queries)
     assert duplicates(corpus) == {"one": ["b.py:1-3"]}
+
+
+def test_what_syntax_errors_cost_is_covered_by_windows() -> None:
+    text = (
+        "import os\n\n\nfunction broken(a) {\n  let b = = a;\n  say('the lost words');\n  return b;\n}\n"
+        "\nfunction sound(a) {\n  let c = a;\n  return c;\n}\n"
+    )
+    file = CodeFile(path="a.js", language="javascript", content=text.encode())
+    cut = cut_files([file])
+    assert (cut.counts["functions"], cut.counts["windows"]) == (1, 1)
+    function, window = cut.documents
+    assert (function.name, function.start_line, function.end_line) == ("sound", 10, 13)
+    assert (window.name, window.start_line, window.end_line) == ("", 1, 9)
+    assert "the lost words" in window.text
+
+
+def test_a_sound_file_has_no_windows_between_its_functions() -> None:
+    text = "let a = 1;\nlet b = 2;\nlet c = 3;\nfunction sound(a) {\n  return a + b;\n}\n"
+    file = CodeFile(path="a.js", language="javascript", content=text.encode())
+    assert cut_files([file]).counts["windows"] == 0
+
+
+def test_a_file_that_hangs_the_parser_costs_itself_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    # tree-sitter-python takes over 1 GB for it: see tests/extract/test_watchdog.py.
+    bomb = b"def f():\n    return 1\n" + b"/* abc /* abc /* abc\n" * 600
+    good = b"def f(a):\n    b = a\n    return b\n"
+    monkeypatch.setattr(
+        "evaluate.cutting.RowLimits", lambda: RowLimits(row_seconds=60, row_memory=100_000_000)
+    )
+    files = [
+        CodeFile(path=f"{number}.py", language="python", content=content)
+        for number, content in enumerate([good, bomb, good])
+    ]
+    cut = cut_files(files)
+    assert [document.path for document in cut.documents] == ["0.py", "2.py"]
+    assert cut.left_out == {"1.py": "row_memory"}

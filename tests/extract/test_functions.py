@@ -197,10 +197,10 @@ def test_rust_doc_attribute_and_its_newlines() -> None:
 
 
 def test_go_directives_are_dropped() -> None:
-    text = "package a\n// Doc.\n//\n//go:noinline\n//nolint:all\n// +build x\nfunc F() { go() }\n"
+    text = "package a\n// Doc.\n//\n//go:noinline\n//nolint:all\n// +build x\nfunc F() { run() }\n"
     found = _one("go", text)
     assert (found.documentation, found.doc_kind) == ("Doc.", "line_comment")
-    assert found.code == "func F() { go() }"
+    assert found.code == "func F() { run() }"
 
 
 def test_ruby_magic_comments_are_dropped() -> None:

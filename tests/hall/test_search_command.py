@@ -70,6 +70,7 @@ def test_an_answer_for_agents(tmp_path: Path, root: Path) -> None:
         "start_line": 6,
         "end_line": 9,
         "name": "wash",
+        "kind": "function",
         "language": "python",
         "snippet": "def wash(dishes):\n    # Soap first.\n    for dish in dishes:\n"
         "        dish.clean = True",
@@ -116,7 +117,8 @@ def test_keyword_search_loads_neither_torch_nor_a_build(root: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment(), capture_output=True, text=True
     )
-    assert (done.returncode, done.stderr.splitlines()[1:]) == (0, []), done.stderr
+    # A slow machine says how far it is; what was loaded is the exit message.
+    assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["hits"]
 
 

@@ -46,6 +46,7 @@ ROOMS = ("ingest", "extract", "dedupe", "shards")
 BATCH = 512
 FAILURES_IN_A_ROW = 20
 DROPS_PER_GROUP = 1000
+NAMED_FILES = 1000
 UNKNOWN_LANGUAGE = "unknown"
 DROP_FIELDS = (
     "id", "language", "source", "repo", "path", "start_line", "end_line", "name", "reason",
@@ -95,6 +96,8 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
         "source": chosen.name,
         "counts": sorted([*key, count] for key, count in writer.counts.items()),
         "redactions": dict(sorted(writer.redactions.items())),
+        "syntax_errors": dict(sorted(writer.syntax_errors.items())),
+        "syntax_error_files": writer.syntax_error_files,
         "quarantined": sorted(writer.quarantined.items()),
         "details": dict(sorted(writer.details.items())),
         "items": writer.count(),
@@ -131,6 +134,10 @@ class _Writer:
     drops: list[tuple[object, ...]] = field(default_factory=list)
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     redactions: Counter[str] = field(default_factory=Counter)
+    syntax_errors: Counter[str] = field(default_factory=Counter)
+    """Files that do not follow their grammar, by language: functions may be missing."""
+    syntax_error_files: list[str] = field(default_factory=list)
+    """Names of the first `NAMED_FILES` of them."""
     quarantined: dict[str, str] = field(default_factory=dict)
     details: dict[str, str] = field(default_factory=dict)
     sets: dict[bytes, int] = field(default_factory=dict)
@@ -153,6 +160,10 @@ class _Writer:
                 continue
             self.failures = 0
             self._count(row.language, result)
+            if result.has_syntax_error:
+                self.syntax_errors[row.language] += 1
+                if len(self.syntax_error_files) < NAMED_FILES:
+                    self.syntax_error_files.append(f"{row.repo}/{row.path}")
             if isinstance(row, SourcePair) and row.partition:
                 self.partitions.update((pair.id, row.partition) for pair in result.pairs)
             batch.extend(result.pairs)
