@@ -33,7 +33,7 @@ _ENDLESS = re.compile(
     re.M,
 )
 _ARRAY_ANNOTATION = re.compile(
-    rb"(@[A-Za-z_][\w.]*+(?:\([^()\n]*+\))?)(?=\s*+(?:@[A-Za-z_]\w*+\s*+)*+(?:\[\s*+\]|\.\.\.))"
+    rb"(@[A-Za-z_][\w.]*+(?:\([^()\n]*+\))?)(?=\s*+(?>(?:@[A-Za-z_]\w*+\s*+)*)(?:\[\s*+\]|\.\.\.))"
 )
 _USING = re.compile(
     rb"\b((?:await[^\S\n]++)?using)(?=[^\S\n]++[A-Za-z_$][\w$]*+[^\S\n]*+(?:=|of\b))"

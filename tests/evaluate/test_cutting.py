@@ -124,7 +124,8 @@ def test_copies_of_an_answer_are_found_by_their_tokens() -> None:
 
 def test_what_syntax_errors_cost_is_covered_by_windows() -> None:
     text = (
-        "import os\n\n\nfunction broken(a) {\n  let b = = a;\n  say('the lost words');\n  return b;\n}\n"
+        "import os\n\n\nfunction broken(a) {\n  let b = = a;\n  say('the lost words');\n"
+        "  return b;\n}\n"
         "\nfunction sound(a) {\n  let c = a;\n  return c;\n}\n"
     )
     file = CodeFile(path="a.js", language="javascript", content=text.encode())
@@ -132,7 +133,7 @@ def test_what_syntax_errors_cost_is_covered_by_windows() -> None:
     assert (cut.counts["functions"], cut.counts["windows"]) == (1, 1)
     function, window = cut.documents
     assert (function.name, function.start_line, function.end_line) == ("sound", 10, 13)
-    assert (window.name, window.start_line, window.end_line) == ("", 1, 9)
+    assert (window.name, window.start_line, window.end_line) == ("", 1, 8)
     assert "the lost words" in window.text
 
 

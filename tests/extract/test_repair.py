@@ -31,7 +31,8 @@ RUBY = "class A\n{first}\n\n  # Adds one.\n  def second(a)\n    b = a\n    b + 1
         "  def first(a, &)\n    log a\n    each_of a, &\n  end",
         "  def first(a, &)\n    each_of a, & # the block\n  end",
         "  def first(a, &)\n    each_of(a, &)\n    x = 1\n  end",
-        "  def first\n    t = <<~OUT\n      a\n      #{\n        <<~IN\n          b\n        IN\n      }\n    OUT\n    t\n  end",
+        "  def first\n    t = <<~OUT\n      a\n      #{\n        <<~IN\n          b\n        IN\n"
+        "      }\n    OUT\n    t\n  end",
         "  def first(a) = puts a\n",
         "  def first = raise ArgumentError, 'no'\n",
         "  def first(a) = render json: a\n",
@@ -98,7 +99,8 @@ def test_ruby_that_the_grammar_does_not_read(first: str) -> None:
         ),
         (
             "php",
-            "<?php\nclass A {\n  public private(set) int $x = 1;\n  function f() {\n    go();\n  }\n}\n",
+            "<?php\nclass A {\n  public private(set) int $x = 1;\n"
+            "  function f() {\n    go();\n  }\n}\n",
             "f",
             (4, 6),
         ),
@@ -156,7 +158,8 @@ def test_functions_inside_item_macros() -> None:
 
 
 BROKEN = {
-    "python": "def first(a):\n    b = (a\n    return b\n\n\ndef second(a):\n    c = a\n    return c\n",
+    "python": "def first(a):\n    b = (a\n    return b\n\n\n"
+    "def second(a):\n    c = a\n    return c\n",
     "java": "class A {\n  int first(int a) {\n    int b = = a;\n    return b;\n  }\n\n"
     "  int second(int a) {\n    int c = a;\n    return c;\n  }\n}\n",
     "go": "package a\n\nfunc first(a int) int {\n\tb := := a\n\treturn b\n}\n\n"
@@ -197,7 +200,8 @@ def test_a_broken_function_goes_and_its_neighbour_stays_whole(language: str) -> 
         ),
         (
             "java",
-            "class A {\n  void first() {\n    if (a) {\n    b();\n  }\n\n  void second() {\n    c();\n  }\n}\n",
+            "class A {\n  void first() {\n    if (a) {\n    b();\n  }\n\n"
+            "  void second() {\n    c();\n  }\n}\n",
         ),
         ("go", "package a\n\nfunc first() {\n\tif a {\n\tb()\n}\n\nfunc second() {\n\tc()\n}\n"),
         ("rust", "fn first() {\n    if a {\n    b();\n}\n\nfn second() {\n    c();\n}\n"),
