@@ -8,8 +8,9 @@ the fault and then for the rows, so that a fault never comes after half of its r
 Cost: a footer a file (of a small remote one it is handed to the parts, so that no worker asks
 for it again); decoding at about 1 GB/s. Limits: footers up to 64 MB and row groups up
 to 2 GB of wanted columns; page checksums are verified where the file has them, and without
-them damage that still decompresses goes unseen. Source: the Parquet format (the file ends in
-the footer, its length and `PAR1`).
+them damage that still decompresses goes unseen. Types are those of Parquet itself: what Arrow
+writers note beside them (views, dictionaries, large texts) is not asked. Source: the Parquet
+format (the file ends in the footer, its length and `PAR1`).
 pyarrow publishes no types: its objects do not leave this module except as `RecordBatch`.
 """
 
@@ -47,6 +48,8 @@ _ROW_BYTES = 256
 _BUFFER_BYTES = 1 << 20
 _LEAST_TAIL_BYTES, _MOST_TAIL_BYTES, _TAIL_SHARE = 1 << 12, 1 << 16, 512
 _MAGIC = b"PAR1"
+_ARROW_SCHEMA, _NO_SCHEMA = b"ARROW:schema", b"ARROW_schema"
+"""The key of the Arrow types in a footer, and one of the same length that no reader knows."""
 
 
 class BrokenFile(Exception):
@@ -131,6 +134,7 @@ class ParquetReader:
                 metadata=_metadata(footer),
                 buffer_size=_BUFFER_BYTES,
                 pre_buffer=False,
+                arrow_extensions_enabled=False,
                 page_checksum_verification=True,
             )
             return cls(raw, file, footer)
@@ -350,6 +354,11 @@ def _at(raw: BinaryIO, start: int, stop: int) -> bytes:
 
 
 def _metadata(footer: bytes) -> Any:
-    """The parsed footer: a file of nothing else is read like any."""
+    """The parsed footer: a file of nothing else is read like any.
+
+    Without the Arrow types: one text is then one type, whoever wrote it, and a dictionary of
+    texts that are not UTF-8 does not fail as a whole.
+    """
+    footer = footer.replace(_ARROW_SCHEMA, _NO_SCHEMA)
     whole = _MAGIC + footer + len(footer).to_bytes(4, "little") + _MAGIC
     return pq.read_metadata(pa.BufferReader(whole))
