@@ -13,22 +13,21 @@ from tests.ingest.stack_tables import row, write
 from tests.ingest.test_file_license import GPL_NOTICE, commented
 
 
-def record(head: str, **changes: object) -> SourceFile:
-    values: dict[str, object] = {
-        "source": "s",
-        "source_revision": "r",
-        "repo": "a/b",
-        "path": "src/a.java",
-        "revision": "",
-        "url": "",
-        "language": "java",
-        "content": commented("java", 0, head),
-        "licenses": ("Apache-2.0",),
-        "license_evidence": "LICENSE: text of Apache-2.0",
-        "stars": -1,
-        "row": 7,
-    }
-    return SourceFile(**{**values, **changes})  # type: ignore[arg-type]
+def record(head: str) -> SourceFile:
+    return SourceFile(
+        source="s",
+        source_revision="r",
+        repo="a/b",
+        path="src/a.java",
+        revision="",
+        url="",
+        language="java",
+        content=commented("java", 0, head),
+        licenses=("Apache-2.0",),
+        license_evidence="LICENSE: text of Apache-2.0",
+        stars=-1,
+        row=7,
+    )
 
 
 def judge(
