@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from extract.files import is_utf8, refuse_file, refuse_path
-from extract.filters import has_test_attribute, refuse_code, refuse_function, refuse_query
+from extract.filters import refuse_code, refuse_function, refuse_query
 from extract.functions import (
     Function,
     FunctionsError,
@@ -243,9 +243,11 @@ def _decide(
     reason, detail = refuse_function(
         name=candidate.name,
         language=language,
+        code=candidate.code,
+        documentation=candidate.documentation,
         trivial=candidate.trivial,
         options=filters,
-        test=candidate.in_tests or has_test_attribute(candidate.code, language),
+        test=candidate.in_tests,
     )
     if reason:
         return _dropped(origin, candidate, code, reason, detail), ()

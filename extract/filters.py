@@ -1,10 +1,10 @@
 """The rules that refuse a pair, each with a stable name.
 
-Method: rules on the name, the body and the documentation, then on the final query and code
-(redacted, cut), cheapest first; the first that fails names the reason.
+Method: rules on what the function is for (`extract.roles`), the body and the documentation, then
+on the final query and code (redacted, cut), cheapest first; the first that fails names the reason.
 Cost: 4 us a query.
 Limits: the script is tested, not the language: French passes, Chinese does not. Phrases of
-boilerplate are English. A constructor is special only where the language names it so.
+boilerplate are English.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from types import MappingProxyType
 
 from extract.options import FilterOptions
 from extract.query import fold
-from extract.words import last_component, word_set
+from extract.roles import is_special, is_test
 
 REASONS: Mapping[str, str] = MappingProxyType(
     {
         "no_documentation": "the function has no documentation (counted, not kept as evidence)",
         "syntax_error": "errors in the file make it uncertain where the function begins or ends",
         "nested_too_deep": "the functions of the file hold 16 times its size; the longest go",
-        "test_code": "the function is a test by its name, or by its Rust attributes or module",
-        "special_method": "the language calls the method by itself; its text is the same anywhere",
-        "trivial_body": "the body is empty or only returns or sets a field",
+        "test_code": "the function is a test by signature, annotation, class, module or assertions",
+        "special_method": "the language calls a method of this name and signature by itself",
+        "trivial_body": "the body is empty, a stub, or only returns or sets a field",
         "query_empty": "nothing was left of the documentation: only tags, links or rulers",
         "query_boilerplate": "inherited, to-do, deprecation, generated or licence text",
         "query_dangling": "the only sentence ends in a word that needs more, or announces a list",
@@ -44,42 +44,6 @@ REASONS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Every reason a function or a ready pair is refused for, with one line of meaning."""
-
-_TEST_NAMES: Mapping[str, re.Pattern[str]] = MappingProxyType(
-    {
-        "python": re.compile(r"test_|test[A-Z]"),
-        "java": re.compile(r"test[A-Z_0-9]"),
-        "php": re.compile(r"test[A-Z_0-9]"),
-        "go": re.compile(r"(?:Test|Benchmark|Fuzz)[A-Z_]"),
-        "ruby": re.compile(r"test_"),
-        "rust": re.compile(r"tests?_|\w+_tests?$"),
-    }
-)
-_RUST_TEST = re.compile(
-    r"(?:\s|//[^\n]*\n|#\[(?!\s*cfg\s*\(\s*test\b)(?!\s*(?:\w+\s*::\s*)*(?:test|bench)\b)"
-    r"[^\[\]]*+(?:\[[^\[\]]*+\][^\[\]]*+)*\])*"
-    r"#\[\s*(?:cfg\s*\(\s*test\b|(?:\w+\s*::\s*)*(?:test|bench)\b)"
-)
-_DUNDER = re.compile(r"__\w+__$")
-_JAVASCRIPT_SPECIAL = word_set("constructor toString toLocaleString valueOf toJSON")
-_SPECIAL: Mapping[str, frozenset[str]] = MappingProxyType(
-    {
-        "java": word_set("toString hashCode equals finalize clone compareTo"),
-        "javascript": _JAVASCRIPT_SPECIAL,
-        "typescript": _JAVASCRIPT_SPECIAL,
-        "tsx": _JAVASCRIPT_SPECIAL,
-        "php": word_set(
-            "__construct __destruct __call __callStatic __get __set __isset __unset __sleep"
-            " __wakeup __serialize __unserialize __toString __invoke __set_state __clone"
-            " __debugInfo"
-        ),
-        "ruby": word_set(
-            "initialize initialize_copy to_s to_str inspect hash eql? == === <=> != clone dup"
-            " method_missing respond_to_missing?"
-        ),
-        "go": frozenset(("String", "Error", "GoString", "init")),
-    }
-)
 
 _BOILERPLATE = re.compile(
     r"\W{0,8}(?:"
@@ -113,15 +77,24 @@ _PLACEHOLDERS = re.compile(r"<(?:EMAIL|IP|KEY)>")
 
 
 def refuse_function(
-    *, name: str, language: str, trivial: bool, options: FilterOptions, test: bool = False
+    *,
+    name: str,
+    language: str,
+    code: str,
+    documentation: str,
+    trivial: bool,
+    test: bool,
+    options: FilterOptions,
 ) -> tuple[str, str]:
     """Reason and detail to refuse a documented function by what it is; ("", "") for none.
 
-    `test`: it is known to be one by something else than its name.
+    `test`: the module or class it stands in makes it one.
     """
-    if options.tests == "drop" and (test or is_test_name(name, language)):
+    if options.tests == "drop" and is_test(
+        name, language, code, documentation=documentation, known=test
+    ):
         return "test_code", name
-    if options.special_methods == "drop" and is_special_method(name, language):
+    if options.special_methods == "drop" and is_special(name, language, code):
         return "special_method", name
     if trivial and options.trivial == "drop":
         return "trivial_body", name
@@ -163,26 +136,6 @@ def refuse_code(code: str, options: FilterOptions) -> tuple[str, str]:
 def query_in_code(query: str, code: str) -> bool:
     """Whether the code gives the query away: `fold(query) in fold(code)`."""
     return fold(query) in fold(code)
-
-
-def is_test_name(name: str, language: str) -> bool:
-    """Whether `name` is a test's by the convention of `language`; JavaScript has none, and a
-    method called `test` is a predicate."""
-    pattern = _TEST_NAMES.get(language)
-    return pattern is not None and pattern.match(last_component(name)) is not None
-
-
-def has_test_attribute(code: str, language: str) -> bool:
-    """Whether the attributes in front of a Rust function make it a test or a benchmark."""
-    return language == "rust" and _RUST_TEST.match(code) is not None
-
-
-def is_special_method(name: str, language: str) -> bool:
-    """Whether `language` calls a method of this name by itself."""
-    name = last_component(name)
-    if language == "python":
-        return _DUNDER.match(name) is not None
-    return name in _SPECIAL.get(language, frozenset())
 
 
 def is_boilerplate(query: str) -> bool:

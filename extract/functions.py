@@ -33,6 +33,7 @@ from extract.parse import (
 )
 from extract.repair import MACRO_ROUNDS, is_trusted, may_open_macros, opened_macros, repaired
 from extract.rescue import rescued_functions
+from extract.roles import has_test_name, is_test_heritage
 from extract.syntax import SYNTAX
 
 __all__ = [
@@ -49,6 +50,10 @@ __all__ = [
 ]
 
 _QUOTED = re.compile(r"(?:\A|\[)(['\"])([^'\"\n]+)\1\]?\Z")
+_CLASSES = frozenset({"class_definition", "class_declaration", "class"})
+_LEVELS = 6
+"""From a method to its class at most: body, decorators, a visibility call and its arguments."""
+_BASES = frozenset({"argument_list", "superclass", "base_clause"})
 _WORD = re.compile(r"[\w$#]+[?!=]?")
 
 
@@ -80,7 +85,7 @@ class Function:
     nested: bool
     """Defined inside another function of the file."""
     in_tests: bool = False
-    """Inside a Rust module that is compiled for tests only."""
+    """Inside a Rust module that is compiled for tests only, or a test's name in a test case."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,7 +218,7 @@ def _function(
     if documentation or whole:
         code = _code(row, content, found, bool(documentation))
         body_lines = sum(map(bool, map(str.strip, code.split("\n"))))
-        trivial = is_trivial(content, found)
+        trivial = is_trivial(row.name, content, found)
     return Function(
         name=_name(content, found),
         start_byte=found.start,
@@ -226,7 +231,25 @@ def _function(
         body_lines=body_lines,
         trivial=trivial,
         nested=nested,
-        in_tests=found.in_tests,
+        in_tests=found.in_tests or (bool(documentation) and _in_test_case(row, content, found)),
+    )
+
+
+def _in_test_case(row: Language, content: bytes, found: Found) -> bool:
+    """Whether a function with a test's name stands in a class whose bases are a test case."""
+    node = found.node
+    if node is None or not has_test_name(_name(content, found), row.name):
+        return False
+    for _ in range(_LEVELS):
+        # Bounded: the tree is walked down from its root for every parent.
+        if node is None or node.type in _CLASSES:
+            break
+        node = node.parent
+    else:
+        return False
+    bases = [] if node is None else [one for one in node.children if one.type in _BASES]
+    return any(
+        is_test_heritage(content[one.start_byte : one.end_byte].decode("utf-8")) for one in bases
     )
 
 

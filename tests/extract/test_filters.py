@@ -9,11 +9,8 @@ from pydantic import ValidationError
 
 from extract import files, filters
 from extract.filters import (
-    has_test_attribute,
     is_boilerplate,
     is_latin,
-    is_special_method,
-    is_test_name,
     looks_like_code,
     query_in_code,
     refuse_code,
@@ -117,46 +114,26 @@ def test_prose_is_not_code(query: str) -> None:
     assert not looks_like_code(query)
 
 
-@pytest.mark.parametrize(
-    ("name", "language", "test"),
-    [
-        ("test_sum", "python", True), ("testSum", "python", True), ("testSum", "java", True),
-        ("TestSum", "go", True), ("BenchmarkSum", "go", True), ("sum_test", "rust", True),
-        ("TestCase.test_sum", "python", True), ("test_sum", "ruby", True),
-        ("test", "java", False), ("latest", "python", False), ("contest_rank", "python", False),
-        ("attest", "rust", False), ("testimony", "java", False), ("Testify", "go", False),
-        ("testConnection", "javascript", False), ("latest_tested", "rust", False),
-        ("", "go", False),
-    ],
-)  # fmt: skip
-def test_test_names(name: str, language: str, test: bool) -> None:
-    assert is_test_name(name, language) == test
-
-
-@pytest.mark.parametrize(
-    ("name", "language", "special"),
-    [
-        ("__repr__", "python", True), ("A.__init__", "python", True), ("toString", "java", True),
-        ("initialize", "ruby", True), ("<=>", "ruby", True), ("__construct", "php", True),
-        ("__private", "python", False), ("repr", "python", False), ("toStringList", "java", False),
-        ("toString", "python", False),
-    ],
-)  # fmt: skip
-def test_special_methods(name: str, language: str, special: bool) -> None:
-    assert is_special_method(name, language) == special
-
-
 def test_every_choice_can_be_kept() -> None:
     keep = FilterOptions(tests="keep", trivial="keep", special_methods="keep")
-    for name, trivial, reason in (
-        ("test_sum", False, "test_code"),
-        ("__repr__", False, "special_method"),
-        ("get_name", True, "trivial_body"),
+    for name, code, trivial, test, reason in (
+        ("test_sum", "def test_sum():\n    assert 1", False, False, "test_code"),
+        ("test_sum", "def test_sum(self):\n    self.run_it()", False, True, "test_code"),
+        ("test_sum", "def test_sum(rows):\n    return run(rows)", False, False, ""),
+        ("__repr__", "def __repr__(self):\n    return f(self)", False, False, "special_method"),
+        ("get_name", "def get_name(self):\n    return self.name", True, False, "trivial_body"),
     ):
-        found = refuse_function(name=name, language="python", trivial=trivial, options=OPTIONS)
-        assert found == (reason, name)
-        kept = refuse_function(name=name, language="python", trivial=trivial, options=keep)
-        assert kept == ("", "")
+        for options, expected in ((OPTIONS, (reason, name if reason else "")), (keep, ("", ""))):
+            found = refuse_function(
+                name=name,
+                language="python",
+                code=code,
+                documentation="Some text.",
+                trivial=trivial,
+                test=test,
+                options=options,
+            )
+            assert found == expected
 
 
 def test_query_in_code_sees_through_case_spaces_and_composition() -> None:
@@ -192,22 +169,3 @@ def test_options_that_pass_nothing_are_refused_with_the_remedy() -> None:
         ExtractOptions.model_validate({"filters": {"min_query_char": 3}})
     with pytest.raises(ValidationError):
         ExtractOptions.model_validate({"redact": ["phone"]})
-
-
-@pytest.mark.parametrize(
-    ("code", "expected"),
-    [
-        ("#[test]\nfn adds() {}", True),
-        ('#[tokio::test(flavor = "multi_thread")]\nasync fn adds() {}', True),
-        ("#[inline]\n// why\n#[ test ]\nfn adds() {}", True),
-        ('#[doc(alias = "[x]")]\n#[bench]\nfn adds(b: &mut Bencher) {}', True),
-        ("#[cfg(test)]\nfn helper() {}", True),
-        ("#[cfg(not(test))]\nfn real() {}", False),
-        ("#[testing::helper]\nfn real() {}", False),
-        ("#[inline]\nfn real() { #[test] fn x() {} }", False),
-        ("fn test() {}", False),
-    ],
-)
-def test_attributes_that_make_a_rust_function_a_test(code: str, expected: bool) -> None:
-    assert has_test_attribute(code, "rust") is expected
-    assert not has_test_attribute(code, "go")

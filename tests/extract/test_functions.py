@@ -1,4 +1,4 @@
-"""One named test a trap: adjacency, wrappers, spans, names, cuts, trivial bodies, ready pairs."""
+"""One named test a trap: adjacency, wrappers, spans, names, cuts, ready pairs."""
 
 from __future__ import annotations
 
@@ -290,38 +290,6 @@ def test_nested_means_inside_another_function() -> None:
         ("c", True),
         ("d", False),
     ]
-
-
-@pytest.mark.parametrize(
-    ("language", "text", "trivial"),
-    [
-        ("python", 'def f(s):\n  "D."\n  return s.x\n', True),
-        ("python", 'def f(s, x):\n  "D."\n  s.x = x\n', True),
-        ("python", 'def f(s):\n  "D."\n  raise NotImplementedError("a", 1)\n', True),
-        ("python", "def f(s):\n  return s.x + 1\n", False),
-        ("python", "def f(s):\n  a = 1\n  return a\n", False),
-        ("java", "class A { int f() { return this.x; } }", True),
-        ("java", "class A { void f(int x) { this.x = x; } }", True),
-        ("java", "class A { void f() { } }", True),
-        ("java", "class A { A(int x) { super(x); } }", False),
-        ("java", "class A { int f() { return g(1); } }", False),
-        ("go", "package a\nfunc F() string { return s.name }\n", True),
-        ("go", "package a\nfunc F() string { return s.name + t }\n", False),
-        ("php", "<?php function f() { return $this->x; }", True),
-        ("php", "<?php function f() { return $this->x(1); }", False),
-        ("javascript", "const f = () => x.y;", True),
-        ("javascript", "const f = () => x(y);", False),
-        ("typescript", "function f(): string { throw new NotImplementedError('no'); }", True),
-        ("ruby", "def f\n  @x\nend\n", True),
-        ("ruby", "def f(a)\nend\n", True),
-        ("ruby", "def f = a + 1\n", False),
-        ("rust", "fn f(&self) -> u8 { self.x }", True),
-        ("rust", "fn f(&self) -> u8 { todo!() }", True),
-        ("rust", "fn f(&self) -> u8 { self.x * 2 }", False),
-    ],
-)
-def test_trivial_body(language: str, text: str, trivial: bool) -> None:
-    assert _one(language, text).trivial is trivial
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,14 @@ from evaluate.words import code_words, query_words
 from extract.docstrings import comment_text, python_docstring
 from extract.extract import extract_file
 from extract.files import refuse_content
-from extract.filters import has_test_attribute, is_boilerplate, looks_like_code
+from extract.filters import is_boilerplate, looks_like_code
 from extract.functions import may_hold_documentation
 from extract.options import ExtractOptions
 from extract.parse import BUDGET_SECONDS
 from extract.quality import quality
 from extract.query import cut_query, fold, normalise_query
 from extract.redact import redact, safe_detail
+from extract.roles import is_special, is_test
 from ingest.csv_rows import NoHeader, csv_rows
 from ingest.jsonl import parse_object
 from ingest.license_text import match_license_text
@@ -88,7 +89,9 @@ def readers() -> dict[str, Callable[[str], object]]:
         ),
         "is_boilerplate": is_boilerplate,
         "looks_like_code": looks_like_code,
-        "has_test_attribute": lambda text: has_test_attribute(text, "rust"),
+        "rust test": lambda text: is_test("test_a", "rust", text, known=False),
+        "python test": lambda text: is_test("test_a", "python", text, known=False),
+        "special": lambda text: is_special("toString", "java", text),
         "docstring": python_docstring,
         "quoted docstring": lambda text: python_docstring(f'"""{text}"""'),
         "csv_rows": _csv,
