@@ -17,6 +17,8 @@ Limits: constructs that are not listed here cost their function, never its neigh
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 from tree_sitter import Node
@@ -26,14 +28,15 @@ from extract.languages import Language
 
 _NOT_NEWLINE = re.compile(rb"[^\r\n]")
 _HEREDOC = re.compile(rb"<<[~-]?(?P<quote>[\"'`]?)(?P<name>[A-Z_a-z]\w*+)(?P=quote)")
-_HANDED_ON = re.compile(rb"[^\S\n]*+,[^\S\n]*+(&)(?=[^\S\n]*+(?:[\n\r#;]|\Z))")
+_HEREDOC_END = re.compile(rb"^[^\S\n]*+([A-Z_a-z]\w*+)\r?$", re.M)
+_HANDED_ON = re.compile(rb",[^\S\n]*+&(?=[^\S\n]{0,80}(?:[\n\r#;]|\Z))")
 _ENDLESS = re.compile(
     rb"^[^\S\n]*+def [\w.]++[?!]?(?:\([^()\n]*+\))?[^\S\n]*+=[^\S\n]++([a-z_]\w*+[?!]?[^\S\n]++"
     rb"(?![=+*/%|&<>?.,;{)\]-])(?!(?:if|unless|and|or|do|rescue|while|until)\b)[^\n#{]++)$",
     re.M,
 )
 _ARRAY_ANNOTATION = re.compile(
-    rb"(@[A-Za-z_][\w.]*+(?:\([^()\n]*+\))?)(?=\s*+(?>(?:@[A-Za-z_]\w*+\s*+)*)(?:\[\s*+\]|\.\.\.))"
+    rb"(@[A-Za-z_][\w.]*+(?:\([^()\n]*+\))?)(?=\s{0,80}(?:@[A-Za-z_]\w{0,80}\s{1,80}){0,3}(?:\[\s{0,80}\]|\.\.\.))"
 )
 _USING = re.compile(
     rb"\b((?:await[^\S\n]++)?using)(?=[^\S\n]++[A-Za-z_$][\w$]*+[^\S\n]*+(?:=|of\b))"
@@ -81,7 +84,7 @@ def _nothing(_content: bytes) -> Iterator[Mask]:
 def _ruby(content: bytes) -> Iterator[Mask]:
     yield from _heredocs(content)
     for match in _HANDED_ON.finditer(content):
-        yield match.start(), match.end(1), b""
+        yield *match.span(), b""
     for match in _ENDLESS.finditer(content):
         # A command call in an endless method: a name of equal length has the same bounds.
         yield *match.span(1), b"x" * (match.end(1) - match.start(1))
@@ -89,16 +92,20 @@ def _ruby(content: bytes) -> Iterator[Mask]:
 
 def _heredocs(content: bytes) -> Iterator[Mask]:
     """The text of each heredoc, up to its last line; what stands in it declares nothing."""
+    ends: defaultdict[bytes, list[int]] = defaultdict(list)
+    for line in _HEREDOC_END.finditer(content):
+        ends[line[1]].append(line.start())
     at = 0
     for opener in _HEREDOC.finditer(content):
         line = content.rfind(b"\n", 0, opener.start()) + 1
         if opener.start() < at or content[line : opener.start()].lstrip().startswith(b"#"):
             continue
         first = max(content.find(b"\n", opener.end()) + 1, at)
-        last = re.compile(rb"^[^\S\n]*+" + opener["name"] + rb"\r?$", re.M).search(content, first)
-        if first and last is not None:
-            yield first, last.start(), b""
-            at = last.end()
+        lasts = ends[opener["name"]]
+        last = bisect_left(lasts, first)
+        if first and last < len(lasts):
+            yield first, lasts[last], b""
+            at = lasts[last] + 1
 
 
 def _java(content: bytes) -> Iterator[Mask]:

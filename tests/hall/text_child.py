@@ -25,13 +25,13 @@ from ingest.csv_rows import NoHeader, csv_rows
 from ingest.jsonl import parse_object
 from ingest.license_text import match_license_text
 from ingest.licenses import is_known
-from ingest.notices import manifest_licence
+from ingest.manifests import manifest_statement
 from ingest.records import SourceFile
 from tests.hall.hard_files import FILES
 from tests.hall.pattern_child import limited
 
 SIZE = 100_000
-LIMIT = 0.5
+LIMIT = 1.5
 """Seconds of processor time for one call on `SIZE` characters."""
 FILE_SIZE = 25_000
 FILE_LIMIT = BUDGET_SECONDS + 0.5
@@ -102,7 +102,7 @@ def readers() -> dict[str, Callable[[str], object]]:
         "code_words": code_words,
     }
     for name in ("pyproject.toml", "Cargo.toml", "package.json"):
-        named[name] = lambda text, name=name: manifest_licence(
+        named[name] = lambda text, name=name: manifest_statement(
             name, text[:60_000].encode("utf-8", "replace")
         )
     for opening, closing in (
