@@ -93,8 +93,8 @@ def _ruby(content: bytes) -> Iterator[Mask]:
 def _heredocs(content: bytes) -> Iterator[Mask]:
     """The text of each heredoc, up to its last line; what stands in it declares nothing."""
     ends: defaultdict[bytes, list[int]] = defaultdict(list)
-    for line in _HEREDOC_END.finditer(content):
-        ends[line[1]].append(line.start())
+    for match in _HEREDOC_END.finditer(content):
+        ends[match[1]].append(match.start())
     at = 0
     for opener in _HEREDOC.finditer(content):
         line = content.rfind(b"\n", 0, opener.start()) + 1
