@@ -162,10 +162,27 @@ def _collect(content: bytes, matches: Matches) -> tuple[dict[Span, Found], list[
             function.name = captured["name"][0].byte_range
         if "anchor" in captured:
             function.start = min(function.start, captured["anchor"][0].start_byte)
-        # A string with a comma behind it is the first part of a tuple.
-        if "doc" in captured and captured["doc"][0].next_sibling is None:
+        if "doc" in captured and _is_docstring(content, captured["doc"][0]):
             function.documentation = (captured["doc"][0].byte_range,)
     return found, items
+
+
+def _is_docstring(content: bytes, node: Node) -> bool:
+    """Whether the first statement of a body is a string alone, with nothing before it.
+
+    A string with a comma behind it is the first part of a tuple; before one in broken code may
+    stand what the parser skipped, which `languages.Language.marker` does not look behind.
+    """
+    if node.next_sibling is not None:
+        return False
+    while node.type == "parenthesized_expression":
+        inner = [child for child in node.named_children if child.type != "comment"]
+        if not inner:
+            return False
+        node = inner[0]
+    start = node.start_byte
+    before = content[max(0, start - _REACH) : start].rstrip(b" \t\f(")
+    return before[-1:] in b"\n\r:\\"
 
 
 def _is_item(content: bytes, captured: Mapping[str, list[Node]]) -> bool:

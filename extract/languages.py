@@ -18,7 +18,7 @@ from typing import Literal
 
 from extract import queries
 
-RULES_VERSION = 3
+RULES_VERSION = 4
 """Raised with every change of `attach`, `docstrings`, `functions` or `rescue` that changes
 their output."""
 
@@ -100,7 +100,9 @@ _ROWS = (
         directive=re.compile(
             rb"//(?:[a-z0-9]+:[a-z0-9]|export |extern |line |nolint\b)|//\s*(?:\+build\b|#nosec\b)"
         ),
-        marker=re.compile(rb"^(?:\xef\xbb\xbf)?[ \t]*//[^\n]*\n\s*func\b|\*/\s*func\b", re.M),
+        marker=re.compile(
+            rb"(?:^(?:\xef\xbb\xbf)?|\*/)[ \t\r\f\v]*+//[^\n]*\n\s*func\b|\*/\s*func\b", re.M
+        ),
     ),
     Language(
         name="php",
@@ -139,7 +141,7 @@ _ROWS = (
         ),
         anchor_on_line=True,
         marker=re.compile(
-            rb"^(?:\xef\xbb\xbf)?(?:[ \t]*#|=end\b)[^\n]*\n[^\n]*\b(?:def\b|sig\b\s*[({d])", re.M
+            rb"^(?:\xef\xbb\xbf)?(?:[ \t\r\f\v]*+#|=end\b)[^\n]*\n[^\n]*\b(?:def|sig)\b", re.M
         ),
     ),
     Language(

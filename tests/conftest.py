@@ -1,8 +1,32 @@
-"""Fast tests first: whoever broke something small should not wait for whole builds."""
+"""Fast tests first, and random properties that are the same on every machine.
+
+By default a property draws the same examples in every run, and no clock decides: what fails here
+fails everywhere. `--hypothesis-profile=long`, or any `--hypothesis-seed`, draws others and many
+more; see docs/testing.md.
+"""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A deadline and `too_slow` measure the load of the machine. What a property writes into its
+# `tmp_path` it writes anew for each example.
+_ALWAYS = settings(
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile("fixed", _ALWAYS, derandomize=True, max_examples=60)
+settings.register_profile("long", _ALWAYS, derandomize=False, max_examples=2_000)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Chooses the profile, before any property is imported."""
+    if config.getoption("hypothesis_profile") is None:
+        is_random = config.getoption("hypothesis_seed") is not None
+        settings.load_profile("long" if is_random else "fixed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

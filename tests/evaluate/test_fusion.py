@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluate.corpus import Corpus, Query
@@ -67,7 +67,6 @@ def test_ties_stand_in_the_order_of_the_model() -> None:
 rankings = st.lists(st.integers(0, 12), unique=True, max_size=12)
 
 
-@settings(deadline=None)
 @given(rankings, rankings, st.integers(1, 15))
 def test_a_weight_of_0_or_1_is_one_of_them(model: list[int], words: list[int], k: int) -> None:
     pair = hits(model), hits(words)
@@ -76,7 +75,6 @@ def test_a_weight_of_0_or_1_is_one_of_them(model: list[int], words: list[int], k
         assert found == (alone + [-1] * k)[:k]
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(rankings, rankings, st.integers(0, 12)), min_size=1, max_size=8))
 def test_the_tuned_weight_is_never_worse_than_the_better_part(
     rows: list[tuple[list[int], list[int], int]],

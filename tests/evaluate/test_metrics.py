@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluate.metrics import AUC, NAMES, measure_queries, quick, settle_ties
@@ -83,7 +83,6 @@ def test_auc_pads_short_lists_with_misses_and_needs_a_large_pool() -> None:
     assert AUC in quick([1, 2], documents=1000)
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 130), min_size=1, max_size=6))
 def test_quick_equals_the_whole_path(ranks: list[int]) -> None:
     run = {f"q{n}": _run(rank, 130) for n, rank in enumerate(ranks)}

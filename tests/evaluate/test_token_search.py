@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import evaluate.nearest_tokens
@@ -71,7 +71,6 @@ corpora = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(corpora, st.lists(st.integers(0, 6), min_size=1, max_size=5), st.integers(0, 9))
 def test_xtr_is_maxsim_where_all_tokens_are_retrieved(
     documents: TokenVectors, lengths: list[int], seed: int
@@ -89,7 +88,6 @@ def test_xtr_is_maxsim_where_all_tokens_are_retrieved(
                     assert found[document] == pytest.approx(score, abs=1e-5)
 
 
-@settings(max_examples=60, deadline=None)
 @given(corpora, st.integers(1, 60), st.integers(1, 97), st.integers(0, 9))
 def test_xtr_against_the_formula_whatever_the_blocks(
     documents: TokenVectors, retrieved: int, elements: int, seed: int

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from extract.body import code_without_docstring
@@ -111,9 +111,9 @@ def test_twenty_thousand_comment_lines_are_linear(
     seconds = []
     for lines in (5_000, 20_000):
         content = prefix + line * lines + function
-        begin = time.perf_counter()
+        begin = time.process_time()
         assert len(functions(language, "a", content).functions) == 1
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(time.process_time() - begin)
     # Four times the lines: a quadratic merge takes 16 times as long (11 s measured for one).
     assert seconds[1] < max(8 * seconds[0], 1.0)
 
@@ -127,20 +127,20 @@ def test_comments_between_blank_lines_are_read_or_refused_within_the_budget(lang
         "php": (b"<?php\nfunction f() {\n a\n", b"// c\n\n"),
         "go": (b"package a\nfunc f() {\n a\n", b"// c\n\n"),
     }.get(language, (b"function f() {\n a\n", b"// c\n\n"))
-    begin = time.perf_counter()
+    begin = time.process_time()
     try:
         functions(language, "a", opening + comment * 50_000, budget=0.3)
     except FunctionsError as error:
         assert error.reason == "parse_timeout"
-    assert time.perf_counter() - begin < 4
+    assert time.process_time() - begin < 4
 
 
 def test_many_functions_below_one_comment_are_linear() -> None:
     content = b"/** Doc. */\n" + b"function f() {}\n" * 20_000
-    begin = time.perf_counter()
+    begin = time.process_time()
     result = functions("javascript", "a.js", content)
     assert len(result.functions) == 20_000
-    assert time.perf_counter() - begin < 3
+    assert time.process_time() - begin < 3
 
 
 @pytest.mark.parametrize(
@@ -156,9 +156,9 @@ def test_many_functions_below_one_comment_are_linear() -> None:
     ],
 )
 def test_marker_is_linear(language: str, content: bytes) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     may_hold_documentation(language, content)
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 1
 
 
 @pytest.mark.parametrize("language", LANGUAGE_NAMES)
@@ -186,12 +186,12 @@ def test_unclosed_openers_do_not_crash(language: str, opener: bytes) -> None:
 )
 def test_a_megabyte_of_one_token_is_read_or_refused_in_time(language: str, unit: bytes) -> None:
     # Matching 1 MB of open brackets would take minutes in one call that nothing interrupts.
-    begin = time.perf_counter()
+    begin = time.process_time()
     try:
         functions(language, "a", unit * (MAX_BYTES // len(unit)))
     except FunctionsError as error:
         assert error.reason in ("parse_failed", "parse_timeout")
-    assert time.perf_counter() - begin < 10
+    assert time.process_time() - begin < 10
 
 
 def _nested(depth: int) -> bytes:
@@ -292,7 +292,6 @@ _TEXTS = st.one_of(st.text(max_size=60), st.lists(_PIECES, max_size=30).map("".j
 
 
 @pytest.mark.parametrize("language", LANGUAGE_NAMES)
-@settings(max_examples=120, deadline=None)
 @given(text=_TEXTS)
 def test_random_text_gives_valid_spans(language: str, text: str) -> None:
     content = text.encode("utf-8", "replace")
@@ -317,7 +316,6 @@ def test_random_text_gives_valid_spans(language: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGE_NAMES)
-@settings(max_examples=60, deadline=None)
 @given(content=st.binary(max_size=200))
 def test_random_bytes_are_refused_or_read(language: str, content: bytes) -> None:
     may_hold_documentation(language, content)

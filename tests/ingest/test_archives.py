@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.directory import DirectoryOptions, plan, read
@@ -242,7 +242,6 @@ def test_what_is_no_archive_stops_the_build(tmp_path: Path) -> None:
             run(tmp_path / f"a.{kind}")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.data())
 def test_damage_is_a_reason_and_never_a_crash(tmp_path: Path, data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(KINDS))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -377,9 +377,6 @@ def test_members_are_never_written_to_disk(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*")] == ["in", "python.zip"]
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None
-)
 @given(st.data())
 def test_damage_is_a_reason_and_never_a_crash(tmp_path: Path, data: st.DataObject) -> None:
     layout = data.draw(st.sampled_from(LAYOUTS))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shards.batch_plan import Candidates, PlanError, PlanOptions, cut
@@ -33,7 +33,6 @@ def candidates(draw: st.DrawFn) -> Candidates:
     )
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     samples=candidates(),
     size=st.integers(1, 40),
@@ -71,7 +70,6 @@ def test_an_index_of_nothing_but_repeats_is_bounded() -> None:
     assert [len(batch) for batch in batches] == [1] * count
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     counts=st.lists(st.integers(0, 50), min_size=1, max_size=12),
     run=st.integers(1, 20),
@@ -120,9 +118,7 @@ def plans(
     return found
 
 
-@settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=20)
 @given(
     seed=st.integers(0, 1 << 40),
     epoch=st.integers(0, 50),

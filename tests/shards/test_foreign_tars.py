@@ -10,7 +10,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shards.dataset import DamagedShard
@@ -182,9 +182,6 @@ def test_truncated_empty_and_no_tars(tmp_path: Path) -> None:
             open_tars(cut, tmp_path)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 @given(data=st.data())
 def test_damage_anywhere_is_never_a_crash(tmp_path: Path, data: st.DataObject) -> None:
     path = write_tar(tmp_path / "fuzz" / f"{random.getrandbits(60):x}.tar", 6)

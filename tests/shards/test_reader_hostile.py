@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shards.dataset import DamagedShard
@@ -120,9 +120,6 @@ def test_json_bombs_are_damage(original: Built, copy: Path, bomb: bytes) -> None
         read_all(copy)
 
 
-@settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 @given(data=st.data())
 def test_damage_anywhere_in_an_index_is_refused(
     original: Built, copy: Path, data: st.DataObject

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import train.cpu_attention
@@ -28,7 +28,6 @@ def formula(
     return (weights @ value.double()).transpose(1, 2)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 5), st.integers(1, 4), st.integers(1, 9), st.integers(1, 9)),
     scores=st.integers(1, 400),
@@ -58,7 +57,6 @@ def test_blocks_are_the_formula(
     torch.testing.assert_close(found.double(), wanted, atol=2e-6, rtol=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(1, 8), st.integers(1, 8)),
     scores=st.integers(1, 300),

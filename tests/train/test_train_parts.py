@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -97,7 +97,6 @@ def test_the_configs_in_the_repository_are_understood(name: str) -> None:
     assert "Q]" in as_yaml(loaded)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 200), max_size=40),
     budget=st.integers(64, 2000),

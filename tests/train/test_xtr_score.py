@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -83,7 +83,6 @@ def test_gradients_by_hand() -> None:
     torch.testing.assert_close(documents.grad, torch.tensor([[[0.5, 0.0], [0.0, 0.5]]]))
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     queries=st.integers(1, 6),
@@ -121,11 +120,6 @@ def test_equal_to_sentence_transformers_at_a_training_shape(chunk_bytes: int | N
     assert_equal_to_oracle(given_case, 40, chunk_bytes)
 
 
-@settings(
-    max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
 @given(seed=st.integers(0, 10_000), k=st.integers(1, 70), chunk_bytes=st.sampled_from([None, 4096]))
 def test_ties_go_to_the_first_token(
     seed: int, k: int, chunk_bytes: int | None, monkeypatch: pytest.MonkeyPatch
