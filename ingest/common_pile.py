@@ -14,27 +14,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ingest.budget import ReadLimits
-from ingest.compressed import EXPANSION
 from ingest.digests import Progress
 from ingest.entries import Entry
 from ingest.errors import SourceError
-from ingest.languages import normalise_language
+from ingest.formats import LINES, PACKED_LINES
+from ingest.languages import folder_language, normalise_language
 from ingest.licenses import LicensePolicy, is_known
+from ingest.line_ranges import line_units
 from ingest.options import CommonOptions
 from ingest.pair_rows import RefusedRow, checked
-from ingest.places import PlacePath, digested, pin, revision_of, terms_at
+from ingest.places import Place, PlacePath, digested, pin, revision_of, terms_at
 from ingest.raw_rows import BadRow
-from ingest.records import Listing, Part, Quarantine, Skip, Slice, SourceFile
-from ingest.row_files import read_rows
+from ingest.records import Listing, Quarantine, Skip, Slice, SourceFile
+from ingest.row_files import json_problem, read_rows
 from ingest.slicing import Unit, slice_units, target_of
 from ingest.stack_v2_rows import GENERATED, VENDORED, StackV2Rows
-from ingest.walk import INVALID_PATH, MAX_FILE_BYTES, TOO_LARGE
+from ingest.walk import INVALID_PATH, MAX_FILE_BYTES, TOO_LARGE, publishable
 
-FILES = (".json.gz", ".jsonl.gz", ".jsonl")
+FILES = (*LINES, *PACKED_LINES)
 _COMMIT = re.compile(r"https://github\.com/[^/\s]+/[^/\s]+/blob/([0-9a-f]{40})/.+")
 
 
@@ -55,9 +56,7 @@ def plan(
 ) -> Listing:
     """List the files. Raises `SourceError` when none can be read."""
     place = pin(options.path, limits)
-    found = [one for one in place.files() if one.name.lower().endswith(FILES) and one.size]
-    wanted = [one for one in found if stream_of(one.name) in {"", *options.wanted()}]
-    entries = digested(wanted, progress, limits)
+    entries = digested(listed_files(place, options, limits), progress, limits)
     quarantined = [Quarantine(name=one.name, reason=one.problem) for one in entries if one.problem]
     held = [one for one in entries if not one.problem]
     if not held:
@@ -77,6 +76,18 @@ def plan(
         quarantined=tuple(quarantined),
         provenance=tuple((f"file {one.name}", one.digest) for one in held),
     )
+
+
+def listed_files(
+    place: Place, options: CommonPileOptions, limits: ReadLimits | None
+) -> list[Entry]:
+    """The files of the wanted languages; one that holds no lines has a `problem`."""
+    named = [one for one in place.files() if one.name.lower().endswith(FILES) and one.size]
+    wanted = [one for one in named if stream_of(one.name) in {"", *options.wanted()}]
+    return [
+        replace(one, problem=one.problem or json_problem(one, ("text", "metadata"), limits))
+        for one in wanted
+    ]
 
 
 def read(
@@ -159,7 +170,7 @@ class PileRows:
         for field, value in (("repo", repo), ("path", path)):
             if not value:
                 raise RefusedRow(f"null_{field}", path or repo)
-            if not value.isprintable():
+            if not publishable(value):
                 raise RefusedRow(INVALID_PATH, ascii(value))
         url = _text(metadata, "url")
         commit = _COMMIT.fullmatch(url)
@@ -232,7 +243,7 @@ def _content(values: Mapping[str, object], path: str) -> bytes:
 def stream_of(name: str) -> str:
     """The language that the folder of a file is called after; "" if it is none of ours."""
     folder = name.rpartition("/")[0].rpartition("/")[2]
-    return normalise_language(folder)
+    return folder_language(folder)
 
 
 def _slices(
@@ -241,23 +252,8 @@ def _slices(
     streams: dict[str, list[list[Unit]]] = {}
     for one in entries:
         stream = stream_of(one.name)
-        streams.setdefault(stream, []).append([_unit(one, stream)])
+        streams.setdefault(stream, []).append(line_units(one, ((0, one.size, ""),), stream))
     return slice_units(streams, source=name, target=target_of(streams, slice_bytes), facts=facts)
-
-
-def _unit(entry: Entry, language: str) -> Unit:
-    packed = entry.name.lower().endswith(".gz")
-    part = Part(
-        path=entry.uri,
-        name=entry.name,
-        digest=entry.digest,
-        size=entry.size,
-        start=0,
-        stop=entry.size,
-        language=language,
-        meta=(("format", "jsonl.gz" if packed else "jsonl"),),
-    )
-    return part, entry.size * (EXPANSION if packed else 1)
 
 
 def _facts(

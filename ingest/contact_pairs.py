@@ -29,13 +29,15 @@ from ingest.contact_tables import (
 )
 from ingest.csv_rows import NoHeader
 from ingest.entries import Entry
+from ingest.formats import format_of
 from ingest.licenses import LicensePolicy
-from ingest.pair_files import READ, table_columns
+from ingest.pair_files import READ, folders_of, table_columns
 from ingest.pair_rows import Columns, RowReader
 from ingest.pairs import PairsOptions
 from ingest.parquet import Column
 from ingest.places import pin
 from ingest.raw_rows import BadRow
+from ingest.row_files import given, json_problem
 
 _TEXT_FIELDS = ("query", "code")
 
@@ -61,9 +63,13 @@ def contact(
     listed = attempt(findings, "layout", place.files)
     if listed is None:
         return
-    files = [one for one in listed if one.name.lower().endswith(READ) and not one.problem]
+    readable = [one for one in listed if format_of(one.name) and not one.problem]
+    needed = (options.columns.query, options.columns.code)
+    problems = {one.name: json_problem(one, needed, limits) for one in readable}
+    files = [one for one in readable if not problems[one.name]]
     if not files:
-        there = ", ".join(one.name for one in listed)[:200] or "nothing"
+        reasons = [f"{name} ({why})" for name, why in problems.items() if why]
+        there = ", ".join(reasons or [one.name for one in listed])[:400] or "nothing"
         findings.bad(
             "layout",
             f"no file of pairs in {options.path}: {there}",
@@ -79,13 +85,14 @@ def contact(
         options=options,
         policy=policy,
     )
-    tables = [one for one in held if one.name.lower().endswith(".parquet")]
+    tables = [one for one in held if format_of(one.name) == "parquet"]
     if tables:
-        look_at_tables(findings, {"": tables}, _kind(reader), limits)
+        look_at_tables(findings, {"": tables}, _kind(reader, tables), limits)
     lines = [one for one in held if one not in tables]
     complete = not tables and len(lines) == 1
     for entry in _first_of_each(lines):
-        seen = attempt(findings, f"file {entry.name}", partial(_head, entry, limits, findings))
+        look = partial(_head, entry, options.columns, limits, findings)
+        seen = attempt(findings, f"file {entry.name}", look)
         complete = complete and seen is not None and seen.complete
         if seen is not None:
             _note_lines(findings, reader, entry, seen)
@@ -93,12 +100,19 @@ def contact(
     findings.judge_rows(complete=complete)
 
 
-def _kind(reader: RowReader) -> TableKind:
+def _kind(reader: RowReader, tables: Sequence[Entry]) -> TableKind:
     columns = table_columns(reader.columns)
+    for entry in tables:
+        # A schema does not say which file it is of: what any folder gives need not stand there.
+        columns = given(columns, folders_of(entry, reader.columns))
 
     def records(batch: Any, entry: Entry, language: str) -> Records:
+        beside = folders_of(entry, reader.columns)
         for row, values in enumerate(plain_rows(batch)):
-            yield values.skip("", row) if isinstance(values, BadRow) else reader.read(values, row)
+            if isinstance(values, BadRow):
+                yield values.skip("", row)
+            else:
+                yield reader.read({**beside, **values}, row)
 
     return TableKind(
         contract=lambda schema, file: plain_contract(schema, file, columns),
@@ -109,19 +123,17 @@ def _kind(reader: RowReader) -> TableKind:
 
 
 def _first_of_each(entries: Sequence[Entry]) -> Iterator[Entry]:
-    """The first file of each ending."""
-    seen: set[str] = set()
-    for entry in entries:
-        ending = next(one for one in READ if entry.name.lower().endswith(one))
-        if ending not in seen:
-            seen.add(ending)
-            yield entry
+    """The first file of each format."""
+    first = {format_of(entry.name): entry for entry in reversed(entries)}
+    yield from sorted(first.values(), key=lambda one: one.name)
 
 
-def _head(entry: Entry, limits: ReadLimits, findings: Findings) -> _Seen | None:
+def _head(entry: Entry, columns: Columns, limits: ReadLimits, findings: Findings) -> _Seen | None:
     try:
         head: Head = head_of(sized(entry, limits), limits)
-        rows = list(head.rows(entry.name))
+        beside = folders_of(entry, columns)
+        read = list(head.rows(entry.name))
+        rows = [one if isinstance(one, BadRow) else {**beside, **one} for one in read]
     except (NoHeader, ValueError) as error:
         findings.bad(f"file {entry.name}", str(error)[:300], "Write this file again, or mend it.")
         return None

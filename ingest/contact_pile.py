@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ingest.budget import ReadLimits
-from ingest.common_pile import FILES, CommonPileOptions, PileRows, stream_of
+from ingest.common_pile import FILES, CommonPileOptions, PileRows, listed_files, stream_of
 from ingest.contact import ColumnCheck, ColumnVerdict, Findings, Reading
 from ingest.contact_lines import head_of
 from ingest.contact_place import attempt, note_layout, note_revision, show_token, sized
@@ -44,19 +44,18 @@ def contact(
     if place is None:
         return
     note_revision(findings, place.revision)
-    listed = attempt(findings, "layout", place.files)
+    listed = attempt(findings, "layout", lambda: listed_files(place, options, limits))
     files: dict[str, list[Entry]] = {}
     for entry in listed or ():
-        language = stream_of(entry.name)
-        usable = entry.name.lower().endswith(FILES) and entry.size and not entry.problem
-        if usable and language in {"", *options.wanted()}:
-            files.setdefault(language, []).append(entry)
+        if not entry.problem:
+            files.setdefault(stream_of(entry.name), []).append(entry)
     if not files:
         if listed is not None:
+            first = f" {listed[0].name}: {listed[0].problem}." if listed else ""
             findings.bad(
                 "layout",
                 f"no file of this source can be read in {options.path}",
-                f"Expected files called {', '.join(f'*{end}' for end in FILES)}.",
+                f"Expected files called {', '.join(f'*{end}' for end in FILES)}.{first}",
             )
         return
     every = [entry for found in note_layout(findings, files).values() for entry in found]

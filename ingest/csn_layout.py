@@ -24,7 +24,8 @@ from typing import Literal
 
 from ingest.csn_rows import SPLITS
 from ingest.entries import Entry
-from ingest.languages import normalise_language
+from ingest.formats import format_of
+from ingest.languages import folder_language, normalise_language
 from ingest.records import Quarantine
 
 Format = Literal["parquet", "zip", "jsonl.gz", "jsonl"]
@@ -35,10 +36,11 @@ SECOND_COPY = "another copy of this language is read: each row once"
 # As short as may be, so that the copies of a language are told apart, not their splits.
 _FOLDERS = r"(?P<prefix>(?:.*?/)?)"
 _SPLIT = rf"(?P<split>{'|'.join(sorted(SPLITS, reverse=True))})"
+_TABLE = r"\.(?:parquet|parq|pq)"
 _LAYOUTS: Mapping[str, re.Pattern[str]] = MappingProxyType(
     {
-        "branch": re.compile(rf"{_FOLDERS}(?P<language>[^/]+)/{_SPLIT}-[^/]*\.parquet"),
-        "converted": re.compile(rf"{_FOLDERS}(?P<language>[^/]+)/{_SPLIT}/[^/]+\.parquet"),
+        "branch": re.compile(rf"{_FOLDERS}(?P<language>[^/]+)/{_SPLIT}-[^/]*{_TABLE}"),
+        "converted": re.compile(rf"{_FOLDERS}(?P<language>[^/]+)/(?:\w+=)?{_SPLIT}/[^/]+{_TABLE}"),
         "zip": re.compile(rf"{_FOLDERS}(?P<language>[^/]+)\.zip"),
         "unpacked": re.compile(
             rf"{_FOLDERS}(?:(?:final/jsonl/)?{_SPLIT}/)?(?P<language>[a-z]+)_"
@@ -127,7 +129,7 @@ def _copies(entries: Sequence[Entry], language: str) -> dict[_Copy, list[CsnFile
     for entry in entries:
         for rank, (layout, pattern) in enumerate(_LAYOUTS.items()):
             match = pattern.fullmatch(entry.name)
-            if match is None or normalise_language(match["language"]) != language:
+            if match is None or folder_language(match["language"]) != language:
                 continue
             prefix = match["prefix"]
             split = "" if layout == "zip" else SPLITS[match["part" if rank == 3 else "split"]]
@@ -139,7 +141,7 @@ def _copies(entries: Sequence[Entry], language: str) -> dict[_Copy, list[CsnFile
 
 
 def _format(name: str) -> Format:
-    if name.endswith(".parquet"):
+    if format_of(name) == "parquet":
         return "parquet"
     if name.endswith(".zip"):
         return "zip"

@@ -37,7 +37,7 @@ from ingest.plain_pickle import MAX_BYTES, HostilePickle
 from ingest.records import Part, Quarantine
 from ingest.slicing import Unit, canonical_digest
 from ingest.tables import inspect
-from ingest.walk import printable, read_up_to
+from ingest.walk import printable, publishable, read_up_to
 
 BOOK = "licences"
 """The `format` of the part that holds the licences of a slice's language."""
@@ -174,7 +174,7 @@ def _members(one: CsnFile, limits: ReadLimits | None) -> list[tuple[str, Unit]] 
             archive, directory = open_archive(file)
             for name in sorted(set(archive.namelist())):
                 split = member_split(name, one.language)
-                if not split or not name.isprintable():
+                if not split or not publishable(name):
                     continue
                 info = checked_member(archive, name)
                 meta = [("directory", directory), ("format", "zip"), ("member", name)]
@@ -212,7 +212,7 @@ def _book_part(entry: Entry, language: str, limits: ReadLimits | None) -> Part |
     with open_entry(entry, limits) as file:
         archive, directory = open_archive(file)
         for name in sorted(archive.namelist()):
-            if is_book(name, language) and name.isprintable():
+            if is_book(name, language) and publishable(name):
                 meta = (("directory", directory), ("format", BOOK), ("member", name))
                 return _part(entry, language, meta, member=name)
     return None

@@ -24,6 +24,7 @@ from ingest.options import CommonOptions
 from ingest.pair_rows import RefusedRow, checked
 from ingest.parquet import Column
 from ingest.records import Skip, SourcePair
+from ingest.walk import publishable
 
 RAW: Mapping[str, str] = MappingProxyType(
     {
@@ -142,7 +143,7 @@ class CsnRows:
         self._check(fields)
         repo, path = fields.required("repo"), fields.required("path")
         for value in (repo, path):
-            if not value.isprintable():
+            if not publishable(value):
                 raise RefusedRow("invalid_path", value)
         licenses, evidence = self.options.settled(*self._licences(repo, path))
         refusal = self.policy.refusal(licenses)

@@ -31,7 +31,7 @@ from ingest.entries import Entry
 from ingest.errors import ChangedInput, SourceError, TransientFault
 from ingest.ranged import RangedFile
 from ingest.traffic import meter
-from ingest.walk import UNREADABLE
+from ingest.walk import UNREADABLE, publishable
 
 TRIES = 5
 _TAGS = ("ETag", "etag", "md5Hash", "content_md5", "checksum", "sha256")
@@ -256,7 +256,7 @@ def _entry(uri: str, root: str, facts: Mapping[str, Any]) -> Entry | None:
     else:
         name = path.removeprefix(root.rstrip("/")).lstrip("/")
         place = f"{uri.rstrip('/')}/{name}"
-    if not name.isprintable() or any(step in ("", ".", "..") for step in name.split("/")):
+    if not publishable(name) or any(step in ("", ".", "..") for step in name.split("/")):
         return None
     known = isinstance(size, int) and _tag(facts)
     return Entry(

@@ -25,6 +25,7 @@ from ingest.budget import ReadLimits
 from ingest.entries import Entry
 from ingest.errors import ChangedInput, SourceError
 from ingest.ranged import RangedFile
+from ingest.walk import publishable
 from ingest.web import Answer, Question, Refused, ask, origin, stated_next
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -164,7 +165,7 @@ class HubPlace:
     def _entry(self, facts: Mapping[str, object]) -> Entry | None:
         path, size = facts.get("path"), facts.get("size")
         prefix = f"{self.address.path}/" if self.address.path else ""
-        usable = isinstance(path, str) and path.isprintable() and path.startswith(prefix)
+        usable = isinstance(path, str) and publishable(path) and path.startswith(prefix)
         if facts.get("type") != "file" or not usable or not isinstance(size, int) or size < 0:
             return None
         name = str(path).removeprefix(prefix)

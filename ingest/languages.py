@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
+from urllib.parse import unquote
 
 LANGUAGES: tuple[str, ...] = (
     "go",
@@ -65,6 +66,9 @@ _NAMES: Mapping[str, str] = MappingProxyType(
     }
 )
 
+_KEYS = frozenset({"lang", "language"})
+"""What a folder of a language is called in front of an `=` (Hive)."""
+
 
 def language_of(path: str) -> str:
     """The language of a path by its extension (any case); "" if it is none of the eight."""
@@ -76,6 +80,14 @@ def language_of(path: str) -> str:
 def normalise_language(name: str) -> str:
     """The language that a data set calls `name` ("TSX", "golang", "JavaScript"); "" if none."""
     return _NAMES.get(name.strip().casefold(), "")
+
+
+def folder_language(folder: str) -> str:
+    """The language that a folder is called after ("TSX", `lang=Python`); "" if none."""
+    key, equals, value = folder.rpartition("=")
+    if equals and key.casefold() not in _KEYS:
+        return ""
+    return normalise_language(unquote(value) if equals else folder)
 
 
 def suggestion(name: str) -> str:

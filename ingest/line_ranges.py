@@ -11,19 +11,21 @@ no compression.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import BinaryIO, cast
 
 from ingest.budget import ReadLimits
-from ingest.compressed import READ_AHEAD, faults, is_planned
+from ingest.compressed import EXPANSION, READ_AHEAD, faults, is_planned
 from ingest.digests import FileDigest, Progress, Wish, digest_files
 from ingest.entries import Entry
 from ingest.errors import ChangedInput
+from ingest.formats import format_of
 from ingest.jsonl import LineReader
 from ingest.places import digested, is_local, open_part
 from ingest.ranged import Window
 from ingest.records import Part
+from ingest.slicing import Unit
 
 Cuts = tuple[tuple[int, int], ...]
 Ranges = tuple[tuple[int, int, str], ...]
@@ -38,23 +40,57 @@ def cuts(size: int, most: int) -> Cuts:
 
 def ranged(
     entries: Sequence[Entry],
-    cut: Callable[[Entry], Cuts],
+    most: int,
     progress: Progress | None = None,
     limits: ReadLimits | None = None,
 ) -> list[tuple[Entry, Ranges]]:
-    """The entries with their digests and ranges, in the same order.
+    """The entries with their digests, and those of plain lines with ranges of at most `most`
+    bytes, in the same order.
 
     One that cannot be read has a `problem`. Raises `ChangedInput` for one that changes.
     """
     near = [one for one in entries if is_local(one.uri)]
-    wishes = [Wish(path=one.uri, ranges=cut(one)) for one in near]
+    wishes = [Wish(path=one.uri, ranges=_cuts_of(one, most)) for one in near]
     done: dict[str, tuple[Entry, Ranges]] = {}
     for one, wish, answer in zip(near, wishes, digest_files(wishes, progress), strict=True):
         done[one.name] = _answered(one, wish.ranges, answer)
     far = digested([one for one in entries if not is_local(one.uri)], progress, limits)
     for one in far:
-        done[one.name] = one, tuple((start, stop, "") for start, stop in cut(one))
+        done[one.name] = one, tuple((start, stop, "") for start, stop in _cuts_of(one, most))
     return [done[one.name] for one in entries]
+
+
+def line_units(
+    entry: Entry, ranges: Ranges, language: str = "", facts: Sequence[tuple[str, str]] = ()
+) -> list[Unit]:
+    """The pieces of a file: the ranges of plain lines, or the whole of any other."""
+    kind = format_of(entry.name)
+    if kind != "jsonl":
+        whole = ((0, entry.size, ""),) if entry.size else ()
+        expansion = EXPANSION if kind == "jsonl.gz" else 1
+        return [(_part(entry, one, language, facts), entry.size * expansion) for one in whole]
+    return [(_part(entry, one, language, facts), one[1] - one[0]) for one in ranges]
+
+
+def _part(
+    entry: Entry, piece: tuple[int, int, str], language: str, facts: Sequence[tuple[str, str]]
+) -> Part:
+    start, stop, sha256 = piece
+    meta = [*facts, ("format", format_of(entry.name) or "")]
+    return Part(
+        path=entry.uri,
+        name=entry.name,
+        digest=entry.digest,
+        size=entry.size,
+        start=start,
+        stop=stop,
+        language=language,
+        meta=tuple(sorted([*meta, ("range", sha256)] if sha256 else meta)),
+    )
+
+
+def _cuts_of(entry: Entry, most: int) -> Cuts:
+    return cuts(entry.size, most) if format_of(entry.name) == "jsonl" else ()
 
 
 def plain_lines(part: Part, limits: ReadLimits | None) -> Iterator[bytes | None]:

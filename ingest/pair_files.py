@@ -2,7 +2,8 @@
 
 Method: JSON lines are cut into byte ranges, Parquet into row groups; a compressed or CSV file is
 one piece. What the config asks of the columns is held against the header of each Parquet and
-CSV file here, so that a wrong name is said before any work starts. Local files are digested,
+CSV file here, so that a wrong name is said before any work starts; a column that is not there
+may stand in the names of the folders. Local files are digested,
 and of JSON lines each range too, for a worker to compare.
 Cost: one read of every local file; of others the header. Limits: a gzip or CSV file is as long a
 task as it is long: cut large ones, or store them as Parquet.
@@ -17,16 +18,17 @@ from ingest.budget import ReadLimits
 from ingest.compressed import EXPANSION
 from ingest.digests import Progress
 from ingest.entries import Entry
-from ingest.line_ranges import Cuts, Ranges, cuts, ranged
+from ingest.formats import LINES, PACKED_LINES, TABLES, folder_values, format_of, noted
+from ingest.line_ranges import Ranges, line_units, ranged
 from ingest.pair_rows import FIELDS, Columns
 from ingest.parquet import Column
-from ingest.records import Part, Quarantine
-from ingest.row_files import csv_header
+from ingest.records import Quarantine
+from ingest.row_files import csv_header, given, json_problem
 from ingest.slicing import Unit, target_bytes
 from ingest.tables import TableFile, contract, inspect
 
-READ = (".jsonl", ".jsonl.gz", ".csv", ".parquet")
-OTHER = (".json", ".tsv", ".gz", ".zst", ".bz2", ".xz", ".zip", ".arrow", ".feather", ".xlsx")
+READ = (*LINES, *PACKED_LINES, ".csv", *TABLES)
+OTHER = (".tsv", ".gz", ".zst", ".bz2", ".xz", ".zip", ".arrow", ".feather", ".xlsx")
 OTHER_REASON = f"not a format that is read ({', '.join(READ)}): convert it"
 
 
@@ -55,9 +57,8 @@ def survey(
     tables: dict[str, TableFile] = {}
     chosen: list[Entry] = []
     for entry in found:
-        name = entry.name.lower()
-        if not name.endswith(READ):
-            if name.endswith(OTHER):
+        if format_of(entry.name) is None:
+            if entry.name.lower().endswith(OTHER):
                 quarantined.append(Quarantine(name=entry.name, reason=OTHER_REASON))
             continue
         problem = entry.problem or _header(entry, columns, tables, limits)
@@ -69,15 +70,12 @@ def survey(
     entries: list[Entry] = []
     groups: list[list[Unit]] = []
 
-    def cut(one: Entry) -> Cuts:
-        return cuts(one.size, target) if one.name.lower().endswith(".jsonl") else ()
-
-    for entry, ranges in ranged(chosen, cut, progress, limits):
+    for entry, ranges in ranged(chosen, target, progress, limits):
         if entry.problem:
             quarantined.append(Quarantine(name=entry.name, reason=entry.problem))
             continue
         entries.append(entry)
-        groups.append(_units(entry, tables.get(entry.name), ranges))
+        groups.append(_units(entry, columns, tables.get(entry.name), ranges))
     return PairFiles(
         entries=tuple(entries),
         groups=tuple(groups),
@@ -97,27 +95,37 @@ def table_columns(columns: Columns) -> Mapping[str, Column]:
     return wanted | {name: Column(kind="text") for name in (columns.query, columns.code)}
 
 
+def folders_of(entry: Entry, columns: Columns) -> dict[str, str]:
+    """What the folders of a file say of its rows: `lang=` too is a language."""
+    values = folder_values(entry.name, entry.uri)
+    if "lang" in values and columns.language is None:
+        values.setdefault("language", values["lang"])
+    return values
+
+
 def _header(
     entry: Entry, columns: Columns, tables: dict[str, TableFile], limits: ReadLimits | None
 ) -> str:
     """Why the file cannot be used by what its header says; remembers that of a table."""
-    name = entry.name.lower()
-    wanted = table_columns(columns)
-    if name.endswith(".parquet"):
-        table = inspect(entry, contract(wanted), limits)
-        if isinstance(table, str):
-            return table
-        tables[entry.name] = table
-    elif name.endswith(".csv"):
-        header = csv_header(entry, limits)
-        if isinstance(header, str):
-            return header
-        missing = [key for key, column in wanted.items() if column.required and key not in header]
-        if missing:
-            return (
-                f"column {', '.join(missing)} is missing (the file has {len(header)} others: "
-                "`xtrove doctor` names them)"
-            )
+    wanted = given(table_columns(columns), folders_of(entry, columns))
+    match format_of(entry.name):
+        case "parquet":
+            table = inspect(entry, contract(wanted), limits)
+            if isinstance(table, str):
+                return table
+            tables[entry.name] = table
+        case "csv":
+            header = csv_header(entry, limits)
+            if isinstance(header, str):
+                return header
+            missing = [key for key, one in wanted.items() if one.required and key not in header]
+            if missing:
+                return (
+                    f"column {', '.join(missing)} is missing (the file has {len(header)} others: "
+                    "`xtrove doctor` names them)"
+                )
+        case _:
+            return json_problem(entry, (columns.query, columns.code), limits)
     return ""
 
 
@@ -126,32 +134,11 @@ def _bytes(entry: Entry, tables: Mapping[str, TableFile]) -> int:
     table = tables.get(entry.name)
     if table is not None:
         return sum(group.size for group in table.groups)
-    return entry.size * (EXPANSION if entry.name.lower().endswith(".gz") else 1)
+    return entry.size * (EXPANSION if format_of(entry.name) == "jsonl.gz" else 1)
 
 
-def _units(entry: Entry, table: TableFile | None, ranges: Ranges) -> list[Unit]:
+def _units(entry: Entry, columns: Columns, table: TableFile | None, ranges: Ranges) -> list[Unit]:
+    facts = noted(folders_of(entry, columns))
     if table is not None:
-        return replace(table, entry=entry).units("", (("format", "parquet"),))
-    name = entry.name.lower()
-    if name.endswith(".jsonl"):
-        return [
-            (_part(entry, "jsonl", start, stop, sha256), stop - start)
-            for start, stop, sha256 in ranges
-        ]
-    if not entry.size:
-        return []
-    kind = "csv" if name.endswith(".csv") else "jsonl.gz"
-    return [(_part(entry, kind, 0, entry.size, ""), _bytes(entry, {}))]
-
-
-def _part(entry: Entry, kind: str, start: int, stop: int, sha256: str) -> Part:
-    meta = (("format", kind), ("range", sha256)) if sha256 else (("format", kind),)
-    return Part(
-        path=entry.uri,
-        name=entry.name,
-        digest=entry.digest,
-        size=entry.size,
-        start=start,
-        stop=stop,
-        meta=meta,
-    )
+        return replace(table, entry=entry).units("", (("format", "parquet"), *facts))
+    return line_units(entry, ranges, "", facts)

@@ -1,8 +1,8 @@
 """Source `pairs`: ready pairs of query and code, as JSON lines, CSV or Parquet.
 
-Method: files are told apart by their names (`.jsonl`, `.jsonl.gz`, `.csv`, `.parquet`) and cut
-into pieces by `ingest.pair_files`; each row becomes one record (`ingest.pair_rows`), good or bad.
-A folder is read with all that is beneath it.
+Method: files are told apart by their names (`ingest.formats`) and cut into pieces by
+`ingest.pair_files`; each row becomes one record (`ingest.pair_rows`), good or bad.
+A folder is read with all that is beneath it, folders called `language=python` included.
 Cost: each byte is read twice, once by the driver (if the file is local) and once by a worker.
 Limits: lines up to 8 MB; a compressed or CSV file is one piece.
 """
@@ -17,6 +17,7 @@ from pydantic import AfterValidator
 from ingest.budget import ReadLimits
 from ingest.digests import Progress
 from ingest.errors import SourceError
+from ingest.formats import format_of
 from ingest.languages import LANGUAGES, suggestion
 from ingest.licenses import LicensePolicy
 from ingest.options import CommonOptions
@@ -30,8 +31,7 @@ from ingest.slicing import slice_units
 
 
 def _readable(value: str) -> str:
-    name = value.lower()
-    if name.endswith(OTHER) and not name.endswith(READ):
+    if value.lower().endswith(OTHER) and format_of(value) is None:
         raise ValueError(f"{value!r}: {OTHER_REASON}")
     return value
 

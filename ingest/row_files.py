@@ -2,7 +2,8 @@
 
 Method: the planned part says under `format` how it is stored; every reader yields plain
 mappings and, for what cannot be read, a `BadRow`. A compressed or CSV file that breaks off gives
-its rows up to there and one `corrupt_input` that sets the file aside by name.
+its rows up to there and one `corrupt_input` that sets the file aside by name. A column that a
+file lacks is read from its folders (`ingest.formats`).
 Cost and limits: those of `ingest.jsonl`, `ingest.compressed`, `ingest.csv_rows`,
 `ingest.tables`. Parquet parts are row groups, parts of JSON lines byte
 ranges; any other file is one part.
@@ -11,7 +12,8 @@ ranges; any other file is one part.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import BinaryIO, cast
 
 from ingest.budget import ReadLimits
@@ -27,6 +29,7 @@ from ingest.compressed import (
 from ingest.csv_rows import NoHeader, csv_rows, header_of
 from ingest.entries import Entry
 from ingest.errors import TransientFault, is_transient
+from ingest.formats import values_of
 from ingest.jsonl import MAX_LINE_BYTES, parse_object
 from ingest.line_ranges import plain_lines
 from ingest.parquet import Column
@@ -34,8 +37,11 @@ from ingest.places import open_entry, open_part
 from ingest.raw_rows import BadRow, Rows
 from ingest.records import Part
 from ingest.tables import table_rows
-from ingest.walk import UNREADABLE
+from ingest.walk import UNREADABLE, read_up_to
 from ingest.wording import digest_of
+
+HEAD_BYTES = 1 << 16
+"""Of a file called `.json`, to see whether it holds lines."""
 
 
 def read_rows(part: Part, columns: Mapping[str, Column], limits: ReadLimits | None = None) -> Rows:
@@ -45,6 +51,28 @@ def read_rows(part: Part, columns: Mapping[str, Column], limits: ReadLimits | No
     last row), `TransientFault` when reading may work later.
     """
     meta = dict(part.meta)
+    values = values_of(meta)
+    rows = _rows(part, meta, given(columns, values), limits)
+    return _filled(rows, values) if values else rows
+
+
+def given(columns: Mapping[str, Column], values: Mapping[str, str]) -> Mapping[str, Column]:
+    """The columns that a file must have beside what its folders say."""
+    return {
+        name: replace(column, required=column.required and name not in values)
+        for name, column in columns.items()
+    }
+
+
+def _filled(rows: Rows, values: Mapping[str, str]) -> Rows:
+    """What a row says itself, even null, is not replaced."""
+    for row in rows:
+        yield row if isinstance(row, BadRow) else {**values, **row}
+
+
+def _rows(
+    part: Part, meta: Mapping[str, str], columns: Mapping[str, Column], limits: ReadLimits | None
+) -> Rows:
     match meta["format"]:
         case "parquet":
             return table_rows(part, columns, limits)
@@ -100,6 +128,34 @@ def csv_header(entry: Entry, limits: ReadLimits | None) -> list[str] | str:
         if is_transient(error):
             raise TransientFault(entry.name, str(error)) from error
         return UNREADABLE
+
+
+def json_problem(entry: Entry, needed: Sequence[str], limits: ReadLimits | None) -> str:
+    """Why a file called `.json` holds no lines with these columns; "" if it seems to.
+
+    Any JSON may be called so: only the beginning tells.
+    """
+    if not entry.name.lower().endswith(".json"):
+        return ""
+    try:
+        with open_entry(entry, limits) as file:
+            head = read_up_to(file, HEAD_BYTES)
+    except OSError as error:
+        if is_transient(error):
+            raise TransientFault(entry.name, str(error)) from error
+        return UNREADABLE
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
+        return "an array of JSON, not lines: `jq -c '.[]' FILE.json > FILE.jsonl` converts it"
+    lines = head.splitlines() if len(head) < HEAD_BYTES else head.split(b"\n")[:-1]
+    if not lines and head:
+        # A first row longer than what was read.
+        return ""
+    rows = [values for values in map(parse_object, lines) if not isinstance(values, str)]
+    if not rows and head.strip():
+        return "JSON, but no object a line: `jq -c . FILE.json > FILE.jsonl` converts it"
+    if rows and not any(name in row for row in rows for name in needed):
+        return f"JSON lines without {' or '.join(needed)}: another kind of file, or map `columns`"
+    return ""
 
 
 def _buffered(file: BinaryIO, size: int) -> BinaryIO:

@@ -31,6 +31,7 @@ from ingest.pooled import SlowBody, asked, receive
 from ingest.ranged import RangedFile
 from ingest.s3_service import Again, Denied, called, fault, service_of, signed, tried
 from ingest.traffic import meter
+from ingest.walk import publishable
 
 MAX_PAGES = 10_000
 SLOWEST_BYTES_A_SECOND = 50_000
@@ -194,7 +195,7 @@ def _entry(bucket: str, root: str, facts: Mapping[str, Any]) -> Entry | None:
     key, size, etag = str(facts["Key"]), facts.get("Size"), str(facts.get("ETag") or "").strip('"')
     name = key.removeprefix(_inside(root.rstrip("/"), ""))
     steps = name.split("/")
-    if not name.isprintable() or any(step in ("", ".", "..") for step in steps):
+    if not publishable(name) or any(step in ("", ".", "..") for step in steps):
         return None
     if not isinstance(size, int) or not etag:
         return None

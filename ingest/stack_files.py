@@ -1,9 +1,9 @@
 """Where The Stack v1 and its kin keep their files: folders called after languages.
 
 Method: `data/<language>/` or `<language>/`, or the path is itself such a folder; folders are
-matched by normalised name ("TSX", "Golang"), and files by ending alone, for one data set calls
-them `train-00000-of-00257.parquet` and another `data-00000-of-00126.parquet`. A folder without
-Parquet may hold JSON lines (`data.json`: the smol sets).
+matched by normalised name ("TSX", "Golang", `lang=Python`), and files by ending alone, for one
+data set calls them `train-00000-of-00257.parquet` and another `data-00000-of-00126.parquet`. A
+folder without Parquet may hold JSON lines (`data.json`: the smol sets).
 Cost: on the Hub two listings and one a wanted language. Limits: files directly in the folder of
 a language; in local folders links are set aside (a Hub cache is made of links).
 """
@@ -16,12 +16,10 @@ from pathlib import Path
 from ingest.budget import ReadLimits
 from ingest.entries import Entry
 from ingest.errors import SourceError
-from ingest.languages import normalise_language
+from ingest.formats import LINES, PACKED_LINES, format_of
+from ingest.languages import folder_language
 from ingest.places import Place, is_local, pin
 from ingest.records import Quarantine
-
-_PARQUET = (".parquet",)
-_LINES = (".json", ".jsonl")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +47,7 @@ class StackLayout:
 
 def is_table(name: str) -> bool:
     """Whether a file is Parquet by its name."""
-    return name.endswith(_PARQUET)
+    return format_of(name) == "parquet"
 
 
 def find_files(
@@ -93,22 +91,23 @@ def _folders(place: Place) -> list[tuple[str, str]]:
     """Folders with the language that each is called after; "" is the path itself."""
     if _readable(place, ""):
         steps = place.uri.rstrip("/").split("/")
-        named = (normalise_language(step) for step in reversed(steps[-2:]))
+        named = (folder_language(step) for step in reversed(steps[-2:]))
         return [("", next((language for language in named if language), ""))]
     inside = place.folders()
     base = "data/" if "data" in inside else ""
     names = place.folders("data") if base else inside
-    return [(f"{base}{name}", normalise_language(name)) for name in names]
+    return [(f"{base}{name}", folder_language(name)) for name in names]
 
 
 def _readable(place: Place, folder: str) -> list[Entry]:
     """The Parquet files of a folder, or else its JSON lines where a language is named."""
-    entries = place.files(folder, recursive=False)
-    tables = [one for one in entries if one.name.endswith(_PARQUET)]
+    # Folders called `key=value` are cut again by other keys.
+    entries = place.files(folder, recursive="=" in folder)
+    tables = [one for one in entries if is_table(one.name)]
     steps = (folder or place.uri.rstrip("/")).split("/")
-    if tables or not any(normalise_language(step) for step in steps[-2:]):
+    if tables or not any(folder_language(step) for step in steps[-2:]):
         return tables
-    return [one for one in entries if one.name.endswith(_LINES)]
+    return [one for one in entries if one.name.lower().endswith((*LINES, *PACKED_LINES))]
 
 
 def _last(folder: str) -> str:

@@ -1,7 +1,7 @@
-"""Rows of The Stack as JSON lines (`the-stack-smol`), by byte range.
+"""Rows of The Stack as JSON lines (`the-stack-smol`), by byte range or out of gzip.
 
-Method: `ingest.line_ranges` gives the lines, `ingest.stack_rows` judges each.
-Cost and limits: those of `ingest.line_ranges`.
+Method: `ingest.row_files` gives the rows, `ingest.stack_rows` judges each.
+Cost and limits: those of `ingest.row_files`.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ingest.budget import ReadLimits
-from ingest.line_ranges import plain_lines
 from ingest.raw_rows import BadRow
 from ingest.records import Part, Skip, SourceFile
-from ingest.row_files import json_row
+from ingest.row_files import read_rows
 from ingest.stack_rows import StackRows
 
 CUT_BYTES = 4_000_000
@@ -25,9 +24,11 @@ def read_lines(
 
     Raises `ChangedInput` (of a local file after the last row) or `TransientFault`.
     """
-    for row, line in enumerate(plain_lines(part, limits), start=first):
-        values = json_row(line)
+    row = first
+    for values in read_rows(part, {}, limits):
         if isinstance(values, BadRow):
             yield values.skip(part.language, row)
+            row += values.rows
         else:
             yield rows.read_object(values, row)
+            row += 1

@@ -22,7 +22,7 @@ from ingest.options import CommonOptions
 from ingest.pair_rows import whole_number
 from ingest.parquet import Column, binary
 from ingest.records import Skip, SourceFile
-from ingest.walk import MAX_FILE_BYTES
+from ingest.walk import MAX_FILE_BYTES, publishable
 
 CONTENT = "content"
 LICENSES = "max_stars_repo_licenses"
@@ -127,7 +127,7 @@ class StackRows:
             value = fields[field]
             if not value:
                 return f"null_{field}"
-            if not value.isprintable():
+            if not publishable(value):
                 return "invalid_path"
         known = normalise_language(fields["lang"] or "")
         if known and known != self.language:

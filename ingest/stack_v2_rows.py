@@ -33,7 +33,7 @@ from ingest.options import CommonOptions
 from ingest.pair_rows import whole_number
 from ingest.records import Skip, SourceFile
 from ingest.stack_v2_schema import LICENSES, Fields, Shape, fields_of, text
-from ingest.walk import INVALID_PATH, MAX_FILE_BYTES, TOO_LARGE
+from ingest.walk import INVALID_PATH, MAX_FILE_BYTES, TOO_LARGE, publishable
 
 NO_LICENSE = "no_license"
 VENDORED = "vendored"
@@ -186,7 +186,7 @@ class StackV2Rows:
         for name, value in (("repo", texts["repo_name"]), ("path", path)):
             if not value:
                 raise _Refused(f"null_{name}", path)
-            if not value.isprintable():
+            if not publishable(value):
                 raise _Refused(INVALID_PATH, ascii(value))
         if self.opted_out and matches(texts["repo_name"] or "", self.opted_out):
             raise _Refused(OPTED_OUT, texts["repo_name"] or "")

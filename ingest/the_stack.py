@@ -22,7 +22,7 @@ from ingest.digests import Progress
 from ingest.entries import Entry
 from ingest.errors import SourceError, TransientFault
 from ingest.licenses import LicensePolicy
-from ingest.line_ranges import Ranges, cuts, ranged
+from ingest.line_ranges import Ranges, line_units, ranged
 from ingest.options import CommonOptions
 from ingest.parquet import BrokenGroup, ParquetReader, RowGroup, open_planned_part
 from ingest.places import PlacePath, digested, revision_of
@@ -169,7 +169,7 @@ def _inspect_all(
         file.entry.name: _table(file, one) for file, one in zip(tables, footers, strict=True)
     }
     lines = [file for file in files if not file.is_table]
-    pieces = ranged([f.entry for f in lines], lambda one: cuts(one.size, cut), progress, limits)
+    pieces = ranged([f.entry for f in lines], cut, progress, limits)
     outcomes |= {
         file.entry.name: _lines(file, entry, ranges)
         for file, (entry, ranges) in zip(lines, pieces, strict=True)
@@ -188,23 +188,8 @@ def _table(file: StackFile, table: TableFile | str) -> _Planned | str:
 def _lines(file: StackFile, entry: Entry, ranges: Ranges) -> _Planned | str:
     if entry.problem:
         return entry.problem
-    units = [
-        (
-            Part(
-                path=entry.uri,
-                name=entry.name,
-                digest=entry.digest,
-                size=entry.size,
-                start=start,
-                stop=stop,
-                language=file.language,
-                meta=(("range", sha256),) if sha256 else (),
-            ),
-            stop - start,
-        )
-        for start, stop, sha256 in ranges
-    ]
-    return _Planned(entry=entry, language=file.language, units=tuple(units))
+    units = tuple(line_units(entry, ranges, file.language))
+    return _Planned(entry=entry, language=file.language, units=units)
 
 
 def _slices(

@@ -28,7 +28,8 @@ from ingest.budget import ReadLimits
 from ingest.digests import Progress
 from ingest.entries import Entry
 from ingest.errors import SourceError, TransientFault
-from ingest.languages import normalise_language
+from ingest.formats import format_of
+from ingest.languages import folder_language
 from ingest.licenses import LicensePolicy
 from ingest.options import CommonOptions
 from ingest.parquet import BrokenGroup, ParquetReader, RowGroup, open_planned_part
@@ -220,18 +221,18 @@ def listed_files(place: Place, options: TheStackV2Options) -> dict[str, tuple[En
     """The Parquet files of the wanted languages by name, with the language of their folder."""
     base = "data" if "data" in place.folders() else ""
     folders = place.folders(base)
-    named = {folder: normalise_language(folder) for folder in folders}
+    named = {folder: folder_language(folder) for folder in folders}
     found: list[tuple[Entry, str]] = []
     for folder, language in named.items():
         if language in options.wanted():
-            inside = place.files(f"{base}/{folder}" if base else folder, recursive=False)
+            inside = place.files(f"{base}/{folder}" if base else folder, recursive="=" in folder)
             found.extend((entry, language) for entry in inside)
     if not any(named.values()):
         found.extend((entry, _MIXED) for entry in place.files(base, recursive=False))
     files = {
         entry.name: (entry, language)
         for entry, language in sorted(found, key=lambda one: one[0].name)
-        if entry.name.endswith(".parquet")
+        if format_of(entry.name) == "parquet"
     }
     _check_languages(options, folders, {language for _, language in files.values()})
     return files

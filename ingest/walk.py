@@ -39,6 +39,10 @@ SKIPPED_FOLDERS = frozenset(
     {"node_modules", "bower_components", "__pycache__", "site-packages", "dist-packages", "CVS"}
 )
 
+_LEGAL = dict.fromkeys(
+    [*map(ord, "\u00a0\u1680\u202f\u205f\u3000\u200c\u200d"), *range(0x2000, 0x200B)]
+)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
@@ -127,7 +131,7 @@ def excluded(name: str, patterns: Sequence[str]) -> bool:
 
 def printable(name: str) -> str:
     """The name as it can be stored; with escapes if it is not UTF-8 or holds control characters."""
-    if _publishable(name):
+    if publishable(name):
         return name
     return name.encode("unicode_escape").decode("ascii")
 
@@ -244,14 +248,14 @@ def _problem(name: str, facts: os.stat_result) -> str:
         return SYMLINK
     if not stat.S_ISREG(facts.st_mode):
         return NOT_A_FILE
-    if not _publishable(name):
+    if not publishable(name):
         return INVALID_PATH
     return TOO_LARGE if facts.st_size > MAX_FILE_BYTES else ""
 
 
-def _publishable(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return name.isprintable()
+def publishable(name: str) -> bool:
+    """Whether a name can be stored and shown: UTF-8, no control or direction characters.
+
+    Spaces of any width and the joiners of scripts and emoji are legal.
+    """
+    return name.isprintable() or name.translate(_LEGAL).isprintable()
