@@ -5,7 +5,8 @@ one and in order, so that the child works on while the caller uses what is there
 the child arms `ITIMER_PROF` with its default action: after so many seconds of processor time the
 kernel ends the process, also inside a C loop that never looks at signals or the interpreter lock.
 Memory is bounded by `RLIMIT_DATA`, from what the child holds at the start of a chunk; where the
-kernel does not enforce that (macOS), the parent looks at the resident size ten times a second. A
+kernel does not enforce that (macOS), the parent does, which looks at the resident size 50 times a
+second; that also tells a crash for want of memory from any other. A
 child that dies costs the row it was at: the parent names it and goes on with the next row in a
 new child. A row that died for any other reason than its time is tried once more, alone in a new
 child, so that what other rows left behind is not held against it.
@@ -22,6 +23,7 @@ import gc
 import json
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -43,7 +45,7 @@ _Call = tuple[Callable[..., Any], tuple[object, ...], RowLimits]
 
 CHUNK_ROWS = 64
 CHUNK_BYTES = 1 << 20
-LOOK_SECONDS = 0.1
+LOOK_MILLISECONDS = 20
 KERNEL_BOUNDS_MEMORY = sys.platform == "linux"
 COLLECT_EVERY = (20_000, 20, 20)
 """Cycles are looked for less often: a twentieth of the time went there, and none is made."""
@@ -51,7 +53,6 @@ _PASSED = ("PYTHON", "LD_", "DYLD_", "LC_", "LANG", "PATH", "TMP", "TEMP", "VIRT
 _CHILD = "import sys, json; sys.path[:] = json.loads(sys.argv[2]); from extract import watchdog; "
 _CHILD += "watchdog.serve(int(sys.argv[1]))"
 _OUT_OF_MEMORY = 87
-_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 REASONS = {
     "row_timeout": "extraction ran over limits.row_seconds of processor time",
@@ -195,7 +196,9 @@ class _Child:
                 stderr=subprocess.PIPE,
                 pass_fds=(theirs.fileno(),),
             )
-        self._base_bytes = 0
+        self._poll = select.poll()
+        self._poll.register(ours.fileno(), select.POLLIN)
+        self._base_bytes = self._peak_bytes = 0
         self._is_ready = False
 
     def send(self, call: _Call, rows: Sequence[object]) -> None:
@@ -211,7 +214,7 @@ class _Child:
                 message = errors.decode("utf-8", "replace").strip()[-500:] or "it says nothing"
                 raise RuntimeError(f"the extraction process does not start: {message}") from None
             self._is_ready = True
-            self._base_bytes = psutil.Process(self._process.pid).memory_info().rss
+            self._base_bytes = self._size()
         # A child that died in between is found when its answer is awaited.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._pipe.send((*call, rows))
@@ -219,8 +222,11 @@ class _Child:
     def answer(self, limits: RowLimits) -> Any:
         """The next answer, or the `_Death` that came instead."""
         try:
-            while not KERNEL_BOUNDS_MEMORY and not self._pipe.poll(LOOK_SECONDS):
-                if self._is_over(limits.row_memory):
+            self._peak_bytes = 0
+            while not self._poll.poll(LOOK_MILLISECONDS):
+                self._peak_bytes = max(self._peak_bytes, self._size())
+                grown = self._peak_bytes - self._base_bytes
+                if not KERNEL_BOUNDS_MEMORY and grown > limits.row_memory:
                     self._process.kill()
                     return _Death(_over_memory(limits))
             answer = self._pipe.recv()
@@ -229,22 +235,21 @@ class _Child:
         self.answers += 1
         return answer
 
-    def _is_over(self, memory: int) -> bool:
+    def _size(self) -> int:
         try:
-            size = psutil.Process(self._process.pid).memory_info().rss
+            return int(psutil.Process(self._process.pid).memory_info().rss)
         except psutil.Error:
-            return False
-        return size > self._base_bytes + memory
+            return 0
 
     def _cause(self, limits: RowLimits) -> Stopped:
-        _, status, usage = os.wait4(self._process.pid, 0)
-        code = self._process.returncode = os.waitstatus_to_exitcode(status)
+        code = self._process.wait()
         if code == -signal.SIGPROF:
             detail = f"over {limits.row_seconds:g} s of processor time (limits.row_seconds)"
             return Stopped(reason="row_timeout", detail=detail)
         # What native code does without memory differs: it aborts, or follows the null pointer.
-        grown = usage.ru_maxrss * _MAXRSS_UNIT - self._base_bytes
-        if code == _OUT_OF_MEMORY or grown > limits.row_memory // 2:
+        # Its `ru_maxrss` would be this process's own size at least: exec hands that on.
+        grown = self._peak_bytes - self._base_bytes
+        if code == _OUT_OF_MEMORY or grown > limits.row_memory // 3:
             return _over_memory(limits)
         if code < 0:
             return Stopped(reason="row_crashed", detail=f"died of {signal.Signals(-code).name}")

@@ -92,6 +92,12 @@ def test_the_parent_looks_where_the_kernel_does_not_bound_memory(
     assert outcomes(watchdog, rows) == ["A", "row_memory", "A"]
 
 
+def test_a_large_parent_is_not_held_against_a_row(watchdog: Watchdog) -> None:
+    large = b"1" * 700_000_000
+    assert outcomes(watchdog, ["segfault", "allocate in C"]) == ["row_crashed", "row_memory"]
+    assert large
+
+
 def test_waiting_takes_no_processor_time(watchdog: Watchdog) -> None:
     assert outcomes(watchdog, ["sleep", "a"]) == ["SLEEP", "A"]
 
