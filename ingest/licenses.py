@@ -12,8 +12,10 @@ expressions over 1,000 characters are unknown, never permissive.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
@@ -108,8 +110,30 @@ def permissive_ids() -> frozenset[str]:
 def _single(item: str) -> str:
     tree = _parse(item)
     if tree is None or isinstance(tree, (AND, OR, LicenseWithExceptionSymbol)):
-        raise ValueError(f"{item!r} is not one SPDX identifier: see https://spdx.org/licenses")
+        raise ValueError(f"{item!r} is not one SPDX identifier: {near_identifier(item)}")
     return str(tree.key)
+
+
+def near_identifier(word: str) -> str:
+    """What to write in place of a word that is no SPDX identifier: the nearest, or where to look.
+
+    For messages: of "Apache 2" it is `did you mean 'Apache-2.0'?`.
+    """
+    known = {
+        _folded(key): key
+        for key, symbol in sorted(_licensing().known_symbols.items())
+        if not symbol.is_exception and not key.startswith("LicenseRef-")
+    }
+    folded = _folded(word[:100])
+    # Few letters are near to much: BSD is not 0BSD.
+    cutoff = 0.75 if len(folded) > 3 else 1.0
+    near = difflib.get_close_matches(folded, known, n=1, cutoff=cutoff)
+    return f"did you mean {known[near[0]]!r}?" if near else "see https://spdx.org/licenses"
+
+
+def _folded(identifier: str) -> str:
+    words = re.sub(r"licen[cs]es?|\bthe\b", "", identifier.casefold())
+    return re.sub(r"[^a-z0-9]", "", words)
 
 
 @lru_cache(maxsize=4096)

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ingest.addresses import without_user
 from ingest.languages import LANGUAGES, suggestion
-from ingest.licenses import RESTRICTED, is_known, normalise
+from ingest.licenses import RESTRICTED, is_known, near_identifier, normalise
 from ingest.opt_out import opt_out_names, read_opt_out
 
 DECLARED = "declared by config"
@@ -53,7 +53,7 @@ def _languages(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
 def _spdx(value: tuple[str, ...]) -> tuple[str, ...]:
     for item in value:
         if not is_known(item):
-            raise ValueError(f"{item!r} is no SPDX licence: see https://spdx.org/licenses")
+            raise ValueError(f"{item!r} is no SPDX licence: {near_identifier(item)}")
     return normalise(value)
 
 

@@ -8,9 +8,6 @@ workers and how fast the Hub is asked.
 
 from __future__ import annotations
 
-import difflib
-import types
-import typing
 from collections.abc import Hashable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -28,13 +25,13 @@ from pydantic import (
 
 from dedupe.options import DecontaminateSet, DedupeOptions, QueryCapOptions
 from extract.options import ExtractOptions, FilterOptions, RedactKind, RowLimits
-from extract.redact import published_name
 from ingest.budget import HubOptions
 from ingest.codesearchnet import CodeSearchNetOptions
 from ingest.licenses import LicensePolicy
 from ingest.sources import SourceOptions
 from shards.boundaries import ShardOptions
 from xtrove.canonical import digest
+from xtrove.config_faults import faults_of
 from xtrove.errors import Misuse
 
 NOT_IN_DIGEST = {"output", "work", "workers", "hub"}
@@ -288,58 +285,11 @@ def checked(model: type[Model], data: Mapping[str, Any], *, name: str, command: 
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        faults = [_fault(entry, model) for entry in error.errors(include_url=False)]
+        faults = faults_of(error, model)
         raise Misuse(
             f"{name} is refused:\n" + "\n".join(f"  {fault}" for fault in faults),
             remedy=f"`{command} --print-config` shows every key with its default",
         ) from None
-
-
-def _fault(entry: Any, root: type[BaseModel]) -> str:
-    loc: tuple[str | int, ...] = entry["loc"]
-    kinds = {option.model_fields["kind"].default for option in _source_models()}
-    place = ".".join(str(part) for part in loc if part not in kinds)
-    if entry["type"] == "extra_forbidden":
-        known = _known_keys(loc[:-1], root)
-        near = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-        return f"{place}: unknown key; {hint}"
-    if entry["type"] == "missing":
-        return f"{place}: is missing"
-    message = entry["msg"].removeprefix("Value error, ")
-    value = entry.get("input")
-    shown = "" if isinstance(value, dict | list) else f" (found {published_name(repr(value))})"
-    return f"{place}: {message}{shown}"
-
-
-def _source_models() -> list[type[BaseModel]]:
-    return [model for model in _models(SourceOptions) if "kind" in model.model_fields]
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    """Every pydantic model that stands in a type annotation."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
-        return [model for part in typing.get_args(annotation) for model in _models(part)]
-    return []
-
-
-def _known_keys(loc: tuple[str | int, ...], root: type[BaseModel]) -> list[str]:
-    """The keys allowed at a place of the config."""
-    models = [root]
-    for part in loc:
-        if isinstance(part, int):
-            continue
-        tagged = [
-            m for m in models if "kind" in m.model_fields and m.model_fields["kind"].default == part
-        ]
-        if tagged:
-            models = tagged
-            continue
-        fields = [m.model_fields[part] for m in models if part in m.model_fields]
-        models = [model for field in fields for model in _models(field.annotation)]
-    return sorted({key for model in models for key in model.model_fields})
 
 
 def as_yaml(config: BuildConfig) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.extract.secret_samples import drawn
 from xtrove import config as configs
 from xtrove.errors import Misuse
 
@@ -84,6 +86,72 @@ def test_a_fault_of_a_source_is_named(source: str, words: list[str], tmp_path: P
     message = _refused(tmp_path, f"name: mine\nsources:\n  - {source}\n")
     for word in words:
         assert word in message
+
+
+@pytest.mark.parametrize(
+    ("source", "near"),
+    [
+        ("{kind: the_stack, path: x}",
+         "sources.0.kind: unknown kind 'the_stack'; did you mean 'the-stack'?"),
+        ("{kind: thestack-v2, path: x}", "'thestack-v2'; did you mean 'the-stack-v2'?"),
+        ("{kind: Pair, path: x}", "unknown kind 'Pair'; did you mean 'pairs'?"),
+        ("{kind: code-search-net, path: x}", "did you mean 'codesearchnet'?"),
+        ("{kind: common_pile, path: x}", "did you mean 'common-pile-stack'?"),
+        ("{kind: zzz, path: x}", "unknown kind 'zzz'; known kinds: installed, directory, pairs"),
+        ("{kind: 5, path: x}", "unknown kind '5'; known kinds: installed"),
+        ("{path: x}", "sources.0.kind: is missing; known kinds: installed"),
+        ("{kind: codesearchnet, path: x, partition: hold_out}",
+         "sources.0.partition: unknown word 'hold_out'; did you mean 'holdout'?"),
+        ("{kind: codesearchnet, path: x, partition: zzz}", "'zzz'; known words: holdout, keep"),
+        ("{kind: installed, packages: dependancies}",
+         "sources.0.packages: unknown word 'dependancies'; did you mean 'dependencies'? (a"),
+        ("{kind: pairs, path: x, declared_licenses: [Apache 2.0]}", "did you mean 'Apache-2.0'?"),
+        ("{kind: pairs, path: x, declared_licenses: [MIT License]}", "did you mean 'MIT'?"),
+        ("{kind: pairs, path: x, language: pyhton}", "did you mean 'python'?"),
+    ],
+)  # fmt: skip
+def test_the_nearest_word_is_named_in_a_source(source: str, near: str, tmp_path: Path) -> None:
+    message = _refused(tmp_path, f"name: mine\nsources:\n  - {source}\n")
+    assert near in message
+    # One fault is one line, whatever pydantic tried.
+    assert len(message.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("licenses: {allow: permisive}", "licenses.allow: unknown word 'permisive'; did you mean"),
+        ("licenses: {allow: MIT}", "known words: permissive (a list is written [a, b])"),
+        ("licenses: {allow: [mit-licence]}", "licenses.allow: 'mit-licence'"),
+        ("licenses: {allow: [Apache2]}", "did you mean 'Apache-2.0'?"),
+        ("licenses: {allow: [BSD]}", "see https://spdx.org/licenses"),
+        ("licenses: {unknown: kep}", "licenses.unknown: unknown word 'kep'; did you mean 'keep'?"),
+        ("redact: [emails]", "redact.0: unknown word 'emails'; did you mean 'email'?"),
+        ("filters: {generated: Drop}", "filters.generated: unknown word 'Drop'; did you mean"),
+        ("filters: {generated: true}", "Input should be 'drop' or 'keep' (found True)"),
+        ("shards: {splits: {by: repos}}",
+         "shards.splits.by: unknown word 'repos'; did you mean 'repository'?"),
+    ],
+)  # fmt: skip
+def test_the_nearest_word_of_a_set_is_named(text: str, near: str, tmp_path: Path) -> None:
+    message = _refused(tmp_path, f"{MINIMAL}{text}\n")
+    assert near in message
+    assert len(message.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name: m\nsources:\n  - {kind: SECRET, path: x}\n",
+        "name: m\nsources:\n  - {kind: pairs, path: x, declared_licenses: [SECRET]}\n",
+        f"{MINIMAL}redact: [SECRET]\n",
+        f"{MINIMAL}licenses: {{allow: [SECRET]}}\n",
+    ],
+)
+def test_a_word_that_is_a_secret_is_not_shown(text: str, tmp_path: Path) -> None:
+    secret = drawn("ghp_{w36}", Random(1))
+    message = _refused(tmp_path, text.replace("SECRET", secret))
+    assert secret not in message
 
 
 def test_every_fault_is_named_at_once(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_kind_chooses_the_model() -> None:
         ({"kind": "pairs", "path": "ftp://me:Winter2024@h.net/x.jsonl"}, "holds a password"),
         ({"kind": "the-stack", "path": "https://:Winter2024@h.net/x"}, "holds a password"),
         ({"kind": "pairs", "path": "a.tsv"}, "not a format that is read"),
-        ({"kind": "pairs", "path": "hf://datasets/o/n/a.JSON"}, "not a format that is read"),
+        ({"kind": "pairs", "path": "hf://datasets/o/n/a.XLSX"}, "not a format that is read"),
         (
             {"kind": "pairs", "path": "a.jsonl", "language": "JavaScript"},
             "did you mean 'javascript'",
