@@ -29,6 +29,8 @@ _TEXT = rb"(?:" + _QUOTED + rb"|:\w+|[-+]?[\d.][\w.]*|\[\s*\]|\{\s*\}|\(\s*\))"
 _SIMPLE = rb"(?:" + _PATH + rb"|" + _TEXT + rb")"
 _TRIVIAL = re.compile(
     rb"(?:(?:return\b\s*+)?" + _SIMPLE + rb"?"
+    rb"|(?:return\b\s*+)?(?:Ok|Some)\(" + _TEXT + rb"\)"
+    rb"|return\s+" + _SIMPLE + rb"(?:\s*+,\s*+nil)+"
     rb"|" + _PATH + rb"\s*+:?=\s*+" + _SIMPLE + rb"|\.\.\.|pass|(?:super|this)\(\)"
     rb"|(?:unimplemented|todo)!\([^\n]*\)"
     rb")\s*+(?:;\s*+)?"

@@ -56,6 +56,8 @@ _BOILERPLATE = re.compile(
     r"|all rights reserved|this (?:file|program|software|code) is (?:part of|free|licensed|distrib)"
     r"|description of the method|no(?:t yet)? document|missing docu|undocumented|insert desc"
     r"|(?:type|enter|add|write) (?:a )?(?:description|documentation|comment)s? here"
+    r"|(?:creates?|constructs?|initiali[sz]es?|instantiates?) (?:an? |the |this )?(?:new )?"
+    r"(?:instance|object)\.?$|(?:the )?(?:default |public |private |protected )?constructor\.?$"
     r"|eslint-|pylint:|noqa|nolint|phpcs:|rubocop:|istanbul ignore|ts-ignore|type: ignore"
     r")"
 )

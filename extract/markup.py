@@ -83,7 +83,7 @@ _STRONG = re.compile(
 _EMPHASIS = re.compile(
     r"(?<![\w*\\/|])\*(?=[\w\ue000-\uf8ff'\"])([^*]++)(?<=[\w\ue000-\uf8ff.!?'\")])\*(?![\w*/])"
 )
-_UNDERLINED = re.compile(r"(?<![\w/.$@-])_([A-Za-z][A-Za-z' -]{0,60}+)(?<=\w)_(?![\w/.(*])")
+_UNDERLINED = re.compile(r"(?<![\w/.$@-])_([A-Za-z][A-Za-z' -]{0,60}+)(?<=\w)_(?![\w/(*]|\.\S)")
 
 _COMMENT = re.compile(r"<!--[^<>]*+>")
 _TAG = re.compile(

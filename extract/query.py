@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from extract.markup import Hidden, drop_controls, has_html, is_noun, unwrap
+from extract.references import only_refers
 from extract.sentences import (
     completed,
     goes_on,
@@ -86,6 +87,9 @@ _PREAMBLE = re.compile(
     r"@template\b|\.\. (?:_[^:]+:|(?:py:)?(?:function|method|classmethod|staticmethod|currentmodule"
     r"|module)::)"
 )
+_TOMDOC = re.compile(r"\A(?:Public|Private|Internal|Protected): +")
+"""TomDoc's word on who may call a method; it says nothing of what the method does."""
+_TOMDOC_ARGUMENT = re.compile(r"[a-z_*&][\w*&?]{0,40} {1,20}- ")
 _RUBY_LABEL = re.compile(r"(?:[\w*:+.-]{1,40}::|\[[^\[\]]{1,60}\])(?:\s|$)")
 _MARKED = re.compile(r"[`\[{<&*_\\~+:]")
 """What all markup holds one of; a paragraph without any is spared its steps."""
@@ -245,6 +249,8 @@ def _plain(paragraph: str, language: str, *, cut: bool) -> tuple[str, str]:
     hidden = Hidden()
     if _MARKED.search(paragraph) is not None:
         paragraph = unwrap(paragraph, language, hidden)
+    if language == "ruby":
+        paragraph = _TOMDOC.sub("", paragraph)
     text = tidy(without_addresses(paragraph))
     described = without_notices(text)
     refused = "query_boilerplate" if text and not described else ""
@@ -252,6 +258,8 @@ def _plain(paragraph: str, language: str, *, cut: bool) -> tuple[str, str]:
         text = without_labels(described)
         text, dangling = completed(text, cut=cut or len(text) < len(described))
         refused = "query_dangling" if dangling else ""
+        if not refused and only_refers(text):
+            refused = "query_boilerplate"
     if not text.isascii():
         text = unicodedata.normalize("NFC", " ".join(hidden.show(text).split()))
     return text.rstrip(" ;,"), refused
@@ -274,6 +282,8 @@ def _paragraphs(documentation: str, language: str) -> Iterator[tuple[str, bool]]
             cut = stop is not None and stop["code"] is not None
             break
         if language == "ruby" and (seen or line[0] != "[") and _RUBY_LABEL.match(line):
+            break
+        if language == "ruby" and seen and not lines and _TOMDOC_ARGUMENT.match(line):
             break
         heading = _HEADING.match(line) if line[0] in "#=" else None
         if heading is not None:

@@ -58,8 +58,10 @@ _EMPTY_BRACKETS = re.compile(r"(?<!\w)(?:\(\s*+[.,;:]?\s*+\)|\[\s*+\](?!\w)|<\s*
 _SPACE_BEFORE = re.compile(r"(?<![ :,])[ :,]++([.;])(?=\s|$)| (?=[,:](?:\s|$))")
 
 _DEPRECATED = re.compile(
-    r"[\W_]{0,4}(?:(?<=[\[(*_])(?:deprecated|discouraged|obsolete)[\])*_]{1,4}[\s:.,;!\u2013\u2014-]*"
-    r"|deprecated\s?[:.;!\u2013\u2014-]+\s*"
+    r"[\W_]{0,4}(?:(?:warning|note|soft)\b[\s:!-]{1,3})?"
+    r"(?:this (?:method|function|class) (?:is|was|has been) (?:now )?)?"
+    r"(?:(?<=[\[(*_])(?:deprecated|discouraged|obsolete)[\])*_]{1,4}[\s:.,;!\u2013\u2014-]*"
+    r"|deprecated\s?[:.,;!\u2013\u2014-]+\s*"
     r"|deprecated\s+(?=(?-i:[A-Z]))"
     r"|deprecated\s+(?=(?:since|in|as of|from|for|use|please|and|method|function|alias|replaced"
     r"|do not|will|by|v?\d)\b)"
@@ -93,7 +95,8 @@ _INNER_LABEL = re.compile(
 
 _RULERS = tuple(mark * 5 for mark in "-=*#_~+")
 _RULER = re.compile(r"[-=*#_~+]{5,}+")
-_LEAD = re.compile(r"(?:[-+*#=>|~:;,.\u2022\u2013\u2014]++\s++)+")
+_LEAD = re.compile(r"(?:(?:[-+*#=>|~:;,.\u2022\u2013\u2014]++|\(?#\d{2,6}\)?:?)\s++)+")
+"""A bullet, or the number of an issue that a description begins with."""
 
 _NEEDS_MORE = word_set("a an the and or nor but than whose because unless vs its eg ie e.g i.e")
 _CONJUNCTIONS = word_set("if when where that which while whether until like between")

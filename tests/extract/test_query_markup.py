@@ -56,6 +56,9 @@ def test_underlines_are_emphasis_where_no_name_looks_so(language: str) -> None:
     assert query(text, language) == (
         "Return all of the old ones, not those of __FILE__ or __proto__."
     )
+    assert query("Returns the _path_. Reads _fp_.map and a_b_.", language) == (
+        "Returns the path. Reads _fp_.map and a_b_."
+    )
 
 
 @pytest.mark.parametrize("language", HTML)

@@ -148,6 +148,13 @@ def test_the_function_words_of_code_are_none() -> None:
         ("Search the index for a name. TODO: make it fast", "Search the index for a name."),
         ("Search the index for a name. Deprecated: use Find.", "Search the index for a name."),
         ("Search the index for a name. [DEPRECATED]", "Search the index for a name."),
+        ("Warning: This method is deprecated. Use Find. Search the index for a name.",
+         "Search the index for a name."),
+        ("Soft deprecated. Use Find instead.\n\nSearch the index for a name.",
+         "Search the index for a name."),
+        ("#2437 Search the index for a name.", "Search the index for a name."),
+        ("(#2437): Search the index for a name.", "Search the index for a name."),
+        ("See Find for details.\n\nSearch the index for a name.", "Search the index for a name."),
     ],
 )  # fmt: skip
 def test_notices_go_and_the_description_stays(
@@ -179,10 +186,64 @@ def test_the_words_of_notices_may_be_what_code_is_about(text: str) -> None:
         "TODO: it is slow. Add a cache to it.",
         "Deprecated since 2.0. It will be removed.",
         "TODO: document it\n\nMaybe we should do it at once.",
+        "Warning: This method is deprecated.",
+        "This method is deprecated, use Find.",
+        "Soft deprecated. Use Find or FindAll instead.",
     ],
 )
 def test_a_notice_alone_is_boilerplate(text: str) -> None:
     assert refused(text) == "query_boilerplate"
+
+
+@pytest.mark.parametrize("language", EVERY)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "See the docs for the Form#fields helper.",
+        "See the Statements#transaction API docs.",
+        "See store.Reader (since 9).",
+        "See `fields` for more.",
+        "Read implements the io.Reader interface.",
+        "Implements Iterator.",
+        "Implementation of the Builder::Part trait.",
+        "List implements store.Store's List",
+        "Overrides the method of the superclass.",
+        "Implement interface and override super-class.",
+    ],
+)
+def test_a_sentence_that_only_refers_is_boilerplate(text: str, language: str) -> None:
+    assert refused(text, language) == "query_boilerplate"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "See if the error matches Type.",
+        "See whether the user_id is known.",
+        "Implements rounding of halves to even.",
+        "Implements Dijkstra's algorithm.",
+        "Overrides the route parameter names.",
+        "Override locale to return a symbol.",
+        "Overrides Rack::Request to support indifferent access.",
+        "Seeks to Start.",
+        "Read implements io.Reader. It reads up to a line.",
+        "The implementation of standard leftmost search.",
+    ],
+)
+def test_a_sentence_with_more_than_names_describes(text: str) -> None:
+    assert query(text) == text
+
+
+@pytest.mark.parametrize("label", ["Public", "Private", "Internal", "Protected"])
+def test_tomdoc_labels_and_arguments_go(label: str) -> None:
+    documentation = f"{label}: Print it.\n\nname - the String to print\nsize - its Integer size"
+    assert query(documentation, "ruby") == "Print it."
+    assert query(f"{label}: Print a message of any size.", "go").startswith(label)
+
+
+def test_a_dash_within_a_sentence_of_ruby_is_no_argument() -> None:
+    assert query("Prints the\nname - and its size.", "ruby") == "Prints the name - and its size."
+    assert query("name - the one to print", "ruby") == "name - the one to print"
 
 
 def test_a_cut_query_does_not_end_in_a_function_word() -> None:

@@ -33,6 +33,12 @@ from extract.functions import functions
         ("rust", "fn f(&self) -> u8 { self.x }", True),
         ("rust", "fn f(&self) -> u8 { todo!() }", True),
         ("rust", "fn f(&self) -> u8 { self.x * 2 }", False),
+        ("rust", "fn f(&self) -> Result<(), E> { Ok(()) }", True),
+        ("rust", "fn f(&self) -> Option<u8> { return Some(1); }", True),
+        ("rust", "fn f(&self) -> Result<u8, E> { Ok(self.x + 1) }", False),
+        ("go", "package a\nfunc F() (int, error) { return 0, nil }\n", True),
+        ("go", "package a\nfunc F() (*T, error) { return s.name, nil }\n", True),
+        ("go", "package a\nfunc F() (int, error) { return g(0), nil }\n", False),
         # Stubs: by the class of the error, or by what it says.
         ("python", 'def f(s):\n  "D."\n  raise AbstractMethodError(s)\n', True),
         (
