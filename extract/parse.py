@@ -10,9 +10,9 @@ Cost: 12 to 20 MB/s a core to parse, the callable 1 to 2% of it; about 180 bytes
 source byte at worst.
 Limits: 1 MB a file; which files run out of time depends on the machine (of 20,819 real ones
 none did); no 4,096 punctuation bytes or keywords in a row (matching is quadratic in
-them), no 300 levels of indentation in Python (its scanner crashes at 511 and a string); the
-binding holds the interpreter lock, so parallelism is by processes, and a parser must not be
-shared between threads.
+them), no tree of 65,536 levels, no 300 levels of indentation in Python (its scanner crashes at
+511 and a string); the binding holds the interpreter lock, so parallelism is by processes, and a
+parser must not be shared between threads.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ as many, and each step looks at all of them: 9 s for 48 kB."""
 _CHUNK_BYTES = 16 * 1024
 _CHARACTER_BYTES = 4
 _MAX_RUN = 4096
+_MAX_LEVELS = 1 << 15
+"""Of a tree: what is refused is at least so deep, and at most twice."""
 _WHITE = b" \t\r\n\f"
 _SHAPE = bytes(40 if 33 <= code < 127 and not chr(code).isalnum() else 97 for code in range(256))
 """Every punctuation byte to "(", every other to "a"."""
@@ -103,7 +105,8 @@ def parse(
 
     Raises FunctionsError: parse_timeout when the parse takes longer than `budget` seconds of
     processor time, parse_failed when the file is above `max_bytes`, indented deeper than its
-    grammar bears, nested deeper than `MATCH_LIMIT`, or of a shape on which matching is quadratic.
+    grammar bears, nested deeper than `MATCH_LIMIT` or the cursor bear, or of a shape on which
+    matching is quadratic.
     """
     if len(content) > max_bytes:
         raise FunctionsError("parse_failed", f"{len(content)} bytes, at most {max_bytes}")
@@ -114,6 +117,7 @@ def parse(
         raise FunctionsError("parse_failed", f"over {_MAX_RUN} punctuation bytes in a row")
     kit = tools(language, capsule_of(row, path))
     root = _tree(kit, content, budget)
+    _refuse_depth(root)
     if root.has_error:
         _refuse_runs(root)
     # Matching has no budget of its own: tree-sitter 0.26.1 crashes the process when a cursor is
@@ -122,6 +126,19 @@ def parse(
     if kit.cursor.did_exceed_match_limit:
         raise FunctionsError("parse_failed", f"over {MATCH_LIMIT} open matches: nested too deep")
     return Parsed(root=root, matches=matches)
+
+
+def _refuse_depth(root: Node) -> None:
+    """Refuses trees of 65,536 levels: below those, which the cursor counts in 16 bits, matching
+    is quadratic (60,000 `?a` in Ruby take 9 s).
+
+    Depth grows by one a node at most, so that one node in `_MAX_LEVELS` tells.
+    """
+    cursor = root.walk()
+    for index in range(_MAX_LEVELS, root.descendant_count, _MAX_LEVELS):
+        cursor.goto_descendant(index)
+        if cursor.depth >= _MAX_LEVELS:
+            raise FunctionsError("parse_failed", f"over {_MAX_LEVELS} levels in the tree")
 
 
 def _refuse_runs(root: Node) -> None:

@@ -6,7 +6,14 @@ import time
 
 import pytest
 
-from extract.functions import CODE_BYTES, CODE_FACTOR, FunctionsError, functions
+from extract.functions import (
+    CODE_BYTES,
+    CODE_FACTOR,
+    FunctionsError,
+    functions,
+    strip_code_documentation,
+)
+from extract.parse import BUDGET_SECONDS
 from extract.languages import LANGUAGES
 from tests.hall.hard_files import nested
 
@@ -57,3 +64,37 @@ def test_what_keeps_too_many_matches_open_is_refused() -> None:
 def test_a_long_chain_of_calls_is_read() -> None:
     content = b"# Say it.\ndef f\n go\nend\nx = " + b"a.\n" * 50 + b"a\n"
     assert len(functions("ruby", "a", content).functions) == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "opening", "unit"),
+    [
+        ("ruby", b"# Say it.\ndef f\n if a", b"?ed"),
+        ("python", b"a", b"+a"),
+        ("java", b"class A { int a = a", b"+a"),
+        ("go", b"package a\nvar a = a", b"+a"),
+        ("php", b"<?php a", b"+a"),
+        ("javascript", b"a", b"<a"),
+        ("rust", b"fn f() { a", b"+a"),
+        ("typescript", b"a", b"<a"),
+    ],
+)
+def test_a_tree_too_deep_for_matching_is_refused(
+    language: str, opening: bytes, unit: bytes
+) -> None:
+    """Found by `benchmarks/fuzz.py`: below 65,536 levels matching is quadratic, 9 s for these."""
+    ending = b"\nend\n" if language == "ruby" else b"\n"
+    begin = time.process_time()
+    with pytest.raises(FunctionsError, match="32768 levels in the tree") as caught:
+        functions(language, "a", opening + unit * 70_000 + ending)
+    assert caught.value.reason == "parse_failed"
+    assert time.process_time() - begin < 3
+    # A chain of 10,000 is read.
+    functions(language, "a", opening + unit * 10_000 + ending)
+
+
+def test_a_pair_that_takes_too_long_to_parse_is_tried_once() -> None:
+    code = "if x" + "<a" * 12_000
+    begin = time.process_time()
+    assert strip_code_documentation("java", code) == (code, "")
+    assert time.process_time() - begin < 1.9 * BUDGET_SECONDS

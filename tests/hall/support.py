@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -108,6 +109,17 @@ def wait_for_receipts(
         assert process.poll() is None, f"the build ended before {count} {stage} receipts"
         time.sleep(0.005)
     raise AssertionError(f"no {count} {stage} receipts in {TIMEOUT} s")
+
+
+def child_seconds() -> float:
+    """Processor time of the children that have ended, and of theirs: what load does not change."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def without_progress(said: str) -> list[str]:
+    """The lines of a build without those that it prints every 30 s while it runs."""
+    return [line for line in said.splitlines() if not re.match(r"\[[^\]]+\] ", line)]
 
 
 def family(process: subprocess.Popen[str]) -> list[psutil.Process]:

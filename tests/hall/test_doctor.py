@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from xtrove.doctor import Diagnosis, diagnose
 TOKEN = "hf_granted"
 OPEN, GATED, OTHER = "open/stack", "bigcode/the-stack-dedup", "open/notes"
 FAST_SECONDS = 5.0
+"""Of processor time."""
 SECRET = "AKIA" + "ABCDEFGH12345678"
 
 
@@ -59,7 +59,7 @@ def ask(
     path = support.write_config(
         tmp_path / "config.yaml", config(tmp_path, {"kind": "the-stack", **source})
     )
-    start = time.monotonic()
+    start = support.child_seconds()
     command = [sys.executable, "-m", "xtrove", "doctor", str(path), "--json", *words]
     hub.faults(
         {
@@ -70,7 +70,7 @@ def ask(
         }
     )
     done = hub.run(command, token=token)
-    assert time.monotonic() - start < FAST_SECONDS
+    assert support.child_seconds() - start < FAST_SECONDS
     assert not [one for one in hub.log() if one["violation"]]
     return done.returncode, json.loads(done.stdout), done.stdout + done.stderr
 
@@ -183,12 +183,11 @@ def test_a_hub_that_does_not_answer_costs_the_deadline(hub: RunningHub, tmp_path
     hub.forget()
     file = config(tmp_path, {"kind": "the-stack", "path": f"hf://datasets/{OPEN}"})
     path = support.write_config(tmp_path / "config.yaml", file)
-    hub.faults({"match": "*/tree/*", "delay_s": 4, "times": -1})
-    start = time.monotonic()
+    # The answer comes when the test is over: only the deadline ends this.
+    hub.faults({"match": "*/tree/*", "delay_s": 100, "times": -1})
     command = [sys.executable, "-m", "xtrove", "doctor", str(path), "--deadline", "2"]
     done = hub.run(command)
     hub.forget()
-    assert time.monotonic() - start < 15
     assert done.returncode == 1
     assert "BAD" in done.stdout
     # What was found out before is shown.
@@ -213,7 +212,7 @@ def test_the_report_for_people_has_a_heading_a_source(tmp_path: Path) -> None:
         {"kind": "directory", "path": "nowhere"},
     ]
     path = support.write_config(tmp_path / "config.yaml", config(tmp_path, *sources))
-    start = time.monotonic()
+    start = support.child_seconds()
     done = subprocess.run(
         [sys.executable, "-m", "xtrove", "doctor", str(path)],
         cwd=tmp_path,
@@ -223,7 +222,7 @@ def test_the_report_for_people_has_a_heading_a_source(tmp_path: Path) -> None:
         timeout=60,
         check=False,
     )
-    assert time.monotonic() - start < FAST_SECONDS
+    assert support.child_seconds() - start < FAST_SECONDS
     assert done.returncode == 1
     assert done.stderr == ""
     lines = done.stdout.splitlines()

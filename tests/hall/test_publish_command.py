@@ -18,7 +18,7 @@ import pytest
 
 from shards.dataset import Dataset
 from shards.sample import FIELDS
-from tests.hub.running import ROOT, RunningHub, running_hub
+from tests.hub.running import ROOT, TIMEOUT_S, RunningHub, running_hub
 from tests.shards import builder
 from xtrove.workspace import Workspace, driver_lock
 
@@ -195,14 +195,15 @@ def test_stopped_at_a_moment_the_same_command_goes_on(
     """The request hangs when the program is stopped; the Hub carries it out afterwards."""
     repo = f"o/stop-{moment}-{kind.value}"
     hub.forget()
-    hub.faults({**MOMENTS[moment], "delay_s": 1.5})
+    hub.faults({**MOMENTS[moment], "delay_s": 100})
     words = _words(dataset.path, repo, "--commit-files", "15")
     with subprocess.Popen(
         words, cwd=ROOT, env=hub.environment(TOKEN), stderr=subprocess.PIPE, text=True
     ) as process:
         _wait_until_struck(hub, process)
         os.kill(process.pid, kind)
-        _, said = process.communicate(timeout=30)
+        hub.faults()
+        _, said = process.communicate(timeout=TIMEOUT_S)
     if kind == signal.SIGINT:
         assert process.returncode == 130, said
         assert "run the same command again" in said and "Traceback" not in said
@@ -226,7 +227,7 @@ def test_stopped_at_a_moment_the_same_command_goes_on(
 
 def _wait_until_struck(hub: RunningHub, process: subprocess.Popen[str]) -> None:
     """The faults that are left are counted by the Hub; a delayed request is still open."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + TIMEOUT_S
     while hub.struck() == 0:
         assert process.poll() is None, "it ended before the moment came"
         assert time.monotonic() < deadline

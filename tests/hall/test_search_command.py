@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.evaluate.code_folder import make_folder, replace_text
-from tests.hall.support import ROOT, environment, library, xtrove
+from tests.hall.support import ROOT, TIMEOUT, environment, library, xtrove
 from tests.train.tiny_models import bert
 from xtrove.cli import app
 from xtrove.console import err, out
@@ -197,12 +197,12 @@ def test_ctrl_c_says_that_it_goes_on(tmp_path: Path, root: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + TIMEOUT
     while not list(store.glob("*.lock")) and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(0.2)
     child.send_signal(signal.SIGINT)
-    _, errors = child.communicate(timeout=60)
+    _, errors = child.communicate(timeout=TIMEOUT)
     assert child.returncode == 130
     assert "goes on" in errors and "Traceback" not in errors
     done = xtrove("search", folder, "parse a header", "--json")

@@ -127,17 +127,23 @@ def test_a_link_to_the_work_folder_is_the_same_folder(place: Workspace) -> None:
 def test_a_driver_waits_for_the_tasks_of_a_dead_one(place: Workspace) -> None:
     place.work.mkdir()
     script = (
-        "import fcntl, sys, time\n"
+        "import fcntl, sys\n"
         "file = open(sys.argv[1], 'a+b'); fcntl.flock(file, fcntl.LOCK_SH)\n"
-        "print('held', flush=True); time.sleep(1.0)\n"
+        "print('held', flush=True); sys.stdin.read()\n"
     )
     words = [sys.executable, "-c", script, str(place.work / "tasks.lock")]
     said: list[str] = []
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as task:
-        assert task.stdout is not None
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as task:
+        assert task.stdin is not None and task.stdout is not None
         assert task.stdout.readline() == "held\n"
-        with driver_lock(place, said.append):
-            assert task.poll() is not None or said
+        end = task.stdin.close
+
+        def say(words: str) -> None:
+            said.append(words)
+            end()
+
+        with driver_lock(place, say):
+            assert said
     assert said == ["waiting for the workers of an earlier run to end"]
 
 

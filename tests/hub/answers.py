@@ -41,9 +41,10 @@ class Exchange(BaseHTTPRequestHandler):
         self.record.begin()
         self.sent, self.status, self.violation = 0, 0, ""
         path = unquote(urlsplit(self.path).path)
-        self.fault = self.plan.strike(self.port, self.command, path)
+        plan = self.plan
+        self.fault = plan.strike(self.port, self.command, path)
         if self.fault is not None and self.fault.delay_s:
-            time.sleep(self.fault.delay_s)
+            plan.wait(self.fault.delay_s)
         try:
             if self.fault is not None and self.fault.hang_up == "before":
                 raise ConnectionResetError

@@ -35,7 +35,7 @@ class Fault:
     drop_after: int = -1
     """The connection ends after so many bytes of the body."""
     delay_s: float = 0.0
-    """Silence before the answer."""
+    """Silence before the answer, which the next plan ends."""
     drip_s: float = 0.0
     """Silence between pieces of 1,024 bytes."""
     shift: int = 0
@@ -55,6 +55,7 @@ class Plan:
         self._lock = threading.Lock()
         self._faults = faults
         self._struck = 0
+        self._over = threading.Event()
 
     @classmethod
     def parse(cls, text: str) -> Plan:
@@ -76,6 +77,14 @@ class Plan:
                 self._struck += 1
                 return fault
         return None
+
+    def end(self) -> None:
+        """Answer what is delayed: another plan takes the place of this one."""
+        self._over.set()
+
+    def wait(self, seconds: float) -> None:
+        """Be silent so long, or until the end of the plan."""
+        self._over.wait(seconds)
 
     def struck(self) -> int:
         """How many requests have met a fault, those that are not answered yet too."""

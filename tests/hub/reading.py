@@ -25,7 +25,7 @@ from ingest.places import open_entry, pin, terms_at
 from ingest.records import Part, Slice
 from ingest.traffic import meter
 
-FAST = {"requests_per_second": 1000.0, "timeout_s": 0.7, "patience_s": 20.0}
+FAST = {"requests_per_second": 1000.0, "timeout_s": 30.0, "patience_s": 120.0}
 
 
 def main() -> None:

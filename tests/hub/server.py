@@ -31,6 +31,7 @@ class Hub(Writing):
         path = urlsplit(self.path).path
         steps = [unquote(step) for step in path.strip("/").split("/")]
         if self.path == "/_/faults" and self.command == "PUT":
+            self.plan.end()
             type(self).plan = CDN.plan = Plan.parse(self.read_body().decode())
             self.answer(200, b"", {})
         elif self.path == "/_/struck":

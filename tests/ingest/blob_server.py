@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,7 +33,6 @@ class Bucket:
     queries: list[str] = field(default_factory=list)
     proxy_keys: list[str] = field(default_factory=list)
     """What clients that take this for a proxy said to be let in."""
-    delay: float = 0.0
     busy: int = 0
     most_busy: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -70,6 +70,14 @@ def status(code: int, error: str = "", **headers: str) -> Behaviour:
     return answer
 
 
+def serve(handler: BaseHTTPRequestHandler, packed: bytes) -> None:
+    """Answer with the blob."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(packed)))
+    handler.end_headers()
+    handler.wfile.write(packed)
+
+
 def drop(handler: BaseHTTPRequestHandler, _: bytes) -> None:
     """Close the connection without a word."""
     handler.close_connection = True
@@ -85,14 +93,14 @@ def cut(handler: BaseHTTPRequestHandler, packed: bytes) -> None:
 
 
 def drip(handler: BaseHTTPRequestHandler, packed: bytes) -> None:
-    """Send single bytes, each soon enough for a timeout between two of them."""
+    """Send single bytes without end, each soon enough for a timeout between two of them."""
     handler.send_response(200)
     handler.send_header("Content-Length", str(len(packed)))
     handler.end_headers()
     handler.close_connection = True
     try:
-        for place in range(len(packed)):
-            handler.wfile.write(packed[place : place + 1])
+        for byte in itertools.cycle(packed):
+            handler.wfile.write(bytes([byte]))
             handler.wfile.flush()
             time.sleep(0.05)
     except OSError:
@@ -159,18 +167,13 @@ def _answer(kept: Bucket, handler: BaseHTTPRequestHandler) -> None:
         steps = kept.script.get(blob_id, [])
         step = steps.pop(0) if steps else kept.always
     try:
-        if kept.delay:
-            time.sleep(kept.delay)
         packed = kept.blobs.get(blob_id)
         if step is not None:
             step(handler, packed or b"")
         elif packed is None:
             status(kept.lacks, "NoSuchKey" if kept.lacks == 404 else "AccessDenied")(handler, b"")
         else:
-            handler.send_response(200)
-            handler.send_header("Content-Length", str(len(packed)))
-            handler.end_headers()
-            handler.wfile.write(packed)
+            serve(handler, packed)
     finally:
         with kept.lock:
             kept.busy -= 1

@@ -169,10 +169,10 @@ def test_links_and_devices_in_a_zip_are_counted(tmp_path: Path) -> None:
 def test_large_members_are_not_read(tmp_path: Path, kind: str) -> None:
     files = {"bomb.py": b"\0" * 300_000_000, "good.py": b"x = 1\n"}
     path = write(tmp_path / f"a.{kind}", files)
-    start = time.monotonic()
+    start = time.process_time()
     records = run(path, declared_licenses=["MIT"])[1]
     assert outcomes(records) == {"bomb.py": "too_large", "good.py": "x = 1\n"}
-    assert time.monotonic() - start < 20
+    assert time.process_time() - start < 20
 
 
 def test_a_member_that_lies_about_its_size_is_unreadable(tmp_path: Path) -> None:

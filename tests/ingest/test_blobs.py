@@ -7,8 +7,9 @@ import gzip
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from ingest.blob_store import BlobOptions
 from ingest.blobs import AHEAD, DENIED_FIRST, BlobReader, Content, Lost, Outcome, Wanted, codec_of
 from ingest.errors import SourceError, TransientFault
-from tests.ingest.blob_server import Bucket, bucket, cut, drip, drop, endless, status
+from tests.ingest.blob_server import Bucket, bucket, cut, drip, drop, endless, serve, status
 
 
 @pytest.fixture(name="store")
@@ -39,6 +40,13 @@ def one(store: Bucket, wanted: Wanted, **options: object) -> Outcome:
 
 def absent(number: int) -> Wanted:
     return Wanted(blob_id=f"{number:040x}", length=10, encoding="utf-8")
+
+
+def _wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 100
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def test_a_blob_is_verified_and_named(store: Bucket) -> None:
@@ -63,12 +71,18 @@ def test_outcomes_come_in_row_order_and_rows_without_blobs_between(store: Bucket
 
 
 def test_as_many_requests_as_allowed_run_at_once_and_no_more(store: Bucket) -> None:
-    store.delay = 0.05
+    """The server answers forty at a time: fewer would wait for the others in vain."""
+    together = threading.Barrier(40)
+
+    def answer(handler: BaseHTTPRequestHandler, packed: bytes) -> None:
+        together.wait(timeout=100)
+        serve(handler, packed)
+
+    store.always = answer
     wishes = [store.put(b"%d" % number) for number in range(120)]
-    start = time.monotonic()
-    assert len(fetched(store.options(in_flight=40), wishes)) == 120
-    assert 30 <= store.most_busy <= 40
-    assert time.monotonic() - start < 120 * 0.05 / 4
+    assert len(fetched(store.options(in_flight=40, timeout=120), wishes)) == 120
+    assert store.most_busy == 40
+    assert len(store.asked) == 120
 
 
 def test_a_slow_consumer_holds_the_requests_back(store: Bucket) -> None:
@@ -87,8 +101,9 @@ def test_stated_lengths_bound_what_is_held(store: Bucket) -> None:
     with BlobReader.open(store.options(in_flight=64)) as reader:
         stream = reader.stream(wishes, lambda wish: wish)
         next(stream)
+        _wait_until(lambda: len(store.asked) >= 64)
         time.sleep(0.3)
-        assert 64 <= len(store.asked) <= 66
+        assert len(store.asked) <= 66
         assert all(isinstance(outcome, Content) for _, outcome in stream)
 
 
@@ -216,31 +231,37 @@ def test_a_server_that_is_gone_is_a_transient_fault(store: Bucket) -> None:
 
 def test_silence_and_dripping_end_at_a_deadline(store: Bucket) -> None:
     wanted = store.put(bytes(range(256)) * 20)
-    store.delay = 0.6
-    with pytest.raises(TransientFault, match="ReadTimeoutError"):
-        one(store, wanted, retries=0, timeout=0.3)
-    store.delay = 0
+    over = threading.Event()
+    store.always = lambda *_: over.wait(100) and None
+    try:
+        with pytest.raises(TransientFault, match="ReadTimeoutError"):
+            one(store, wanted, retries=0, timeout=0.3)
+    finally:
+        over.set()
     store.always = drip
-    start = time.monotonic()
     with pytest.raises(TransientFault, match="did not come in time"):
-        one(store, wanted, retries=0, timeout=0.2)
-    assert time.monotonic() - start < 3
+        one(store, wanted, retries=0, timeout=1)
 
 
 def test_leaving_early_stops_what_was_to_come(store: Bucket) -> None:
     """The first blob would be tried again for a minute."""
     wishes = [store.put(b"%d" % number) for number in range(100)]
     store.script[wishes[0].blob_id] = [status(503)] * 9
-    start = time.monotonic()
+
+    def leave() -> None:
+        # Then the stream waits for the first, and asks for no more.
+        _wait_until(lambda: len(set(store.asked)) >= AHEAD * 8)
+        reader.__exit__()
+
     with BlobReader.open(store.options(in_flight=8, retries=9)) as reader:
         items = iter(wishes)
         stream = reader.stream(items, lambda wish: wish)
-        timer = threading.Timer(0.3, reader.__exit__)
-        timer.start()
+        leaver = threading.Thread(target=leave)
+        leaver.start()
         with pytest.raises(TransientFault, match=wishes[0].blob_id):
             list(stream)
-        timer.join()
-    assert time.monotonic() - start < 5
+        leaver.join()
+    assert store.script[wishes[0].blob_id], "it was tried to the end"
     assert len(set(store.asked)) <= AHEAD * 8 + 1
     assert not [one for one in threading.enumerate() if one.name.startswith("blob")]
 

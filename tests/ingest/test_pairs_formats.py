@@ -169,7 +169,7 @@ def test_stars_come_as_text_from_csv(tmp_path: Path) -> None:
 
 
 def test_looking_for_a_closing_quote_takes_no_more_than_reading_twice() -> None:
-    start = time.monotonic()
+    start = time.process_time()
     block = [b'a,"open\n', *[b'x ""y""\n'] * 6_000]
     lines: list[bytes | None] = [b"query,code,language\n", *block * 10]
     found = list(csv_rows(iter(lines)))
@@ -177,7 +177,7 @@ def test_looking_for_a_closing_quote_takes_no_more_than_reading_twice() -> None:
         "unclosed_quote": 10,
         "wrong_column_count": 60_000,
     }
-    assert time.monotonic() - start < 20
+    assert time.process_time() - start < 20
 
 
 PARQUET_FAULTS: list[tuple[dict[str, Any], str]] = [

@@ -146,10 +146,10 @@ def test_bombs_cost_no_time() -> None:
         "doubled": (b"\x80\x02]q\x00(" + b"h\x00" * 100_000 + b"e.", "unfolds|nested"),
     }
     for name, (data, message) in bombs.items():
-        start = time.monotonic()
+        start = time.process_time()
         with pytest.raises(HostilePickle, match=message):
             load_plain(data, max_ops=250_000)
-        assert time.monotonic() - start < 10, name
+        assert time.process_time() - start < 10, name
 
 
 @given(st.binary(max_size=200))

@@ -246,7 +246,7 @@ def test_a_parent_whose_files_changed_is_an_error(place: Place) -> None:
     """Somebody else publishes between the comparison and the commit."""
     place.publish(place.tiny, "o/raced")
     before = place.hub.store.history("o/raced")
-    place.hub.faults({"match": "*/commit/xtrove-staging-main", "delay_s": 1.5})
+    place.hub.faults({"match": "*/commit/xtrove-staging-main", "delay_s": 100})
     process = place.client._process
     assert process.stdin is not None and process.stdout is not None
     job = {"do": "publish", "path": str(place.other), "repo": "o/raced"}
@@ -254,6 +254,7 @@ def test_a_parent_whose_files_changed_is_an_error(place: Place) -> None:
     process.stdin.flush()
     _wait_for(place, "xtrove-staging-main")
     _commit(place, "o/raced", {"README.md": b"# mine\n"})
+    place.hub.faults()
     answer = json.loads(process.stdout.readline())
     assert "README.md" in answer["error"] and "moved from" in answer["error"]
     history = [one for one in place.hub.store.history("o/raced") if one["branch"] == "main"]
@@ -262,7 +263,7 @@ def test_a_parent_whose_files_changed_is_an_error(place: Place) -> None:
 
 
 def _wait_for(place: Place, branch: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while branch not in place.hub.store.refs("o/raced"):
         assert time.monotonic() < deadline
         time.sleep(0.01)
