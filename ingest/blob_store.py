@@ -82,6 +82,11 @@ class BlobOptions(BaseModel):
         if _S3.fullmatch(value) or plain:
             return value.rstrip("/")
         shown = without_user(value)
+        if names_user(value):
+            raise ValueError(
+                f"{shown!r} was given with a user or a password, which work files would keep: take "
+                "it out; s3:// takes keys from where the AWS tools find them"
+            )
         raise ValueError(f"{shown!r} is no address: write s3://BUCKET/PREFIX or https://HOST/PATH")
 
     @field_validator("endpoint")

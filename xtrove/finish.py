@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dedupe.fingerprint import scheme_facts
 from dedupe.select import REASONS
+from extract.redact import published_name
 from ingest.languages import LANGUAGES
 from shards.atomic import FileFacts
 from shards.funnel import SYNTAX_ERRORS, Funnel
@@ -92,7 +93,9 @@ def _sources(plan: Plan) -> tuple[SourceFacts, ...]:
             kind=listing.kind,
             revision=listing.revision,
             provenance=sorted(
-                one for one in listing.provenance if not names_any(one[0], plan.tombstones)
+                (published_name(name, plan.config.redact), fact)
+                for name, fact in listing.provenance
+                if not names_any(name, plan.tombstones)
             ),
             terms=listing.terms,
         )
@@ -147,7 +150,8 @@ def _funnel(plan: Plan, conductor: Conductor, result: Round) -> tuple[Funnel, in
     for listing in plan.listings:
         for item in listing.quarantined:
             funnel.add(listing.source, "unknown", "files", reason="corrupt_input")
-            conductor.say(f"quarantined: {listing.source}: {item.name}: {item.reason}")
+            name = published_name(item.name, plan.config.redact)
+            conductor.say(f"quarantined: {listing.source}: {name}: {item.reason}")
     for piece in result.slices:
         facts = conductor.facts("extract", piece.task.key)
         refused += _add_slice(funnel, facts)
@@ -196,7 +200,11 @@ def _add_decisions(
 
 def _quarantined(plan: Plan, conductor: Conductor, result: Round) -> list[Quarantined]:
     found = [
-        Quarantined(source=listing.source, name=item.name, reason=item.reason)
+        Quarantined(
+            source=listing.source,
+            name=published_name(item.name, plan.config.redact),
+            reason=item.reason,
+        )
         for listing in plan.listings
         for item in listing.quarantined
     ]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dedupe.decontaminate import EvaluationFacts, evaluation_facts
 from dedupe.options import DecontaminateSet
+from extract.redact import published_name
 from ingest.codesearchnet import CodeSearchNetOptions
 from ingest.errors import SourceError
 from ingest.records import Listing, Slice
@@ -248,7 +249,7 @@ def _planned(
     task = Task(
         stage="extract",
         key=key,
-        label=f"{name}: {piece.label}",
+        label=f"{name}: {published_name(piece.label)}",
         spec={"settings": settings_name, "slice": f"slice-{piece.digest}.json", "hub": hub},
         bytes=piece.bytes,
     )

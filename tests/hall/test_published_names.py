@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -32,11 +33,24 @@ def _config(folder: Path) -> Path:
         # Two are refused: their evidence is published too.
         for number in (*range(12), 3, 9)
     ]
-    place = folder / "pairs.jsonl"
-    place.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    place = folder / "pairs"
+    (place / OWNER).mkdir(parents=True)
+    code = str(rows[0]["code"]).replace("settle", "days").replace("total", "left")
+    query = "Tells how many days are left until the rate may change."
+    held_out = {**rows[0], "query": query, "code": code}
+    lines = [json.dumps(row).encode() + b"\n" for row in (*rows, held_out)]
+    (place / OWNER / "rows.jsonl").write_bytes(b"".join(lines))
+    # One file is set aside by the driver, one by a worker; an evaluation set keeps a row out.
+    (place / OWNER / "first.parquet").write_bytes(b"PAR1 and no more")
+    (place / f"{KEY}.jsonl.gz").write_bytes(gzip.compress(lines[0])[:-9])
+    known = {"id": f"{OWNER}/{KEY}", "query": held_out["query"], "code": held_out["code"]}
+    (folder / "known.jsonl").write_text(json.dumps(known), encoding="utf-8")
     config = {
         "name": "settled",
         "sources": [{"kind": "pairs", "name": "mine", "path": str(place)}],
+        "decontaminate": [
+            {"name": "known", "path": str(folder / "known.jsonl"), "language": "python"}
+        ],
         "shards": {"splits": {"validation": 0, "test": 0}},
     }
     return support.write_config(folder / "config.yaml", config)
@@ -52,13 +66,21 @@ def test_nothing_of_them_is_published_and_the_first_name_is_forgotten(tmp_path: 
     """`verify` recomputes every id from what is stored; later builds leave the repository out."""
     config, output = _config(tmp_path), tmp_path / "dataset"
     support.build(config, "--output", output)
+    # What tasks read has the addresses of the input as they are, in a private folder.
+    plans = output / ".xtrove" / "plan"
     for file in output.rglob("*"):
-        if file.is_file():
+        if file.is_file() and file.parent != plans:
             content = file.read_bytes()
             if file.suffix == ".parquet":  # Compressed.
                 content = str(pq.read_table(file).to_pylist()).encode()
             for secret in (KEY, OWNER, "jane.doe", "bob:"):
                 assert secret.encode() not in content, file
+    manifest = support.manifest(output)
+    names = sorted(one["name"] for one in manifest["quarantined"])
+    assert names == ["<EMAIL>/first.parquet", "<KEY>.jsonl.gz"]
+    provenance = [name for name, _ in manifest["sources"][0]["provenance"]]
+    assert provenance == ["file <EMAIL>/rows.jsonl", "file <KEY>.jsonl.gz"]
+    assert support.funnel(output)["totals"]["pairs"]["dropped"]["decontaminated"] == 1
     assert _repos(output) == {"<EMAIL>/tools", "alpha/core"}
     assert support.xtrove("verify", output).returncode == 0
     samples = list(support.ids(output))

@@ -229,7 +229,7 @@ def test_no_fault_of_a_config_quotes_a_password() -> None:
             validate({"name": "x", "sources": [source]}, name="c")
         assert "secret" not in str(error.value)
     for words in ({"url": "https://u:secret@host/x"}, {"endpoint": "http://u:secret@host"}):
-        with pytest.raises(ValidationError, match="no address|no endpoint"):
+        with pytest.raises(ValidationError, match="a user or a password|no endpoint"):
             BlobOptions.model_validate(words)
     assert DirectoryOptions(path="git+https://host/o/n@it's").path
 

@@ -205,16 +205,19 @@ class _Writer:
                 row=row.row,
                 detail=stopped.detail,
                 fact=stopped.detail,
-                quarantined=published_name(f"{row.repo}/{row.path}", self.settings.extract.redact),
+                quarantined=f"{row.repo}/{row.path}",
             )
         )
+
+    def _published(self, name: str) -> str:
+        return published_name(name, self.settings.extract.redact)
 
     def _skip(self, row: Skip) -> None:
         language = row.language or UNKNOWN_LANGUAGE
         self.counts[language, "files", "seen"] += row.rows
         self.counts[language, "files", row.reason] += row.rows
         if row.quarantined:
-            self.quarantined[row.quarantined] = f"{row.reason}: {row.evidence}"
+            self.quarantined[self._published(row.quarantined)] = f"{row.reason}: {row.evidence}"
         elif row.detail:
             self.details.setdefault(row.reason, row.evidence)
 
@@ -252,7 +255,7 @@ class _Writer:
                     pair,
                     "decontaminated",
                     detail=hit.layer,
-                    witness_id=f"{hit.set}:{hit.item}",
+                    witness_id=f"{hit.set}:{self._published(hit.item)}",
                     score=float(hit.score),
                 )
             else:
