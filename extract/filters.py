@@ -47,7 +47,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
 
 _BOILERPLATE = re.compile(
     r"\W{0,8}(?:"
-    r"inherit(?:ed)?[- ]?doc|\(?non-javadoc|todo\s*+[:(]|fixme\b|xxx\b"
+    r"inherit(?:ed)?[- ]?doc|\(?non-javadoc|to ?do\s*+[:(]|fixme\b|xxx\b"
     r"|deprecated(?:$|\W*+(?:since|as of|in|use|please|and|method|function|alias|replaced|do not"
     r"|will|from|by|v?\d)\b|\s*+[:.,;!(-])"
     r"|(?:this (?:method|function|class|file|code) (?:is|was) )?"
@@ -58,6 +58,8 @@ _BOILERPLATE = re.compile(
     r"|(?:type|enter|add|write) (?:a )?(?:description|documentation|comment)s? here"
     r"|(?:creates?|constructs?|initiali[sz]es?|instantiates?) (?:an? |the |this )?(?:new )?"
     r"(?:instance|object)\.?$|(?:the )?(?:default |public |private |protected )?constructor\.?$"
+    r"|not (?:part of )?(?:the |a )?public api\.?$"
+    r"|(?:for )?(?:internal|testing)(?: use| purposes)?(?: only)?\.?$"
     r"|eslint-|pylint:|noqa|nolint|phpcs:|rubocop:|istanbul ignore|ts-ignore|type: ignore"
     r")"
 )

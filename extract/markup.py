@@ -66,6 +66,11 @@ _HIDDEN_REFERENCE = re.compile(r"\[([\ue000-\uf8ff])\](?!\()")
 _CODE_REFERENCE = re.compile(
     _APART + r"\[(?!(?i:deprecated)\])([*&#]?[^\W\d][\w.:#]++(?:\(\))?)\](?![(\[`>]|(?!s\b)\w)"
 )
+_IMPORT_REFERENCE = re.compile(
+    r"(?<![\w\])])\[(\*?[a-z][\w.-]{0,60}(?:/[\w-]{1,60}){1,8}\.[A-Z]\w{0,80}(?:\.\w{1,80})?)\]"
+    r"(?![(\[\w])"
+)
+"""Go's link to an item of another package, `[os/exec.Cmd.Run]`."""
 _RDOC_CODE = re.compile(r"(?<![\w+])\+([\w:.#?!=]++)\+(?![\w+])")
 _RDOC_DIRECTIVE = re.compile(r":(?:nodoc|stopdoc|startdoc|doc|notnew|enddoc|yields|call-seq):")
 _RDOC_LINK = re.compile(
@@ -262,6 +267,8 @@ def _links(text: str, language: str) -> str:
         text = _MARKDOWN_REFERENCE.sub(r"\1", text)
     if language in ("rust", "go"):
         text = _CODE_REFERENCE.sub(r"\1", _HIDDEN_REFERENCE.sub(r"\1", text))
+        if language == "go" and "/" in text:
+            text = _IMPORT_REFERENCE.sub(r"\1", text)
     return text
 
 

@@ -35,6 +35,8 @@ from extract.sentences import (
 
 MAX_DOCUMENTATION = 20_000
 _JOIN_BELOW = 15
+_REFERENCES = 2
+"""Sentences at the end of a paragraph that may go because they only refer."""
 _BLOCK = re.compile(
     r"(`[^`\n]*+`|\{@(?:code|literal)\s[^{}]*+\})"
     r"|</?(?:p|ul|ol|dl|h[1-6]|table|blockquote|hr|div)(?:\s[^<>]*+)?/?>",
@@ -260,6 +262,9 @@ def _plain(paragraph: str, language: str, *, cut: bool) -> tuple[str, str]:
         refused = "query_dangling" if dangling else ""
         if not refused and only_refers(text):
             refused = "query_boilerplate"
+        for _ in range(_REFERENCES if ". See " in text else 0):
+            last = last_sentence(text)
+            text = text[:last] if only_refers(text[last:].lstrip()) else text
     if not text.isascii():
         text = unicodedata.normalize("NFC", " ".join(hidden.show(text).split()))
     return text.rstrip(" ;,"), refused

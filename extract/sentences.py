@@ -82,9 +82,9 @@ _INNER_NOTICE = re.compile(
     r"|(?:TODO|FIXME|XXX|HACK)\b)"
     r"|(?<![\w\"'-])(?:TODO|FIXME|XXX|HACK)(?:\([^()]{0,40}\))?:(?=\s|$)"
 )
-_TODO = re.compile(r"\W{0,8}(?:(?:TODO|FIXME|XXX|HACK)\b|todo\s?[:(]|fixme\b)")
+_TODO = re.compile(r"\W{0,8}(?:(?:TODO|FIXME|XXX|HACK)\b|[Tt]o ?do\s?[:(]|fixme\b)")
 
-_TODOS = frozenset(("todo", "fixm"))
+_TODOS = frozenset(("todo", "to d", "fixm"))
 
 _INNER_LABEL = re.compile(
     r"\s(?:(?:Args|Arguments|Parameters|Params?|Returns?|Raises|Yields|Throws|Examples?"

@@ -70,6 +70,8 @@ def test_inherited_documentation_is_boilerplate_not_empty() -> None:
         "Not yet documented at all", "eslint-disable no-console", "TODO(joe): do it",
         "Creates a new instance.", "Constructs an instance", "Initializes this object.",
         "Default constructor.", "Constructor",
+        "Not public API.", "Not part of the public API", "For internal use only.",
+        "To do: write it",
     ],
 )  # fmt: skip
 def test_boilerplate(query: str) -> None:
@@ -83,6 +85,7 @@ def test_boilerplate(query: str) -> None:
         "Deprecated options are mapped to new ones", "Todos of the user", "Reads a licence file",
         "Checks whether the copyright line is there", "Generate documentation for a class",
         "Creates a new instance of the driver.", "Constructor of the ranges of a table",
+        "Internal use of names is checked", "To do lists are sorted by date",
     ],
 )  # fmt: skip
 def test_no_boilerplate(query: str) -> None:

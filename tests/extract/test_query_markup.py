@@ -213,3 +213,16 @@ def test_no_more_is_hidden_than_there_are_private_characters() -> None:
 
 def test_private_characters_of_a_text_are_taken_out() -> None:
     assert query("Opens \ue000 the `door` &#xE000; of it.", "java") == "Opens the door of it."
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Returns an [os/exec.Cmd] for it.", "Returns an os/exec.Cmd for it."),
+        ("Calls [*github.com/a-b/c.Client.Do] once.", "Calls *github.com/a-b/c.Client.Do once."),
+        ("Answers with [yes/no] or [a/b.c].", "Answers with [yes/no] or [a/b.c]."),
+        ("Reads m[os/exec.Cmd] twice.", "Reads m[os/exec.Cmd] twice."),
+    ],
+)
+def test_links_of_go_may_name_a_package_by_its_path(text: str, expected: str) -> None:
+    assert query(text, "go") == expected

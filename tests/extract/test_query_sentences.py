@@ -155,6 +155,9 @@ def test_the_function_words_of_code_are_none() -> None:
         ("#2437 Search the index for a name.", "Search the index for a name."),
         ("(#2437): Search the index for a name.", "Search the index for a name."),
         ("See Find for details.\n\nSearch the index for a name.", "Search the index for a name."),
+        ("Search the index for a name. See Find#all. See also the API docs.",
+         "Search the index for a name."),
+        ("To do: cache it.\n\nSearch the index for a name.", "Search the index for a name."),
     ],
 )  # fmt: skip
 def test_notices_go_and_the_description_stays(
@@ -219,6 +222,7 @@ def test_a_sentence_that_only_refers_is_boilerplate(text: str, language: str) ->
     "text",
     [
         "See if the error matches Type.",
+        "Reads the index. See if Type is known.",
         "See whether the user_id is known.",
         "Implements rounding of halves to even.",
         "Implements Dijkstra's algorithm.",
