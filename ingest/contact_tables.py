@@ -12,6 +12,7 @@ pyarrow publishes no types: its objects do not leave this module except as `Reco
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -45,6 +46,8 @@ MOST_GROUPS = 8
 MOST_RECORDS = 1_000
 """Of one file: a row of a grouped set is many files."""
 
+_AGAIN = "The file itself is broken: download or write it again."
+
 Records = Iterator[SourceFile | SourcePair | Skip]
 
 
@@ -69,6 +72,8 @@ class _Look:
     entry: Entry
     language: str
     columns: list[ColumnCheck] = field(default_factory=list)
+    names: tuple[str, ...] = ()
+    """Of the columns that the file has."""
     groups: int = 0
     rows: int = 0
     stored: int = 0
@@ -184,6 +189,7 @@ def _look(entry: Entry, language: str, kind: TableKind, limits: ReadLimits, rows
         head = cast(TableHead, TableHead.of(open_entry(sized(entry, limits), limits)))
         with head:
             schema = head.schema()
+            look.names = tuple(schema.names)
             look.columns = kind.contract(schema, entry.name)
             wanted = kind.wanted(schema)
             groups = head.groups(wanted)
@@ -217,7 +223,17 @@ def _note_language(findings: Findings, looks: Sequence[_Look], kind: TableKind) 
         good = len(answered) - len(broken)
         findings.good(name, f"as the contract asks in {good} file{'s' * (good != 1)}{aside}")
     else:
-        findings.bad(name, f"{broken[0].entry.name}: {broken[0].problem}", kind.remedy)
+        first = broken[0]
+        remedy = f"{kind.remedy}{_there(first)}" if first.columns else _AGAIN
+        findings.bad(name, f"{first.entry.name}: {first.problem}", remedy)
+
+
+def _there(look: _Look) -> str:
+    """The columns of a file, and which of them was probably meant."""
+    missing = [one.name for one in look.columns if one.verdict == "missing"]
+    near = [difflib.get_close_matches(one, look.names, n=1, cutoff=0.6) for one in missing]
+    hints = "".join(f" Did you mean {found[0]!r}?" for found in near if found)
+    return f" The file has: {', '.join(look.names)[:200] or 'none'}.{hints}"
 
 
 def _fits(look: _Look) -> bool:

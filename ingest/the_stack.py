@@ -74,7 +74,8 @@ def plan(
         raise SourceError(
             "no Parquet file of this source can be read",
             value=options.path,
-            remedy=f"Download the files again.{first}",
+            remedy="Download files that are broken again; where columns are others than expected, "
+            f"another `kind` fits (`pairs` with `columns:`).{first}",
         )
     entries = [one.entry for one in planned]
     revision = revision_of(layout.place, entries)

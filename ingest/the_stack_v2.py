@@ -107,7 +107,8 @@ def plan(
         raise SourceError(
             "no Parquet file of this source can be read",
             value=options.path,
-            remedy=f"Download the files again.{first}",
+            remedy="Download files that are broken again; where columns are others than expected, "
+            f"another `kind` fits (`pairs` with `columns:`).{first}",
         )
     revision = revision_of(place, [one.table.entry for one in planned])
     mixed = any(not one.language for one in planned)

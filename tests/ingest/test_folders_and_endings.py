@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ingest.contact import Check
 from ingest.errors import SourceError
 from ingest.formats import folder_values, format_of
 from ingest.languages import folder_language
@@ -234,6 +235,26 @@ def test_other_json_is_set_aside_with_its_way_out(tmp_path: Path, data: bytes, r
     put(tmp_path / "a.jsonl", ROW)
     contact = checked(options).contact()
     assert all(one.ok for one in contact.checks), contact.checks
+
+
+def test_the_doctor_names_the_columns_of_a_table_and_the_one_that_was_meant(
+    tmp_path: Path,
+) -> None:
+    put(tmp_path / "a.parquet", {"query": "a b", "codes": "x"})
+    (bad,) = [one for one in doctor(tmp_path) if not one.ok]
+    assert bad.found == "a.parquet: column code is missing (expected text)"
+    assert bad.remedy.endswith("The file has: query, codes. Did you mean 'codes'?")
+    # Its remedy, followed.
+    contact = doctor(tmp_path, columns={"code": "codes"}, language="python")
+    assert [one.found for one in contact if not one.ok] == []
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 and no more")
+    (bad,) = [one for one in doctor(tmp_path) if not one.ok]
+    assert bad.remedy == "The file itself is broken: download or write it again."
+
+
+def doctor(path: Path, **options: object) -> Sequence[Check]:
+    config = {"path": str(path), "declared_licenses": ["MIT"], **options}
+    return checked(PairsOptions.model_validate(config)).contact().checks
 
 
 def test_a_first_line_longer_than_the_look_is_read(tmp_path: Path) -> None:
