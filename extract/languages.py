@@ -100,8 +100,11 @@ _ROWS = (
         directive=re.compile(
             rb"//(?:[a-z0-9]+:[a-z0-9]|export |extern |line |nolint\b)|//\s*(?:\+build\b|#nosec\b)"
         ),
+        # The line is looked over once: a rest of it behind every `*/` would be quadratic.
         marker=re.compile(
-            rb"(?:^(?:\xef\xbb\xbf)?|\*/)[ \t\r\f\v]*+//[^\n]*\n\s*func\b|\*/\s*func\b", re.M
+            rb"^(?=(?:\xef\xbb\xbf)?[ \t\r\f\v]*+//|[^\n]*\*/[ \t\r\f\v]*+//)[^\n]*+\n\s*func\b"
+            rb"|\*/\s*func\b",
+            re.M,
         ),
     ),
     Language(

@@ -136,6 +136,11 @@ def test_a_string_behind_what_the_parser_skipped_is_no_docstring(content: str) -
         ("python", "def f():\n  (('Say it.'))\n  go()\n", "Say it."),
         ("python", "def f():\n  (  # it's\n    'Say '\n   'it.')\n", "Say it."),
         ("go", "package a\n/* Say it. *///Twice.\nfunc F() {}\n", "Say it.\nTwice."),
+        (
+            "go",
+            "package a\n/* Say it. */ // Twice, as */ ends.\nfunc F() {}\n",
+            "Say it.\nTwice, as */ ends.",
+        ),
         ("go", "package a\n\v// Say it.\nfunc F() {}\n", "Say it."),
         ("ruby", "\r# Say it.\r\ndef f; end\n", "Say it."),
         ("ruby", "\v# Say it.\nprivate def f; end\n", "Say it."),
