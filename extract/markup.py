@@ -60,7 +60,8 @@ _APART = r"(?<![\w\])&*.<`\ue000-\uf8ff])(?<!&mut )(?<!&'\w )"
 _LABEL = r"\[((?>(?:[^\[\]]++|\[[^\[\]]*+\])*))\]"
 _MARKDOWN_LINK = re.compile(rf"!?(?<![\w\])]){_LABEL}\((?>(?:[^()]++|\([^()]*+\))*)\)")
 _MARKDOWN_REFERENCE = re.compile(
-    _APART + r"\[((?=[^\W\d]|[\ue000-\uf8ff*])[^\[\]]++)\]\[[^\[\]]*+\](?![\w\[])"
+    _APART
+    + r"\[(?!\^|a-[fz]|A-[FZ])((?=[^\W\d]|[\ue000-\uf8ff*])[^\[\]]++)\]\[[^\[\]]*+\](?![\w\[])"
 )
 _HIDDEN_REFERENCE = re.compile(r"\[([\ue000-\uf8ff])\](?!\()")
 _CODE_REFERENCE = re.compile(

@@ -16,15 +16,15 @@ from extract.words import word_set
 _MAX_WORDS = 12
 _VERBS = word_set(
     "implement implements implementing implementation override overrides overriding overridden"
-    " satisfies fulfills fulfils"
+    " satisfies fulfills fulfils renamed moved replaced"
 )
 _ASKING = word_set("if whether what which that how who when where why")
 _DOCUMENTS = word_set(
     "above api below detail details doc docs documentation javadoc manual readme spec specification"
 )
 _FORMAL = word_set(
-    "the a an of for from in by to and or its this that it override overrides implement implements"
-    " required default method methods function functions implementation"
+    "the a an of for from in into by with to and or its this that it override overrides implement"
+    " implements required default method methods function functions implementation"
 )
 _KINDS = word_set(
     "interface interfaces class super superclass super-class parent base trait protocol supertype"

@@ -226,3 +226,10 @@ def test_private_characters_of_a_text_are_taken_out() -> None:
 )
 def test_links_of_go_may_name_a_package_by_its_path(text: str, expected: str) -> None:
     assert query(text, "go") == expected
+
+
+@pytest.mark.parametrize("language", EVERY)
+@pytest.mark.parametrize("pattern", ["^[a-zA-Z0-9][a-zA-Z0-9_.+-]+$", "[A-Z][a-z]*", "[^a][b]?"])
+def test_classes_of_characters_are_no_links(pattern: str, language: str) -> None:
+    text = f'Checks whether the name is valid ("{pattern}").'
+    assert query(text, language) == text

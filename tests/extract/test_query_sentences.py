@@ -211,6 +211,8 @@ def test_a_notice_alone_is_boilerplate(text: str) -> None:
         "Implementation of the Builder::Part trait.",
         "List implements store.Store's List",
         "Overrides the method of the superclass.",
+        "Renamed to Metrics::num_alive_tasks",
+        "Moved to io.Reader.",
         "Implement interface and override super-class.",
     ],
 )
@@ -230,6 +232,8 @@ def test_a_sentence_that_only_refers_is_boilerplate(text: str, language: str) ->
         "Override locale to return a symbol.",
         "Overrides Rack::Request to support indifferent access.",
         "Seeks to Start.",
+        "Renamed columns of Table are written back.",
+        "Moved to the end of Queue.",
         "Read implements io.Reader. It reads up to a line.",
         "The implementation of standard leftmost search.",
     ],
