@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from tests.train.runs import config, dataset, steps
 from train.checkpoint import load_model
 from train.config import TrainConfig
+from train.device import measured_peak
 from train.loop import train
 
 
@@ -66,3 +68,10 @@ def test_a_compiled_model_learns_and_is_saved_as_a_plain_one(
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
     names = dict(load_model(tmp_path / "run").named_parameters())
     assert not [name for name in names if "_orig_mod" in name]
+
+
+def test_a_peak_is_measured_where_no_time_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = itertools.count(0.0, 10.0)
+    monkeypatch.setattr("train.device.time.perf_counter", lambda: next(ticks))
+    # One product in the 10 s that pass from clock to clock.
+    assert measured_peak(torch.device("cpu"), "fp32", size=64) == 2 * 64**3 / 10
