@@ -43,6 +43,13 @@ class Bucket:
         self.blobs[blob_id] = gzip.compress(raw, mtime=0) if packed is None else packed
         return Wanted(blob_id=blob_id, length=len(raw), encoding="utf-8")
 
+    def wait_for(self, count: int) -> None:
+        """Wait until so many different blobs were asked for."""
+        deadline = time.monotonic() + 100
+        while len(set(self.asked)) < count:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
     def options(self, **changes: object) -> BlobOptions:
         """Options that lead here, over `https://`-style addresses, with few retries."""
         base = {"url": f"http://127.0.0.1:{self.port}/content", "retries": 2, "timeout": 5}

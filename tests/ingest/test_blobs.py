@@ -7,7 +7,7 @@ import gzip
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 
@@ -40,13 +40,6 @@ def one(store: Bucket, wanted: Wanted, **options: object) -> Outcome:
 
 def absent(number: int) -> Wanted:
     return Wanted(blob_id=f"{number:040x}", length=10, encoding="utf-8")
-
-
-def _wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 100
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_a_blob_is_verified_and_named(store: Bucket) -> None:
@@ -101,7 +94,7 @@ def test_stated_lengths_bound_what_is_held(store: Bucket) -> None:
     with BlobReader.open(store.options(in_flight=64)) as reader:
         stream = reader.stream(wishes, lambda wish: wish)
         next(stream)
-        _wait_until(lambda: len(store.asked) >= 64)
+        store.wait_for(64)
         time.sleep(0.3)
         assert len(store.asked) <= 66
         assert all(isinstance(outcome, Content) for _, outcome in stream)
@@ -250,7 +243,7 @@ def test_leaving_early_stops_what_was_to_come(store: Bucket) -> None:
 
     def leave() -> None:
         # Then the stream waits for the first, and asks for no more.
-        _wait_until(lambda: len(set(store.asked)) >= AHEAD * 8)
+        store.wait_for(AHEAD * 8)
         reader.__exit__()
 
     with BlobReader.open(store.options(in_flight=8, retries=9)) as reader:
