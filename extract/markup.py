@@ -49,7 +49,7 @@ _REST_FOOTNOTE = re.compile(
 )
 _TILDE_NAME = re.compile(r"(?<![\w/~])~(?>(?:[A-Za-z_]\w*+\.)+)(?=[A-Za-z_])")
 _CODE_TAG = re.compile(r"<(code|tt|kbd|samp)>((?>(?:[^<]|<(?!/|\1\b)){0,400}))</\1>", re.IGNORECASE)
-_ADDRESS = re.compile(r"\w{2,8}://\S*+$|www\.\S*+$")
+_ADDRESS = re.compile(r"\w{2,8}://\S*+$")
 _DUNDER = re.compile(r"(?<!\w)__(?=[A-Za-z])\w++(?<=[^_]__)(?!\w)")
 _ESCAPED = re.compile(r"\\([*_`\[\]<>#@|~/])")
 _GENERIC = re.compile(r"(?<=\w)<[A-Z](?>(?:, ?[A-Z])*)>")

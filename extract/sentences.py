@@ -24,7 +24,7 @@ _MIN_SENTENCE_WORDS = 3
 _TAIL = 200
 
 _URL = re.compile(
-    r"[<(\[\"']?(?:\b(?:https?|ftp|file)://|(?<![\w.])www\.)[^\s<>\"'`)\]}]++[>)\]\"']?"
+    r"(?:[<(\[\"']?\b(?:https?|ftp|file)://|[<(\[]?(?<![\w.\"'])www\.)[^\s<>\"'`)\]}]++[>)\]\"']?"
     r"(?:\sfor (?:more|further|full|additional) [a-z]{2,20}\b\.?)?"
 )
 _URL_VERBS = word_set(

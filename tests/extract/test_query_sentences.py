@@ -45,6 +45,8 @@ def refused(documentation: str, language: str = "go") -> str:
         ("Sets the seed of it See: https://a.b/c for more details.", "Sets the seed of it."),
         ("Writes the line table See https://a.b/c This is a format.",
          "Writes the line table. This is a format."),
+        ("Returns \"a.org\" in \"www.a.org\".", "Returns \"a.org\" in \"www.a.org\"."),
+        ("Cuts `www.a.org` up. Copied from www.a.org/b.", "Cuts www.a.org up."),
         ("Returns \"dev\" for \"dev.www.example.org\" only.",
          "Returns \"dev\" for \"dev.www.example.org\" only."),
     ],
