@@ -262,7 +262,7 @@ def _plain(paragraph: str, language: str, *, cut: bool) -> tuple[str, str]:
         refused = "query_dangling" if dangling else ""
         if not refused and only_refers(text):
             refused = "query_boilerplate"
-        for _ in range(_REFERENCES if ". See " in text else 0):
+        for _ in range(_REFERENCES if ". See" in text else 0):
             last = last_sentence(text)
             text = text[:last] if only_refers(text[last:].lstrip()) else text
     if not text.isascii():

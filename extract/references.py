@@ -34,7 +34,7 @@ _NAME_MARKS = ("::", "#", "/", "_", "'s", "()")
 
 def only_refers(text: str) -> bool:
     """Whether `text`, with code hidden or not, only names what describes in its place."""
-    head = text[:80].lower().split(" ", 2)
+    head = text[:80].lower().replace("see:", "see", 1).split(" ", 2)
     if head[0] != "see" and _VERBS.isdisjoint(head[:2]):
         return False
     words = text.rstrip(".").split()

@@ -159,6 +159,8 @@ def test_the_function_words_of_code_are_none() -> None:
         ("See Find for details.\n\nSearch the index for a name.", "Search the index for a name."),
         ("Search the index for a name. See Find#all. See also the API docs.",
          "Search the index for a name."),
+        ("Search the index for a name. See: Find() and FindAll() for further information.",
+         "Search the index for a name."),
         ("To do: cache it.\n\nSearch the index for a name.", "Search the index for a name."),
     ],
 )  # fmt: skip
