@@ -132,7 +132,8 @@ def functions(
     broken = parsed.root.has_error
     rescued = rescued_functions(content) if broken and row.placement == "body" else None
     if rescued is None:
-        parsed = _readable(language, path, content, parsed, budget)
+        marker = re.compile(b"") if want_undocumented else row.marker
+        parsed = _readable(language, path, content, parsed, budget, marker)
         broken = parsed.root.has_error
     found = found_functions(row, content, parsed.matches) if rescued is None else rescued
     count = len(found)
@@ -183,8 +184,18 @@ def _lines(content: bytes, found: list[Found]) -> dict[int, int]:
     return lines
 
 
-def _readable(language: str, path: str, content: bytes, parsed: Parsed, budget: float) -> Parsed:
-    """The parse of a file as far as it can be repaired; offsets stay those of `content`."""
+def _readable(
+    language: str,
+    path: str,
+    content: bytes,
+    parsed: Parsed,
+    budget: float,
+    marker: re.Pattern[bytes],
+) -> Parsed:
+    """The parse of a file as far as it can be repaired; offsets stay those of `content`.
+
+    Macros are opened where `marker` is found in them.
+    """
     masked = content
     if parsed.root.has_error:
         masked = repaired(language, content)
@@ -193,15 +204,22 @@ def _readable(language: str, path: str, content: bytes, parsed: Parsed, budget: 
     if language != "rust":
         return parsed
 
-    def is_sound(body: bytes) -> bool:
-        return not parse(language, path, body, budget=budget).root.has_error
+    def may_pay(body: bytes) -> bool:
+        return marker.search(body) is not None
 
-    # Macros in macros: each round opens the next.
+    def is_sound(body: bytes) -> bool:
+        return may_pay(body) and not parse(language, path, body, budget=budget).root.has_error
+
+    # Macros in macros: each round opens the next, all at once where that brings no error.
     for _ in range(MACRO_ROUNDS if may_open_macros(masked) else 0):
-        opened = opened_macros(masked, parsed.root, is_sound)
-        if opened == masked:
-            break
-        masked, parsed = opened, parse(language, path, opened, budget=budget)
+        for accepts in (may_pay, is_sound):
+            opened = opened_macros(masked, parsed.root, accepts)
+            if opened == masked:
+                return parsed
+            trial = parse(language, path, opened, budget=budget)
+            if not trial.root.has_error or parsed.root.has_error:
+                break
+        masked, parsed = opened, trial
     return parsed
 
 

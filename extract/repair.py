@@ -135,8 +135,8 @@ _MASKS: dict[str, Callable[[bytes], Iterator[Mask]]] = {
 }
 
 
-def opened_macros(content: bytes, root: Node, is_sound: Callable[[bytes], bool]) -> bytes:
-    """Rust with the braces of item macros blanked whose inside `is_sound` as items of its own."""
+def opened_macros(content: bytes, root: Node, accepts: Callable[[bytes], bool]) -> bytes:
+    """Rust with the braces of item macros blanked whose inside holds functions and is accepted."""
     masked = bytearray(content)
     reach = 0
     for match in _ITEM_MACRO.finditer(content):
@@ -152,7 +152,7 @@ def opened_macros(content: bytes, root: Node, is_sound: Callable[[bytes], bool])
             continue
         reach = node.end_byte
         body = content[inside : reach - 1]
-        if b"fn " in body and content[reach - 1 : reach] == b"}" and is_sound(body):
+        if b"fn " in body and content[reach - 1 : reach] == b"}" and accepts(body):
             masked[start:inside] = b" " * (inside - start)
             masked[reach - 1] = 32
     return bytes(masked)
