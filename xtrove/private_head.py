@@ -51,8 +51,8 @@ _SECRET = re.compile(
     r"|(?:^|_)(?:PASS|PAT|KEYS?|AUTH|COOKIES?|DSN|JWT|SAS)(?:_|$)|_PWD(?:_|$)"
 )
 """Names in capitals of variables that hold secrets, or say where they lie."""
-_USER_INFO = re.compile(r"\s*[a-z][a-z0-9+.-]*://[^/\s@]*:[^/\s@]+@", re.IGNORECASE)
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://")
+_USER_INFO = re.compile(r"\s*+[a-z][a-z0-9+.-]*+://[^/\s@:]*+:[^/\s@]++@", re.IGNORECASE)
+_SCHEME = re.compile(r"(?<![a-z0-9+.-])([a-z][a-z0-9+.-]*+)://")
 _FAMILIES: Mapping[str, tuple[str, ...]] = {
     "HF_": ("hf",),
     "HUGGING": ("hf",),
