@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -208,8 +209,21 @@ def _say(stop: Stop) -> int:
     return stop.code
 
 
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Python would print a warning as it is, with the line of code that gave it."""
+    err().print(f"warning: {message}", style="yellow")
+
+
 def main() -> None:
     """The console script."""
+    warnings.showwarning = _show_warning
     try:
         app()
     except Stop as error:

@@ -301,11 +301,10 @@ def _show_agreement(console: Console, removal: Removal, witness: Sample) -> None
     names = "the same name" if same_name(removal.name, name) else f"another name ({name})"
     console.print(
         f"agrees:   {names}; {shared} of {union} words of both queries "
-        f"({shared / max(union, 1):.2f}); {removal.tokens} and {witness['tokens']} tokens",
-        markup=False,
+        f"({shared / max(union, 1):.2f}); {removal.tokens} and {witness['tokens']} tokens"
     )
-    console.print(f"query:    {removal.query}", markup=False)
-    console.print(f"its query: {query}", markup=False)
+    console.print(f"query:    {removal.query}")
+    console.print(f"its query: {query}")
 
 
 def _show_diff(

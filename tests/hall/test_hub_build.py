@@ -201,9 +201,10 @@ def test_lasting_faults_of_workers_are_said_and_the_build_goes_on_after_them(
     # Workers ask after the planning: some of them here, then none at all. What was read is kept,
     # and how much that is depends on which worker was first, so that only the planning is counted.
     read = _fetched_by(reference)
-    assert read.requests > read.planning_requests + 80
+    half = (read.requests - read.planning_requests) // 2
+    assert half > 20
     for fault, skip, said in (
-        ({"status": 404}, read.planning_requests + 60, "not found on the Hub"),
+        ({"status": 404}, read.planning_requests + half, "not found on the Hub"),
         ({"status": 503}, read.planning_requests, "HTTP 503"),
     ):
         hub.forget()

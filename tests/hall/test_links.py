@@ -162,7 +162,10 @@ def test_links_of_git_and_of_the_hub_are_none_of_ours(base: Path, tmp_path: Path
 @pytest.mark.slow
 def test_a_build_names_the_link(tmp_path: Path) -> None:
     source = support.library(tmp_path / "source", limit=100_000)
-    config = support.write_config(tmp_path / "c.yaml", support.library_config(source))
+    shards = {"splits": {"validation": 0, "test": 0}}
+    config = support.write_config(
+        tmp_path / "c.yaml", support.library_config(source, shards=shards)
+    )
     home = _home(tmp_path)
     before = _state(home)
     output = tmp_path / "out"

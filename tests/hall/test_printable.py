@@ -111,7 +111,7 @@ def _calls() -> Iterator[tuple[str, ast.Call]]:
 
 def _by_passes(call: ast.Call) -> bool:
     words = ast.unparse(call.func)
-    if words in {"print", "Console", "Terminal", "input", "warnings.warn"}:
+    if words in {"print", "Console", "Terminal", "input"}:
         return True
     if words.startswith(("rich.print", "typer.echo", "typer.secho", "click.echo", "click.secho")):
         return True
@@ -128,6 +128,24 @@ def _by_passes(call: ast.Call) -> bool:
 
 def test_nothing_is_printed_past_the_one_function() -> None:
     assert [place for place, call in _calls() if _by_passes(call)] == []
+
+
+def test_a_warning_gives_no_orders_and_no_code() -> None:
+    script = (
+        "import sys, warnings\n"
+        "import xtrove.cli as cli\n"
+        "cli.app = lambda: warnings.warn('an \\x1b[31maddress\\u202e of [bold]mine')\n"
+        "cli.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=support.ROOT,
+        env=support.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == "warning: an \ufffd[31maddress\ufffd of [bold]mine\n"
 
 
 def test_no_words_hold_markup() -> None:
