@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -126,6 +127,15 @@ def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """The process and everything it started."""
     parent = psutil.Process(process.pid)
     return [*parent.children(recursive=True), parent]
+
+
+def command_lines(process: subprocess.Popen[str]) -> list[str]:
+    """What the process and everything it started were called with; what has just ended is none."""
+    lines = []
+    for member in family(process):
+        with contextlib.suppress(psutil.Error):
+            lines.append(" ".join(member.cmdline()))
+    return lines
 
 
 def sums(output: Path) -> str:

@@ -109,7 +109,7 @@ def test_ctrl_c_stops_and_says_how_to_go_on(config: Path, reference: Path, tmp_p
     output = tmp_path / "dataset"
     with support.start_build(config, "--output", output, "--workers", 1) as process:
         support.wait_for_receipts(process, output, "extract", 2)
-        running = [" ".join(member.cmdline()) for member in support.family(process)]
+        running = support.command_lines(process)
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=support.TIMEOUT)
     assert process.returncode == 130, err
