@@ -134,20 +134,14 @@ class Watchdog:
                 self.close()
                 # Alone in a fresh child, a row answers for itself only.
                 is_its_own = child.answers == 0 or answer.stopped.reason == "row_timeout"
-                yield row, answer.stopped if is_its_own else self._alone(call, row)
+                if is_its_own:
+                    yield row, answer.stopped
+                else:
+                    yield from self._chunk(call, [row])
                 rows = rows[number + 1 :]
                 break
             else:
                 return
-
-    def _alone(self, call: _Call, row: object) -> object:
-        child = self._started()
-        child.send(call, [row])
-        answer = child.answer(call[2])
-        if isinstance(answer, _Death):
-            self.close()
-            return answer.stopped
-        return answer
 
     def _started(self) -> _Child:
         if self._child is None:
