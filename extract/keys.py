@@ -28,6 +28,7 @@ Span = tuple[int, int]
 _WORDS = bytes(65 if b < 128 and (chr(b).isalnum() or b in b"_-") else 32 for b in range(256))
 _RUN = b"A" * 16
 _BEFORE_RUN = 24
+_DIGITS = b"0123456789"
 # A digit, or capitals as no identifier has them: 99 % of random letters do.
 _MIXED = re.compile("[0-9]|[A-Z][a-z][A-Z]|[a-z][A-Z]{2}")
 
@@ -110,6 +111,18 @@ _IDENTIFIED = re.compile(r"identified by\s{1,4}([\"'])([^\"'\s]{4,64})\1", re.I)
 _LOCAL_HOSTS = re.compile(r"localhost|127\.|example|host\b|test\b", re.I)
 
 
+def may_hold_keys(text: str) -> bool:
+    """False only where `redact_keys` replaces nothing; a fourth of its cost."""
+    plain = text.encode("ascii", "replace")
+    # Most texts hold no digit, and no secret beside a name is without one.
+    if len(plain.translate(None, _DIGITS)) < len(plain):
+        return True
+    if "://" in text or "PRIVATE KEY" in text:
+        return True
+    words = plain.translate(_WORDS)
+    return _RUN in words and bool(_formed(text, words))
+
+
 def redact_keys(text: str) -> tuple[str, int]:
     """`text` with every key replaced by <KEY>, and how many there were."""
     total = 0
@@ -134,8 +147,7 @@ def key_spans(text: str) -> list[Span]:
     plain = text.encode("ascii", "replace")
     spans = _formed(text, plain.translate(_WORDS))
     lowered = plain.lower()
-    # Most texts hold no digit, and no secret beside a name is without one.
-    has_digits = len(lowered.translate(None, b"0123456789")) < len(lowered)
+    has_digits = len(lowered.translate(None, _DIGITS)) < len(lowered)
     for anchor, find in _ANCHORS if has_digits else _ANCHORS[:1]:
         place = lowered.find(anchor)
         while place >= 0:

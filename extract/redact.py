@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 
-from extract.keys import redact_keys
+from extract.keys import may_hold_keys, redact_keys
 from extract.options import RedactKind
 from extract.words import word_set
 
@@ -108,6 +108,9 @@ def redact(
     text: str, kinds: Collection[RedactKind] = ALL_KINDS
 ) -> tuple[str, tuple[tuple[str, int], ...]]:
     """`text` with what `kinds` name replaced, and how many of each class, sorted by class."""
+    # What has no digit has no IP address either; a text without any of these is most of them.
+    if "@" not in text and "[at]" not in text and "(at)" not in text and not may_hold_keys(text):
+        return text, ()
     counts: list[tuple[str, int]] = []
     for kind in ("key", "email", "ip"):  # Keys first: a password in a URL looks like an e-mail.
         if kind in kinds:
