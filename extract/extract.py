@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from extract.files import is_utf8, refuse_file, refuse_path
@@ -105,7 +105,7 @@ def extract_file(file: SourceFile, options: ExtractOptions) -> Extraction:
     except FunctionsError as error:
         return _refused(error.reason)
     documented = [function for function in found.functions if function.documentation]
-    candidates = (_candidate(function, extractor, options) for function in documented)
+    candidates = [_candidate(function, extractor, options) for function in documented]
     return _extraction(
         file,
         candidates,
@@ -187,7 +187,7 @@ def _candidate(function: Function, extractor: str, options: ExtractOptions) -> _
 
 def _extraction(
     origin: SourceFile | SourcePair,
-    candidates: Iterable[_Candidate],
+    candidates: Sequence[_Candidate],
     options: ExtractOptions,
     *,
     bare: int = 0,
@@ -196,7 +196,7 @@ def _extraction(
     has_syntax_error: bool = False,
 ) -> Extraction:
     # Rules on paths have read the original; the rest sees what would be stored.
-    origin = _published(origin, options)
+    origin = _published(origin, options) if candidates else origin
     pairs: list[Pair] = []
     dropped: list[DroppedPair] = []
     redactions: Counter[str] = Counter()

@@ -123,6 +123,11 @@ def may_hold_keys(text: str) -> bool:
     return _RUN in words and bool(_formed(text, words))
 
 
+def is_mixed_word(word: str) -> bool:
+    """Whether an identifier has a digit, or capitals as few have: keys of a form have."""
+    return _MIXED.search(word) is not None
+
+
 def redact_keys(text: str) -> tuple[str, int]:
     """`text` with every key replaced by <KEY>, and how many there were."""
     total = 0

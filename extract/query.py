@@ -38,7 +38,7 @@ _JOIN_BELOW = 15
 _REFERENCES = 2
 """Sentences at the end of a paragraph that may go because they only refer."""
 _BLOCK = re.compile(
-    r"(`[^`\n]*+`|\{@(?:code|literal)\s[^{}]*+\})"
+    r"`[^`\n]*+`|\{@(?:code|literal)\s[^{}]*+\}"
     r"|</?(?:p|ul|ol|dl|h[1-6]|table|blockquote|hr|div)(?:\s[^<>]*+)?/?>",
     re.IGNORECASE,
 )
@@ -197,6 +197,8 @@ def _without_snippets(text: str) -> str:
 
 def _without_details(text: str) -> str:
     """Without what a page shows on a click only."""
+    if "<d" not in text and "<D" not in text:
+        return text
     kept = ""
     while (details := _DETAILS.search(text)) is not None:
         kept += text[: details.start()] + "\n\n"
@@ -206,13 +208,17 @@ def _without_details(text: str) -> str:
 
 def _block_tags(text: str) -> str:
     """Block tags start a paragraph; of an XML summary only its inside is looked at."""
-    summary = _SUMMARY.search(text)
-    if summary is not None:
-        text = text[summary.end() :].partition("</summary>")[0]
-    return _BLOCK.sub(
-        lambda match: match[0] if match[1] or is_noun(match) else "\n\n",
-        _BREAKS.sub("\n\n", text),
-    )
+    if "<s" in text or "<S" in text:
+        summary = _SUMMARY.search(text)
+        if summary is not None:
+            text = text[summary.end() :].partition("</summary>")[0]
+    if "<b" in text or "<B" in text:
+        text = _BREAKS.sub("\n\n", text)
+    return _BLOCK.sub(_gap_for_tag, text)
+
+
+def _gap_for_tag(match: re.Match[str]) -> str:
+    return match[0] if match[0][0] != "<" or is_noun(match) else "\n\n"
 
 
 def _without_reference_marks(text: str) -> str:

@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 
-from extract.keys import may_hold_keys, redact_keys
+from extract.keys import is_mixed_word, may_hold_keys, redact_keys
 from extract.options import RedactKind
 from extract.words import word_set
 
@@ -125,8 +125,8 @@ def published_name(text: str, kinds: Collection[RedactKind] = ALL_KINDS) -> str:
 
     The user goes whatever `kinds` say: it belongs to whoever fetched, not to the code.
     """
-    if len(text) < 16 and text.isidentifier():
-        return text  # No key is so short, and addresses have other signs.
+    if text.isidentifier() and not (len(text) >= 16 and is_mixed_word(text)):
+        return text  # No key is so short or so plain, and addresses have other signs.
     if "://" in text and "@" in text:
         text = _URL_USER.sub("", text)
     return redact(text, kinds)[0]
