@@ -5,7 +5,8 @@ first, untimed; then every content is parsed by the parser of its language, time
 is dropped at once. No query, no tree walk. Two sets: "given" is every row (of The Stack: each
 row of the Parquet files, whatever its licence; of other sources: every file they pass on), and
 "parsed" is what the build parses too: licence passed, not refused by path or content, and with
-a documentation marker. Limits: without the guards of `extract.parse`: for trusted data only.
+a documentation marker. Limits: without the guards of `extract.parsing.tree_sitter_parse`: for
+trusted data only.
 """
 
 from __future__ import annotations
@@ -20,15 +21,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import rooms_first  # noqa: F401
 
-from extract.files import refuse_file
-from extract.functions import may_hold_documentation
-from extract.languages import LANGUAGES, capsule_of, language_row
-from extract.parse import tools
-from ingest.records import SourceFile
+from extract.filters import refuse_file
+from extract.parsing import LANGUAGES, capsule_of, language_row, may_hold_documentation, tools
+from ingest import SourceFile
 from ingest.sources import read
-from ingest.the_stack import TheStackOptions
-from xtrove.planning import Plan
-from xtrove.stages.extract import ExtractSettings, read_slice, settings
+from ingest.sources.the_stack import TheStackOptions
+from xtrove.build import Plan
+from xtrove.stages import ExtractSettings, read_slice, settings
 
 SETS = ("given", "parsed")
 Content = tuple[str, str, bytes]

@@ -1,12 +1,12 @@
 """Blobs a second, by requests in flight, from two servers on this machine.
 
 `python benchmarks/blobs.py [--blobs N] [--delay MS] [--in-flight 1 16 64 256]` fetches files of
-the installed standard library through `ingest.blobs`, as a worker would: signed requests, gzip,
-SHA-1, decoding, in row order, no cache. The servers run in processes of their own: moto's S3 is
-the reference, and slow (it answers a few hundred requests a second on a core whatever the
-client does); the bare one answers at once, or after `--delay` as a bucket in the same region
-would (30 ms), and so shows what the client itself can do. The published experience with the
-real bucket is about 355 blobs a second for one machine of 16 cores in us-east-1 (python-edu:
+the installed standard library through `ingest.sources.the_stack_v2.contents`, as a worker would:
+signed requests, gzip, SHA-1, decoding, in row order, no cache. The servers run in processes of
+their own: moto's S3 is the reference, and slow (it answers a few hundred requests a second on a
+core whatever the client does); the bare one answers at once, or after `--delay` as a bucket in the
+same region would (30 ms), and so shows what the client itself can do. The published experience with
+the real bucket is about 355 blobs a second for one machine of 16 cores in us-east-1 (python-edu:
 7.7 million files in 6 hours); no figure here is one of that bucket.
 """
 
@@ -31,8 +31,7 @@ import rooms_first  # noqa: F401
 from rich.console import Console
 from rich.table import Table
 
-from ingest.blob_store import BlobOptions
-from ingest.blobs import BlobReader, Content, Wanted
+from ingest.sources.the_stack_v2 import BlobOptions, BlobReader, Content, Wanted
 
 BUCKET = "softwareheritage"
 PUBLISHED = 355

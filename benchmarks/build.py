@@ -26,9 +26,9 @@ from rich.console import Console
 from rich.table import Table
 from watched import Watched, watch
 
-from xtrove import config as configs
+from xtrove.build import make_plan, ready, workspace_of, write_plan
 from xtrove.config import BuildConfig
-from xtrove.planning import make_plan, ready, workspace_of, write_plan
+from xtrove.config import build as configs
 
 RAY = "start"
 LABELS = {RAY: "start of Ray"}

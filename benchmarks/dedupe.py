@@ -40,13 +40,19 @@ from rich.console import Console
 from rich.table import Table
 from stack_files import slices
 
-from dedupe.bands import BAND_ROW, candidates
-from dedupe.fingerprint import Fingerprint, fingerprints
-from dedupe.options import DedupeOptions
-from dedupe.select import KEPT, Items, exact_words
-from dedupe.verify import edges
-from extract.functions import FunctionsError, functions
-from extract.options import FilterOptions
+from dedupe import (
+    BAND_ROW,
+    KEPT,
+    DedupeOptions,
+    Fingerprint,
+    Items,
+    candidates,
+    edges,
+    exact_words,
+    fingerprints,
+)
+from extract import FilterOptions
+from extract.parsing import FunctionsError, functions
 
 OPTIONS = DedupeOptions()
 LENGTHS = FilterOptions()

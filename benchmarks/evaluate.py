@@ -32,8 +32,8 @@ import rooms_first  # noqa: F401
 from rich.console import Console
 from rich.table import Table
 
-from evaluate.token_index import build_index
-from train.encoder import TokenVectors
+from evaluate.index import build_index
+from train.model import TokenVectors
 
 CHILD = Path(__file__).with_name("evaluate_child.py")
 QUESTION_TOKENS = 16

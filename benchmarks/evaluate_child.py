@@ -59,10 +59,9 @@ def ours(mode: str, folder: Path, singles: int) -> dict[str, float]:
     import rooms_first  # noqa: F401
     import torch
 
-    from evaluate.maxsim_search import MaxSimSearcher
-    from evaluate.token_index import TokenIndex
-    from evaluate.xtr_search import XtrSearcher
-    from train.encoder import TokenVectors
+    from evaluate.index import TokenIndex
+    from evaluate.retrieval import MaxSimSearcher, XtrSearcher
+    from train.model import TokenVectors
 
     values, offsets = questions(folder)
 
@@ -126,10 +125,10 @@ def real(words: list[str]) -> dict[str, float]:
     """A cold evaluation of one system over functions of a dataset and the questions of some."""
     import rooms_first  # noqa: F401
 
-    from evaluate.corpus import Corpus, Document, Query
-    from evaluate.measuring import measure_system
-    from evaluate.searchers import SearcherOptions, make_searcher
-    from shards.reader import Reader
+    from evaluate.corpora import Corpus, Document, Query
+    from evaluate.measure import measure_system
+    from evaluate.retrieval import SearcherOptions, make_searcher
+    from shards.loader import Reader
 
     folder, model, dataset, functions, count, mode = words
     start = time.perf_counter()

@@ -4,8 +4,8 @@
 v1 (default: $XTROVE_DATA/the-stack) whose licence passes, through the slices of the build's own
 plan, untimed; then, slice by slice, so that a change of the machine's load meets both alike:
 (a) bare: `Parser.parse` of each content, the tree dropped at once; (b) extract:
-`extract.extract.extract_file` with default options, from bytes to pairs. Seconds are processor
-time of one process; the fastest of N passes over a slice counts.
+`extract.pipeline.extraction.extract_file` with default options, from bytes to pairs. Seconds are
+processor time of one process; the fastest of N passes over a slice counts.
 Also (c): bare parsing of the files that extraction parses at all. Extraction skips vendored,
 generated and test files and those in which nothing can be documentation, which is how it can be
 faster than parsing everything; against (c) it does more than parse.
@@ -28,11 +28,10 @@ from rich.console import Console
 from rich.table import Table
 from stack_files import slices
 
-from extract.extract import Extraction, extract_file
-from extract.languages import LANGUAGES, capsule_of, language_row
-from extract.options import ExtractOptions
-from extract.parse import tools
-from ingest.records import SourceFile
+from extract import ExtractOptions
+from extract.parsing import LANGUAGES, capsule_of, language_row, tools
+from extract.pipeline import Extraction, extract_file
+from ingest import SourceFile
 
 OPTIONS = ExtractOptions()
 

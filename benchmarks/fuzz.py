@@ -3,8 +3,8 @@
 `python benchmarks/fuzz.py [--minutes N | --rows N] [--seed S] [--data DIR] [--target NAME]
 [--first N] [--findings DIR]` takes real files (the golden ones of the tests, and those of a folder
 of The Stack v1: $XTROVE_DATA/the-stack by default, `--data ""` for none), breaks them
-(`fuzz_rows.py`) and puts each through `extract.watchdog` with the limits of a build: files of
-all eight languages, ready pairs, query rules, redaction, and the readers of tables
+(`fuzz_rows.py`) and puts each through `extract.pipeline.watchdog` with the limits of a build: files
+of all eight languages, ready pairs, query rules, redaction, and the readers of tables
 (`fuzz_targets.py`).
 A row over a limit, an exception, or a rule that does not hold is a finding: it is printed, its
 bytes are written to DIR, and `--target`, `--first` and `--rows 1` with the same seed and data make
@@ -29,8 +29,8 @@ from fuzz_targets import TARGETS, Checked, check
 from rich.console import Console
 from rich.table import Table
 
-from extract.options import RowLimits
-from extract.watchdog import Stopped, Watchdog
+from extract import RowLimits
+from extract.pipeline import Stopped, Watchdog
 
 ROUND = 50
 """Rows of a target before the next has its turn."""

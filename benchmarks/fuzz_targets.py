@@ -16,16 +16,15 @@ from pathlib import Path
 
 from fuzz_rows import LANGUAGES, FuzzRow
 
-from extract.extract import Extraction, extract_file, extract_pair
-from extract.files import REASONS as FILE_REASONS
-from extract.functions import Function, FunctionsError, functions, may_hold_documentation
-from extract.options import ExtractOptions
-from extract.query import cut_query, normalise_query
-from extract.redact import redact
-from ingest.errors import SourceError
+from extract import ExtractOptions
+from extract.filters import REASONS as FILE_REASONS
+from extract.parsing import Function, FunctionsError, functions, may_hold_documentation
+from extract.pipeline import Extraction, extract_file, extract_pair
+from extract.redaction import redact
+from extract.text import cut_query, normalise_query
+from ingest import Skip, SourceError, SourceFile, SourcePair
 from ingest.licenses import LicensePolicy
-from ingest.pairs import PairsOptions, plan, read
-from ingest.records import Skip, SourceFile, SourcePair
+from ingest.sources.pairs import PairsOptions, plan, read
 
 OPTIONS = ExtractOptions()
 _KINDS = ("docstring", "doc_comment", "markdown_comment", "line_comment", "")

@@ -230,11 +230,10 @@ def ours(
     """Plan and read a source, every row."""
     from pydantic import TypeAdapter
 
-    from ingest.budget import ReadLimits
+    from ingest import SourceFile, SourcePair
     from ingest.licenses import LicensePolicy
-    from ingest.records import SourceFile, SourcePair
     from ingest.sources import SourceOptions, plan, read
-    from ingest.traffic import meter
+    from ingest.transport import ReadLimits, meter
 
     adapter: TypeAdapter[Any] = TypeAdapter(SourceOptions)
     options = adapter.validate_python({"kind": "the-stack", **(words or {}), "path": path})
@@ -263,8 +262,8 @@ def ours(
 
 def _needed(path: Path, columns: Sequence[str] | None = None) -> tuple[int, int]:
     """Uncompressed bytes of the wanted columns, and bytes of the footer and their chunks."""
-    from ingest import csn_rows
-    from ingest import stack_rows as stack
+    from ingest.sources.codesearchnet import rows as csn_rows
+    from ingest.sources.the_stack import rows as stack
 
     if path.suffix != ".parquet":
         return path.stat().st_size, path.stat().st_size
@@ -281,10 +280,9 @@ def _needed(path: Path, columns: Sequence[str] | None = None) -> tuple[int, int]
 
 def two_columns(root: Path) -> Read:
     """Two small columns of every row group of the file."""
-    from ingest.budget import ReadLimits
-    from ingest.parquet import ParquetReader
-    from ingest.places import open_entry, pin
-    from ingest.traffic import meter
+    from ingest.formats import ParquetReader
+    from ingest.storage import open_entry, pin
+    from ingest.transport import ReadLimits, meter
 
     name, columns = "data/python/train-00000-of-00001.parquet", ["max_stars_repo_name", "lang"]
     (entry,) = pin(f"hf://datasets/{REPO}/{name}", ReadLimits()).files()
@@ -303,7 +301,7 @@ def two_columns(root: Path) -> Read:
 
 def by_pyarrow(root: Path) -> Read:
     """The local file with the same columns, one thread, to Python values as our rows are."""
-    from ingest.stack_rows import COLUMNS
+    from ingest.sources.the_stack import COLUMNS
 
     path = root / "data/python/train-00000-of-00001.parquet"
     start, rows = time.monotonic(), 0
@@ -318,7 +316,7 @@ def by_datasets(root: Path) -> Read:
     """Streaming from the Hub with the same columns."""
     import datasets
 
-    from ingest.stack_rows import COLUMNS
+    from ingest.sources.the_stack import COLUMNS
 
     path = root / "data/python/train-00000-of-00001.parquet"
     held = [name for name in COLUMNS if name in pq.read_schema(path).names]

@@ -29,8 +29,8 @@ from rich.console import Console
 from rich.table import Table
 from watched import Watched, watch
 
-from xtrove import config as configs
-from xtrove.planning import workspace_of
+from xtrove.build import workspace_of
+from xtrove.config import build as configs
 
 LIMIT_BYTES = 512_000_000
 ROWS_A_GROUP = 1000

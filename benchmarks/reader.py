@@ -36,16 +36,21 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.reader_peers import WAYS  # noqa: E402
-from shards import layout  # noqa: E402
-from shards.boundaries import plan_shards, tar_sizes  # noqa: E402
-from shards.checksums import write_checksums  # noqa: E402
-from shards.dataset import Dataset  # noqa: E402
-from shards.manifest import Manifest, ShardFacts  # noqa: E402
-from shards.sample import encode_sample, text  # noqa: E402
-from shards.writer import write_shard  # noqa: E402
-from tests.shards.simulated import simulate  # noqa: E402
-from tests.shards.web_server import serving  # noqa: E402
+from benchmarks.reader_peers import WAYS
+from shards.format import (
+    Manifest,
+    ShardFacts,
+    encode_sample,
+    layout,
+    plan_shards,
+    tar_sizes,
+    text,
+    write_checksums,
+)
+from shards.read import Dataset
+from shards.write import write_shard
+from tests.shards.simulated import simulate
+from tests.shards.web_server import serving
 
 SHARD_BYTES = 2 << 20
 CACHE_SHARE = 20
@@ -53,7 +58,7 @@ OVER_HTTP = """
 import json, sys, time
 from pathlib import Path
 from benchmarks.reader_peers import rss_mb
-from shards.reader import CacheOptions, PlanOptions, Reader, State
+from shards.loader.reader import CacheOptions, PlanOptions, Reader, State
 url, folder, size = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 options = PlanOptions(seed=0, batch_size=64, window=2048, pool=1024)
 cache = CacheOptions(folder=folder, max_bytes=size)
@@ -73,8 +78,8 @@ print(json.dumps([seen, time.perf_counter() - began, memory[0], max(memory), kep
 SIMULATED = """
 import json, sys, time
 from benchmarks.reader_peers import rss_mb
-from shards.dataset import DamagedShard
-from shards.reader import PlanOptions, Reader, State
+from shards.read.dataset import DamagedShard
+from shards.loader.reader import PlanOptions, Reader, State
 options = PlanOptions(seed=0, batch_size=256)
 before, began = rss_mb(), time.perf_counter()
 reader = Reader.open(sys.argv[1])

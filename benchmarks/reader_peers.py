@@ -137,7 +137,7 @@ def write_mds(folder: Path) -> None:
 
 def by_reader(folder: Path) -> Callable[[int], Ids]:
     """Ours: planned batches, everything checked."""
-    from shards.reader import PlanOptions, Reader
+    from shards.loader import PlanOptions, Reader
 
     options = PlanOptions(seed=0, batch_size=BATCH)
 
@@ -159,7 +159,7 @@ def by_reader(folder: Path) -> Callable[[int], Ids]:
 
 def by_reader_in_order(folder: Path) -> Callable[[int], Ids]:
     """Ours, in the order of the index."""
-    from shards.reader import Reader
+    from shards.loader import Reader
 
     def read(skip: int) -> Ids:
         with Reader.open(folder / "dataset") as reader:

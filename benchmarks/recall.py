@@ -35,13 +35,23 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from dedupe.bands import BAND_ROW, Rows, candidates
-from dedupe.fingerprint import Fingerprint, fingerprints
-from dedupe.options import DedupeOptions, QueryCapOptions
-from dedupe.pair_rule import PairRule
-from dedupe.select import KEPT, Decisions, Items, exact_words, select
-from dedupe.tokens import tokens
-from dedupe.verify import edges
+from dedupe import (
+    BAND_ROW,
+    KEPT,
+    Decisions,
+    DedupeOptions,
+    Fingerprint,
+    Items,
+    PairRule,
+    QueryCapOptions,
+    Rows,
+    candidates,
+    edges,
+    exact_words,
+    fingerprints,
+    select,
+    tokens,
+)
 
 LANGUAGE = "python"
 CLASSES = ("original", "exact", "re-indented", "re-commented", "renamed", "edited")

@@ -4,8 +4,8 @@
 FOLDER in a cache of its own with the command (cold), asks one question in processes of its own
 (warm, median of three), touches one file and asks again. Then, inside this process, the questions
 of the spec are asked twice: with every document scored, and with the candidates that a folder too
-large for that gets (`evaluate.code_search`). Printed: seconds, and the share of the exact best 1,
-10 and 100 that the candidates find. Without --model only keyword search is timed.
+large for that gets (`evaluate.code_search.search`). Printed: seconds, and the share of the exact
+best 1, 10 and 100 that the candidates find. Without --model only keyword search is timed.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ import rooms_first  # noqa: F401
 from rich.console import Console
 from rich.table import Table
 
-from evaluate.code_index import update
-from evaluate.code_search import VectorSearch
-from evaluate.retrieve import Hits
+from evaluate.code_search import VectorSearch, update
+from evaluate.retrieval import Hits
 
 DEPTHS = (1, 10, 100)
 QUESTION = "how are near duplicates removed"

@@ -13,10 +13,10 @@ from pathlib import Path
 import rooms_first  # noqa: F401
 from build import make_config
 
-from ingest.records import SourceFile
+from ingest import SourceFile
 from ingest.sources import read
-from xtrove.planning import make_plan, workspace_of, write_plan
-from xtrove.stages.settings import read_slice, settings
+from xtrove.build import make_plan, workspace_of, write_plan
+from xtrove.stages import read_slice, settings
 
 
 def slices(data: Path) -> Iterator[tuple[str, list[SourceFile]]]:

@@ -5,7 +5,7 @@ an encoder of random weights of each size (ModernBERT shapes, vocabulary of the 
 pairs of the dataset and lets every implementation train on them in a process of its own
 (`train_child.py`): the same model folder, pairs, lengths, mini-batch tokens, k, temperature, AdamW
 and precision; tokenising is part of the step for all. Printed: pairs and real tokens a second, the
-share of padding the transformer sees, MFU as in `train.flops` (peak from the data sheet, or
+share of padding the transformer sees, MFU as in `train.run.flops` (peak from the data sheet, or
 measured), peak memory, and whether the first losses agree to 5e-3.
 sentence-transformers runs its plain loss and its cached one with `mini_batch_num_tokens`; PyLate
 is skipped, and said so, without `--pylate` or $XTROVE_PYLATE_PYTHON. (a), the loss alone, is
@@ -37,16 +37,13 @@ from rich.table import Table
 sys.path[:] = [place for place in sys.path if Path(place).resolve() != Path(__file__).parent]
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from shards.reader import PlanOptions, Reader, Select  # noqa: E402
-from shards.torch_loader import Feed, Loader  # noqa: E402
-from train.batches import Collate  # noqa: E402
-from train.checkpoint import save_model  # noqa: E402
-from train.device import choose  # noqa: E402
-from train.encoder import Encoder, EncoderOptions  # noqa: E402
-from train.flops import arithmetic  # noqa: E402
-from train.losses import train_k  # noqa: E402
-from train.model_card import CardFacts  # noqa: E402
-from train.scratch import scratch  # noqa: E402
+from shards.loader import Feed, Loader, PlanOptions, Reader, Select
+from train import choose
+from train.checkpoint import CardFacts, save_model
+from train.data import Collate
+from train.model import Encoder, EncoderOptions, scratch
+from train.objectives import train_k
+from train.run import arithmetic
 
 CHILD = Path(__file__).with_name("train_child.py")
 ST, ST_PLAIN, PYLATE, OURS = (

@@ -107,12 +107,10 @@ def ours(job: dict[str, Any]) -> tuple[Step, Any]:
     """A step of ours, on the config that these settings are."""
     from types import SimpleNamespace
 
-    from train.batches import Collate
+    from train import Processes, TrainConfig, choose
     from train.checkpoint import load_model
-    from train.config import TrainConfig
-    from train.device import choose
-    from train.setup import Processes
-    from train.step import new_stepper
+    from train.data import Collate
+    from train.run import new_stepper
 
     device = choose(job["device"], job["precision"])
     encoder = load_model(job["model"], device.torch)

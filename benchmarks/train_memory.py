@@ -3,7 +3,7 @@
 `python benchmarks/train_memory.py DATASET [--sizes tiny,17m] [--batches 64,256]
 [--mini-batches 2048,8192] [--steps 3]` trains an encoder from scratch for some steps in a process
 of its own for each line. Measured is the highest resident size of the process (Linux: VmHWM), less
-what it held when everything was imported and nothing made; stated is `train.memory`'s formula.
+what it held when everything was imported and nothing made; stated is `train.run.memory`'s formula.
 On CUDA the most that the allocator held is measured instead. A ratio below 1 is on the safe side.
 """
 
@@ -28,22 +28,22 @@ def child(file: str) -> None:
     """Trains the config of a file; prints what was stated and what was held."""
     import torch
 
-    import train.loop
-    from train.config import TrainConfig
-    from train.plan import RunPlan
+    import train.run.loop
+    from train import TrainConfig
+    from train.run import RunPlan
 
     config = TrainConfig.model_validate(json.loads(Path(file).read_text(encoding="utf-8")))
     torch.ones(64, 64) @ torch.ones(64, 64)
     before = status("VmRSS")
     stated: list[RunPlan] = []
-    planned = train.loop.plan_run
+    planned = train.run.loop.plan_run
 
     def plan(*words: object) -> RunPlan:
         stated.append(planned(*words))  # type: ignore[arg-type]
         return stated[-1]
 
-    train.loop.plan_run = plan  # type: ignore[assignment]
-    train.loop.train(config)
+    train.run.loop.plan_run = plan  # type: ignore[assignment]
+    train.run.loop.train(config)
     held = status("VmHWM") - before
     if torch.cuda.is_available():
         held = int(torch.cuda.max_memory_allocated())

@@ -62,7 +62,7 @@ def peer_step(engine: str, k: int, chunk: int, tensors: dict[str, Any], torch: A
 def own_step(k: int, tensors: dict[str, Any], torch: Any) -> Step:
     """One step of ours."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    from train.losses import Loss, Objective
+    from train.objectives import Loss, Objective
 
     loss = Loss(Objective(k_train=k, temperature=TEMPERATURE, learn_temperature=False))
     loss.to(tensors["queries"].device)

@@ -1,1 +1,5 @@
 """Pairs to kept pairs, every removal with its evidence."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

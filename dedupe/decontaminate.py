@@ -37,12 +37,12 @@ from numpy.typing import NDArray
 
 from dedupe.evaluation_sets import EvaluationRow, EvaluationRows, read_set
 from dedupe.fingerprint import Fingerprint, exact_key
+from dedupe.lexer import LANGUAGES, LEXER_VERSION, tokens
 from dedupe.options import DecontaminateSet, DedupeOptions
 from dedupe.pair_rule import reaches
-from dedupe.shingles import U64, jaccard, shingle_sets, token_hashes
-from dedupe.tokens import LANGUAGES, LEXER_VERSION, tokens
-from extract.functions import strip_code_documentation
-from extract.query import fold
+from dedupe.shingling import U64, jaccard, shingle_sets, token_hashes
+from extract.parsing import strip_code_documentation
+from extract.text import fold
 
 _FORMAT = 2
 MAX_NAMED = 5

@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from dedupe.options import DecontaminateSet
-from ingest.languages import LANGUAGES, normalise_language, suggestion
-from ingest.wording import digest_of
+from ingest import LANGUAGES, digest_of, normalise_language, suggestion
 
 MAX_LINE_BYTES = 16 << 20
 MAX_ROWS = 2_000_000

@@ -10,8 +10,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from dedupe.fingerprint import exact_key
-from dedupe.shingles import U64, jaccard, shingles
-from dedupe.tokens import tokens
+from dedupe.lexer import tokens
+from dedupe.shingling import U64, jaccard, shingles
 
 
 def near_duplicate_score(

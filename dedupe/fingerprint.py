@@ -10,7 +10,7 @@ permutation, takes a quarter of its time, and importing it (with all of scipy) t
 0.3 s. A test holds every value equal to datasketch's own.
 
 A band key hashes language, band number and the band's rows, 32 bits each, with the mix of
-`dedupe.shingles`: equal keys of different content come with probability 2^-64 and cost one
+`dedupe.shingling`: equal keys of different content come with probability 2^-64 and cost one
 verification that fails. Neither signatures nor shingles need to be stored: they are a pure
 function of language and code.
 
@@ -33,11 +33,11 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from dedupe.lexer import LEXER_VERSION, tokens
 from dedupe.options import DedupeOptions
 from dedupe.pair_rule import RULE_VERSION
-from dedupe.shingles import U64, mix, shingle_sets, token_hashes
-from dedupe.tokens import LEXER_VERSION, tokens
-from extract.query import fold
+from dedupe.shingling import U64, mix, shingle_sets, token_hashes
+from extract.text import fold
 
 SCHEME = "affine32"
 """datasketch's permutation scheme; that our values are its own is held by a test."""
@@ -72,7 +72,7 @@ def fingerprints(
 ) -> list[Fingerprint]:
     """Fingerprints of (language, code, query) triples, in order.
 
-    Raises `dedupe.tokens.UnknownLanguageError`.
+    Raises `dedupe.lexer.UnknownLanguageError`.
     """
     places: dict[tuple[str, str], int] = {}
     for language, code, _ in pairs:

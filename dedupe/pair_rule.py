@@ -29,9 +29,8 @@ import numpy as np
 import xxhash
 
 from dedupe.options import DedupeOptions
-from dedupe.shingles import U64, token_hashes
-from extract.query import fold
-from extract.words import last_component
+from dedupe.shingling import U64, token_hashes
+from extract.text import fold, last_component
 
 RULE_VERSION = 2
 """Stands in the manifest as `rule`."""
@@ -113,7 +112,7 @@ def query_words(query: str) -> frozenset[str]:
 
 
 def query_hashes(query: str) -> U64:
-    """The words of a query as sorted 64-bit hashes, for `dedupe.shingles.jaccard`."""
+    """The words of a query as sorted 64-bit hashes, for `dedupe.shingling.jaccard`."""
     return np.sort(token_hashes(list(query_words(query))))
 
 

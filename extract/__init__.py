@@ -1,1 +1,5 @@
 """Source files to pairs of query and code."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -18,8 +18,8 @@ from pydantic import (
     model_validator,
 )
 
-from ingest.options import parse_bytes
-from ingest.walk import MAX_FILE_BYTES
+from ingest.files import MAX_FILE_BYTES
+from ingest.sources.base import parse_bytes
 
 Choice = Literal["drop", "keep"]
 RedactKind = Literal["email", "ip", "key"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from ingest.records import cheaply_pickled
+from ingest import cheaply_pickled
 
 
 @cheaply_pickled

@@ -1,1 +1,5 @@
 """Where code comes from: every source as slices and the records in them."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from ingest.wording import digest_of
+from ingest.fault_text import digest_of
 
 Record = TypeVar("Record")
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from ingest.options import parse_bytes
+from ingest.sources.base import parse_bytes
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -74,7 +74,7 @@ class EncoderSection(Section):
     max_text_bytes: Annotated[int, BeforeValidator(parse_bytes), Field(ge=64, le=1 << 24)] = 16_384
     """Longer sources are cut there before tokenising."""
     projection: Literal["principal", "random"] = "principal"
-    """How the projection of a base without one begins; see `train.projection`."""
+    """How the projection of a base without one begins; see `train.model.projection`."""
     dropout: bool = True
     """What the base has, while it trains (BERT 0.1, ModernBERT none); false is a third quicker."""
 
@@ -88,7 +88,7 @@ class LoraSection(Section):
 
 
 class ObjectiveSection(Section):
-    """The loss; see `train.losses.Objective`."""
+    """The loss; see `train.objectives.losses.Objective`."""
 
     kind: Literal["xtr", "maxsim", "mix", "kd"] = "xtr"
     mix: Share = 0.5

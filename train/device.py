@@ -23,8 +23,8 @@ from typing import Any, Final, Literal
 import psutil
 import torch
 
-from train.faults import Mismatch, TrainingFault
-from train.products import quick_products
+from train.cpu_matmul import quick_products
+from train.errors import Mismatch, TrainingFault
 
 EMPTY_EVERY: Final = 20
 Precision = Literal["fp32", "bf16"]

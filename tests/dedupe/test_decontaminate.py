@@ -15,9 +15,9 @@ import pytest
 from benchmarks.recall import CLASSES, library_functions, plant
 from dedupe.decontaminate import EvaluationIndex, Hit, evaluation_facts
 from dedupe.fingerprint import fingerprints
+from dedupe.lexer import tokens
 from dedupe.options import DecontaminateSet, DedupeOptions
-from dedupe.tokens import tokens
-from extract.functions import strip_code_documentation
+from extract.parsing.function_finder import strip_code_documentation
 
 OPTIONS = DedupeOptions()
 PROTECTED = 150

@@ -17,7 +17,7 @@ from dedupe.fingerprint import (
     signatures,
 )
 from dedupe.options import DedupeOptions
-from dedupe.shingles import U64
+from dedupe.shingling import U64
 
 OPTIONS = DedupeOptions()
 CODE = "def total(prices, rate):\n    result = 0\n" + "".join(

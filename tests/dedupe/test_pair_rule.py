@@ -16,7 +16,7 @@ from dedupe.pair_rule import (
     query_words,
     same_name,
 )
-from dedupe.shingles import jaccard
+from dedupe.shingling import jaccard
 
 RULE = PairRule.of(DedupeOptions())
 

@@ -18,7 +18,7 @@ from benchmarks.recall import (
 )
 from dedupe.evidence import near_duplicate_score, same_code
 from dedupe.options import DedupeOptions
-from dedupe.select import EXACT_DUPLICATE, KEPT, NEAR_DUPLICATE
+from dedupe.selection import EXACT_DUPLICATE, KEPT, NEAR_DUPLICATE
 
 
 @pytest.fixture(scope="module")

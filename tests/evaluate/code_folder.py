@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evaluate.code_index import Snapshot, update
-from evaluate.code_segments import CodeDocument
-from train.encoder import Encoder, TokenVectors
+from evaluate.code_search.index import Snapshot, update
+from evaluate.code_search.segments import CodeDocument
+from train.model.encoder import Encoder, TokenVectors
 
 KITCHEN = '''def pour(water, glass):
     """Fill a glass."""

@@ -9,22 +9,22 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluate.corpus import Corpus, Document, Query
-from evaluate.evaluation import System, evaluation
-from evaluate.measuring import measure_system
-from evaluate.report_dataset import Help, dataset_page
-from evaluate.report_page import Page
-from evaluate.result import Evaluation
-from evaluate.retrieve import Hits
+from evaluate.corpora.corpus import Corpus, Document, Query
+from evaluate.measure.evaluator import System, evaluation
+from evaluate.measure.result import Evaluation
+from evaluate.measure.run import measure_system
+from evaluate.report.dataset import Help, dataset_page
+from evaluate.report.html.page import Page
+from evaluate.retrieval.searcher import Hits
 from extract.pair import Pair
-from shards.dataset import Dataset
-from shards.reader import Reader
-from shards.sample import decode
+from shards.format.sample import decode
+from shards.loader.reader import Reader
+from shards.read.dataset import Dataset
 from tests.shards import builder
+from train.checkpoint.training_digests import trained_on, write_trained_on
 from train.config import TrainConfig
-from train.logs import RunLog, Speed, StepFacts
-from train.state import write_json
-from train.trained_on import trained_on, write_trained_on
+from train.json_files import write_json
+from train.run.log import RunLog, Speed, StepFacts
 
 HOSTILE = (
     "</script><script>alert(1)</script><img src=x onerror=alert(2)></style>"

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from evaluate.token_index import Precision, TokenIndex, build_index
-from train.encoder import TokenVectors
+from evaluate.index.token_index import Precision, TokenIndex, build_index
+from train.model.encoder import TokenVectors
 
 
 def packed(parts: Sequence[Any], dim: int) -> TokenVectors:

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from extract.functions import functions, may_hold_documentation
 from extract.languages import LANGUAGES
 

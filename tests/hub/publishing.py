@@ -15,11 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from shards.publish import Publication
-from shards.publish_hub import HubRepo
-from shards.publish_local import read_local
-from shards.publish_look import PublishError, PublishOptions, look
-from shards.publish_retry import Patience
+from shards.publish.hub_repo import HubRepo
+from shards.publish.local import read_local
+from shards.publish.preview import PublishError, PublishOptions, look
+from shards.publish.publication import Publication
+from shards.publish.retry import Patience
 
 
 def main() -> None:

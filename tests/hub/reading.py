@@ -17,13 +17,13 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from ingest import sources
-from ingest.budget import ReadLimits
-from ingest.licenses import LicensePolicy
-from ingest.parquet import ParquetReader
-from ingest.places import open_entry, pin, terms_at
+from ingest.formats.parquet import ParquetReader
+from ingest.licenses.policy import LicensePolicy
 from ingest.records import Part, Slice
-from ingest.traffic import meter
+from ingest.sources import registry as sources
+from ingest.storage.locate import open_entry, pin, terms_at
+from ingest.transport.rate_limit import ReadLimits
+from ingest.transport.traffic import meter
 
 FAST = {"requests_per_second": 1000.0, "timeout_s": 30.0, "patience_s": 120.0}
 

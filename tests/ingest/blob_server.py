@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from ingest.blob_store import BlobOptions
-from ingest.blobs import Wanted
+from ingest.sources.the_stack_v2.blob_store import BlobOptions
+from ingest.sources.the_stack_v2.contents import Wanted
 
 Behaviour = Callable[[BaseHTTPRequestHandler, bytes], None]
 

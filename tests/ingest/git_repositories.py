@@ -6,10 +6,10 @@ import os
 import subprocess
 from pathlib import Path
 
-from ingest.directory import DirectoryOptions
-from ingest.licenses import LicensePolicy
+from ingest.licenses.policy import LicensePolicy
 from ingest.records import Listing, Skip, SourceFile, SourcePair
-from ingest.sources import plan, read
+from ingest.sources.directory import DirectoryOptions
+from ingest.sources.registry import plan, read
 
 MIT = (
     "Permission is hereby granted, free of charge, to any person obtaining a copy of this "

@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingest.blobs import Wanted
-from ingest.licenses import LicensePolicy
+from ingest.licenses.policy import LicensePolicy
 from ingest.records import Listing, Skip, SourceFile
-from ingest.the_stack_v2 import TheStackV2Options, plan, read
+from ingest.sources.the_stack_v2.contents import Wanted
+from ingest.sources.the_stack_v2.source import TheStackV2Options, plan, read
 from tests.ingest.blob_server import Bucket
 
 Row = dict[str, Any]

@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from dedupe.fingerprint import exact_key, query_group
-from dedupe.shingles import jaccard, shingles
-from dedupe.tokens import tokens
+from dedupe.lexer import tokens
+from dedupe.shingling import jaccard, shingles
 from extract.pair import Pair, pair_id
-from shards.boundaries import plan_shards, tar_sizes
-from shards.funnel import Funnel
-from shards.manifest import Fact, Manifest, SourceFacts
-from shards.published import Parts, write_published
-from shards.removals import Removal, RemovalsFile, write_removals
-from shards.sample import encode
-from shards.split import SplitOptions, SplitRule, split_of
-from shards.writer import ShardFiles, write_shard
+from shards.format.funnel import Funnel
+from shards.format.manifest import Fact, Manifest, SourceFacts
+from shards.format.sample import encode
+from shards.format.shard_sizes import plan_shards, tar_sizes
+from shards.format.split import SplitOptions, SplitRule, split_of
+from shards.write.removals import Removal, RemovalsFile, write_removals
+from shards.write.seal import Parts, write_published
+from shards.write.shard import ShardFiles, write_shard
 
 SPLITS = SplitOptions(validation=0.2, test=0.2, by="repository")
 RULE = SplitRule(by="repository", reason="splits.by: repository")

@@ -15,13 +15,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from shards.atomic import file_sha256
-from shards.check import check_dataset
-from shards.checksums import write_checksums
-from shards.findings import Finding
-from shards.index import INDEX_SCHEMA
-from shards.layout import walk
+from shards.format.checksums import write_checksums
+from shards.format.index import INDEX_SCHEMA
+from shards.format.layout import walk
+from shards.storage.findings import Finding
+from shards.verify.dataset import check_dataset
 from tests.shards.builder import license_class
+from xtrove.core.atomic import file_sha256
 
 TAR = "data/python/train-00000.tar"
 INDEX = "data/python/train-00000.idx.arrow"

@@ -21,11 +21,11 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from shards import layout
-from shards.dataset import Dataset
-from shards.forget import finish, prepare
-from shards.forget_survey import survey
-from shards.plots import Panel, draw
+from shards.forget.inventory import survey
+from shards.forget.rewrite import finish, prepare
+from shards.format import layout
+from shards.read.dataset import Dataset
+from shards.write.plots import Panel, draw
 from tests.shards.builder import license_class
 
 STRIDE = 4

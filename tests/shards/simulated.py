@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from shards.boundaries import archive_bytes
-from shards.index import BATCH_ROWS, INDEX_SCHEMA
-from shards.layout import index_path, tar_path
-from shards.manifest import FORMAT, Manifest, QueryCap, ShardFacts, SplitFacts
+from shards.format.index import BATCH_ROWS, INDEX_SCHEMA
+from shards.format.layout import index_path, tar_path
+from shards.format.manifest import FORMAT, Manifest, QueryCap, ShardFacts, SplitFacts
+from shards.format.shard_sizes import archive_bytes
 
 PAYLOAD = 1_536
 MEMBER = 2_048

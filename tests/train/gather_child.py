@@ -17,10 +17,10 @@ import torch.distributed as dist
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from train.compact import Compact
-from train.gather import Labels, global_loss, reduce_gradients
-from train.grad_cache import MiniBatch, cached_step, plain_step, split_by_tokens
-from train.losses import Loss, LossResult, Objective
+from train.objectives.all_gather import Labels, global_loss, reduce_gradients
+from train.objectives.grad_cache import MiniBatch, cached_step, plain_step, split_by_tokens
+from train.objectives.losses import Loss, LossResult, Objective
+from train.objectives.unpadded import Compact
 
 QUERIES: Final = 7
 DOCUMENTS: Final = 10

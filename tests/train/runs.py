@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shards.reader import Reader
+from shards.loader.reader import Reader
 from tests.shards.builder import build, make_pair
 from train.config import TrainConfig
-from train.logs import read_log
+from train.run.log import read_log
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 120
 WORDS = ["socket", "buffer", "header", "matrix", "cursor", "bucket", "packet", "window", "vector"]
 
@@ -117,7 +117,7 @@ def _free_port() -> int:
 
 def main() -> None:
     """Trains the config of a file."""
-    from train.loop import train
+    from train.run.loop import train
 
     chosen = TrainConfig.model_validate(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
     train(chosen, resume="--resume" in sys.argv)

@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from evaluate.corpus import Corpus, Document, Query
-from evaluate.searchers import SearcherOptions, make_searcher
-from evaluate.validation import validation_measure
+from evaluate.corpora.corpus import Corpus, Document, Query
+from evaluate.retrieval.factory import SearcherOptions, make_searcher
+from evaluate.measure.validation import validation_measure
 from tests.train.runs import config, dataset, losses, steps
-from train.checkpoint import load_model
+from train.checkpoint.save_load import load_model
 from train.config import TrainConfig
-from train.faults import Stopped
-from train.loop import train
-from train.mine import MineOptions, mine
-from train.model_folder import model_digest
-from train.setup import open_reader
+from train.errors import Stopped
+from train.run.loop import train
+from train.mining.miner import MineOptions, mine
+from train.model.files import model_digest
+from train.data.dataset import open_reader
 
 CASES = {
     "xtr": {"objective": {"kind": "xtr"}, "batch": {"mini_batch_tokens": 4096}},

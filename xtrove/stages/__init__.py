@@ -1,1 +1,5 @@
 """The stages of a build: each a plain function from files to files, run by any worker."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from dedupe.bands import BAND_ROW, Rows, candidates_with_stats
+from dedupe import BAND_ROW, Rows, candidates_with_stats
+from xtrove.runtime import Workspace
 from xtrove.stages.run_files import U64, hash_bounds, load, read_runs, rows_between, save
-from xtrove.workspace import Workspace
 
 ROOMS = ("dedupe",)
 ROWS_PER_RANGE = 500_000

@@ -23,24 +23,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dedupe.bands import BAND_ROW
-from dedupe.decontaminate import EvaluationIndex
-from dedupe.fingerprint import Fingerprint, fingerprints
-from dedupe.pair_rule import name_number
-from extract.extract import Extraction, extract_row
-from extract.pair import DroppedPair, Pair
-from extract.redact import published_name
-from extract.watchdog import COLLECT_EVERY, Stopped, shared
-from ingest.languages import LANGUAGES
-from ingest.records import Skip, SourceFile, SourcePair
+from dedupe import BAND_ROW, EvaluationIndex, Fingerprint, fingerprints, name_number
+from extract import DroppedPair, Pair
+from extract.pipeline import COLLECT_EVERY, Extraction, Stopped, extract_row, shared
+from extract.redaction import published_name
+from ingest import LANGUAGES, Skip, SourceFile, SourcePair
 from ingest.sources import read
-from shards.columns import table as columns_table
-from shards.layout import SPLITS
-from shards.sample import encode
-from shards.split import GroupBy, SplitOptions, group_hash, split_of
+from shards.format import SPLITS, GroupBy, SplitOptions, encode, group_hash, split_of
+from shards.storage import table as columns_table
+from xtrove.runtime import Workspace
 from xtrove.stages.run_files import PACKED_ITEM, RUN_ITEM, UNNAMED, Ragged, halves, save
-from xtrove.stages.settings import ExtractSettings, index_of, read_slice, settings, share
-from xtrove.workspace import Workspace
+from xtrove.stages.task_settings import ExtractSettings, index_of, read_slice, settings, share
 
 ROOMS = ("ingest", "extract", "dedupe", "shards")
 BATCH = 512

@@ -12,11 +12,11 @@ import re
 from contextlib import ExitStack
 from typing import Any, TextIO
 
-from extract.query import normalise_query
-from ingest.codesearchnet import CodeSearchNetOptions, holdout_rows
-from ingest.languages import LANGUAGES
-from xtrove.stages.settings import settings, share
-from xtrove.workspace import Workspace
+from extract.text import normalise_query
+from ingest import LANGUAGES
+from ingest.sources.codesearchnet import CodeSearchNetOptions, holdout_rows
+from xtrove.runtime import Workspace
+from xtrove.stages.task_settings import settings, share
 
 ROOMS = ("ingest", "extract", "dedupe")
 

@@ -13,14 +13,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ingest.languages import LANGUAGES
-from shards.boundaries import plan_ranges, tar_sizes
-from shards.layout import SPLITS
-from shards.split import EmptySplit, SplitOptions, SplitRule, choose_rule, require_splits
-from xtrove.errors import Stop
+from ingest import LANGUAGES
+from shards.format import (
+    SPLITS,
+    EmptySplit,
+    SplitOptions,
+    SplitRule,
+    choose_rule,
+    plan_ranges,
+    require_splits,
+    tar_sizes,
+)
+from xtrove.core import Stop
+from xtrove.runtime import Workspace
 from xtrove.stages.run_files import UNNAMED, OpenRuns, Records, load, place, read_runs, save
 from xtrove.stages.select import column, open_items
-from xtrove.workspace import Workspace
 
 ROOMS = ("shards",)
 PLACE = np.dtype([("id", "<u8", (2,)), ("item", "<u8")])

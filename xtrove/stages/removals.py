@@ -20,8 +20,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dedupe.select import REASONS
-from shards.removals import NO_TOKENS, Removal, write_removals
+from dedupe import REASONS
+from shards.write import NO_TOKENS, Removal, write_removals
+from xtrove.runtime import Workspace
 from xtrove.stages.layout import NO_WITNESS
 from xtrove.stages.run_files import (
     OpenRuns,
@@ -35,7 +36,6 @@ from xtrove.stages.run_files import (
     rows_between,
 )
 from xtrove.stages.shard import output_tmp
-from xtrove.workspace import Workspace
 
 ROOMS = ("shards", "dedupe", "ingest")
 ROWS_PER_PART = 100_000

@@ -28,7 +28,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from xtrove.workspace import Workspace
+from xtrove.runtime import Workspace
 
 U64 = npt.NDArray[np.uint64]
 Records = npt.NDArray[np.void]

@@ -15,22 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dedupe.options import DedupeOptions, QueryCapOptions
-from dedupe.pair_rule import PairRule, query_hashes
-from dedupe.select import Items, select
-from dedupe.verify import EDGE
-from ingest.languages import LANGUAGES
-from xtrove.stages.run_files import (
-    U64,
-    OpenRuns,
-    Records,
-    RunName,
-    load,
-    place,
-    read_runs,
-    save,
-)
-from xtrove.workspace import Workspace
+from dedupe import EDGE, DedupeOptions, Items, PairRule, QueryCapOptions, query_hashes, select
+from ingest import LANGUAGES
+from xtrove.runtime import Workspace
+from xtrove.stages.run_files import U64, OpenRuns, Records, RunName, load, place, read_runs, save
 
 ROOMS = ("dedupe",)
 DECISION = np.dtype([("item", "<u8"), ("reason", "u1"), ("witness", "<i8"), ("score", "<f8")])

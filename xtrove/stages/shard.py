@@ -1,7 +1,7 @@
 """Stage shard: the id list of one output shard -> tar, index and Parquet twin.
 
 Samples were encoded by the extract stage; they are copied in id order from the memory-mapped
-runs. Memory: what `shards.writer` holds, and 24 bytes a sample of the list.
+runs. Memory: what `shards.write.shard` holds, and 24 bytes a sample of the list.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ingest.licenses import is_permissive
-from shards.writer import write_shard
+from shards.write import write_shard
+from xtrove.runtime import Workspace
 from xtrove.stages.run_files import OpenRuns, Records, load, place, read_runs
-from xtrove.workspace import Workspace
 
 ROOMS = ("shards", "ingest")
 BATCH = 4096

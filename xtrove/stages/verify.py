@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from dedupe.bands import PAIR
-from dedupe.verify import edges
+from dedupe import PAIR, edges
+from xtrove.runtime import Workspace
 from xtrove.stages.run_files import U64, OpenRuns, load, place, read_runs, save
-from xtrove.workspace import Workspace
 
 ROOMS = ("dedupe",)
 PAIRS_PER_TASK = 200_000

@@ -1,0 +1,133 @@
+"""What an index of code knows of its files: one JSON file that is replaced whole, and a lock.
+
+Method: a row a file with what `lstat` said (a hint), the SHA-256 of its bytes, and where its
+documents stand. Processes take turns by `flock` on a file that is never removed. What was changed
+within `UNSURE` of being read has no hint: it could change again without a trace in its times.
+Cost: 150 bytes a file; 100,000 files are read in 0.2 s. Limits: POSIX.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from evaluate.index import write_file
+from xtrove.core import private_folder
+
+STATE: Final = "state.json"
+FORMAT: Final = "xtrove-search-1"
+UNSURE: Final = 2_000_000_000
+"""Nanoseconds: the coarsest times that file systems keep."""
+_MAX_BYTES: Final = 1 << 30
+_NO_HINT: Final = (-1, -1, -1)
+Hint = tuple[int, int, int]
+"""Size, time of modification, time of change (ns)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileState:
+    """A file as it was read last."""
+
+    hint: Hint
+    sha256: str
+    language: str
+    segment: str
+    """Name of the folder; "" where the file gave no documents."""
+    first: int = 0
+    count: int = 0
+    reason: str = ""
+    """Why it gave none."""
+
+
+@dataclass(kw_only=True, slots=True)
+class State:
+    """All files of an index; segments are those they name."""
+
+    files: dict[str, FileState] = field(default_factory=dict)
+
+    def segments(self) -> list[str]:
+        """Names of the folders that hold something live, in the order of their making."""
+        return list(dict.fromkeys(one.segment for one in self.files.values() if one.segment))
+
+    @classmethod
+    def load(cls, store: Path) -> State:
+        """What is stored; empty where nothing is. `ValueError` where it is not ours."""
+        path = store / STATE
+        try:
+            if path.stat().st_size > _MAX_BYTES:
+                raise ValueError(f"{path} is too large to be ours")
+            data = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return cls()
+        except RecursionError as error:
+            raise ValueError(f"{path} is not ours") from error
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise ValueError(f"{path} is not of this version")
+        try:
+            return cls(files={name: _file(row) for name, row in data["files"].items()})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
+
+    def save(self, store: Path) -> None:
+        """Replaces the file."""
+        rows = {
+            name: [*one.hint, one.sha256, one.language, one.segment, one.first, one.count,
+                   one.reason]
+            for name, one in self.files.items()
+        }  # fmt: skip
+        temporary = store / f".{STATE}-{uuid.uuid4().hex}"
+        try:
+            write_file(temporary, json.dumps({"format": FORMAT, "files": rows}).encode())
+            temporary.replace(store / STATE)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def hint_of(path: str) -> Hint:
+    """What `lstat` says now; `OSError` where the file is gone."""
+    facts = os.lstat(path)
+    return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
+
+
+def sure(before: Hint, after: Hint, now: int) -> Hint:
+    """The hint to keep of a file that was read between the two; `now` is the time of the first."""
+    settled = before == after and now - max(before[1:]) > UNSURE
+    return before if settled else _NO_HINT
+
+
+@contextmanager
+def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Holds the lock of that file; `waiting` is called once where another process has it."""
+    private_folder(path.parent)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _file(row: Any) -> FileState:
+    size, modified, changed, sha256, language, segment, first, count, reason = row
+    if segment and (segment != Path(segment).name or segment.startswith(".")):
+        raise TypeError(f"{segment!r} is no folder of ours")
+    return FileState(
+        hint=(size, modified, changed),
+        sha256=sha256,
+        language=language,
+        segment=segment,
+        first=first,
+        count=count,
+        reason=reason,
+    )

@@ -1,0 +1,5 @@
+"""Searchers over corpora to a result: runs, groups, TREC files, validation during training."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

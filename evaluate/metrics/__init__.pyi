@@ -1,0 +1,11 @@
+from .bootstrap_intervals import LEVEL as LEVEL
+from .bootstrap_intervals import RESAMPLES as RESAMPLES
+from .bootstrap_intervals import SEED as SEED
+from .bootstrap_intervals import Floats as Floats
+from .bootstrap_intervals import bootstrap as bootstrap
+from .bootstrap_intervals import paired as paired
+from .metrics import Hits as Hits
+from .metrics import QueryValues as QueryValues
+from .metrics import measure_queries as measure_queries
+from .metrics import quick as quick
+from .metrics import settle_ties as settle_ties

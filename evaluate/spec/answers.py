@@ -1,0 +1,144 @@
+"""What an answer of a spec points at: `path`, `path::function`, `path:line` or an id.
+
+Method: documents are indexed by path; a function is named by itself or with what owns it
+(`Class.method`, `outer.inner`). A name is settled by the fewest owners that fit: a function of
+the module before a method, and where two different owners remain, the answer is refused with the
+names that would be clear. Definitions of one full name (overloads, one a platform) are one
+target; so are all documents of a `path`.
+Cost: one more parse of each file whose names are not unique. Limits: a document of a dataset or a
+JSONL file has no owners: only its plain name can be asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from evaluate.corpora import Document
+from evaluate.spec.owners import qualified_names
+from extract.parsing import functions
+
+_LINE = re.compile(r"(?P<path>.+):(?P<line>[0-9]{1,9})")
+_SHOWN = 5
+
+Content = Callable[[str], bytes | None]
+"""The bytes of a file of the corpus by its path; None where there is none."""
+
+
+class AnswerError(ValueError):
+    """An answer that points at nothing, or at more than one thing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """The documents that stand for one answer, at least one."""
+
+    name: str
+    documents: tuple[str, ...]
+
+
+@dataclass(kw_only=True, slots=True)
+class Answers:
+    """Finds the documents of answers."""
+
+    paths: Mapping[str, Sequence[Document]]
+    ids: Mapping[str, Document]
+    left_out: Mapping[str, str]
+    """Path -> why the file has no documents."""
+    content: Content
+    _names: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
+
+    @classmethod
+    def over(
+        cls, documents: Sequence[Document], left_out: Mapping[str, str], content: Content
+    ) -> Answers:
+        """Over all documents of a corpus."""
+        paths: dict[str, list[Document]] = {}
+        for document in documents:
+            paths.setdefault(document.path, []).append(document)
+        ids = {document.id: document for document in documents}
+        return cls(paths=paths, ids=ids, left_out=left_out, content=content)
+
+    def find(self, text: str) -> Target:
+        """The target of an answer. Raises `AnswerError`."""
+        if text in self.ids:
+            return Target(name=text, documents=(text,))
+        path, colons, name = text.partition("::")
+        if colons:
+            return self._function(text, self._documents(path), path, name)
+        if text not in self.paths and (match := _LINE.fullmatch(text)) is not None:
+            return self._line(self._documents(match["path"]), match["path"], int(match["line"]))
+        return _target(text, self._documents(text))
+
+    def _documents(self, path: str) -> Sequence[Document]:
+        found = self.paths.get(path)
+        if found is not None:
+            return found
+        if path in self.left_out:
+            raise AnswerError(
+                f"{path!r} is not in the corpus ({self.left_out[path]}): leave it out"
+            )
+        last = path.rpartition("/")[2]
+        alike = sorted(one for one in self.paths if one.rpartition("/")[2] == last)
+        near = alike[:_SHOWN] or difflib.get_close_matches(path, self.paths, n=3)
+        hint = f"did you mean {_listed(near)}?" if near else "paths are relative to the corpus"
+        raise AnswerError(f"no file {path!r} in the corpus: {hint}")
+
+    def _line(self, documents: Sequence[Document], path: str, line: int) -> Target:
+        holding = [one for one in documents if one.start_line <= line <= one.end_line]
+        if not holding:
+            last = max(one.end_line for one in documents)
+            raise AnswerError(
+                f"line {line} of {path!r} stands in no function (the last ends on line {last}): "
+                "name a line inside one"
+            )
+        if holding[0].name:
+            # The innermost function: windows overlap, and any of them shows the line.
+            holding = [min(holding, key=lambda one: one.end_line - one.start_line)]
+        return _target(f"{path}:{line}", holding)
+
+    def _function(self, text: str, documents: Sequence[Document], path: str, name: str) -> Target:
+        wanted = tuple(name.replace("::", ".").split("."))
+        named = [one for one in documents if one.name == wanted[-1]]
+        if not named:
+            known = sorted({one.name for one in documents if one.name})
+            near = difflib.get_close_matches(wanted[-1], known, n=3) or known[:_SHOWN]
+            hint = f"it has {_listed(near)}" if near else "it has none"
+            raise AnswerError(f"no function {wanted[-1]!r} in {path!r}: {hint}")
+        if len(named) == 1 and len(wanted) == 1:
+            return _target(text, named)
+        names = dict(
+            zip((one.id for one in documents), self._qualified(path, documents), strict=True)
+        )
+        fitting = [one for one in named if names[one.id][-len(wanted) :] == wanted]
+        fewest = min((len(names[one.id]) for one in fitting), default=0)
+        clear = [one for one in fitting if len(names[one.id]) == fewest]
+        if not clear or len({names[one.id] for one in clear}) > 1:
+            choices = sorted({".".join(names[one.id]) for one in clear or named})
+            problem = "is ambiguous" if clear else "does not exist"
+            raise AnswerError(f"{name!r} {problem} in {path!r}: write one of {_listed(choices)}")
+        return _target(text, clear)
+
+    def _qualified(self, path: str, documents: Sequence[Document]) -> list[tuple[str, ...]]:
+        if path not in self._names:
+            content = self.content(path)
+            if content is None:
+                self._names[path] = [(one.name,) for one in documents]
+            else:
+                language = documents[0].language
+                found = functions(language, path, content, want_undocumented=True).functions
+                self._names[path] = qualified_names(language, path, content, found)
+        return self._names[path]
+
+
+def _target(name: str, documents: Sequence[Document]) -> Target:
+    if len(documents) == 1:
+        return Target(name=documents[0].id, documents=(documents[0].id,))
+    return Target(name=name, documents=tuple(one.id for one in documents))
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(one) for one in names[: 2 * _SHOWN])
+    return f"{shown}, ..." if len(names) > 2 * _SHOWN else shown

@@ -1,0 +1,10 @@
+from . import files as files
+from . import pairs as pairs
+from .files import REASONS as REASONS
+from .files import is_utf8 as is_utf8
+from .files import refuse_content as refuse_content
+from .files import refuse_file as refuse_file
+from .files import refuse_path as refuse_path
+from .pairs import refuse_code as refuse_code
+from .pairs import refuse_function as refuse_function
+from .pairs import refuse_query as refuse_query

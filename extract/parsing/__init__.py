@@ -1,0 +1,5 @@
+"""Bytes to functions: grammars, queries, comments to functions, docstrings, repair."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,14 @@
+from .function_finder import FileFunctions as FileFunctions
+from .function_finder import Function as Function
+from .function_finder import functions as functions
+from .function_finder import may_hold_documentation as may_hold_documentation
+from .function_finder import strip_code_documentation as strip_code_documentation
+from .languages import LANGUAGES as LANGUAGES
+from .languages import capsule_of as capsule_of
+from .languages import language_row as language_row
+from .roles import is_special as is_special
+from .roles import is_test as is_test
+from .tree_sitter_parse import FunctionsError as FunctionsError
+from .tree_sitter_parse import extractor_id as extractor_id
+from .tree_sitter_parse import parse as parse
+from .tree_sitter_parse import tools as tools

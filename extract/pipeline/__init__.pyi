@@ -1,0 +1,9 @@
+from . import watchdog as watchdog
+from .extraction import Extraction as Extraction
+from .extraction import extract_file as extract_file
+from .extraction import extract_pair as extract_pair
+from .extraction import extract_row as extract_row
+from .watchdog import COLLECT_EVERY as COLLECT_EVERY
+from .watchdog import Stopped as Stopped
+from .watchdog import Watchdog as Watchdog
+from .watchdog import shared as shared

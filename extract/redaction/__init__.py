@@ -1,0 +1,5 @@
+"""Keys, passwords, e-mail and IP addresses out of texts."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,5 @@
+"""Read untrusted local trees: the walk, digests, git checkouts and clones."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

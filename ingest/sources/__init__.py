@@ -1,0 +1,5 @@
+"""The registry of source kinds, and one folder per source."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

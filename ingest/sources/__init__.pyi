@@ -1,0 +1,6 @@
+from . import directory as directory
+from .directory import DirectoryOptions as DirectoryOptions
+from .registry import SourceOptions as SourceOptions
+from .registry import plan as plan
+from .registry import read as read
+from .registry import resolve_paths as resolve_paths

@@ -1,0 +1,108 @@
+"""What every kind of source takes from the config.
+
+Method: a pydantic model that the options of each kind extend; wrong words are refused with the
+nearest right one. Limits: `max_per_language` is only carried here, for the build that counts.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Final, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from ingest.languages import LANGUAGES, suggestion
+from ingest.licenses import RESTRICTED, is_known, near_identifier, normalise
+from ingest.sources.base.opt_out import opt_out_names, read_opt_out
+from ingest.transport import without_user
+
+DECLARED = "declared by config"
+_DECIMAL: Final = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_BINARY: Final = {"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
+_UNITS: Final = {**_DECIMAL, **_BINARY}
+_SIZE: Final = re.compile(r"\s*+([0-9]{1,15})(?:\.([0-9]{1,9}))?\s*+([A-Za-z]*+)\s*+")
+
+
+def parse_bytes(value: object) -> int:
+    """Bytes in an integer or in words: `256MB` (decimal), `64MiB` (binary), `1.5 GB`."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    unit = _UNITS.get(match[3].lower()) if match else None
+    if match is None or unit is None:
+        raise ValueError(f"{value!r} is no size: write 256MB, 64MiB or a number of bytes")
+    fraction = match[2] or ""
+    digits, scale = int(match[1] + fraction), int("1" + "0" * len(fraction))
+    return digits * unit // scale
+
+
+def _languages(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if not value:
+        raise ValueError(f"languages is empty: leave it out for all of {', '.join(LANGUAGES)}")
+    for item in value:
+        if item not in LANGUAGES:
+            near = suggestion(item)
+            hint = f"did you mean {near!r}?" if near else f"known are {', '.join(LANGUAGES)}"
+            raise ValueError(f"unknown language {item!r}: {hint}")
+    return tuple(sorted(set(value)))
+
+
+def _spdx(value: tuple[str, ...]) -> tuple[str, ...]:
+    for item in value:
+        if not is_known(item):
+            raise ValueError(f"{item!r} is no SPDX licence: {near_identifier(item)}")
+    return normalise(value)
+
+
+def local_path(value: str) -> str:
+    """The path, if it is one of this machine; else `ValueError`."""
+    if "://" in value:
+        raise ValueError(
+            f"{without_user(value)!r} is a remote path: this version reads local folders only; "
+            "download it first and name the folder"
+        )
+    if not value.strip() or "\0" in value:
+        raise ValueError(f"{value!r} is no path: name a local file or folder")
+    return value
+
+
+LocalPath = Annotated[str, AfterValidator(local_path)]
+"""A local path as the config has it; `ingest.sources.registry.resolve_paths` makes it absolute."""
+
+
+class CommonOptions(BaseModel):
+    """The fields that all kinds share."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = None
+    languages: Annotated[tuple[str, ...] | None, AfterValidator(_languages)] = None
+    max_per_language: Annotated[int, Field(ge=1)] | None = None
+    declared_licenses: Annotated[tuple[str, ...], AfterValidator(_spdx)] = ()
+    """Hold where the input itself names no licence that is known."""
+    opt_out: Annotated[tuple[str, ...], AfterValidator(opt_out_names)] = ()
+    """Owners, and repositories as `owner/repo`, whose records are refused as `opted_out`."""
+    opt_out_files: tuple[str, ...] = ()
+    """Local files of such names, one a line; the driver adds them to `opt_out`."""
+
+    def wanted(self) -> frozenset[str]:
+        """The languages to read."""
+        return frozenset(LANGUAGES if self.languages is None else self.languages)
+
+    def with_opt_outs(self, base: Path) -> Self:
+        """The same options with the names of all files; raises `SourceError` for a bad one."""
+        if not self.opt_out_files:
+            return self
+        paths = [base.absolute() / Path(name).expanduser() for name in self.opt_out_files]
+        names = {*self.opt_out, *(name for path in paths for name in read_opt_out(path))}
+        return self.model_copy(update={"opt_out": tuple(sorted(names)), "opt_out_files": ()})
+
+    def settled(self, licenses: tuple[str, ...], evidence: str) -> tuple[tuple[str, ...], str]:
+        """The licences found with their evidence, or else those that the config declares."""
+        known = normalise(licenses)
+        if known or RESTRICTED in licenses or not self.declared_licenses:
+            return licenses, evidence
+        return self.declared_licenses, DECLARED

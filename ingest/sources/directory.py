@@ -1,0 +1,310 @@
+"""Source `directory`: a folder, a git checkout, a folder of checkouts, or an archive.
+
+Method: `ingest.files.repository_tree` finds the checkouts in a folder, each a repository of its
+own. By default (`committed_only`) the bytes of its commit are read, whatever lies in its work tree:
+no untracked, ignored or edited file, no filter, no line-end conversion, no LFS content (a pointer
+is no code); they carry the commit and, on GitHub, a link. With `committed_only: false` the
+tracked files of the work tree are read as they are; an edited one carries `<commit>-dirty` and
+no link. What lies outside any checkout belongs to a repository named after the folder.
+A git address (`git+https://...@REF`) is fetched at one commit (`ingest.files.git_clone`), and
+an archive (`ingest.formats.archive`) is one repository, called after the file.
+Cost: a walk and four git processes a checkout; a blob is read once, by a worker, any other file
+twice. Limits: files up to 1 MB; links are not followed; git is needed for a checkout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+from pydantic import AfterValidator, Field
+
+from ingest.errors import SourceError
+from ingest.files import (
+    COMMIT,
+    MAX_FILE_BYTES,
+    BlobReader,
+    Checkout,
+    Choice,
+    FileDigest,
+    Found,
+    Progress,
+    Repository,
+    Wish,
+    checkout,
+    digest_files,
+    is_git_url,
+    parse,
+    repositories,
+    resolve,
+)
+from ingest.formats import BrokenStream, Kind, Member, archive_kind, scan
+from ingest.licenses import LicensePolicy, Notices
+from ingest.records import Listing, Part, Quarantine, Skip, Slice, SourceFile
+from ingest.slicing import content_revision
+from ingest.sources.base import (
+    BLOB,
+    CommonOptions,
+    LocalPath,
+    Origin,
+    file_part,
+    local_path,
+    read_files,
+    slice_files,
+)
+from ingest.terms import OPEN
+
+
+def _code_path(value: str) -> str:
+    if is_git_url(value):
+        parse(value)
+        return value
+    return local_path(value)
+
+
+class DirectoryOptions(CommonOptions):
+    """A folder or archive of source code on this machine, or a git repository anywhere."""
+
+    kind: Literal["directory"] = "directory"
+    path: Annotated[str, AfterValidator(_code_path)]
+    repo: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")] | None = None
+    """Name of the repository of `path` itself; default: its origin, or the folder's name."""
+    exclude: tuple[str, ...] = ()
+    """Globs over relative paths; `*` crosses `/`; a folder takes out all beneath it."""
+    cache: LocalPath = "~/.cache/xtrove/git"
+    """Where checkouts of git addresses are kept, on every machine that reads them."""
+    committed_only: bool = True
+    """Read the bytes of a checkout's commit; false: its tracked files as they are in the folder."""
+
+
+def plan(
+    options: DirectoryOptions,
+    name: str,
+    policy: LicensePolicy,
+    slice_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> Listing:
+    """List a folder. Raises `SourceError` if it is none or holds no file of the languages."""
+    if is_git_url(options.path):
+        address = parse(options.path)
+        root = checkout(address, resolve(address), _cache(options))
+        options = options.model_copy(
+            update={
+                "path": str(root),
+                "repo": options.repo or address.repo,
+                "committed_only": True,
+            }
+        )
+    root = Path(options.path)
+    kind = archive_kind(options.path) if root.is_file() else None
+    if not root.is_dir() and kind is None:
+        raise SourceError(
+            "the path of this source is neither a folder nor an archive",
+            value=options.path,
+            remedy="Name an existing folder, .zip, .tar or .tar.gz under `path`.",
+        )
+    if kind is not None:
+        found, groups, broken = _archive(options, root, kind)
+    else:
+        found, groups = _folder(options, root, progress)
+        broken = ""
+    entries = [(part.name, part.digest) for group in groups for part in group]
+    if not any(digest for _, digest in entries):
+        raise SourceError(
+            f"no readable file of {', '.join(sorted(options.wanted()))}",
+            value=options.path,
+            remedy=f"{broken}. Get it again."
+            if broken
+            else "Check `path`, `languages`, `exclude`; of a git checkout, and of a folder in one, "
+            "only what is committed is read.",
+        )
+    revision = _revision(found, groups) or content_revision(entries)
+    facts = _facts(options, policy, revision)
+    return Listing(
+        source=name,
+        kind=options.kind,
+        terms=OPEN,
+        revision=revision,
+        slices=slice_files(groups, source=name, slice_bytes=slice_bytes, facts=facts),
+        quarantined=(Quarantine(name=root.name, reason=broken),) if broken else (),
+        provenance=_provenance(options, found, groups),
+    )
+
+
+def read(
+    options: DirectoryOptions, name: str, policy: LicensePolicy, piece: Slice, revision: str
+) -> Iterator[SourceFile | Skip]:
+    """The files of a slice: see `ingest.sources.base.whole_files.read_files`.
+
+    Of a git address, the commit that was planned is fetched if this machine does not have it.
+    """
+    commit = COMMIT.match(revision)
+    if is_git_url(options.path) and commit is not None:
+        root = checkout(parse(options.path), commit[0], _cache(options))
+        parts = (replace(part, path=str(root / ".git")) for part in piece.parts)
+        piece = replace(piece, parts=tuple(parts))
+    return read_files(policy, piece, revision)
+
+
+def _cache(options: DirectoryOptions) -> Path:
+    return Path(options.cache).expanduser().absolute()
+
+
+def _folder(
+    options: DirectoryOptions, root: Path, progress: Progress | None
+) -> tuple[list[Repository], list[list[Part]]]:
+    """The repositories in a folder, and the parts of each."""
+    choice = Choice(
+        wanted=options.wanted(), exclude=options.exclude, committed_only=options.committed_only
+    )
+    with BlobReader() as blobs:
+        found = repositories(root, choice, blobs)
+        return found, [_parts(options, repository, progress) for repository in found]
+
+
+def _archive(
+    options: DirectoryOptions, path: Path, kind: Kind
+) -> tuple[list[Repository], list[list[Part]], str]:
+    """An archive as one repository, and what is broken about it."""
+    try:
+        contents = scan(str(path), kind, options.wanted(), options.exclude)
+    except BrokenStream as error:
+        raise SourceError(
+            "this archive cannot be read", value=path.name, remedy=f"{error}. Get it again."
+        ) from error
+    folders: dict[str, tuple[str, ...]] = {}
+    for name in contents.notices:
+        folder, _, leaf = name.rpartition("/")
+        folders[folder] = (*folders.get(folder, ()), leaf)
+    repository = Repository(
+        name=path.name.partition(".")[0] or path.name,
+        notices=Notices(folders, contents.notices.get),
+        files=tuple(one.found for one in contents.members),
+    )
+    parts = [_member_part(options, repository, one, path, kind) for one in contents.members]
+    return [repository], [parts], contents.broken
+
+
+def _member_part(
+    options: DirectoryOptions, repository: Repository, member: Member, path: Path, kind: Kind
+) -> Part:
+    if member.found.problem:
+        return file_part(member.found, None, None)
+    digest = FileDigest(size=member.found.size, sha256=member.digest)
+    part = file_part(member.found, digest, _origin(options, repository, member.found, ""))
+    return replace(
+        part,
+        path=str(path),
+        start=member.start,
+        stop=member.start + member.found.size,
+        meta=tuple(sorted((*part.meta, ("archive", kind), ("stored", member.stored)))),
+    )
+
+
+def _parts(
+    options: DirectoryOptions, repository: Repository, progress: Progress | None
+) -> list[Part]:
+    if repository.committed:
+        return _blob_parts(options, repository, progress)
+    readable = [found for found in repository.files if not found.problem]
+    blob = _blob_kind(repository.checkout)
+    wishes = [Wish(path=found.path, cap=MAX_FILE_BYTES, blob=blob) for found in readable]
+    digests = dict(
+        zip((found.name for found in readable), digest_files(wishes, progress), strict=True)
+    )
+    parts: list[Part] = []
+    for found in repository.files:
+        digest = digests.get(found.name)
+        origin = (
+            _origin(options, repository, found, digest.blob)
+            if isinstance(digest, FileDigest)
+            else None
+        )
+        parts.append(file_part(found, digest, origin))
+    return parts
+
+
+def _blob_parts(
+    options: DirectoryOptions, repository: Repository, progress: Progress | None
+) -> list[Part]:
+    """The object id of a blob is its digest: nothing has to be read."""
+    parts: list[Part] = []
+    for found in repository.files:
+        if found.problem:
+            parts.append(file_part(found, None, None))
+            continue
+        blob = repository.blob_of(found.name)
+        digest = FileDigest(size=found.size, sha256=f"{BLOB}{blob}", blob=blob)
+        parts.append(file_part(found, digest, _origin(options, repository, found, blob)))
+    if progress is not None:
+        progress(sum(part.size for part in parts))
+    return parts
+
+
+def _blob_kind(checkout: Checkout | None) -> str:
+    if checkout is None:
+        return ""
+    return "sha1" if len(checkout.commit) == 40 else "sha256"
+
+
+def _origin(options: DirectoryOptions, repository: Repository, found: Found, blob: str) -> Origin:
+    path = repository.path_of(found.name)
+    checkout = repository.checkout
+    revision = url = ""
+    if checkout is not None:
+        committed = checkout.blobs.get(path) == blob
+        revision = checkout.commit if committed else f"{checkout.commit}-dirty"
+        if checkout.github and committed:
+            url = f"https://github.com/{checkout.repo}/blob/{revision}/{quote(path)}"
+    known = repository.notices.found(path)
+    licenses, evidence = known.ids, known.evidence
+    if known.default is None:
+        licenses, evidence = options.settled(licenses, evidence)
+    return Origin(
+        repo=_name(options, repository),
+        path=path,
+        revision=revision,
+        url=url,
+        licenses=licenses,
+        evidence=evidence,
+        default=known.default,
+    )
+
+
+def _name(options: DirectoryOptions, repository: Repository) -> str:
+    return options.repo if options.repo and not repository.prefix else repository.name
+
+
+def _commit_read(repository: Repository, parts: Sequence[Part]) -> str:
+    """The commit with the worst that was found out about any file read from it."""
+    if repository.checkout is None:
+        return ""
+    revisions = {dict(part.meta).get("revision", "") for part in parts}
+    return max(revisions | {repository.checkout.commit}, key=len)
+
+
+def _revision(found: Sequence[Repository], groups: Sequence[Sequence[Part]]) -> str:
+    """The commit when one checkout is all there is, with a digest if it was edited; else ""."""
+    if len(found) != 1 or found[0].checkout is None:
+        return ""
+    revision = _commit_read(found[0], groups[0])
+    if revision == found[0].checkout.commit:
+        return revision
+    return f"{revision}-{content_revision((part.name, part.digest) for part in groups[0])}"
+
+
+def _facts(options: DirectoryOptions, policy: LicensePolicy, revision: str) -> Mapping[str, object]:
+    return {"kind": options.kind, "policy": policy.policy_digest(), "revision": revision}
+
+
+def _provenance(
+    options: DirectoryOptions, found: Sequence[Repository], groups: Sequence[Sequence[Part]]
+) -> tuple[tuple[str, str], ...]:
+    facts = [
+        (f"repository {_name(options, repository)}", _commit_read(repository, parts) or "no commit")
+        for repository, parts in zip(found, groups, strict=True)
+    ]
+    return (*sorted(facts), ("files", str(sum(len(parts) for parts in groups))))

@@ -1,0 +1,314 @@
+"""Source `installed`: the Python standard library and packages, as installed here.
+
+Method: packages are found through their metadata, their files through RECORD; the default set
+is what xtrove itself depends on, by its base requirements, with markers evaluated and extras
+followed only where a requirement asks for them. A package is a repository: the GitHub project
+it names, else `pypi/NAME`; its version is the revision. No link is made up: that a file of a
+wheel lies in the repository under the same path is not known.
+Cost: one read of every file by the driver. Limits: files up to 1 MB inside the folder of
+installed packages; editable installs, xtrove itself and packages without RECORD are left out.
+Source: core metadata, PEP 376 (RECORD), PEP 508 (markers), PEP 610 (direct_url.json).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+from typing import Literal
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from ingest.errors import SourceError
+from ingest.files import (
+    INVALID_PATH,
+    MAX_FILE_BYTES,
+    SYMLINK,
+    FileDigest,
+    Found,
+    Progress,
+    Wish,
+    digest_files,
+    github_repo,
+    look,
+    skipped_folder,
+    walk,
+)
+from ingest.licenses import LicensePolicy
+from ingest.records import Listing, Part, Quarantine, Skip, Slice, SourceFile
+from ingest.slicing import content_revision
+from ingest.sources.base import CommonOptions, Origin, file_part, read_files, slice_files
+from ingest.sources.installed.licenses import package_licences
+from ingest.terms import OPEN
+
+OURSELVES = "xtrove"
+OUTSIDE = "outside_package"
+_SOURCE_LABELS = ("source", "source code", "repository", "code", "github", "homepage", "home")
+# Written by the build of Python: paths of the machine it was built on, and no functions.
+_STDLIB_EXCLUDE = ("_sysconfigdata*", "config-*")
+
+
+class InstalledOptions(CommonOptions):
+    """What is installed in the environment that plans the build."""
+
+    kind: Literal["installed"] = "installed"
+    packages: Literal["dependencies", "all"] | tuple[str, ...] = "dependencies"
+    stdlib: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Unit:
+    """One package, or the standard library, with what holds for all of its files."""
+
+    label: str
+    repo: str
+    revision: str
+    licenses: tuple[str, ...]
+    evidence: str
+    files: tuple[tuple[Found, str], ...]
+    """Each candidate with its path in the repository."""
+
+
+def plan(
+    options: InstalledOptions,
+    name: str,
+    policy: LicensePolicy,
+    slice_bytes: int | None = None,
+    progress: Progress | None = None,
+) -> Listing:
+    """List what is installed. Raises `SourceError` for a package that is not."""
+    found = _installed()
+    chosen = _chosen(options, found)
+    units = [_stdlib(options)] if options.stdlib else []
+    units += _packages(options, [found[key] for key in chosen if key in found])
+    groups = [_parts(unit, progress) for unit in units]
+    entries = [(part.name, part.digest) for group in groups for part in group]
+    if not any(digest for _, digest in entries):
+        raise SourceError(
+            f"no installed file of {', '.join(sorted(options.wanted()))}",
+            value=options.packages,
+            remedy="Check `packages`, `stdlib` and `languages`.",
+        )
+    versions = tuple((unit.label, unit.revision) for unit in units)
+    revision = content_revision([*versions, *entries])
+    facts = {"kind": options.kind, "policy": policy.policy_digest(), "revision": revision}
+    return Listing(
+        source=name,
+        kind=options.kind,
+        terms=OPEN,
+        revision=revision,
+        slices=slice_files(groups, source=name, slice_bytes=slice_bytes, facts=facts),
+        quarantined=tuple(
+            Quarantine(name=key, reason="the package has no list of files (RECORD)")
+            for key in chosen
+            if key in found and found[key].files is None
+        ),
+        provenance=(
+            *((f"package {label}", version) for label, version in versions),
+            ("missing packages", ", ".join(key for key in chosen if key not in found)),
+            ("files", str(len(entries))),
+        ),
+    )
+
+
+def read(
+    options: InstalledOptions, name: str, policy: LicensePolicy, piece: Slice, revision: str
+) -> Iterator[SourceFile | Skip]:
+    """The files of a slice: see `ingest.sources.base.whole_files.read_files`."""
+    return read_files(policy, piece, revision)
+
+
+def closure(base: str, found: Mapping[str, Distribution]) -> list[str]:
+    """Canonical names of what `base` requires, directly or not, sorted; `base` is not in it."""
+    done: set[tuple[str, str]] = set()
+    pending: list[tuple[str, frozenset[str]]] = [(base, frozenset())]
+    while pending:
+        key, extras = pending.pop()
+        fresh = [extra for extra in ("", *sorted(extras)) if (key, extra) not in done]
+        done.update((key, extra) for extra in fresh)
+        if fresh and key in found:
+            pending.extend(_required(found[key], fresh))
+    return sorted({key for key, _ in done} - {base})
+
+
+def _required(dist: Distribution, extras: list[str]) -> Iterator[tuple[str, frozenset[str]]]:
+    for line in dist.requires or ():
+        try:
+            need = Requirement(line)
+        except InvalidRequirement:
+            continue
+        if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in extras):
+            yield canonicalize_name(need.name), frozenset(need.extras)
+
+
+def _installed() -> dict[str, Distribution]:
+    """Canonical name -> distribution; the first on the path wins, as in an import."""
+    found: dict[str, Distribution] = {}
+    for dist in distributions():
+        name = dist.metadata["Name"] if dist.metadata is not None else None
+        if name:
+            found.setdefault(canonicalize_name(name), dist)
+    return found
+
+
+def _chosen(options: InstalledOptions, found: Mapping[str, Distribution]) -> list[str]:
+    if options.packages == "all":
+        return sorted(set(found) - {OURSELVES})
+    if options.packages == "dependencies":
+        if OURSELVES not in found:
+            raise SourceError(
+                "the dependencies of xtrove are not known, for it is not installed",
+                value=OURSELVES,
+                remedy="Run `pip install -e .` in the checkout, or name `packages`.",
+            )
+        return closure(OURSELVES, found)
+    keys = sorted({str(canonicalize_name(item)) for item in options.packages})
+    for key in keys:
+        if key not in found:
+            raise SourceError(
+                "a package of this source is not installed",
+                value=key,
+                remedy=f"Run `pip install {key}`, or take it out of `packages`.",
+            )
+    return keys
+
+
+def _stdlib(options: InstalledOptions) -> _Unit:
+    root = Path(sysconfig.get_path("stdlib"))
+    tree = walk(root, wanted=options.wanted(), exclude=_STDLIB_EXCLUDE)
+    info = sys.version_info
+    pre = {"alpha": "a", "beta": "b", "candidate": "rc"}.get(info.releaselevel)
+    version = f"v{info.major}.{info.minor}.{info.micro}" + (f"{pre}{info.serial}" if pre else "")
+    licenses, evidence = options.settled(
+        ("PSF-2.0",), "the Python Software Foundation License of the standard library"
+    )
+    return _Unit(
+        label="python/cpython",
+        repo="python/cpython",
+        revision=version,
+        licenses=licenses,
+        evidence=evidence,
+        files=tuple((found, f"Lib/{found.name}") for found in tree.files),
+    )
+
+
+def _packages(options: InstalledOptions, dists: list[Distribution]) -> list[_Unit]:
+    units: list[_Unit] = []
+    owned: set[str] = set()
+    for dist in dists:
+        if dist.files is None or _is_editable(dist):
+            continue
+        files = tuple(
+            (found, path) for found, path in _files(options, dist) if found.path not in owned
+        )
+        owned.update(found.path for found, _ in files)
+        if files:
+            units.append(_package(options, dist, files))
+    return units
+
+
+def _package(
+    options: InstalledOptions, dist: Distribution, files: tuple[tuple[Found, str], ...]
+) -> _Unit:
+    key = canonicalize_name(dist.metadata["Name"])
+    licenses, evidence = options.settled(*package_licences(dist))
+    return _Unit(
+        label=key,
+        repo=_repo(dist) or f"pypi/{key}",
+        revision=dist.version,
+        licenses=licenses,
+        evidence=evidence,
+        files=files,
+    )
+
+
+def _is_editable(dist: Distribution) -> bool:
+    try:
+        facts = json.loads(dist.read_text("direct_url.json") or "{}")
+        return bool(facts["dir_info"]["editable"])
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _files(options: InstalledOptions, dist: Distribution) -> Iterator[tuple[Found, str]]:
+    site = os.path.realpath(str(dist.locate_file("")))
+    wanted = options.wanted()
+    for path in sorted(str(file) for file in dist.files or ()):
+        found = look(str(dist.locate_file(path)), path)
+        folders = path.split("/")[:-1]
+        if found is None or found.language not in wanted:
+            continue
+        if ".." in folders or path.startswith("/") or not _is_inside(found.path, site):
+            yield _refused(found, OUTSIDE), path
+        elif not any(skipped_folder(folder) for folder in folders):
+            yield found, path
+
+
+def _is_inside(path: str, site: str) -> bool:
+    """Whether the real folder of a file is in the real folder of installed packages."""
+    # The last component is never followed when the file is opened: only folders can lead out.
+    folder = os.path.realpath(str(Path(path).parent))
+    return folder == site or folder.startswith(f"{site}/")
+
+
+def _refused(found: Found, problem: str) -> Found:
+    kept = found.problem if found.problem in (SYMLINK, INVALID_PATH) else problem
+    return Found(
+        name=found.name, path=found.path, size=found.size, language=found.language, problem=kept
+    )
+
+
+def _repo(dist: Distribution) -> str:
+    """The GitHub repository that the project links to, the likeliest label first."""
+    links = [line.partition(",") for line in dist.metadata.get_all("Project-URL", [])]
+    labelled = [(label.strip().casefold(), url.strip()) for label, _, url in links]
+    labelled.append(("home", next(iter(dist.metadata.get_all("Home-page", [])), "")))
+    rank = {label: place for place, label in enumerate(_SOURCE_LABELS)}
+    for _, url in sorted(labelled, key=lambda pair: (rank.get(pair[0], len(rank)), pair)):
+        repo = github_repo(url)
+        if repo:
+            return repo
+    return ""
+
+
+def _parts(unit: _Unit, progress: Progress | None) -> list[Part]:
+    readable = [found for found, _ in unit.files if not found.problem]
+    wishes = [Wish(path=found.path, cap=MAX_FILE_BYTES) for found in readable]
+    digests = dict(
+        zip((found.name for found in readable), digest_files(wishes, progress), strict=True)
+    )
+    parts: list[Part] = []
+    for found, path in unit.files:
+        digest = digests.get(found.name)
+        origin = _origin(unit, path) if isinstance(digest, FileDigest) else None
+        named = Found(
+            name=f"{_folder(unit)}/{found.name}",
+            path=found.path,
+            size=found.size,
+            language=found.language,
+            problem=found.problem,
+        )
+        parts.append(file_part(named, digest, origin))
+    return parts
+
+
+def _folder(unit: _Unit) -> str:
+    return re.sub(r"[^\w.-]", "-", unit.label)
+
+
+def _origin(unit: _Unit, path: str) -> Origin:
+    return Origin(
+        repo=unit.repo,
+        path=path,
+        revision=unit.revision,
+        url="",
+        licenses=unit.licenses,
+        evidence=unit.evidence,
+    )

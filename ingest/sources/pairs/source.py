@@ -1,0 +1,133 @@
+"""Source `pairs`: ready pairs of query and code, as JSON lines, CSV or Parquet.
+
+Method: files are told apart by their names (`ingest.formats.file_names`) and cut into pieces by
+`ingest.sources.pairs.files`; each row becomes one record (`ingest.sources.base.pair_row`), good or
+bad. A folder is read with all that is beneath it, folders called `language=python` included.
+Cost: each byte is read twice, once by the driver (if the file is local) and once by a worker.
+Limits: lines up to 8 MB; a compressed or CSV file is one piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from ingest.errors import SourceError
+from ingest.files import Progress
+from ingest.formats import BadRow, format_of, read_rows
+from ingest.languages import LANGUAGES, suggestion
+from ingest.licenses import LicensePolicy
+from ingest.records import Listing, Quarantine, Skip, Slice, SourcePair
+from ingest.slicing import slice_units
+from ingest.sources.base import Columns, CommonOptions, RowReader
+from ingest.sources.pairs.files import OTHER, OTHER_REASON, READ, survey, table_columns
+from ingest.storage import PlacePath, pin, revision_of, terms_at
+from ingest.transport import ReadLimits
+
+
+def _readable(value: str) -> str:
+    if value.lower().endswith(OTHER) and format_of(value) is None:
+        raise ValueError(f"{value!r}: {OTHER_REASON}")
+    return value
+
+
+def _language(value: str) -> str:
+    if value and value not in LANGUAGES:
+        near = suggestion(value)
+        hint = f"did you mean {near!r}?" if near else f"known are {', '.join(LANGUAGES)}"
+        raise ValueError(f"unknown language {value!r}: {hint}")
+    return value
+
+
+class PairsOptions(CommonOptions):
+    """Ready pairs in a file or a folder of files."""
+
+    kind: Literal["pairs"] = "pairs"
+    path: Annotated[PlacePath, AfterValidator(_readable)]
+    columns: Columns = Columns()
+    language: Annotated[str, AfterValidator(_language)] = ""
+    """Of rows that name none."""
+
+
+def plan(
+    options: PairsOptions,
+    name: str,
+    policy: LicensePolicy,
+    slice_bytes: int | None = None,
+    progress: Progress | None = None,
+    limits: ReadLimits | None = None,
+) -> Listing:
+    """List the files of pairs. Raises `SourceError` when none can be read."""
+    place = pin(options.path, limits)
+    found = survey(place.files(), options.columns, slice_bytes, progress, limits)
+    if not any(found.groups):
+        raise SourceError(
+            "no file of pairs can be read",
+            value=options.path,
+            remedy=_first_reason(found.quarantined) or f"Put files with rows there: {READ}.",
+        )
+    held = [
+        (entry, group) for entry, group in zip(found.entries, found.groups, strict=True) if group
+    ]
+    revision = revision_of(place, [entry for entry, _ in held])
+    facts = _facts(options, policy, revision)
+    return Listing(
+        source=name,
+        kind=options.kind,
+        terms=terms_at(place),
+        revision=revision,
+        slices=slice_units({"": found.groups}, source=name, target=found.target, facts=facts),
+        quarantined=found.quarantined,
+        provenance=tuple((f"file {entry.name}", entry.digest) for entry, _ in held),
+    )
+
+
+def read(
+    options: PairsOptions,
+    name: str,
+    policy: LicensePolicy,
+    piece: Slice,
+    revision: str,
+    limits: ReadLimits | None = None,
+) -> Iterator[SourcePair | Skip]:
+    """The rows of a slice.
+
+    Raises `ChangedInput` (after the last row of the part) when the bytes are not those that
+    were planned, `TransientFault` when reading may work later.
+    """
+    reader = RowReader(
+        source=piece.source,
+        revision=revision,
+        columns=options.columns,
+        language=options.language,
+        options=options,
+        policy=policy,
+    )
+    columns = table_columns(options.columns)
+    row = 0
+    for part in piece.parts:
+        for values in read_rows(part, columns, limits):
+            if isinstance(values, BadRow):
+                yield values.skip("", row)
+                row += values.rows
+            else:
+                yield reader.read(values, row)
+                row += 1
+
+
+def _first_reason(quarantined: tuple[Quarantine, ...]) -> str:
+    return f"{quarantined[0].name}: {quarantined[0].reason}." if quarantined else ""
+
+
+def _facts(options: PairsOptions, policy: LicensePolicy, revision: str) -> Mapping[str, object]:
+    return {
+        "kind": options.kind,
+        "columns": options.columns.model_dump(),
+        "language": options.language,
+        "languages": sorted(options.wanted()),
+        "declared": list(options.declared_licenses),
+        "policy": policy.policy_digest(),
+        "revision": revision,
+    }

@@ -1,0 +1,16 @@
+from . import hub as hub
+from . import locate as locate
+from .entry import Entry as Entry
+from .local import is_local as is_local
+from .locate import Place as Place
+from .locate import PlacePath as PlacePath
+from .locate import absolute as absolute
+from .locate import digested as digested
+from .locate import open_entry as open_entry
+from .locate import open_part as open_part
+from .locate import pin as pin
+from .locate import revision_of as revision_of
+from .locate import terms_at as terms_at
+from .ranged_file import RangedFile as RangedFile
+from .ranged_file import Window as Window
+from .s3 import identity as identity

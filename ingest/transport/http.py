@@ -1,0 +1,288 @@
+"""One policy for every HTTP request this room makes itself: budget, deadlines, repetitions.
+
+Method: the client is huggingface_hub's session (proxies, offline mode, request ids), but not
+its calls: `HfApi.list_repo_tree` has no deadline at all (the session's timeout is None), its
+own repetitions can be neither counted nor bounded from outside, and `HfFileSystem` asks the
+resolver for every range where one request a file is enough. Redirects are followed here, so
+that the token goes to the endpoint alone, a range keeps its header, and none leads to an address
+that is not public (`ingest.transport.addresses` has the rule). 408, 425, 429, 5xx,
+dropped connections and slow answers are repeated after the wait the server states
+(`Retry-After`, `RateLimit`) or 0.25 s doubled up to 30 s; an answer that broke off goes on
+where it stopped.
+Cost: one request where nothing fails. Limits: `TRIES` failures in a row without progress, and
+`patience_s` in all; tokens are never part of a message.
+Source: RFC 9110 (ranges, Retry-After), draft-ietf-httpapi-ratelimit-headers-09.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx2
+from huggingface_hub import get_session
+from huggingface_hub.errors import OfflineModeIsEnabled
+
+from ingest.errors import SourceError, TransientFault
+from ingest.transport.addresses import addresses_of, may_lead, without_user
+from ingest.transport.rate_limit import ReadLimits, bucket
+from ingest.transport.traffic import meter
+
+TRIES = 8
+MAX_HOPS = 5
+MAX_BODY_BYTES = 64 << 20
+SLOWEST_BYTES_A_SECOND = 50_000
+_USUAL_BYTES = 1 << 20
+_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+_LINK = re.compile(r'<([^<>]{1,4096})>\s*;\s*rel="?(\w+)"?', re.ASCII)
+_RATE = re.compile(r"\br\s*=\s*0\b.{0,256}?\bt\s*=\s*(\d+)", re.ASCII)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """A request."""
+
+    url: str
+    limits: ReadLimits
+    home: str
+    """The endpoint: only requests to it carry the token and count for the budget."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    method: str = "GET"
+    form: Mapping[str, str] | None = None
+    start: int = 0
+    stop: int | None = None
+    """The half-open range wanted; None for everything."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """A complete answer of 200 or 206."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    """Of the last hop, names in lower case."""
+    resolved: Mapping[str, str]
+    """Of the first hop."""
+    url: str
+    """Where the last hop led."""
+
+
+class Refused(Exception):
+    """A server's definite no: a status that repeating does not change."""
+
+    def __init__(self, status: int, code: str, said: str, url: str) -> None:
+        super().__init__(f"HTTP {status} {code}".strip())
+        self.status = status
+        self.code = code
+        """The Hub's `X-Error-Code`."""
+        self.said = said
+        self.url = url
+
+
+class _Again(Exception):
+    """This try failed; `wait` is what the server asked for."""
+
+    def __init__(self, cause: str, wait: float | None = None) -> None:
+        super().__init__(cause)
+        self.wait = wait
+
+
+def ask(question: Question) -> Answer:
+    """The whole answer.
+
+    Raises `Refused`, `TransientFault` when patience is over, `SourceError` for what is neither.
+    """
+    began = time.monotonic()
+    got = bytearray()
+    failures = 0
+    while True:
+        before = len(got)
+        try:
+            headers, resolved, url = _try(question, got)
+            return Answer(body=bytes(got), headers=headers, resolved=resolved, url=url)
+        except _Again as fault:
+            failures = 0 if len(got) > before else failures + 1
+            wait = max(_pause(failures), fault.wait or 0.0)
+            spent = time.monotonic() - began
+            if failures >= TRIES or spent + wait > question.limits.patience_s:
+                raise TransientFault(_shown(question.url), f"{fault} ({spent:.0f} s)") from fault
+            time.sleep(wait)
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port."""
+    parsed = httpx2.URL(url)
+    return f"{parsed.scheme}://{parsed.host}:{parsed.port or parsed.scheme}"
+
+
+def stated_next(answer: Answer) -> str | None:
+    """The URL of the next page, if there is one (RFC 8288)."""
+    for target, relation in _LINK.findall(answer.headers.get("link", "")):
+        if relation == "next":
+            return str(httpx2.URL(answer.url).join(target))
+    return None
+
+
+def stated_wait(headers: Mapping[str, str]) -> float | None:
+    """The seconds a server asks to wait, if it does (names in lower case)."""
+    value = headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    if value:
+        try:
+            when = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        when = when if when.tzinfo else when.replace(tzinfo=UTC)
+        return max(0.0, (when - datetime.now(UTC)).total_seconds())
+    found = _RATE.search(headers.get("ratelimit", ""))
+    return float(found[1][:9]) if found else None
+
+
+def _try(question: Question, got: bytearray) -> tuple[Mapping[str, str], Mapping[str, str], str]:
+    """One try, from the first hop to the last; appends to what was got."""
+    url, resolved = question.url, None
+    for _ in range(MAX_HOPS):
+        with _sent(question, url, len(got)) as response:
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            resolved = headers if resolved is None else resolved
+            if response.is_redirect:
+                url = _next(question, url, headers.get("location", ""))
+                continue
+            _check(response, headers, url)
+            _receive(question, response, headers, got)
+            return headers, resolved, url
+    raise SourceError("too many redirects", value=_shown(question.url), remedy="Ask its keeper.")
+
+
+@contextmanager
+def _sent(question: Question, url: str, done: int) -> Iterator[httpx2.Response]:
+    at_home = origin(url) == origin(question.home)
+    headers = {"Accept-Encoding": "identity", **question.headers}
+    if not at_home:
+        headers = {k: v for k, v in headers.items() if k.lower() != "authorization"}
+    if question.stop is not None:
+        headers["Range"] = f"bytes={question.start + done}-{question.stop - 1}"
+    if at_home:
+        bucket(question.limits.requests_per_second).take()
+    meter().add(_host(url), 1, 0)
+    try:
+        with get_session().stream(
+            question.method,
+            url,
+            headers=headers,
+            data=question.form,
+            timeout=question.limits.timeout_s,
+            follow_redirects=False,
+        ) as response:
+            yield response
+    except OfflineModeIsEnabled as error:
+        raise SourceError(
+            "offline mode forbids this request",
+            value=_shown(url),
+            remedy="Unset HF_HUB_OFFLINE, or name a local copy under `path`.",
+        ) from error
+    except httpx2.TransportError as error:
+        raise _Again(f"{type(error).__name__}: {error}"[:200]) from error
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise SourceError("a request failed", value=_shown(url), remedy=str(error)[:200]) from error
+
+
+def _check(response: httpx2.Response, headers: Mapping[str, str], url: str) -> None:
+    status = response.status_code
+    if status in _AGAIN:
+        raise _Again(f"HTTP {status}", stated_wait(headers))
+    if status not in (200, 206):
+        raise Refused(
+            status, headers.get("x-error-code", ""), headers.get("x-error-message", ""), _shown(url)
+        )
+    if headers.get("content-encoding", "identity") != "identity":
+        raise SourceError(
+            "an answer is compressed, though that was not asked for",
+            value=_shown(url),
+            remedy="Check any proxy on the way.",
+        )
+
+
+def _receive(
+    question: Question,
+    response: httpx2.Response,
+    headers: Mapping[str, str],
+    got: bytearray,
+) -> None:
+    """Append the body; raises `_Again` when it is too short or too slow."""
+    if question.stop is None:
+        got.clear()
+        want, skip = _USUAL_BYTES, 0
+    else:
+        want = question.stop - question.start
+        first = headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
+        if response.status_code == 206 and first != str(question.start + len(got)):
+            raise _Again("another range than was asked for")
+        # A server without ranges sends the file from its first byte.
+        skip = question.start + len(got) if response.status_code == 200 else 0
+        if skip > MAX_BODY_BYTES:
+            raise SourceError(
+                "the server does not serve ranges",
+                value=_shown(str(response.url)),
+                remedy="Download the file and name the local copy under `path`.",
+            )
+    deadline = time.monotonic() + 2 * question.limits.timeout_s + want / SLOWEST_BYTES_A_SECOND
+    host = _host(str(response.url))
+    for piece in response.iter_raw():
+        meter().add(host, 0, len(piece))
+        got += piece[skip:] if question.stop is None else piece[skip : skip + want - len(got)]
+        skip = max(skip - len(piece), 0)
+        if time.monotonic() > deadline:
+            raise _Again("the answer is too slow")
+        if question.stop is not None and len(got) >= want:
+            return
+        if question.stop is None and len(got) >= MAX_BODY_BYTES:
+            raise SourceError(
+                f"an answer of over {MAX_BODY_BYTES} bytes",
+                value=_shown(question.url),
+                remedy="This is no answer of a Hub: check HF_ENDPOINT.",
+            )
+    # Of a whole answer, the client itself notices that it broke off.
+    if question.stop is not None:
+        raise _Again(f"{len(got)} bytes of {want}")
+
+
+def _next(question: Question, url: str, location: str) -> str:
+    """Where a redirect leads; raises `SourceError` where it must not."""
+    target = httpx2.URL(url).join(location) if location else None
+    home = httpx2.URL(question.home)
+    allowed = ("https",) if home.scheme == "https" else ("https", "http")
+    if (
+        target is None
+        or target.scheme not in allowed
+        or not (
+            target.host == home.host or may_lead(addresses_of(home.host), addresses_of(target.host))
+        )
+    ):
+        raise SourceError(
+            "a redirect that is not followed",
+            value=_shown(str(target)),
+            remedy="It leads out of https or to an address that is not public: check "
+            "HF_ENDPOINT and any proxy.",
+        )
+    return str(target)
+
+
+def _pause(failures: int) -> float:
+    return min(30.0, 0.125 * 2.0**failures) * random.uniform(0.75, 1.25)
+
+
+def _host(url: str) -> str:
+    return httpx2.URL(url).netloc.decode("ascii", "replace")
+
+
+def _shown(url: str) -> str:
+    """A URL without user, query and fragment: signatures are secrets."""
+    return without_user(url.split("?", 1)[0].split("#", 1)[0])[:300]

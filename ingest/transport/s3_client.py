@@ -1,0 +1,213 @@
+"""Requests to S3: whose keys, which endpoint, what an answer means, when to ask again.
+
+Method: botocore finds keys, region and endpoint where the AWS tools find them, calls (listings,
+heads) and signs addresses; its own retries are off, so that each try is seen, counted and
+bounded here. Cost: 0.1 s to make a client, once a process.
+Limits: `TRIES` failures in a row without a byte, `patience_s` in all; a region other than the
+bucket's is an error that names the right one.
+Sources: S3 API reference (error responses), botocore's configuration.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import botocore.session  # type: ignore[import-untyped]
+import urllib3
+from botocore import UNSIGNED
+from botocore.config import Config  # type: ignore[import-untyped]
+from botocore.exceptions import (  # type: ignore[import-untyped]
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    HTTPClientError,
+)
+
+from ingest.errors import SourceError, TransientFault
+from ingest.transport.connection_pool import connections
+from ingest.transport.rate_limit import ReadLimits
+from ingest.transport.traffic import meter
+
+TRIES = 6
+BAD_KEYS = frozenset(
+    {
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+    }
+)
+_AGAIN = frozenset({408, 425, 429})
+_AGAIN_CODES = frozenset({"RequestTimeout", "SlowDown", "ServiceUnavailable", "InternalError"})
+_REGION = re.compile(r"[a-z0-9-]{2,32}")
+_SIGNED_SECONDS = 3600
+_OPEN = "AWS_NO_SIGN_REQUEST"
+_KEYS_REMEDY = (
+    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE) on every machine that "
+    f"reads, or {_OPEN}=YES if the bucket is open to all."
+)
+_ACCESS_REMEDY = (
+    "These keys need s3:ListBucket on the bucket and s3:GetObject on its objects (S3 says the "
+    f"same where nothing is there and listing is not allowed); {_OPEN}=YES reads without keys."
+)
+T = TypeVar("T")
+
+
+class Again(Exception):
+    """This try failed; `wait` is what the server asked for."""
+
+    def __init__(self, cause: str, wait: float = 0.0) -> None:
+        super().__init__(cause)
+        self.wait = wait
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Service:
+    """A client and its connections."""
+
+    client: Any
+    pool: urllib3.PoolManager
+    host: str
+    who: str
+
+
+class Denied(SourceError):
+    """HTTP 403: refused, or not there for one who may not list."""
+
+
+def called(uri: str, limits: ReadLimits, name: str, **words: Any) -> Mapping[str, Any]:
+    """The answer of a call of the API.
+
+    Raises `SourceError` (`Denied` for a 403), `FileNotFoundError`, `TransientFault`.
+    """
+    service = service_of(limits.timeout_s)
+
+    def call() -> Mapping[str, Any]:
+        meter().add(service.host, 1, 0)
+        try:
+            answer: Mapping[str, Any] = getattr(service.client, name)(**words)
+            return answer
+        except ClientError as error:
+            facts = error.response.get("ResponseMetadata", {})
+            status, headers = facts.get("HTTPStatusCode", 0), facts.get("HTTPHeaders", {})
+            code = str(error.response.get("Error", {}).get("Code", ""))
+            raise fault(status, code, words["Bucket"], words.get("Key", ""), headers) from error
+        except (HTTPClientError, CredentialRetrievalError) as error:
+            raise Again(_brief(error)) from error
+        except BotoCoreError as error:
+            raise SourceError(
+                "S3 cannot be asked", value=_brief(error), remedy=_KEYS_REMEDY
+            ) from error
+
+    return tried(uri, limits, call)
+
+
+def signed(service: Service, bucket: str, key: str) -> str:
+    """The address of an object. Raises `Again`, `SourceError`."""
+    try:
+        return str(
+            service.client.generate_presigned_url(
+                "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=_SIGNED_SECONDS
+            )
+        )
+    except CredentialRetrievalError as error:
+        raise Again(_brief(error)) from error
+    except BotoCoreError as error:
+        raise SourceError(
+            "requests to S3 cannot be signed", value=_brief(error), remedy=_KEYS_REMEDY
+        ) from error
+
+
+def fault(status: int, code: str, bucket: str, key: str, headers: Mapping[str, str]) -> Exception:
+    """What an answer that is none means."""
+    where, said = f"s3://{bucket}/{key}", f"HTTP {status} {code}".strip()
+    if status >= 500 or status in _AGAIN or code in _AGAIN_CODES:
+        wait = headers.get("retry-after", "")
+        return Again(said, float(wait) if re.fullmatch(r"\d{1,4}", wait) else 0.0)
+    if status == 401 or code in BAD_KEYS:
+        return SourceError(
+            "S3 refuses the credentials", value=f"{where}: {said}", remedy=_KEYS_REMEDY
+        )
+    if code == "NoSuchBucket":
+        return SourceError(
+            "there is no such bucket",
+            value=f"s3://{bucket}",
+            remedy="Check its name, and AWS_ENDPOINT_URL if it is not at AWS.",
+        )
+    if status == 403:
+        return Denied("S3 refuses access", value=f"{where}: {said}", remedy=_ACCESS_REMEDY)
+    if status == 404:
+        return FileNotFoundError(where)
+    region = headers.get("x-amz-bucket-region", "")
+    hint = f"The bucket lies in {region}: " if _REGION.fullmatch(region) else ""
+    return SourceError(
+        "S3 does not answer this request",
+        value=f"{where}: {said}",
+        remedy=f"{hint}check AWS_DEFAULT_REGION and AWS_ENDPOINT_URL.",
+    )
+
+
+def tried(uri: str, limits: ReadLimits, call: Callable[[], T], got: bytearray | None = None) -> T:
+    """Call, and again after faults that may pass; bytes that were got count as progress."""
+    began = time.monotonic()
+    failures, before = 0, 0
+    while True:
+        try:
+            return call()
+        except Again as fault:
+            now = len(got or b"")
+            failures, before = (1, now) if now > before else (failures + 1, before)
+            wait = max(0.25 * 2.0**failures, fault.wait)
+            spent = time.monotonic() - began
+            if failures >= TRIES or spent + wait > limits.patience_s:
+                raise TransientFault(uri, f"{fault} ({spent:.0f} s)") from fault
+            time.sleep(wait)
+
+
+@lru_cache(maxsize=4)
+def service_of(timeout_s: float) -> Service:
+    """The client of this process. Raises `SourceError` when there are no keys."""
+    session = botocore.session.Session()
+    is_open = os.environ.get(_OPEN, "").upper() in ("1", "YES", "TRUE", "ON")
+    region = session.get_config_variable("region") or os.environ.get("AWS_REGION") or "us-east-1"
+    try:
+        keys = None if is_open else session.get_credentials()
+        if keys is None and not is_open:
+            raise SourceError("no AWS credentials were found", value="s3://", remedy=_KEYS_REMEDY)
+
+        def client(style: str) -> Any:
+            config = Config(
+                # The default for one region is still the signature of 2006.
+                signature_version=UNSIGNED if is_open else "s3v4",
+                s3={"addressing_style": style},
+                connect_timeout=timeout_s,
+                read_timeout=timeout_s,
+                retries={"total_max_attempts": 1},
+            )
+            return session.create_client("s3", region_name=region, config=config)
+
+        made = client("auto")
+        if not str(urlsplit(made.meta.endpoint_url).hostname).endswith("amazonaws.com"):
+            # Other stores seldom have a name in the DNS for each bucket.
+            made = client("path")
+    except (BotoCoreError, ValueError) as error:
+        raise SourceError(
+            "S3 cannot be set up", value=_brief(error), remedy=_KEYS_REMEDY
+        ) from error
+    who = "none are used: the bucket is open" if keys is None else f"found by {keys.method}"
+    host = urlsplit(made.meta.endpoint_url).netloc.rpartition("@")[2]
+    pool = connections(made.meta.endpoint_url, 8, timeout_s)
+    return Service(client=made, pool=pool, host=host, who=f"{who}; {host}, region {region}")
+
+
+def _brief(error: Exception) -> str:
+    return str(error).split("\n", 1)[0][:160]

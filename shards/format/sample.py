@@ -1,0 +1,191 @@
+"""One sample: the JSON member of a shard and its Parquet twin.
+
+A member `<key>.json` holds the fields of `FIELDS`, always all of them, with fixed types and no
+nulls (unknown text is "", an unknown number -1); keys are sorted, separators compact, text is
+UTF-8 and unescaped, so that equal samples have equal bytes. Readers that infer a schema from
+the first samples (Hugging Face `datasets` looks at five) therefore see the whole schema.
+Cost: about 11 us to encode and 9 us to decode and check a 1.8 kB sample.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from operator import attrgetter, itemgetter
+from typing import Final
+
+import pyarrow as pa
+
+from extract import Pair
+
+Value = str | int | list[str]
+"""What a field of a sample may hold."""
+Sample = dict[str, Value]
+
+TEXT_FIELDS: Final = (
+    *("id", "query", "code", "language", "name", "repo", "path", "revision", "url", "source"),
+    *("source_revision", "license_evidence", "query_source", "query_group", "code_sha256"),
+    "extractor",
+)
+NUMBER_FIELDS: Final = (
+    *("start_line", "end_line", "start_byte", "end_byte", "quality", "stars", "tokens"),
+)
+LIST_FIELDS: Final = ("licenses",)
+FIELDS: Final = tuple(sorted((*TEXT_FIELDS, *NUMBER_FIELDS, *LIST_FIELDS)))
+"""All field names, in the order they stand in the JSON."""
+MAX_PAYLOAD_BYTES: Final = 1 << 26
+"""A member larger than this (64 MiB) is no sample of ours."""
+
+BLOCK: Final = 512
+_HEX: Final = {
+    "id": re.compile("[0-9a-f]{32}"),
+    "query_group": re.compile("[0-9a-f]{16}"),
+    "code_sha256": re.compile("[0-9a-f]{64}"),
+}
+_INT64_MAX: Final = (1 << 63) - 1
+_NAMES: Final = frozenset(FIELDS)
+_PAIR_FIELDS: Final = tuple(name for name in FIELDS if name not in ("tokens", "query_group"))
+_OF_PAIR: Final = attrgetter(*_PAIR_FIELDS)
+_TEXTS: Final = itemgetter(*TEXT_FIELDS)
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+class SampleError(ValueError):
+    """A sample that breaks the schema; the message names its id, the field and the value."""
+
+
+def _arrow_type(name: str) -> pa.DataType:
+    if name in LIST_FIELDS:
+        return pa.list_(pa.field("element", pa.string(), nullable=False))
+    return pa.int64() if name in NUMBER_FIELDS else pa.string()
+
+
+ARROW_SCHEMA: Final = pa.schema(
+    [pa.field(name, _arrow_type(name), nullable=False) for name in FIELDS]
+)
+"""Schema of the Parquet twin: the same fields in the same order, none nullable."""
+
+
+def encode(pair: Pair, *, tokens: int, query_group: str) -> bytes:
+    """The member's bytes. `SampleError` where the pair breaks the schema."""
+    sample: Sample = dict(zip(_PAIR_FIELDS, _OF_PAIR(pair), strict=True))
+    sample["licenses"] = list(pair.licenses)
+    sample["tokens"] = tokens
+    sample["query_group"] = query_group
+    return encode_sample(sample)
+
+
+def encode_sample(sample: Mapping[str, Value]) -> bytes:
+    """Canonical bytes of a checked sample."""
+    validate_sample(sample)
+    text = _ENCODER.encode(sample)
+    try:
+        payload = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise SampleError(
+            f"sample {sample['id']!r}: a lone surrogate {text[error.start]!r} cannot be stored as "
+            "UTF-8: drop the pair or decode its file strictly"
+        ) from error
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise SampleError(
+            f"sample {sample['id']!r}: {len(payload)} bytes, more than {MAX_PAYLOAD_BYTES}: "
+            "lower filters.max_code_chars"
+        )
+    return payload
+
+
+def decode(payload: bytes) -> Sample:
+    """The sample in a member's bytes, checked. `SampleError` on anything else."""
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise SampleError(f"a member of {len(payload)} bytes is larger than {MAX_PAYLOAD_BYTES}")
+    try:
+        value = json.loads(payload.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise SampleError(f"{payload[:60]!r}... is not JSON in UTF-8: {error}") from error
+    if not isinstance(value, dict):
+        raise SampleError(f"{payload[:60]!r}... is no JSON object")
+    validate_sample(value)
+    return value
+
+
+def validate_sample(sample: Mapping[str, Value]) -> None:
+    """Raises `SampleError` unless the fields, their types and their ranges are the schema's."""
+    if sample.keys() != _NAMES:
+        missing = sorted(_NAMES - sample.keys())
+        extra = sorted(sample.keys() - _NAMES)
+        raise SampleError(
+            f"sample {sample.get('id')!r}: missing fields {missing}, unknown fields {extra}"
+        )
+    if set(map(type, _TEXTS(sample))) != {str}:
+        raise _bad(sample, next(n for n in TEXT_FIELDS if type(sample[n]) is not str), "text")
+    for name in NUMBER_FIELDS:
+        value = sample[name]
+        if type(value) is not int or not -1 <= value <= _INT64_MAX:
+            raise _bad(sample, name, "a whole number from -1")
+    for name, pattern in _HEX.items():
+        if not pattern.fullmatch(str(sample[name])):
+            raise _bad(sample, name, f"hex digits like {pattern.pattern}")
+    _validate_content(sample)
+
+
+def _validate_content(sample: Mapping[str, Value]) -> None:
+    licenses, quality = sample["licenses"], sample["quality"]
+    if (
+        not isinstance(licenses, list)
+        or not licenses
+        or not all(isinstance(one, str) and one for one in licenses)
+    ):
+        raise _bad(sample, "licenses", "a non-empty list of identifiers")
+    for name in ("query", "code", "language", "source"):
+        if not sample[name]:
+            raise _bad(sample, name, "not empty")
+    if not isinstance(quality, int) or not 0 <= quality <= 1000:
+        raise _bad(sample, "quality", "within 0..1000")
+
+
+def _bad(sample: Mapping[str, Value], name: str, wanted: str) -> SampleError:
+    shown = repr(sample[name])[:200]
+    return SampleError(f"sample {sample.get('id')!r}: {name} is {shown}, should be {wanted}")
+
+
+def text(sample: Mapping[str, Value], name: str) -> str:
+    """A text field of a checked sample."""
+    return str(sample[name])
+
+
+def number(sample: Mapping[str, Value], name: str) -> int:
+    """A number field of a checked sample."""
+    value = sample[name]
+    if not isinstance(value, int):
+        raise _bad(sample, name, "a whole number")
+    return value
+
+
+def licenses_of(sample: Mapping[str, Value]) -> list[str]:
+    """The licences of a checked sample."""
+    value = sample["licenses"]
+    if not isinstance(value, list):
+        raise _bad(sample, "licenses", "a list")
+    return value
+
+
+def tar_size(payload_len: int) -> int:
+    """Bytes of a member in the tar: a 512-byte header and the payload padded to 512."""
+    return BLOCK + -(-payload_len // BLOCK) * BLOCK
+
+
+Decode = Callable[[bytes, str, str], Sample]
+"""From a payload, the path of its shard and the key it should have. `SampleError` otherwise."""
+
+
+def decode_checked(payload: bytes, path: str, key: str) -> Sample:
+    """A sample of a dataset of ours, with its id and its code compared with their digests."""
+    sample = decode(payload)
+    if sample["id"] != key:
+        raise SampleError(f"its place holds the sample {sample['id']!r}")
+    digest = hashlib.sha256(str(sample["code"]).encode("utf-8", "surrogatepass")).hexdigest()
+    if digest != sample["code_sha256"]:
+        raise SampleError(f"its code has SHA-256 {digest}, not {sample['code_sha256']!r}")
+    return sample

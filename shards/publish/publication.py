@@ -1,0 +1,325 @@
+"""Publishing a dataset on the Hub: readers see the old one or the new one, never a mix.
+
+    1. the dataset is checked (`shards.publish.local`) and compared with what the branch holds
+    2. the repository is made, and gated where the content needs terms; a repository whose card
+       has no terms yet stays private until step 4 has put them there
+    3. shards, indexes, twins and evidence go to a staging branch, in small commits; what is
+       there already, by size and SHA-256, is not sent again; the branch is then listed and
+       every size and SHA-256 compared
+    4. ONE commit on the branch, over the parent that was compared: card, manifest, checksums and
+       the other small files with their bytes, the staged ones by reference, stale ones deleted
+    5. a tag named by the content; the staging branch goes
+    6. the commit is listed: every size and SHA-256; small files are fetched and hashed
+    7. tags and branches that still serve what was forgotten since are named (`publish_forgotten`)
+
+No state is kept on this side: each run compares the dataset with the Hub and does what is
+missing, so that after a kill, a cut connection or a lost answer the same command goes on, and a
+second one makes no commit. A parent that has moved (412) is taken anew where nothing of ours
+changed in it, and is an error otherwise. Cost: every byte is hashed once and sent once; one
+request a thousand files for a listing. Limit: the last commit names every changed file; the Hub
+gives a commit a minute, so that above some ten thousand files `shards.max_bytes` should be
+raised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from shards.publish.diff import Plan, Tree, is_same, make_plan, mismatches, ours
+from shards.publish.hub_repo import HubRepo
+from shards.publish.local import LocalDataset, LocalFile
+from shards.publish.preview import (
+    SHOWN,
+    Outlook,
+    PublishError,
+    PublishOptions,
+    look,
+    staging_branch,
+    tag_name,
+)
+from shards.publish.retry import FAULTS, Say, read_fault
+from shards.publish.served_history import Served, still_served
+
+STALE: Final = 412
+_MOST_MOVES: Final = 5
+Sent = Callable[[int, int], None]
+"""Called with the bytes that are staged and the bytes to stage in all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """What was done."""
+
+    commit: str
+    tag: str
+    commits: int
+    """Commits whose answer this run got."""
+    staged_bytes: int
+    """Of the files in its staging commits."""
+    verified: int
+    """Files whose size and SHA-256 on the Hub were compared."""
+    private: bool
+    gated: bool
+    served: Served
+    """What the Hub still serves of what this dataset has forgotten."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Publication:
+    """One run of a publication; `run` does it all."""
+
+    local: LocalDataset
+    hub: HubRepo
+    options: PublishOptions
+    say: Say
+    sent: Sent
+    commits: int = 0
+    staged_bytes: int = 0
+
+    def run(self) -> Published:
+        """Steps 2 to 7. `PublishError`, or what the Hub refused."""
+        outlook = look(self.local, self.hub, self.options)
+        plan = outlook.plan
+        opens = self._prepare(outlook)
+        commit = outlook.head
+        if not plan.is_done or outlook.is_new_branch:
+            head = self._target(outlook)
+            staging = self._stage(outlook, head, opens) if plan.staged or plan.to_stage else ""
+            commit = self._publish(outlook, head, staging)
+        tag = self._tag(commit)
+        verified = self._verify(commit)
+        if opens:
+            self.say("the terms are in place: the repository is public from now on, gated")
+            self.hub.set_private(False)
+        self._sweep()
+        return Published(
+            commit=commit,
+            tag=tag,
+            commits=self.commits,
+            staged_bytes=self.staged_bytes,
+            verified=verified,
+            private=outlook.private and not opens,
+            gated=outlook.gated or self.local.gated,
+            served=still_served(
+                self.local.manifest, outlook.standing, self.hub, self.options.revision
+            ),
+        )
+
+    def _prepare(self, outlook: Outlook) -> bool:
+        """Repository, gate and visibility; returns whether to open the repository at the end."""
+        revision, hub = self.options.revision, self.hub
+        waits = self.local.gated and not outlook.has_terms
+        marker = staging_branch(revision, closed=True)
+        opens = outlook.private and marker in outlook.branches and not self.options.private
+        if not outlook.exists:
+            self._create()
+        if waits and not (outlook.private or self.options.private):
+            # The mark comes first: stopped in between, the next run knows who hid the repository.
+            self.say("private until the terms are in place")
+            hub.create_branch(marker, self._main())
+            hub.set_private(True)
+            opens = True
+        if self.local.gated and not outlook.gated:
+            self.say("gated: readers agree to the terms of the card first")
+            hub.gate()
+        return opens
+
+    def _create(self) -> None:
+        """Private only where that was asked for: empty, it shows nothing that needs terms."""
+        hub = self.hub
+        self.say(f"new repository {hub.repo}")
+        hub.create(private=self.options.private)
+        if hub.facts() is None:
+            raise PublishError(
+                f"{hub.repo} exists, but this token may not see it",
+                remedy="use a token of its owner, or publish under another name",
+            )
+
+    def _main(self) -> str:
+        head = self.hub.head("main")
+        if head is None:
+            raise PublishError(
+                f"{self.hub.repo} has no branch main",
+                remedy="delete the repository and run the same command again",
+            )
+        return head
+
+    def _target(self, outlook: Outlook) -> str:
+        """The head of the branch to publish on, which is made where there is none."""
+        revision = self.options.revision
+        if outlook.head and not outlook.is_new_branch:
+            return outlook.head
+        if revision.startswith("refs/"):
+            if self.hub.head(revision) is None:
+                raise PublishError(
+                    f"{self.hub.repo} has no {revision}",
+                    remedy="open the pull request first, or name a branch",
+                )
+        elif revision != "main":
+            self.hub.create_branch(revision, self._main())
+        return self.hub.head(revision) or self._main()
+
+    def _stage(self, outlook: Outlook, head: str, opens: bool) -> str:
+        """Brings every changed bulk file to the staging branch; returns that commit."""
+        hub, plan = self.hub, outlook.plan
+        branch = staging_branch(self.options.revision, closed=opens)
+        bulk = (*plan.staged, *plan.to_stage)
+        if branch not in outlook.branches:
+            hub.create_branch(branch, head)
+        hub.patience.reset()
+        passes = 0
+        while True:
+            commit = hub.head(branch)
+            if commit is None:
+                raise PublishError(
+                    f"the branch {branch} was deleted meanwhile", remedy="run it again"
+                )
+            tree = hub.tree(commit)
+            missing = tuple(f for f in bulk if not is_same(self.local.base, f, tree.get(f.path)))
+            if not missing:
+                return commit
+            if passes > 1:
+                raise self._damaged(missing, tree, branch)
+            passes += self._send(missing, bulk, branch)
+
+    def _send(
+        self, missing: tuple[LocalFile, ...], bulk: tuple[LocalFile, ...], branch: str
+    ) -> bool:
+        """One pass over what is missing; False where a fault that may pass ended it."""
+        batches = make_plan(
+            self._only(missing),
+            {},
+            {},
+            files_per_commit=self.options.files_per_commit,
+            bytes_per_commit=self.options.bytes_per_commit,
+        ).batches
+        total = sum(file.bytes for file in bulk)
+        done = total - sum(file.bytes for file in missing)
+        for number, batch in enumerate(batches, start=1):
+            self.sent(done, total)
+            what = f"staging {len(batch)} files ({number} of {len(batches)})"
+            self.say(what)
+            try:
+                self.hub.stage(self.local, batch, branch, f"Stage {len(batch)} files")
+            except FAULTS as error:
+                self.hub.patience.wait(what, error)
+                return False
+            self.hub.patience.reset()
+            size = sum(file.bytes for file in batch)
+            self.commits += 1
+            self.staged_bytes += size
+            done += size
+        self.sent(done, total)
+        return True
+
+    def _only(self, files: tuple[LocalFile, ...]) -> LocalDataset:
+        return LocalDataset(base=self.local.base, manifest=self.local.manifest, files=files)
+
+    def _damaged(self, missing: tuple[LocalFile, ...], tree: Tree, place: str) -> PublishError:
+        wrong = mismatches(self._only(missing), {f.path: tree[f.path] for f in missing
+                                                if f.path in tree})  # fmt: skip
+        return PublishError(
+            f"the Hub holds other files at {place} than were sent: {'; '.join(wrong[:SHOWN])}",
+            remedy=f"delete the branch {place} on the Hub and run the same command again",
+        )
+
+    def _publish(self, outlook: Outlook, head: str, staging: str) -> str:
+        """The one commit, over a parent whose files of ours are those that were compared."""
+        hub, moves = self.hub, 0
+        hub.patience.reset()
+        compared = ours(outlook.target)
+        while True:
+            tree = hub.tree(head)
+            plan = make_plan(self.local, tree, {}, files_per_commit=1, bytes_per_commit=1)
+            if plan.is_done:
+                return head
+            changed = _difference(compared, ours(tree))
+            if changed or plan.foreign:
+                raise PublishError(
+                    f"{self.options.revision} of {hub.repo} moved from {outlook.head[:12]} to "
+                    f"{head[:12]} while this was published, and changed "
+                    f"{', '.join((changed or list(plan.foreign))[:SHOWN])}",
+                    remedy="see who publishes there; the same command publishes over it",
+                )
+            try:
+                commit = self._commit(plan, head, staging)
+            except FAULTS as error:
+                if read_fault(error).status != STALE:
+                    hub.patience.wait("commit", error)
+                elif (moves := moves + 1) > _MOST_MOVES:
+                    raise PublishError(
+                        f"{self.options.revision} of {hub.repo} has moved {moves} times since",
+                        remedy="run the same command when nobody else commits there",
+                    ) from error
+                else:
+                    self.say(f"{self.options.revision} has moved meanwhile: looking again")
+            else:
+                self.commits += 1
+                return commit
+            head = hub.head(self.options.revision) or head
+
+    def _commit(self, plan: Plan, head: str, staging: str) -> str:
+        manifest = self.local.manifest
+        files = len(plan.texts) + len(plan.to_stage)
+        self.say(f"publishing: one commit, {files} files changed, {len(plan.stale)} deleted")
+        return self.hub.publish(
+            self.local,
+            texts=plan.texts,
+            staged=plan.to_stage,
+            staging=staging,
+            stale=plan.stale,
+            branch=self.options.revision,
+            parent=head,
+            message=f"Publish {manifest.name}: {manifest.samples:,} samples, content "
+            f"{manifest.content_sha256[:12]}",
+        )
+
+    def _tag(self, commit: str) -> str:
+        """The tag of this dataset; one that stands at the same files is as good."""
+        tags = self.hub.refs().tags
+        for name in (tag_name(self.local), tag_name(self.local, long=True)):
+            held = tags.get(name)
+            if held is None:
+                self.say(f"tag {name}")
+                self.hub.tag(name, commit, self.local.manifest.name)
+                return name
+            if held == commit or not mismatches(self.local, self.hub.tree(held)):
+                return name
+        raise PublishError(
+            f"the tag {name} stands at other files", remedy=f"delete the tag {name} on the Hub"
+        )
+
+    def _verify(self, commit: str) -> int:
+        """Every size and SHA-256 of the commit; `PublishError` names what is wrong."""
+        self.say("verifying what the Hub holds")
+        tree = self.hub.tree(commit)
+        wrong = mismatches(self.local, tree)
+        for file in self.local.files:
+            remote = tree.get(file.path)
+            if remote is not None and not remote.sha256:
+                data = self.hub.read(file.path, commit, file.bytes)
+                digest = hashlib.sha256(data).hexdigest()
+                if digest != file.sha256:
+                    wrong.append(f"{file.path} has SHA-256 {digest}, should have {file.sha256}")
+        if wrong:
+            raise PublishError(
+                f"{len(wrong)} files at {commit[:12]} are not what was published: "
+                f"{'; '.join(wrong[:SHOWN])}",
+                remedy="delete them on the Hub and run the same command again",
+            )
+        return len(self.local.files)
+
+    def _sweep(self) -> None:
+        """Takes the staging branches away: their files are part of the commit now."""
+        branches = self.hub.refs().branches
+        for closed in (False, True):
+            name = staging_branch(self.options.revision, closed=closed)
+            if name in branches:
+                self.hub.delete_branch(name)
+
+
+def _difference(one: Tree, other: Tree) -> list[str]:
+    return sorted(path for path in {*one, *other} if one.get(path) != other.get(path))

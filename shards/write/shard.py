@@ -1,0 +1,303 @@
+"""One shard: tar, index, Parquet twin and the sidecars the seal needs, in one pass.
+
+The tar is plain USTAR, one `<id>.json` member a sample, with mtime, owner and mode fixed; its
+bytes are those of webdataset's TarWriter (a test holds it) and a function of the samples alone.
+TarWriter itself is not used: importing webdataset loads torch wherever that is installed, a
+second and 150 MB in every worker. All files go to
+temporary names and are renamed at the end, sidecars first and the tar last, so that a full
+disk or a kill leaves no final name. Memory: one Parquet row group (8 MiB of JSON), one batch of
+65,536 index rows and a count a repository; measured 125 to 145 MiB on shards of 51 and 205 MB.
+About 18,000 samples (46 MB) a second on one core.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tarfile import USTAR_FORMAT, TarInfo
+from typing import Any, Final, cast
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shards.format import (
+    ARROW_SCHEMA,
+    BATCH_ROWS,
+    BLOCK,
+    INDEX_SCHEMA,
+    Sample,
+    archive_bytes,
+    decode,
+    digest_row,
+    layout,
+    licenses_of,
+    tar_size,
+)
+from shards.storage import arrow_columns as columns
+from shards.write.attribution import Tally
+from xtrove.core import FileFacts, Sink, staged
+
+OWNER: Final = "xtrove"
+MODE: Final = 0o444
+ROW_GROUP_BYTES: Final = 8 << 20
+_NAME_BYTES: Final = len("0" * 32 + ".json")
+_SIZE_AT: Final = slice(124, 135)
+_SUM_AT: Final = slice(148, 156)
+_MAX_SIZE: Final = 8**11 - 1
+LicenseClass = Callable[[list[str]], str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardFiles:
+    """One shard that was written."""
+
+    language: str
+    split: str
+    number: int
+    samples: int
+    tokens: int
+    licenses: dict[str, int]
+    """Samples a licence."""
+    tar: FileFacts
+    index: FileFacts
+    parquet: FileFacts
+    digests: FileFacts
+    """Sidecar in the work folder: rows of id and payload digest
+    (`shards.format.content_digest`)."""
+    attribution: FileFacts
+    """Sidecar in the work folder: sorted lines (`shards.write.attribution`)."""
+
+    def published(self) -> tuple[FileFacts, FileFacts, FileFacts]:
+        """The files that belong to the dataset."""
+        return self.tar, self.index, self.parquet
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain values, for a receipt."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, object]) -> ShardFiles:
+        """Reads `as_dict` back; `TypeError` where it is something else."""
+        fields = dict(value)
+        for name in ("tar", "index", "parquet", "digests", "attribution"):
+            fields[name] = FileFacts(**cast(dict[str, Any], fields[name]))
+        return cls(**cast(dict[str, Any], fields))
+
+
+def member_header(key: str, size: int) -> bytes:
+    """The 512 header bytes of a member; POSIX.1-1988 (USTAR), as Python's tarfile writes it.
+
+    Headers of ids differ in name, size and checksum only: those are put into one that tarfile
+    made, in a tenth of its time.
+    """
+    name = f"{key}.json".encode("ascii", "replace")
+    if len(name) != _NAME_BYTES or size > _MAX_SIZE or not key.isascii():
+        return _made_header(key, size)
+    header = bytearray(_blank_header())
+    header[:_NAME_BYTES] = name
+    header[_SIZE_AT] = b"%011o" % size
+    header[_SUM_AT] = b" " * 8  # What the sum is taken over.
+    header[_SUM_AT] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
+@functools.cache
+def _blank_header() -> bytes:
+    return _made_header("0" * 32, 0)
+
+
+def _made_header(key: str, size: int) -> bytes:
+    info = TarInfo(f"{key}.json")
+    info.size = size
+    info.mtime = 0
+    info.mode = MODE
+    info.uname = info.gname = OWNER
+    return info.tobuf(format=USTAR_FORMAT)
+
+
+@dataclass(kw_only=True, slots=True)
+class _Tar:
+    """A tar that is written member by member."""
+
+    sink: Sink
+    size: int = 0
+
+    def add(self, key: str, payload: bytes) -> None:
+        header, padding = member_header(key, len(payload)), bytes(-len(payload) % BLOCK)
+        self.sink.write(b"".join((header, payload, padding)))
+        self.size += tar_size(len(payload))
+
+    def close(self) -> None:
+        self.sink.write(bytes(archive_bytes(self.size) - self.size))
+
+
+@dataclass(kw_only=True, slots=True)
+class _Columns:
+    """Rows that wait for their batch, by column."""
+
+    schema: Any
+    columns: dict[str, list[object]]
+    rows: int = 0
+    weight: int = 0
+
+    @classmethod
+    def of(cls, schema: Any) -> _Columns:
+        return cls(schema=schema, columns={name: [] for name in schema.names})
+
+    def add(self, row: Mapping[str, object], weight: int = 0) -> None:
+        for name, values in self.columns.items():
+            values.append(row[name])
+        self.rows += 1
+        self.weight += weight
+
+    def take(self) -> Any:
+        table = columns.table(self.columns, self.schema)
+        for values in self.columns.values():
+            values.clear()
+        self.rows = self.weight = 0
+        return table
+
+
+@dataclass(kw_only=True, slots=True)
+class _Shard:
+    """The open files of a shard."""
+
+    tar: _Tar
+    index: Any
+    parquet: Any
+    digests: Sink
+    license_class: LicenseClass
+    tally: Tally = field(default_factory=Tally)
+    entries: _Columns = field(default_factory=lambda: _Columns.of(INDEX_SCHEMA))
+    samples: _Columns = field(default_factory=lambda: _Columns.of(ARROW_SCHEMA))
+    offset: int = 0
+    last: str = ""
+    count: int = 0
+
+    def add(self, key: str, payload: bytes, sample: Sample) -> None:
+        self.tar.add(key, payload)
+        self.digests.write(digest_row(key, payload))
+        self.tally.add(sample)
+        self.entries.add(
+            {
+                **{name: sample[name] for name in ("tokens", "query_group", "quality")},
+                "key": key,
+                "offset": self.offset + BLOCK,
+                "size": len(payload),
+                "license_class": self.license_class(list(licenses_of(sample))),
+                "code_sha256": sample["code_sha256"],
+            }
+        )
+        self.samples.add(sample, len(payload))
+        self.offset += tar_size(len(payload))
+        self.last = key
+        self.count += 1
+        if self.samples.weight >= ROW_GROUP_BYTES:
+            self._flush_samples()
+        if self.entries.rows >= BATCH_ROWS:
+            self._flush_entries()
+
+    def _flush_samples(self) -> None:
+        rows = self.samples.rows
+        self.parquet.write_table(self.samples.take(), row_group_size=rows)
+
+    def _flush_entries(self) -> None:
+        rows = self.entries.rows
+        self.index.write_table(self.entries.take(), max_chunksize=rows)
+
+    def close(self) -> None:
+        if self.samples.rows:
+            self._flush_samples()
+        if self.entries.rows:
+            self._flush_entries()
+        self.tar.close()
+        self.index.close()
+        self.parquet.close()
+
+
+def write_shard(
+    base: Path,
+    language: str,
+    split: str,
+    number: int,
+    samples: Iterable[tuple[str, bytes]],
+    license_class: LicenseClass,
+    *,
+    tmp: Path,
+    work: Path,
+) -> ShardFiles:
+    """Writes shard `number` of a language and split from (id, payload) in ascending id order.
+
+    `tmp` lies on the file system of `base`; `work` receives the unpublished sidecars.
+    `license_class` maps the licences of a sample to a class (permissive, ...).
+    `ValueError` on samples out of order, of another language, with an id that is not the key,
+    or where there are none; `SampleError` on a payload that breaks the schema; `OSError` from
+    the disk. After an error no final name exists.
+    """
+    tar = layout.tar_path(language, split, number)
+    stem = f"{language}/{split}-{number:05d}"
+    with ExitStack() as stack:
+        names = (tar, layout.index_path(tar), layout.parquet_path(tar))
+        sinks = [stack.enter_context(staged(base, name, tmp)) for name in names]
+        sides = [
+            stack.enter_context(staged(work, f"{stem}.{kind}", work / "tmp"))
+            for kind in ("digests", "attribution")
+        ]
+        shard = _open(sinks, sides[0], license_class)
+        for key, payload in samples:
+            shard.add(key, payload, _checked(key, payload, language, shard.last, tar))
+        if not shard.count:
+            raise ValueError(f"{tar}: no samples were given; an empty shard is never written")
+        shard.close()
+        for line in shard.tally.lines():
+            sides[1].write(line.encode("utf-8"))
+        digests, attribution = [side.commit() for side in sides]
+        facts = {sink_name: sink.commit() for sink_name, sink in _tar_last(names, sinks)}
+        return ShardFiles(
+            language=language,
+            split=split,
+            number=number,
+            samples=shard.count,
+            tokens=shard.tally.tokens,
+            licenses=dict(sorted(shard.tally.licenses.items())),
+            tar=facts[names[0]],
+            index=facts[names[1]],
+            parquet=facts[names[2]],
+            digests=digests,
+            attribution=attribution,
+        )
+
+
+def _tar_last(names: tuple[str, ...], sinks: list[Sink]) -> list[tuple[str, Sink]]:
+    return list(reversed(list(zip(names, sinks, strict=True))))
+
+
+def _open(sinks: list[Sink], digests: Sink, license_class: LicenseClass) -> _Shard:
+    tar, index, parquet = sinks
+    return _Shard(
+        tar=_Tar(sink=tar),
+        index=pa.ipc.new_file(pa.PythonFile(index, mode="w"), INDEX_SCHEMA),
+        parquet=pq.ParquetWriter(
+            pa.PythonFile(parquet, mode="w"),
+            ARROW_SCHEMA,
+            compression="zstd",
+            write_page_index=True,
+            use_content_defined_chunking=True,
+        ),
+        digests=digests,
+        license_class=license_class,
+    )
+
+
+def _checked(key: str, payload: bytes, language: str, last: str, tar: str) -> Sample:
+    sample = decode(payload)
+    if sample["id"] != key:
+        raise ValueError(f"{tar}: key {key!r} holds the sample {sample['id']!r}")
+    if key <= last:
+        raise ValueError(f"{tar}: {key!r} comes after {last!r}: ids must ascend, each once")
+    if sample["language"] != language:
+        raise ValueError(f"{tar}: {key!r} is {sample['language']!r}, not {language!r}")
+    return sample

@@ -1,0 +1,67 @@
+"""Intervals and the paired test: known cases, coverage, exact small-sample values."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from evaluate.metrics.bootstrap_intervals import bootstrap, paired
+
+
+def test_the_interval_of_a_share_is_near_the_normal_one() -> None:
+    values = np.zeros((400, 2))
+    values[:100, 0] = 1
+    values[:, 1] = 0.5
+    low, high = bootstrap(values)
+    half = 1.96 * (0.25 * 0.75 / 400) ** 0.5
+    assert low[0] == pytest.approx(0.25 - half, abs=0.006)
+    assert high[0] == pytest.approx(0.25 + half, abs=0.006)
+    assert low[1] == high[1] == 0.5
+
+
+def test_it_is_the_same_every_time_and_another_with_another_seed() -> None:
+    values = np.random.default_rng(3).random((50, 1))
+    assert bootstrap(values)[0] == bootstrap(values)[0]
+    assert bootstrap(values)[0] != bootstrap(values, seed=1)[0]
+
+
+def test_it_covers_the_true_mean_about_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(7)
+    hits = 0
+    for _ in range(200):
+        low, high = bootstrap((generator.random((80, 1)) < 0.3).astype(float), resamples=400)
+        hits += bool(low[0] <= 0.3 <= high[0])
+    assert 0.89 <= hits / 200 <= 0.99
+
+
+def test_blocks_of_resamples_hold_all_of_them() -> None:
+    low, high = bootstrap(np.random.default_rng(1).random((3000, 1)))
+    assert 0 < high[0] - low[0] < 0.05
+
+
+def test_the_randomisation_test_equals_all_flips_of_a_small_sample() -> None:
+    first = np.zeros(6)
+    second = np.array([0.5, 0.25, 1.0, -0.25, 0.75, 0.1])
+    sums = [abs(np.dot(signs, second)) for signs in itertools.product((1, -1), repeat=6)]
+    exact = np.mean(np.array(sums) >= abs(second.sum()) - 1e-9)
+    found = paired(first, second)
+    assert found.p == pytest.approx(exact, abs=0.015)
+    assert found.difference == pytest.approx(second.mean())
+    assert (found.won, found.lost) == (5, 1)
+    assert found.low < found.difference < found.high
+
+
+def test_equal_systems_do_not_differ_and_far_ones_do() -> None:
+    values = np.random.default_rng(2).random(60)
+    same = paired(values, values)
+    assert (same.p, same.difference, same.won, same.lost) == (1.0, 0.0, 0, 0)
+    assert paired(values, values + 0.2).p == pytest.approx(1 / 10_001)
+
+
+def test_nothing_to_compare_is_refused() -> None:
+    with pytest.raises(ValueError, match="compare the same"):
+        paired([0.0], [0.0, 1.0])
+    with pytest.raises(ValueError, match="rows of queries"):
+        bootstrap(np.zeros((0, 3)))

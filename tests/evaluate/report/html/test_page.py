@@ -1,0 +1,145 @@
+"""The frame: loads nothing, runs nothing, can be read by everybody, the same bytes every time."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+from evaluate.report.evaluation import evaluation_page
+from evaluate.report.html.markup import tag
+from evaluate.report.html.page import MARK, MAX_BYTES, Page, PageTooLarge, Section, render
+from evaluate.report.html.style import DARK, LIGHT, SHEET
+from evaluate.report.training import training_page
+from tests.evaluate import report_pages
+from tests.evaluate.report.html.test_markup import Seen
+
+TEXTS = (
+    *("ink", "quiet", "link", "keyword", "string", "comment", "number", "function", "type"),
+    "mark",
+)
+MARKS = ("edge", "focus", "s0", "s1", "s2", "s3", "s4", "s5", "kept", "dropped")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A page of each kind."""
+    root = tmp_path_factory.mktemp("pages")
+    made = report_pages.dataset(root)
+    return {
+        "dataset": render(made.page()),
+        "training": render(training_page(report_pages.run(root, made.path))),
+        "evaluation": render(evaluation_page(report_pages.result(root / "result"))),
+    }
+
+
+@pytest.fixture(params=["dataset", "training", "evaluation"])
+def page(request: pytest.FixtureRequest, pages: dict[str, bytes]) -> str:
+    """The text of each page."""
+    return pages[request.param].decode()
+
+
+def test_nothing_is_loaded_run_or_sent(page: str) -> None:
+    assert page.encode().startswith(MARK)
+    assert len(page) < MAX_BYTES
+    seen = Seen(page)
+    allowed = {
+        *("html", "head", "meta", "title", "style", "body", "a", "header", "main", "footer", "nav"),
+        *("section", "article", "details", "summary", "h1", "h2", "h3", "p", "ul", "ol", "li"),
+        *("dl", "dt", "dd", "div", "span", "small", "code", "pre", "blockquote", "table"),
+        *("caption", "thead", "tbody", "tr", "th", "td", "figure", "figcaption", "svg", "path"),
+        *("rect", "wbr"),
+    }
+    assert set(seen.tags) <= allowed
+    names = {name for name, _ in seen.attributes}
+    assert not {name for name in names if name.startswith("on")}
+    assert not names & {"src", "srcset", "style", "action", "data", "background", "xlink:href"}
+    links = [value for name, value in seen.attributes if name == "href"]
+    assert all(value is not None and value.startswith("#") for value in links)
+    assert "url(" not in SHEET and "@import" not in SHEET
+
+
+def test_the_policy_names_the_one_style(page: str) -> None:
+    styles = re.findall(r"<style>(.*?)</style>", page, flags=re.S)
+    assert len(styles) == 1
+    digest = base64.b64encode(hashlib.sha256(styles[0].encode()).digest()).decode()
+    found = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert found is not None
+    assert found[1] == (
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+    assert page.index("Content-Security-Policy") < page.index("<style>")
+
+
+def test_it_can_be_found_ones_way_in(page: str) -> None:
+    seen = Seen(page)
+    ids = [value for name, value in seen.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    links = {value[1:] for name, value in seen.attributes if name == "href" and value}
+    named = {value for name, value in seen.attributes if name == "aria-labelledby"}
+    assert links | named <= set(ids)
+    levels = [int(one[1]) for one in seen.tags if re.fullmatch(r"h[1-6]", one)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert '<html lang="en">' in page
+    assert page.count("<table") == page.count("<caption")
+    assert not re.findall(r"<th(?![a-z])(?![^>]*scope=)", page)
+    pictures = re.findall(r"<svg[^>]*>", page)
+    assert pictures
+    assert all('aria-hidden="true"' in one or 'aria-label="' in one for one in pictures)
+
+
+def test_what_means_harm_is_shown(page: str) -> None:
+    assert "&lt;/script&gt;&lt;script&gt;alert(1)" in page
+    assert '<span class="ctl">U+202E</span>' in page
+    assert not set("\u202e\u2066\x1b\u200b") & set(page)
+
+
+def test_no_folder_of_this_machine_is_named(page: str, tmp_path: Path) -> None:
+    assert str(tmp_path.parents[1]) not in page
+    assert "/home/me" not in page
+
+
+def test_the_same_data_has_the_same_bytes(pages: dict[str, bytes], tmp_path: Path) -> None:
+    again = report_pages.dataset(tmp_path)
+    assert render(again.page()) == pages["dataset"]
+    assert render(training_page(report_pages.run(tmp_path, again.path))) == pages["training"]
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2 has it."""
+    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    """From 1 to 21."""
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
+def test_contrast_is_enough(palette: dict[str, str]) -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert LIGHT.keys() == DARK.keys()
+    for ground in ("ground", "raised"):
+        for name in TEXTS:
+            assert contrast(palette[name], palette[ground]) >= 4.5, (name, ground)
+    for name in MARKS:
+        assert contrast(palette[name], palette["ground"]) >= 3, name
+    for name in ("added", "removed"):
+        assert contrast(palette["ink"], palette[name]) >= 4.5, name
+    assert set(re.findall(r"var\(--(\w+)\)", SHEET)) <= palette.keys()
+
+
+def test_a_page_that_is_too_large_is_refused() -> None:
+    body = tag("p", "x" * MAX_BYTES)
+    page = Page(kind="x", title="x", facts=[], sections=[Section(id="a", title="a", body=body)])
+    with pytest.raises(PageTooLarge, match="3,0"):
+        render(page)

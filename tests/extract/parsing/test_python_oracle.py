@@ -1,0 +1,58 @@
+"""Every file of the running CPython's library against `ast`: existence, span, documentation."""
+
+from __future__ import annotations
+
+import ast
+import sysconfig
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from extract.parsing.function_finder import functions
+
+Row = tuple[int, int, str, str]
+
+LIBRARY = Path(sysconfig.get_path("stdlib"))
+
+
+def _expected(source: str) -> list[Row]:
+    rows: list[Row] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            start = min([node.lineno, *(one.lineno for one in node.decorator_list)])
+            text = ast.get_docstring(node, clean=True) or ""
+            rows.append((start, node.end_lineno or 0, node.name, text))
+    return sorted(rows)
+
+
+def _library() -> Iterator[tuple[Path, bytes, list[Row]]]:
+    """The files that strict UTF-8 and the parser of Python itself accept."""
+    for path in sorted(LIBRARY.rglob("*.py")):
+        if "site-packages" in path.parts:
+            continue
+        content = path.read_bytes()
+        try:
+            expected = _expected(content.decode("utf-8-sig"))
+        except (SyntaxError, ValueError):
+            continue
+        yield path, content, expected
+
+
+def test_python_equals_ast_over_the_whole_standard_library() -> None:
+    files = total = 0
+    wrong: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for path, content, expected in _library():
+            result = functions("python", path.name, content, max_bytes=1 << 27, budget=120)
+            rows = [
+                (one.start_line, one.end_line, one.name, one.documentation)
+                for one in result.functions
+            ]
+            files += 1
+            total += len(expected)
+            if sorted(rows) != expected:
+                wrong.append(path.name)
+    assert files > 500
+    assert total > 10_000
+    assert wrong == []

@@ -1,0 +1,362 @@
+"""First contact with local sources: what is found in good ones, what is said of bad ones."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pydantic import TypeAdapter
+
+from ingest.licenses.policy import LicensePolicy
+from ingest.preflight.findings import Check, Contact
+from ingest.preflight.registry import contact, findings_of
+from ingest.sources.registry import SourceOptions
+from ingest.transport.rate_limit import ReadLimits
+from ingest.transport.traffic import Traffic, meter
+from tests.ingest import csn_copies, stack_tables, stack_v2_files
+from tests.ingest.blob_server import bucket, status
+
+
+def look(policy: LicensePolicy | None = None, seconds: float = 10, **options: Any) -> Contact:
+    adapter: TypeAdapter[SourceOptions] = TypeAdapter(SourceOptions)
+    chosen = adapter.validate_python(options)
+    sheet = findings_of(chosen, "it")
+    contact(chosen, policy or LicensePolicy(), sheet, ReadLimits(patience_s=5), seconds)
+    return sheet.contact()
+
+
+def bad(found: Contact) -> list[Check]:
+    return [one for one in found.checks if not one.ok]
+
+
+def verdicts(found: Contact) -> dict[str, str]:
+    return {one.name: one.verdict for one in found.columns}
+
+
+def counts(found: Contact) -> dict[tuple[str, str], int]:
+    return {(one.licenses, one.verdict): one.rows for one in found.licenses}
+
+
+def lines(path: Path, *rows: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(one) + "\n" for one in rows), "utf-8")
+    return path
+
+
+def pair(number: int, **changes: Any) -> dict[str, Any]:
+    code = f"def f{number}(a):\n    return a + {number}\n"
+    return {"query": f"adds {number}", "code": code, "language": "python", **changes}
+
+
+def test_the_stack_is_read_by_its_footers_and_first_rows(tmp_path: Path) -> None:
+    licences: tuple[list[str], ...] = (["MIT"], ["GPL-3.0-only"], ["MIT", "Apache-2.0"], [])
+    rows = [stack_tables.row(i, max_stars_repo_licenses=licences[i % 4]) for i in range(12)]
+    path = stack_tables.write(tmp_path / "data/python/train-00000-of-00001.parquet", rows, group=8)
+    found = look(kind="the-stack", path=str(tmp_path))
+    assert bad(found) == []
+    assert found.languages == (("python", 1),)
+    assert verdicts(found)["max_stars_repo_licenses"] == "ok"
+    # Of both row groups, and judged as a build judges them.
+    assert counts(found) == {
+        ("MIT", "let in"): 3,
+        ("Apache-2.0, MIT", "let in"): 3,
+        ("GPL-3.0-only", "license_not_permissive"): 3,
+        ("", "license_unknown"): 3,
+    }
+    reading = found.reading
+    assert reading is not None
+    assert (reading.files, reading.row_groups, reading.rows, reading.exact) == (1, 2, 12, True)
+    assert 0 < reading.stored_bytes < path.stat().st_size
+    assert found.sample is not None
+    assert found.sample.path == "src/f 0.py"
+
+
+def test_what_a_build_would_read_is_scaled_from_some_footers(tmp_path: Path) -> None:
+    for number in range(9):
+        name = f"data/go/train-{number}.parquet"
+        stack_tables.write(tmp_path / name, [stack_tables.row(i, lang="Go") for i in range(10)])
+    reading = look(kind="the-stack", path=str(tmp_path)).reading
+    assert reading is not None
+    assert not reading.exact
+    assert reading.files == 9
+    assert 85 <= reading.rows <= 95
+
+
+@pytest.mark.parametrize(
+    ("types", "column", "verdict", "words"),
+    [
+        ({"content": None}, "content", "missing", "column content is missing (expected text)"),
+        (
+            {"max_stars_repo_licenses": pa.int64()},
+            "max_stars_repo_licenses",
+            "wrong type",
+            "column max_stars_repo_licenses is int64 (expected list of text)",
+        ),
+    ],
+)
+def test_a_schema_is_held_against_the_contract(
+    types: dict[str, Any], column: str, verdict: str, words: str, tmp_path: Path
+) -> None:
+    row = stack_tables.row(1)
+    row["max_stars_repo_licenses"] = 1 if types.get(column) == pa.int64() else ["MIT"]
+    stack_tables.write(tmp_path / "data/python/a.parquet", [row], **types)
+    found = look(kind="the-stack", path=str(tmp_path))
+    assert [(one.name, one.found) for one in bad(found)] == [
+        ("schema python", f"data/python/a.parquet: {words}")
+    ]
+    assert "kind: pairs" in bad(found)[0].remedy
+    assert verdicts(found)[column] == verdict
+    assert verdicts(found)["max_stars_repo_name"] == "ok"
+    assert "max_issues_repo_name" not in verdicts(found)
+
+
+def test_a_language_that_is_not_there_is_named_with_what_is(tmp_path: Path) -> None:
+    stack_tables.write(tmp_path / "data/python/a.parquet", [stack_tables.row(1)])
+    found = look(kind="the-stack", path=str(tmp_path), languages=["rust"])
+    assert [one.name for one in bad(found)] == ["layout"]
+    assert "rust" in bad(found)[0].found
+    assert "found folders: python" in bad(found)[0].remedy
+
+
+def test_rows_without_a_licence_that_passes_are_a_problem(tmp_path: Path) -> None:
+    rows = [stack_tables.row(i, max_stars_repo_licenses=["GPL-3.0-only"]) for i in range(30)]
+    stack_tables.write(tmp_path / "data/python/a.parquet", rows, group=30)
+    found = look(kind="the-stack", path=str(tmp_path))
+    assert [one.name for one in bad(found)] == ["rows"]
+    assert bad(found)[0].found == "0 of 30 sampled rows pass; refused: license_not_permissive 30"
+    assert "licenses.allow" in bad(found)[0].remedy
+    policy = LicensePolicy(allow=("GPL-3.0-only",))
+    assert bad(look(policy, kind="the-stack", path=str(tmp_path))) == []
+
+
+def test_damage_in_the_only_file_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "data/python/a.parquet"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"PAR1 half of a download")
+    found = look(kind="the-stack", path=str(tmp_path))
+    assert [one.name for one in bad(found)] == ["schema python"]
+    assert "PAR1" in bad(found)[0].found
+
+
+def test_pairs_show_their_columns(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.jsonl", *(pair(i, license="MIT", extra=i) for i in range(5)))
+    found = look(kind="pairs", path=str(path))
+    assert bad(found) == []
+    columns = next(one.found for one in found.checks if one.name == "columns")
+    assert columns == "a.jsonl has: code, extra, language, license, query"
+    assert verdicts(found)["url"] == "not there"
+    assert counts(found) == {("MIT", "let in"): 5}
+
+
+def test_a_column_that_is_not_there_is_named_with_the_nearest(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.jsonl", *(pair(i, license="MIT") for i in range(5)))
+    columns = {"query": "querry", "code": "code"}
+    found = look(kind="pairs", path=str(path), columns=columns)
+    first = bad(found)[0]
+    assert first.name == "columns"
+    assert "no column 'querry'" in first.found
+    assert "Did you mean 'query'?" in first.remedy
+    assert verdicts(found)["querry"] == "missing"
+    assert {reason: rows for reason, rows, _ in found.refused} == {"missing_column": 5}
+
+
+def test_a_column_of_another_type_is_a_problem(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.jsonl", *(pair(i, license="MIT", code=["x"]) for i in range(3)))
+    found = look(kind="pairs", path=str(path))
+    assert bad(found)[0].found == "a.jsonl: code is list"
+    assert verdicts(found)["code"] == "wrong type"
+
+
+def test_a_text_that_is_not_utf8_costs_its_row_only(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist([pair(i) for i in range(4)])
+    raw = pa.array([b"x = 1", b"\xff\xfe", b"x = 2", b"x = 3"], pa.binary())
+    table = table.set_column(1, "code", raw.cast(pa.string(), safe=False))
+    pq.write_table(table, tmp_path / "a.parquet")
+    found = look(kind="pairs", path=str(tmp_path), declared_licenses=["MIT"])
+    assert bad(found) == []
+    assert counts(found) == {("MIT", "let in"): 3}
+    assert [(reason, rows) for reason, rows, _ in found.refused] == [("not_utf8", 1)]
+
+
+def test_rows_of_who_opted_out_are_refused_here_too(tmp_path: Path) -> None:
+    rows = [stack_tables.row(i, max_stars_repo_name=f"owner{i % 2}/name") for i in range(6)]
+    stack_tables.write(tmp_path / "data/python/a.parquet", rows, group=6)
+    found = look(kind="the-stack", path=str(tmp_path), opt_out=["owner1"])
+    assert counts(found) == {("MIT", "let in"): 3}
+    assert [(reason, rows) for reason, rows, _ in found.refused] == [("opted_out", 3)]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl.gz", "a.parquet"])
+def test_pairs_in_other_formats(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    rows = [pair(i) for i in range(4)]
+    if name.endswith(".csv"):
+        text = "query,code,language\n" + "".join(f"q {i},x = {i},python\n" for i in range(4))
+        path.write_text(text, "utf-8")
+    elif name.endswith(".gz"):
+        path.write_bytes(gzip.compress("".join(json.dumps(r) + "\n" for r in rows).encode()))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    found = look(kind="pairs", path=str(path), declared_licenses=["MIT"])
+    assert bad(found) == []
+    assert counts(found) == {("MIT", "let in"): 4}
+    without = look(kind="pairs", path=str(path))
+    assert [one.name for one in bad(without)] in ([], ["rows"])
+    assert ("", "license_unknown") in counts(without)
+
+
+def test_a_folder_without_licences_is_a_problem_until_some_are_declared(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1\n", "utf-8")
+    found = look(kind="directory", path=str(tmp_path))
+    assert [one.name for one in bad(found)] == ["rows"]
+    assert "declared_licenses" in bad(found)[0].remedy
+    declared = look(kind="directory", path=str(tmp_path), declared_licenses=["MIT"])
+    assert bad(declared) == []
+    assert declared.revision
+    assert declared.sample is not None
+
+
+def test_a_folder_that_is_too_large_for_a_first_look_is_no_problem(tmp_path: Path) -> None:
+    for number in range(50):
+        (tmp_path / f"{number}.py").write_text(f"x = {number}\n", "utf-8")
+    found = look(kind="directory", path=str(tmp_path), declared_licenses=["MIT"], seconds=0)
+    assert bad(found) == []
+    assert "not looked at to its end" in found.checks[-1].found
+
+
+def git(folder: Path, *words: str) -> str:
+    identity = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
+    who = {f"GIT_{role}_{key}": "a@example.org" for role in ("AUTHOR", "COMMITTER")
+           for key in ("NAME", "EMAIL")}  # fmt: skip
+    done = subprocess.run(
+        ["git", *words], cwd=folder, env={**os.environ, **identity, **who}, check=True,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+def test_a_git_address_is_resolved_and_not_fetched(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1\n", "utf-8")
+    git(tmp_path, "init", "-q", "-b", "main")
+    git(tmp_path, "add", "a.py")
+    git(tmp_path, "commit", "-q", "-m", "first")
+    cache = tmp_path / "cache"
+    address = f"git+file://{tmp_path}"
+    found = look(kind="directory", path=f"{address}@main", cache=str(cache))
+    assert bad(found) == []
+    assert found.revision == git(tmp_path, "rev-parse", "HEAD")
+    assert not cache.exists()
+    gone = look(kind="directory", path=f"{address}@nowhere", cache=str(cache))
+    assert [one.name for one in bad(gone)] == ["revision"]
+    assert "nowhere" in bad(gone)[0].found
+
+
+def test_the_stack_v2_asks_for_one_content(tmp_path: Path) -> None:
+    with bucket() as store:
+        rows = stack_v2_files.rows(store, 6)
+        rows[0]["license_type"] = "no_license"
+        stack_v2_files.write(tmp_path / "data/Python/a.parquet", rows, stack_v2_files.FLAT)
+        blobs = store.options().model_dump()
+        before = meter().snapshot()
+        found = look(kind="the-stack-v2", path=str(tmp_path), blobs=blobs)
+        assert bad(found) == []
+        packed = len(store.blobs[rows[1]["blob_id"]])
+        asked = {f"127.0.0.1:{store.port}": Traffic(requests=1, bytes=packed)}
+        assert meter().since(before) == asked
+        assert store.asked == [rows[1]["blob_id"]]
+    assert found.sample is not None
+    assert getattr(found.sample, "content", b"") == b"x = 1\n"
+    assert verdicts(found)["blob_id"] == "ok"
+    to_fetch = next(one.found for one in found.checks if one.name == "to fetch")
+    assert to_fetch == "about 5 contents, 30 bytes unpacked, by the sampled rows"
+    assert ("", "no_license") in counts(found) or ("MIT", "no_license") in counts(found)
+
+
+@pytest.mark.parametrize(("code", "remedy"), [(403, "AWS_ACCESS_KEY_ID"), (404, "Check `url`")])
+def test_an_archive_that_gives_nothing_is_a_problem(code: int, remedy: str, tmp_path: Path) -> None:
+    with bucket() as store:
+        store.always = status(code)
+        rows = stack_v2_files.rows(store, 6)
+        stack_v2_files.write(tmp_path / "data/Python/a.parquet", rows, stack_v2_files.FLAT)
+        blobs = store.options().model_dump()
+        found = look(kind="the-stack-v2", path=str(tmp_path), blobs=blobs)
+        assert len(store.asked) == 3
+    assert found.sample is None
+    assert [one.name for one in bad(found)] == ["contents"]
+    assert remedy in bad(found)[0].remedy
+
+
+def test_a_grouped_set_is_held_against_its_inner_columns(tmp_path: Path) -> None:
+    with bucket() as store:
+        inner = [dict(one) for one in stack_v2_files.rows(store, 3)]
+        outer = {**inner[0], "files": inner, "num_files": 3}
+        stack_v2_files.write(tmp_path / "data/a.parquet", [outer], stack_v2_files.GROUPED)
+        blobs = store.options().model_dump()
+        found = look(kind="the-stack-v2", path=str(tmp_path), blobs=blobs)
+    assert bad(found) == []
+    assert verdicts(found)["files.blob_id"] == "ok"
+    assert found.languages == (("", 1),)
+
+
+def test_codesearchnet_without_licences_says_where_they_are(tmp_path: Path) -> None:
+    csn_copies.write_branch(tmp_path, csn_copies.rows(count=25))
+    found = look(kind="codesearchnet", path=str(tmp_path))
+    assert [one.name for one in bad(found)] == ["rows"]
+    assert "license_files" in bad(found)[0].remedy
+    assert verdicts(found)["func_code_string"] == "ok"
+    declared = look(kind="codesearchnet", path=str(tmp_path), declared_licenses=["MIT"])
+    assert bad(declared) == []
+    assert declared.reading is not None
+    assert declared.reading.rows == 25
+
+
+def test_codesearchnet_in_zips_with_their_licences(tmp_path: Path) -> None:
+    book = csn_copies.licences(owner__name=csn_copies.MIT)
+    held = csn_copies.rows(count=4)
+    csn_copies.write_zip(tmp_path / "python.zip", held, book=book)
+    found = look(kind="codesearchnet", path=str(tmp_path))
+    assert bad(found) == []
+    assert counts(found) == {("MIT", "let in"): 4}
+    refused = csn_copies.licences(owner__name=csn_copies.GPL)
+    csn_copies.write_zip(tmp_path / "python.zip", csn_copies.rows(count=25), book=refused)
+    again = look(kind="codesearchnet", path=str(tmp_path))
+    assert [one.name for one in bad(again)] == ["rows"]
+    assert [one.verdict for one in again.licenses] == ["license_not_permissive"]
+
+
+def test_codesearchnet_with_a_hostile_pickle_is_a_problem(tmp_path: Path) -> None:
+    hostile = b"cos\nsystem\n(S'true'\ntR."
+    csn_copies.write_zip(tmp_path / "python.zip", csn_copies.rows(), book=hostile)
+    found = look(kind="codesearchnet", path=str(tmp_path), declared_licenses=["MIT"])
+    assert [one.name for one in bad(found)] == ["licences"]
+
+
+def test_the_common_pile_shows_its_fields(tmp_path: Path) -> None:
+    def row(number: int, **changes: object) -> dict[str, object]:
+        metadata = {
+            "license_type": "permissive",
+            "detected_licenses": ["MIT"],
+            "language": "Python",
+            "path": f"/f{number}.py",
+            "repo_name": "owner/name",
+        }
+        return {"text": f"x = {number}\n", "metadata": metadata, **changes}
+
+    path = tmp_path / "python/a.json.gz"
+    path.parent.mkdir()
+    path.write_bytes(gzip.compress("".join(json.dumps(row(i)) + "\n" for i in range(3)).encode()))
+    found = look(kind="common-pile-stack", path=str(tmp_path))
+    assert bad(found) == []
+    assert counts(found) == {("MIT", "let in"): 3}
+    wrong = "".join(json.dumps(row(i, text=None)) + "\n" for i in range(3))
+    path.write_bytes(gzip.compress(wrong.encode()))
+    again = look(kind="common-pile-stack", path=str(tmp_path))
+    assert [one.name for one in bad(again)] == ["schema", "rows"]
+    assert verdicts(again)["text"] == "missing"

@@ -1,0 +1,100 @@
+"""The `sources` section of the config, and the languages it names."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from ingest.errors import ChangedInput, SourceError, TransientFault
+from ingest.languages import EXTENSIONS, LANGUAGES, language_of, normalise_language
+from ingest.sources.registry import (
+    DirectoryOptions,
+    InstalledOptions,
+    PairsOptions,
+    SourceOptions,
+    TheStackOptions,
+    describe,
+    resolve_paths,
+)
+
+ADAPTER: TypeAdapter[SourceOptions] = TypeAdapter(SourceOptions)
+
+
+def test_kind_chooses_the_model() -> None:
+    assert isinstance(ADAPTER.validate_python({"kind": "installed"}), InstalledOptions)
+    for kind, model in (("directory", DirectoryOptions), ("the-stack", TheStackOptions)):
+        assert isinstance(ADAPTER.validate_python({"kind": kind, "path": "x"}), model)
+    pairs = ADAPTER.validate_python(
+        {"kind": "pairs", "path": "a.jsonl", "columns": {"code": "positive"}}
+    )
+    assert isinstance(pairs, PairsOptions)
+    assert (pairs.columns.query, pairs.columns.code) == ("query", "positive")
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"kind": "directory", "path": "x", "languages": ["pyton"]}, "did you mean 'python'"),
+        ({"kind": "directory", "path": "x", "languages": ["Golang"]}, "did you mean 'go'"),
+        ({"kind": "directory", "path": "x", "languages": ["cobol"]}, "known are go, java"),
+        ({"kind": "directory", "path": "x", "languages": []}, "languages is empty"),
+        ({"kind": "directory", "path": "hf://datasets/a/b"}, "local folders only"),
+        ({"kind": "directory", "path": "s3://a/b"}, "local folders only"),
+        ({"kind": "the-stack", "path": "hf://a/b"}, r"write hf://datasets/OWNER/NAME"),
+        ({"kind": "the-stack", "path": "hf://datasets/a"}, r"write hf://datasets/OWNER/NAME"),
+        ({"kind": "the-stack", "path": "hf://datasets/a/b/../c"}, "no empty"),
+        ({"kind": "directory", "path": "x", "opt_out": ["a/b/c"]}, "neither an owner"),
+        ({"kind": "directory", "path": " "}, "is no path"),
+        ({"kind": "pairs", "path": "ftp://me:Winter2024@h.net/x.jsonl"}, "holds a password"),
+        ({"kind": "the-stack", "path": "https://:Winter2024@h.net/x"}, "holds a password"),
+        ({"kind": "pairs", "path": "a.tsv"}, "not a format that is read"),
+        ({"kind": "pairs", "path": "hf://datasets/o/n/a.XLSX"}, "not a format that is read"),
+        (
+            {"kind": "pairs", "path": "a.jsonl", "language": "JavaScript"},
+            "did you mean 'javascript'",
+        ),
+        ({"kind": "pairs", "path": "a.jsonl", "columns": {"qery": "q"}}, "qery"),
+        ({"kind": "directory", "path": "x", "declared_licenses": ["my own"]}, "no SPDX licence"),
+        ({"kind": "directory", "path": "x", "max_per_language": 0}, "greater than or equal to 1"),
+        ({"kind": "directory", "path": "x", "name": "../x"}, "pattern"),
+        ({"kind": "floppy", "path": "x"}, "floppy"),
+    ],
+)
+def test_wrong_words_are_refused_with_a_remedy(config: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ADAPTER.validate_python(config)
+
+
+def test_paths_become_absolute(tmp_path: Path) -> None:
+    resolved = resolve_paths(TheStackOptions(path="a/../b"), tmp_path)
+    assert isinstance(resolved, TheStackOptions)
+    assert resolved.path == str(tmp_path.resolve() / "b")
+    assert resolve_paths(resolved, Path("/elsewhere")) == resolved
+    assert resolve_paths(InstalledOptions(), tmp_path) == InstalledOptions()
+    assert "b" in describe(resolved)
+    assert "standard library" in describe(InstalledOptions())
+
+
+def test_extensions_and_names() -> None:
+    assert set(EXTENSIONS.values()) == set(LANGUAGES)
+    assert language_of("a/B.PY") == "python"
+    assert language_of("x.d.ts") == "typescript"
+    assert [language_of(name) for name in ("a.pyi", "Makefile", "a.py/b", ".py", "a.txt")] == [
+        ""
+    ] * 5
+    names = {"JavaScript": "javascript", "TSX": "typescript", "golang": "go", " PHP ": "php"}
+    assert {name: normalise_language(name) for name in names} == names
+    assert normalise_language("c++") == ""
+
+
+def test_exceptions_survive_the_way_back_from_a_worker() -> None:
+    error = pickle.loads(pickle.dumps(SourceError("bad", value="v", remedy="Do it.")))
+    assert (error.value, error.remedy, str(error)) == ("v", "Do it.", "bad: v. Do it.")
+    changed = pickle.loads(pickle.dumps(ChangedInput("a.py")))
+    assert isinstance(changed, ChangedInput)
+    assert changed.value == "a.py"
+    fault = pickle.loads(pickle.dumps(TransientFault("a", "b")))
+    assert (fault.path, fault.cause) == ("a", "b")

@@ -1,0 +1,113 @@
+"""GradCache: equal to the plain step, dropout included, whatever the mini-batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from train.objectives.grad_cache import MiniBatch, cached_step, plain_step, split_by_tokens
+from train.objectives.losses import Loss, LossResult, Objective
+from train.objectives.unpadded import Compact
+
+Step = Callable[..., LossResult]
+
+
+class Tiny(nn.Module):
+    """An encoder with attention and dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(50, 16)
+        self.layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.2, batch_first=True)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        hidden = self.layer(self.embedding(ids), src_key_padding_mask=~mask.bool())
+        return nn.functional.normalize(hidden, dim=-1)
+
+
+def texts(seed: int, count: int, longest: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(1, longest + 1, (count,), generator=generator).tolist()
+    return [torch.randint(1, 50, (length,), generator=generator) for length in lengths]
+
+
+def mini_batches(ids: list[Tensor], budget: int) -> list[MiniBatch]:
+    batches = []
+    for chosen in split_by_tokens([len(text) for text in ids], budget):
+        padded = nn.utils.rnn.pad_sequence([ids[i] for i in chosen], batch_first=True)
+        batches.append(
+            MiniBatch(input_ids=padded, attention_mask=padded != 0, positions=torch.tensor(chosen))
+        )
+    return batches
+
+
+def run(step: Step, query_budget: int, document_budget: int, *, train: bool) -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    encoder, loss = Tiny().train(train), Loss(Objective(k_train=20))
+
+    def judge(queries: Compact, documents: Compact) -> LossResult:
+        return loss.of(queries, documents, positives=torch.arange(6))
+
+    torch.manual_seed(1)
+    found = step(
+        encoder,
+        mini_batches(texts(1, 6, 9), query_budget),
+        mini_batches(texts(2, 10, 30), document_budget),
+        judge,
+    )
+    gradients = {name: part.grad for name, part in encoder.named_parameters()}
+    gradients["temperature"] = loss.log_temperature.grad
+    assert not found.loss.requires_grad
+    assert found.facts["k"] == 20
+    return {name: part for name, part in gradients.items() if part is not None} | {
+        "loss": found.loss,
+        "random": torch.rand(1),
+    }
+
+
+@pytest.mark.parametrize("budgets", [(1000, 1000), (12, 40), (1, 1)])
+def test_equal_to_the_plain_step_with_dropout(budgets: tuple[int, int]) -> None:
+    plain, cached = (run(step, *budgets, train=True) for step in (plain_step, cached_step))
+    assert plain.keys() == cached.keys() and len(plain) > 10
+    for name in plain:
+        torch.testing.assert_close(cached[name], plain[name], rtol=1e-5, atol=1e-5, msg=name)
+    assert plain["loss"].item() > 0.1 and plain["embedding.weight"].abs().max() > 1e-3
+
+
+def test_the_cut_into_mini_batches_changes_nothing_without_dropout() -> None:
+    whole = run(plain_step, 1000, 1000, train=False)
+    parts = run(cached_step, 9, 31, train=False)
+    for name in whole:
+        torch.testing.assert_close(parts[name], whole[name], rtol=1e-5, atol=1e-5, msg=name)
+
+
+def test_dropout_makes_a_difference_that_the_test_above_would_see() -> None:
+    with_it, without = (run(plain_step, 1000, 1000, train=train) for train in (True, False))
+    assert (with_it["embedding.weight"] - without["embedding.weight"]).abs().max() > 1e-3
+
+
+def test_mini_batches_hold_similar_lengths_within_the_budget() -> None:
+    lengths = [5, 1, 9, 2, 30, 3]
+    batches = split_by_tokens(lengths, 10)
+    assert batches == [[1, 3, 5], [0], [2], [4]]
+    assert all(len(b) * max(lengths[i] for i in b) <= 10 or len(b) == 1 for b in batches)
+    assert split_by_tokens([], 10) == []
+    with pytest.raises(ValueError, match="a token budget of 0"):
+        split_by_tokens(lengths, 0)
+
+
+def test_a_side_without_texts_needs_its_width() -> None:
+    loss = Loss(Objective(kind="maxsim"))
+
+    def judge(queries: Compact, documents: Compact) -> LossResult:
+        assert queries.count == 0 and queries.values.shape == (0, 16)
+        return loss.of(queries, documents, positives=torch.zeros(0, dtype=torch.int64))
+
+    documents = mini_batches(texts(3, 2, 4), 100)
+    for step in (plain_step, cached_step):
+        assert step(Tiny(), [], documents, judge, nothing=torch.zeros(0, 16)).loss.item() == 0.0
+        with pytest.raises(ValueError, match="give `nothing`"):
+            step(Tiny(), [], documents, judge)

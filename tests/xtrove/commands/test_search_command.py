@@ -1,0 +1,233 @@
+"""`xtrove search` as people and agents call it: words, exit codes, output, two at once."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.evaluate.code_folder import make_folder, replace_text
+from tests.train.tiny_models import bert
+from tests.xtrove.support import ROOT, TIMEOUT, environment, library, xtrove
+from xtrove.cli.app import app
+from xtrove.core.errors import Misuse
+from xtrove.terminal.console import err, out
+
+KEYS = {
+    "version", "query", "root", "mode", "hybrid", "model", "scored", "hits", "index", "seconds",
+}  # fmt: skip
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XTROVE_CACHE", str(tmp_path / "cache"))
+    return make_folder(tmp_path / "project")
+
+
+def _called(*words: object) -> Any:
+    """A call in this process; its streams are not those the consoles were made with."""
+    out.cache_clear()
+    err.cache_clear()
+    try:
+        return CliRunner().invoke(app, ["search", *map(str, words)])
+    finally:
+        out.cache_clear()
+        err.cache_clear()
+
+
+def _json(*words: object) -> dict[str, Any]:
+    done = _called(*words, "--json")
+    assert done.exit_code == 0, done.output
+    [line] = done.stdout.splitlines()
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+def _misuse(*words: object) -> Misuse:
+    done = _called(*words)
+    assert isinstance(done.exception, Misuse), done.output
+    return done.exception
+
+
+def test_an_answer_for_agents(tmp_path: Path, root: Path) -> None:
+    found = _json(root, "clean the dishes", "-k", "2")
+    assert set(found) == KEYS
+    assert found["version"] == 1
+    assert (found["mode"], found["hybrid"], found["model"]) == ("bm25", False, "")
+    assert found["root"] == str(root)
+    assert found["hits"][0] == {
+        "rank": 1,
+        "score": found["hits"][0]["score"],
+        "path": "home/kitchen.py",
+        "start_line": 6,
+        "end_line": 9,
+        "name": "wash",
+        "kind": "function",
+        "language": "python",
+        "snippet": "def wash(dishes):\n    # Soap first.\n    for dish in dishes:\n"
+        "        dish.clean = True",
+    }
+    assert found["hits"][0]["score"] > 0
+    assert found["index"]["documents"] == found["scored"] == found["index"]["made"] == 8
+    assert not (root / ".xtrove").exists()
+    assert (tmp_path / "cache" / "search").is_dir()
+
+
+def test_a_changed_file_is_found_as_it_is_now(root: Path) -> None:
+    _json(root, "clean the dishes")
+    replace_text(root / "home" / "kitchen.py", "dish.clean = True", "polish(dish)")
+    found = _json(root, "polish something")
+    assert [one["name"] for one in found["hits"]] == ["wash"]
+    assert (found["index"]["cut"], found["index"]["made"]) == (1, 2)
+    (root / "home" / "kitchen.py").unlink()
+    gone = _json(root, "polish something")
+    assert gone["hits"] == []
+    assert gone["index"]["removed"] == 1
+
+
+def test_a_pipe_gets_plain_lines_and_no_controls(root: Path) -> None:
+    (root / "evil.py").write_text("def evil():\n    return '\x1b[2J\x1b]0;owned\x07 banana'\n")
+    done = xtrove("search", root, "banana", "--lines", 2)
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert lines[0].split()[0] == "1" and lines[0].endswith("evil.py:1-2  evil")
+    assert lines[1].split() == ["1", "def", "evil():"]
+    assert "\x1b" not in done.stdout and "\x07" not in done.stdout
+    assert "9 documents of 5 files" in done.stderr
+    nothing = xtrove("search", root, "zzzz")
+    assert (nothing.returncode, nothing.stdout) == (0, "nothing found\n")
+
+
+def test_keyword_search_loads_neither_torch_nor_a_build(root: Path) -> None:
+    code = (
+        "import sys; from xtrove.cli.app import app\n"
+        f"try: app(['search', {str(root)!r}, 'wash', '--json'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'ray', 'pyarrow', 'scipy', 'bm25s', 'matplotlib'}\n"
+        "sys.exit(' '.join(heavy & set(sys.modules)) or None)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True
+    )
+    # A slow machine says how far it is; what was loaded is the exit message.
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["hits"]
+
+
+def test_wrong_words_are_refused_with_a_remedy(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = tmp_path / "checkpoints" / "gone"
+    assert "xtrove train" in _misuse(root, "wash", "--model-path", missing).remedy
+    assert str(missing) in _misuse(root, "wash", "--model-path", missing).message
+    assert "--model-path" in _misuse(root, "wash", "--mode", "xtr").message
+    assert "--model-path" in _misuse(root, "wash", "--hybrid").remedy
+    assert "empty" in _misuse(root, "  ").message
+    assert "gone" in _misuse(missing, "wash").message
+    model = bert(tmp_path / "model")
+    assert "no model" in _misuse(root, "wash", "--mode", "bm25", "--model-path", model).message
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    (bare / "minified.js").write_text("x=1;" * 30_000)
+    assert "left out: 1 minified" in _misuse(bare, "wash").message
+    monkeypatch.setenv("XTROVE_CACHE", str(root / "cache"))
+    assert "XTROVE_CACHE" in _misuse(root, "wash").message
+    assert not (root / "cache").exists()
+
+
+def test_a_damaged_model_fails_with_its_reason(tmp_path: Path, root: Path) -> None:
+    model = bert(tmp_path / "model")
+    (model / "model.safetensors").unlink()
+    done = xtrove("search", root, "wash", "--model-path", model)
+    assert done.returncode == 1
+    assert "model.safetensors" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("--hybrid",), ("--mode", "xtr"), ("--mode", "maxsim")])
+def test_a_model_answers(tmp_path: Path, root: Path, words: tuple[str, ...]) -> None:
+    model = bert(tmp_path / "model")
+    # The text of a document, asked as a question, is nearest to itself in any model.
+    found = _json(root, "def wash(dishes): for dish in dishes", "--model-path", model, *words)
+    assert found["mode"] == (words[1] if len(words) == 2 else "maxsim")
+    assert found["hybrid"] is ("--hybrid" in words)
+    assert len(found["hits"]) == 8
+    scores = [one["score"] for one in found["hits"]]
+    assert scores == sorted(scores, reverse=True)
+    assert "wash" in {one["name"] for one in found["hits"][:3]}
+    again = _json(root, "def wash(dishes): for dish in dishes", "--model-path", model, *words)
+    assert again["index"]["made"] == 0
+    # The second question is asked of a graph: vectors differ by rounding.
+    for one, two in zip(found["hits"], again["hits"], strict=True):
+        assert one["score"] == pytest.approx(two["score"], abs=1e-4)
+
+
+def test_two_at_once_share_the_work(tmp_path: Path, root: Path) -> None:
+    folder = library(tmp_path / "library", limit=1_500_000)
+    words = [sys.executable, "-m", "xtrove", "search", folder, "parse a header", "--json"]
+    env = {**environment(), "XTROVE_CACHE": str(tmp_path / "cache")}
+    both = [
+        subprocess.Popen(
+            list(map(str, words)), cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    found = [json.loads(one.communicate(timeout=120)[0]) for one in both]
+    assert [one.returncode for one in both] == [0, 0]
+    assert found[0]["hits"] == found[1]["hits"] != []
+    documents = found[0]["index"]["documents"]
+    assert sorted(one["index"]["made"] for one in found) == [0, documents]
+
+
+def test_ctrl_c_says_that_it_goes_on(tmp_path: Path, root: Path) -> None:
+    folder = library(tmp_path / "library", limit=4_000_000)
+    store = tmp_path / "cache" / "search"
+    child = subprocess.Popen(
+        [sys.executable, "-m", "xtrove", "search", str(folder), "parse a header"],
+        cwd=ROOT,
+        env={**environment(), "XTROVE_CACHE": str(tmp_path / "cache")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + TIMEOUT
+    while not list(store.glob("*.lock")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=TIMEOUT)
+    assert child.returncode == 130
+    assert "goes on" in errors and "Traceback" not in errors
+    done = xtrove("search", folder, "parse a header", "--json")
+    assert done.returncode == 0
+    [held] = [one for one in store.iterdir() if one.is_dir()]
+    assert not list(held.glob(".*"))
+
+
+@pytest.mark.skipif(find_spec("onnxruntime") is None, reason="onnxruntime not installed")
+def test_a_second_question_to_a_model_loads_no_torch(tmp_path: Path, root: Path) -> None:
+    """Nor does an edited file."""
+    model = bert(tmp_path / "model")
+    _json(root, "wash", "--model-path", model)
+    replace_text(root / "home" / "kitchen.py", "wash", "scrub")
+    code = (
+        "import sys; from xtrove.cli.app import app\n"
+        f"words = ['search', {str(root)!r}, 'wash', '--json', '--hybrid']\n"
+        f"try: app([*words, '--model-path', {str(model)!r}])\n"
+        "except SystemExit: pass\n"
+        "sys.exit(' '.join({'torch', 'transformers', 'ray', 'pyarrow'} & set(sys.modules)) or None)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["index"]["made"] == 2
+    assert "scrub" in {one["name"] for one in found["hits"]}

@@ -1,0 +1,9 @@
+from .model_card import CardFacts as CardFacts
+from .onnx import export_graph as export_graph
+from .onnx import export_onnx as export_onnx
+from .onnx import takes_types as takes_types
+from .save_load import load_model as load_model
+from .save_load import save_model as save_model
+from .training_digests import TrainedOn as TrainedOn
+from .training_digests import trained_on as trained_on
+from .training_digests import write_trained_on as write_trained_on

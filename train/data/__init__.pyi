@@ -1,0 +1,9 @@
+from .batch_feed import Fed as Fed
+from .batch_feed import feed as feed
+from .collate import Collate as Collate
+from .collate import Lengths as Lengths
+from .collate import Ragged as Ragged
+from .collate import TokenBatch as TokenBatch
+from .collate import pack as pack
+from .dataset import open_reader as open_reader
+from .dataset import plan_options as plan_options

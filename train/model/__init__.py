@@ -1,0 +1,6 @@
+"""The encoder and where it starts: pretrained, from scratch, LoRA, projection, tokenizer,
+attention."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,17 @@
+from .all_gather import Labels as Labels
+from .all_gather import global_loss as global_loss
+from .all_gather import reduce_gradients as reduce_gradients
+from .grad_cache import MiniBatch as MiniBatch
+from .grad_cache import cached_step as cached_step
+from .grad_cache import plain_step as plain_step
+from .losses import Loss as Loss
+from .losses import LossResult as LossResult
+from .losses import Objective as Objective
+from .losses import train_k as train_k
+from .maxsim import compact_maxsim_scores as compact_maxsim_scores
+from .topk import CPU_CHUNK_BYTES as CPU_CHUNK_BYTES
+from .topk import DEVICE_CHUNK_BYTES as DEVICE_CHUNK_BYTES
+from .topk import NOTHING as NOTHING
+from .topk import Best as Best
+from .topk import merge as merge
+from .unpadded import Compact as Compact

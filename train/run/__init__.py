@@ -1,0 +1,5 @@
+"""A training run: loop, step, setup, plan, logs, state, run folder."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

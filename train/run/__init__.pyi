@@ -1,0 +1,12 @@
+from .flops import arithmetic as arithmetic
+from .log import MAX_LINE_BYTES as MAX_LINE_BYTES
+from .log import Speed as Speed
+from .log import StepFacts as StepFacts
+from .loop import train as train
+from .plan import RunPlan as RunPlan
+from .plan import check_memory as check_memory
+from .plan import plan_run as plan_run
+from .run_folder import save_start as save_start
+from .setup import new_encoder as new_encoder
+from .setup import started_encoder as started_encoder
+from .step import new_stepper as new_stepper

@@ -1,0 +1,363 @@
+"""A training run from its first step, or from its last checkpoint, to a finished model.
+
+A step: a batch from the loader, losses and gradients (`train.run.step`), clipping, AdamW, the logs;
+then, when it is their turn, the validation and a checkpoint. Before every step the generators are
+seeded from (seed, step, rank), so that a step is a function of the checkpoint before it alone: a
+run that was killed and resumed logs the losses of one that was not, bit by bit, on the same
+machine, thread count and number of processes, on a CPU (on CUDA the backward of attention adds in
+an order of its own: up to its rounding). The validation comes as a callable: its metrics live
+to the right. Limits: all since the last checkpoint is lost by a kill; Ctrl-C loses nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from shards.access import is_remote
+from shards.loader import Reader
+from train.config import TrainConfig
+from train.data import Fed, feed, open_reader, plan_options
+from train.device import Device, choose, self_test
+from train.distributed import Processes, join, processes
+from train.errors import Stopped, TrainingFault
+from train.json_files import write_json
+from train.model import Encoder
+from train.run.log import Meter, RunLog, Silent, StepFacts, Watch
+from train.run.out_of_memory import explained
+from train.run.plan import RunPlan, check_memory, plan_run
+from train.run.run_folder import Keeper, Output, alone, as_begun, begin, claim, is_finished
+from train.run.schedule import learning_rate
+from train.run.setup import collate, new_encoder, started_encoder
+from train.run.state import Place, load_checkpoint, read_place, step_seed
+from train.run.step import Stepper, StepResult, new_stepper
+
+Validate = Callable[[Encoder], Mapping[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """What a run left."""
+
+    output: Path
+    steps: int
+    loss: float | None
+    """Of the last step; None where none was left to do."""
+    metrics: Mapping[str, float]
+    best_step: int | None
+    seconds: float
+
+
+def train(
+    config: TrainConfig,
+    *,
+    validate: Callable[[TrainConfig], Validate] | None = None,
+    resume: bool = False,
+    watch: Watch | None = None,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Trained:
+    """Trains, or goes on training, what the config says.
+
+    `validate` makes the measure (called once, in the first process). `Mismatch` where the output,
+    dataset or device does not fit the config, `Stopped` after an interrupt, `TrainingFault` for a
+    loss that is no number or too little memory.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    group = processes()
+    device = choose(config.device, config.precision, local_rank=group.local_rank)
+    group = join(group, device.torch)
+    watch = watch or Silent()
+    watch.say(f"device: {device.words()}")
+    self_test(device.torch)
+    if is_remote(config.data.path):
+        watch.say(f"fetching the first shards of {config.data.path}")
+    asked = config.data.path
+    if resume:
+        config = as_begun(config, Output(root=Path(config.output)))
+    opened = open_reader(config, "train") if group.first else None
+    # A branch may be published again while the run goes on: all read the commit of the first.
+    place = group.of_first((opened.place if opened else "") or config.data.path)
+    config = config.reading(place)
+    with opened or open_reader(config, "train") as reader:
+        run = _Run(config, device, group, reader, watch, interrupted, asked)
+        return run.train(validate, resume)
+
+
+class _Run:
+    """One run in one process."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        device: Device,
+        group: Processes,
+        reader: Reader,
+        watch: Watch,
+        interrupted: Callable[[], bool],
+        asked: str,
+    ) -> None:
+        self._asked = asked
+        self._config = config
+        self._device = device
+        self._group = group
+        self._reader = reader
+        self._watch = watch
+        self._interrupted = interrupted
+        self._output = Output(root=Path(config.output))
+        self._log = RunLog(
+            self._output.state,
+            tensorboard=config.logging.tensorboard,
+            every=config.logging.every,
+        )
+        self._meter = Meter(device.peak_flops * group.world)
+        self._saved_at = -1
+
+    def train(self, validate: Callable[[TrainConfig], Validate] | None, resume: bool) -> Trained:
+        """From the claim of the folder to the finished model."""
+        with alone(self._output) if self._group.first else nullcontext():
+            return self._train(validate, resume)
+
+    def _train(self, validate: Callable[[TrainConfig], Validate] | None, resume: bool) -> Trained:
+        began = time.monotonic()
+        self._claim(resume)
+        if resume and is_finished(self._output):
+            return self._finished()
+        encoder = started_encoder(self._config, self._output.start, self._device)
+        stepper = new_stepper(self._config, encoder, self._device, self._group)
+        place = self._resumed(stepper)
+        plan = plan_run(self._config, self._reader, encoder, self._device, self._group)
+        check_memory(plan, self._config, self._device)
+        for line in plan.lines():
+            self._watch.say(line)
+        measure = None
+        if self._group.first and validate is not None and self._config.validation.every:
+            measure = validate(self._config)
+        keeper = Keeper(
+            output=self._output,
+            config=self._config,
+            reader=self._reader,
+            encoder=encoder,
+            parameters=stepper.parameters,
+            optimizer=stepper.optimizer,
+        )
+        if self._group.first:
+            self._log.open(place.step)
+        try:
+            place, loss = self._steps(place, plan, stepper, keeper, measure)
+            if self._group.first:
+                self._save(keeper, place)
+                keeper.finish(place)
+            self._group.barrier()
+        finally:
+            self._log.close()
+        return Trained(
+            output=self._output.root,
+            steps=place.step,
+            loss=loss,
+            metrics=place.best_metrics or place.metrics or {},
+            best_step=place.best_step,
+            seconds=time.monotonic() - began,
+        )
+
+    def _finished(self) -> Trained:
+        """What a run that came to its end left."""
+        self._watch.say(f"{self._output.root} is finished; set output: to a new folder for more")
+        place = self._output.place() or Place(step=0, reader={})
+        return Trained(
+            output=self._output.root,
+            steps=place.step,
+            loss=None,
+            metrics=place.best_metrics or {},
+            best_step=place.best_step,
+            seconds=0.0,
+        )
+
+    def _claim(self, resume: bool) -> None:
+        """The first process claims the folder and writes what the run starts from."""
+        if self._group.first:
+            going_on = claim(self._output, self._config, self._reader.digest, resume=resume)
+            if not going_on:
+                encoder = new_encoder(self._config, self._reader)
+                begin(
+                    self._output,
+                    self._config,
+                    self._reader,
+                    encoder,
+                    self._watch.say,
+                    asked=self._asked,
+                )
+        self._group.barrier()
+
+    def _resumed(self, stepper: Stepper) -> Place:
+        """The place of the last checkpoint, its weights put back; else the beginning."""
+        last = self._output.last()
+        options = plan_options(self._config)
+        if last is None:
+            start = self._reader.state(options, 0, 0)
+            return Place(step=0, reader=start.as_dict())
+        load_checkpoint(last, stepper.parameters, stepper.optimizer)
+        place = read_place(last)
+        self._saved_at = place.step
+        self._watch.say(f"going on behind step {place.step:,}")
+        if place.best_value is not None and place.best_of != best_of(self._config):
+            self._watch.say(f"the best so far was by {place.best_of}: it counts no more")
+            place = replace(place, best_value=None)
+        return place
+
+    def _steps(
+        self,
+        place: Place,
+        plan: RunPlan,
+        stepper: Stepper,
+        keeper: Keeper,
+        measure: Validate | None,
+    ) -> tuple[Place, float | None]:
+        loss, config = None, self._config
+        made = collate(config, stepper.encoder, self._reader)
+        source = feed(config, made, start=place.reader, group=self._group)
+        asked_at = time.perf_counter()
+        while place.step < plan.steps:
+            fed = next(source, None)
+            if fed is None:
+                break
+            waited = time.perf_counter() - asked_at
+            result = self._step(place.step, plan.steps, stepper, fed)
+            loss = result.loss
+            seconds = time.perf_counter() - asked_at
+            self._tell(place.step, plan.steps, fed, result, seconds, waited)
+            place = replace(
+                place,
+                step=place.step + 1,
+                reader=fed.after.as_dict(),
+                pairs=place.pairs + fed.batch.size,
+                empty_sum=place.empty_sum + result.facts.get("empty_positives", 0.0),
+                empty_steps=place.empty_steps + 1,
+            )
+            self._device.after_step(place.step)
+            place = self._after(place, plan.steps, keeper, measure, stepper.encoder)
+            asked_at = time.perf_counter()
+        return place, loss
+
+    def _step(self, step: int, total: int, stepper: Stepper, fed: Fed) -> StepResult:
+        """One step; a loss that is no number ends the run with the batch named."""
+        config = self._config
+        rate = learning_rate(
+            step,
+            total=total,
+            peak=config.optimizer.lr,
+            warmup=config.optimizer.warmup,
+            final=config.optimizer.final,
+        )
+        torch.manual_seed(step_seed(config.seed, step, self._group.rank))
+        with explained(config, self._device):
+            result = stepper.step(fed.batch, step=step, total=total, rate=rate)
+        if not result.finite:
+            if self._group.first:
+                # Other processes hold the rest of the batch: the state behind it names it whole.
+                facts = {"step": step, "batch": fed.batch.name(), "ids": list(fed.batch.ids)}
+                write_json(self._output.state / "bad_batch.json", facts)
+            raise TrainingFault(
+                f"step {step}: the loss is {result.loss}, the gradient norm "
+                f"{result.gradient_norm}, in {fed.batch.name()}: "
+                f"{', '.join(fed.batch.ids[:3])}, ...",
+                remedy="all ids are in trainer_state/bad_batch.json; lower optimizer.lr, or use "
+                "precision: fp32, and go on with --resume from the last checkpoint",
+            )
+        return result
+
+    def _tell(
+        self, step: int, total: int, fed: Fed, result: StepResult, seconds: float, waited: float
+    ) -> None:
+        facts = StepFacts(
+            step=step,
+            epoch=fed.batch.epoch,
+            batch=fed.batch.number,
+            language=fed.batch.language,
+            pairs=fed.batch.size,
+            tokens=result.tokens,
+            padded_tokens=result.padded_tokens,
+            flops=result.flops,
+            loss=result.loss,
+            lr=result.rate,
+            gradient_norm=result.gradient_norm,
+            seconds=seconds,
+            waited=waited,
+            peak_bytes=self._device.peak_memory(),
+            loss_facts=result.facts,
+        )
+        speed = self._meter.add(facts)
+        if self._group.first:
+            self._log.step(facts, speed)
+            self._watch.step(facts, speed, total)
+
+    def _after(
+        self,
+        place: Place,
+        total: int,
+        keeper: Keeper,
+        measure: Validate | None,
+        encoder: Encoder,
+    ) -> Place:
+        """Validation, checkpoint and interrupt behind a step, when it is their turn."""
+        config, last = self._config, place.step == total
+        every = config.validation.every
+        if every and (place.step % every == 0 or last):
+            if self._group.first and measure is not None:
+                place = self._validated(place, keeper, measure, encoder)
+            self._group.barrier()
+        if place.step % config.checkpoints.every == 0 and not last:
+            if self._group.first:
+                self._save(keeper, place)
+            self._group.barrier()
+        if self._group.any(self._interrupted()) and not last:
+            if self._group.first:
+                self._save(keeper, place)
+                self._log.event("stopped", place.step - 1)
+            self._group.barrier()
+            raise Stopped(
+                f"stopped behind step {place.step:,} of {total:,}; everything is saved",
+                remedy="the same command with --resume goes on there",
+            )
+        return place
+
+    def _save(self, keeper: Keeper, place: Place) -> None:
+        if self._saved_at != place.step:
+            keeper.checkpoint(place)
+            self._saved_at = place.step
+            self._log.event("checkpoint", place.step - 1)
+
+    def _validated(
+        self, place: Place, keeper: Keeper, measure: Validate, encoder: Encoder
+    ) -> Place:
+        began = time.perf_counter()
+        with self._device.autocast():
+            measures = dict(measure(encoder))
+        # Of the batches since the last validation: what the loss could not see.
+        measures["empty_positives"] = place.empty_sum / max(1, place.empty_steps)
+        self._log.validation(place.step - 1, measures, time.perf_counter() - began)
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in measures.items())
+        self._watch.say(f"validation behind step {place.step:,}: {shown}")
+        value = measures[self._config.validation.metric]
+        place = replace(place, metrics=measures, empty_sum=0.0, empty_steps=0)
+        if place.best_value is None or value > place.best_value:
+            place = replace(
+                place,
+                best_value=value,
+                best_of=best_of(self._config),
+                best_step=place.step,
+                best_metrics=measures,
+            )
+            keeper.best(place)
+        return place
+
+
+def best_of(config: TrainConfig) -> str:
+    """What the best value is a value of: others cannot be compared with it."""
+    section = config.validation
+    return f"{section.metric} of {section.queries} questions in a pool of {section.pool}"

@@ -1,0 +1,229 @@
+"""What a run will be, before its first step: data, batch, pool, k, mini-batches, memory, time.
+
+Method: the batches of the epochs are counted from the index; the tokens of a pair are the mean of
+`_SAMPLES` samples spread over the first window, whose shards must be fetched anyway, through the
+run's tokenizer; memory is the formula of `train.run.memory` on these; time is that of one
+mini-batch of full documents, measured on the device (two forward passes and one backward, the
+fastest of two) where the memory suffices, a token of it times the tokens of a step.
+Cost: about 2 s, and two mini-batches. Limits: the loss, the optimizer and the loader are not in the
+time; a mini-batch that does not fit fails here, in words.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from shards.loader import Reader
+from train.config import TrainConfig
+from train.data import plan_options
+from train.device import Device
+from train.distributed import Processes
+from train.errors import TrainingFault
+from train.model import Encoder
+from train.objectives import CPU_CHUNK_BYTES, DEVICE_CHUNK_BYTES, train_k
+from train.run.memory import RESERVE, SLACK, Demand, activation_bytes, advice
+from train.run.out_of_memory import explained
+
+_SAMPLES = 512
+_FEWEST = 8
+"""Samples from which a language's mean is taken."""
+_PADDING = 1.15
+"""Padded tokens of a step over real ones, a little more than what is measured."""
+_CPU_TOKENS = 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunPlan:
+    """The figures of a run; tokens and mini-batches are those of a step and process."""
+
+    dataset: str
+    samples: int
+    languages: tuple[str, ...]
+    steps: int
+    batch_size: int
+    world: int
+    query_tokens: float
+    document_tokens: float
+    """Real tokens of a text, mean."""
+    pool_tokens: int
+    """Document tokens that a query token chooses from, over all processes."""
+    k: int
+    query_mini_batches: int
+    document_mini_batches: int
+    demand: Demand
+    available: int
+    seconds_per_step: float | None
+    device: str
+
+    def lines(self) -> list[str]:
+        """For people, one figure a line."""
+        parts = sorted(self.demand.parts().items(), key=lambda part: -part[1])
+        memory = ", ".join(f"{name} {size / 1e9:.2f}" for name, size in parts if size >= 5e6)
+        listed = ", ".join(self.languages)
+        made = [
+            f"dataset: {self.dataset}, {self.samples:,} samples ({listed})",
+            f"batch: {self.batch_size:,} pairs over {self.world} process"
+            + ("es" if self.world > 1 else ""),
+            f"texts: {self.query_tokens:.1f} tokens a query, {self.document_tokens:.1f} a document",
+            f"pool: {self.pool_tokens:,} tokens, k {self.k:,}",
+            f"mini-batches a step: {self.query_mini_batches} of queries, "
+            f"{self.document_mini_batches} of documents",
+            f"memory: {self.demand.total() / 1e9:.2f} GB of {self.available / 1e9:.1f} GB "
+            f"({memory})",
+            f"steps: {self.steps:,}",
+        ]
+        if self.seconds_per_step is not None:
+            whole = self.steps * self.seconds_per_step
+            made.append(
+                f"time: {self.seconds_per_step:.2f} s a step, {_duration(whole)} in all "
+                "(one mini-batch measured here; loss and loader not in it)"
+            )
+        return made
+
+
+def plan_run(
+    config: TrainConfig,
+    reader: Reader,
+    encoder: Encoder,
+    device: Device,
+    group: Processes,
+    *,
+    measure: bool = False,
+) -> RunPlan:
+    """The plan; `measure` times a mini-batch on the device."""
+    queries, documents, most = _lengths(config, reader, encoder)
+    here = -(-config.batch.size // group.world)
+    wanted = 1 + (config.negatives.per_query if config.negatives else 0)
+    budget = config.batch.mini_batch_tokens
+    own_documents = here * wanted
+    pool = round(documents * own_documents * group.world)
+    k = train_k(pool, config.objective.k_train)
+    bf16 = device.precision == "bf16"
+    longest = config.encoder.document_length
+    tokens = queries * here + most * own_documents
+    demand = Demand(
+        parameters=sum(one.numel() for one in encoder.parameters()),
+        trained=sum(one.numel() for one in encoder.parameters() if one.requires_grad),
+        activation_bytes=_activations(encoder, longest, bf16=bf16),
+        mini_batch_tokens=min(budget, round(_PADDING * tokens) + longest),
+        query_tokens=round(queries * here),
+        document_tokens=round(most * own_documents * group.world),
+        queries=here,
+        documents=own_documents * group.world,
+        dim=config.encoder.dim,
+        k=round(k * config.objective.k_warmup) if config.objective.k_train is None else k,
+        chunk_bytes=CPU_CHUNK_BYTES if device.torch.type == "cpu" else DEVICE_CHUNK_BYTES,
+        bf16=bf16,
+        slack=SLACK if device.torch.type == "cpu" else 0.0,
+    )
+    minis = [
+        max(1, -(-round(mean * count) // budget))
+        for mean, count in ((queries, here), (documents, own_documents))
+    ]
+    seconds = None
+    if measure and demand.total() <= RESERVE * device.memory_bytes:
+        seconds = _measured(config, encoder, device, queries * here, documents * own_documents)
+    return RunPlan(
+        dataset=reader.manifest.name if reader.manifest else reader.digest,
+        samples=len(reader),
+        languages=reader.languages,
+        steps=total_steps(config, reader),
+        batch_size=config.batch.size,
+        world=group.world,
+        query_tokens=queries,
+        document_tokens=documents,
+        pool_tokens=pool,
+        k=k,
+        query_mini_batches=minis[0],
+        document_mini_batches=minis[1],
+        demand=demand,
+        available=device.memory_bytes,
+        seconds_per_step=seconds,
+        device=device.words(),
+    )
+
+
+def total_steps(config: TrainConfig, reader: Reader) -> int:
+    """`steps`, or the batches of `epochs`."""
+    if config.steps is not None:
+        return config.steps
+    options = plan_options(config)
+    return sum(reader.batch_count(options, epoch) for epoch in range(config.epochs))
+
+
+def check_memory(plan: RunPlan, config: TrainConfig, device: Device) -> None:
+    """`TrainingFault` with the setting to lower where the formula finds too little memory."""
+    usable = round(RESERVE * plan.available)
+    if plan.demand.total() <= usable:
+        return
+    longest = max(config.encoder.query_length, config.encoder.document_length)
+    fix = advice(plan.demand, plan.available, batch_size=config.batch.size, longest=longest)
+    raise TrainingFault(
+        f"a step needs {plan.demand.total() / 1e9:.2f} GB, of {plan.available / 1e9:.2f} GB free "
+        f"on {device.torch} {usable / 1e9:.2f} GB may be used",
+        remedy=fix.words(),
+    )
+
+
+def _lengths(config: TrainConfig, reader: Reader, encoder: Encoder) -> tuple[float, float, float]:
+    """Mean real tokens of a query, of a document, of a document of the longest language.
+
+    A batch of one language is as long as that language's code.
+    """
+    samples = reader.samples(reader.spread(plan_options(config), _SAMPLES))
+    queries = encoder.tokenize([str(one["query"]) for one in samples], "query")
+    documents = encoder.tokenize([str(one["code"]) for one in samples], "document")
+    mean = float(np.mean([len(row) for row in documents]))
+    lengths: dict[str, list[int]] = {}
+    for one, row in zip(samples, documents, strict=True):
+        lengths.setdefault(str(one["language"]), []).append(len(row))
+    most = [float(np.mean(some)) for some in lengths.values() if len(some) >= _FEWEST]
+    if not config.batch.one_language:
+        most = []
+    return float(np.mean([len(row) for row in queries])), mean, max([mean, *most])
+
+
+def _activations(encoder: Encoder, longest: int, *, bf16: bool) -> float:
+    with torch.random.fork_rng(devices=[]):
+        return activation_bytes(encoder, longest, bf16=bf16)
+
+
+def _measured(
+    config: TrainConfig, encoder: Encoder, device: Device, query_tokens: float, tokens: float
+) -> float:
+    """Seconds of the mini-batches of a step: two forwards and a backward each (GradCache)."""
+    length = config.encoder.document_length
+    budget = config.batch.mini_batch_tokens
+    if device.torch.type == "cpu":
+        # A processor is as fast with a part of it.
+        budget = min(budget, _CPU_TOKENS)
+    ids = torch.zeros(
+        (max(1, budget // length), length),
+        dtype=torch.long,
+        device=device.torch,
+    )
+    best = float("inf")
+    with explained(config, device):
+        for _ in range(2):
+            began = time.perf_counter()
+            with encoder.quick():
+                with torch.no_grad(), device.autocast():
+                    encoder(ids, torch.ones_like(ids))
+                with device.autocast():
+                    out = encoder(ids, torch.ones_like(ids))
+                out.sum().backward()
+            # Reading a number waits for the device.
+            out[0, 0, 0].item()
+            best = min(best, time.perf_counter() - began)
+            encoder.zero_grad(set_to_none=True)
+    return best / ids.numel() * (query_tokens + tokens)
+
+
+def _duration(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"

@@ -1,0 +1,266 @@
+"""The output folder of a run: claimed once, checkpoints, the best model, the finished one."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from shards.loader import Reader
+from train.checkpoint import CardFacts, save_model, write_trained_on
+from train.config import TrainConfig
+from train.errors import Mismatch
+from train.json_files import read_json, write_json
+from train.model import Encoder
+from train.run.state import (
+    FOLDER,
+    FORMAT,
+    Parameters,
+    Place,
+    check_same_run,
+    checkpoints,
+    clear_halves,
+    publish,
+    read_place,
+    save_checkpoint,
+)
+
+RUNNING: Final = ".running"
+SAY_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    """The folders of a run."""
+
+    root: Path
+
+    @property
+    def state(self) -> Path:
+        """`trainer_state`."""
+        return self.root / FOLDER
+
+    @property
+    def run_file(self) -> Path:
+        """What the run is."""
+        return self.state / "run.json"
+
+    @property
+    def start(self) -> Path:
+        """The encoder before the first step."""
+        return self.state / "start"
+
+    @property
+    def best(self) -> Path:
+        """The best model so far."""
+        return self.state / "best"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What to go on from."""
+        return self.state / "checkpoints"
+
+    @property
+    def trained_on(self) -> Path:
+        """Digests of the functions and repositories."""
+        return self.state / "trained_on.arrow"
+
+    def last(self) -> Path | None:
+        """The last whole checkpoint."""
+        found = checkpoints(self.checkpoints)
+        return found[-1] if found else None
+
+    def place(self) -> Place | None:
+        """Where the last checkpoint stands."""
+        last = self.last()
+        return read_place(last) if last else None
+
+
+@contextmanager
+def alone(output: Output) -> Iterator[None]:
+    """Holds the folder for one run; `Mismatch` where another process trains there."""
+    if output.root.exists() and not output.root.is_dir():
+        raise Mismatch(f"output: {output.root} is a file", remedy="set output: to a new folder")
+    output.root.mkdir(parents=True, exist_ok=True)
+    path = output.root / RUNNING
+    with path.open("a") as file:
+        try:
+            # A record lock: forked loaders do not keep it when this process is killed.
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            # What else goes wrong is a file system without locks.
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                raise Mismatch(
+                    f"output: another process trains in {output.root}",
+                    remedy="wait for it, or set output: to a new folder",
+                ) from None
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            if not any(output.root.iterdir()):
+                output.root.rmdir()
+
+
+def claim(output: Output, config: TrainConfig, dataset: str, *, resume: bool) -> bool:
+    """Whether a run is gone on with; `Mismatch` where the folder is not for this run.
+
+    A run that stopped before its first checkpoint has nothing to lose: it is begun anew, with
+    another config too.
+    """
+    root, run_file = output.root, output.run_file
+    if not run_file.exists() or (not resume and output.last() is None):
+        if resume:
+            raise Mismatch(
+                f"--resume: {root} holds no run", remedy="leave --resume out to start one"
+            )
+        others = [one.name for one in root.iterdir() if one.name not in (FOLDER, RUNNING)]
+        if others:
+            raise Mismatch(
+                f"output: {root} is not empty ({', '.join(sorted(others)[:3])})",
+                remedy="set output: to a new folder",
+            )
+        shutil.rmtree(output.state, ignore_errors=True)
+        return False
+    run = read_json(run_file)
+    check_same_run(run, config.decisive(), dataset)
+    if not resume:
+        place = output.place()
+        raise Mismatch(
+            f"output: {root} holds this run, {place.step if place else 0} steps done",
+            remedy="add --resume to go on with it, or set output: to a new folder",
+        )
+    clear_halves(output.checkpoints)
+    return True
+
+
+def save_start(config: TrainConfig, encoder: Encoder, folder: Path) -> None:
+    """The encoder before the first step, as `train.run.setup.started_encoder` reads it."""
+    card = CardFacts(name=config.name, base=config.base)
+    save_model(encoder, folder, card=card, replace=True)
+
+
+def begin(
+    output: Output,
+    config: TrainConfig,
+    reader: Reader,
+    encoder: Encoder,
+    say: Callable[[str], None] = lambda message: None,
+    *,
+    asked: str = "",
+) -> None:
+    """Writes what a run starts from; `run.json` comes last and makes it one.
+
+    `asked` is the dataset as it was named, where `config` has the commit that was found.
+    """
+    save_start(config, encoder, output.start)
+    write_trained_on(_digests(reader, say), output.trained_on)
+    run = {
+        "format": FORMAT,
+        "name": config.name,
+        "dataset": reader.digest,
+        "asked": asked or config.data.path,
+        "decisive": config.decisive(),
+        "config": config.dump(),
+        "torch": torch.__version__,
+        "finished": False,
+    }
+    write_json(output.run_file, run)
+
+
+def as_begun(config: TrainConfig, output: Output) -> TrainConfig:
+    """The config of a run to go on with: its dataset at the commit that the run began with."""
+    if not output.run_file.exists():
+        return config
+    run = read_json(output.run_file)
+    known = run.get("config", {}).get("data", {}).get("path", "")
+    if run.get("asked") != config.data.path or not isinstance(known, str) or not known:
+        return config
+    return config.reading(known)
+
+
+def _digests(reader: Reader, say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
+    """Digest and repository of every function; all shards are fetched for them."""
+    said_at = time.monotonic()
+    for done, one in enumerate(reader.iterate()):
+        if time.monotonic() - said_at > SAY_SECONDS:
+            said_at = time.monotonic()
+            say(f"noting what the run is trained on: {done:,} of {len(reader):,} functions")
+        yield str(one["code_sha256"]), str(one["repo"])
+
+
+def is_finished(output: Output) -> bool:
+    """Whether the run came to its end."""
+    return bool(read_json(output.run_file).get("finished"))
+
+
+@dataclass(kw_only=True, slots=True)
+class Keeper:
+    """Saves a run as it goes; only the first process has one."""
+
+    output: Output
+    config: TrainConfig
+    reader: Reader
+    encoder: Encoder
+    parameters: Parameters
+    optimizer: torch.optim.Optimizer
+
+    def checkpoint(self, place: Place) -> None:
+        """What to go on from; a step that is kept already is not written again."""
+        last = self.output.last()
+        if last is not None and last.name == f"step-{place.step:08}":
+            return
+        save_checkpoint(
+            self.output.checkpoints,
+            place,
+            self.parameters,
+            self.optimizer,
+            keep=self.config.checkpoints.keep,
+        )
+
+    def best(self, place: Place) -> None:
+        """The model as it is now becomes the best."""
+        save_model(
+            self.encoder,
+            self.output.best,
+            card=self.card(place),
+            trained_on=self.output.trained_on,
+            replace=True,
+        )
+
+    def finish(self, place: Place) -> None:
+        """The best model (the last one without a validation) becomes the model of the folder."""
+        if not self.output.best.exists() or place.best_step is None:
+            self.best(place)
+        publish(self.output.best, self.output.root)
+        run = read_json(self.output.run_file)
+        write_json(self.output.run_file, {**run, "finished": True, "steps": place.step})
+
+    def card(self, place: Place) -> CardFacts:
+        """What the model card says."""
+        manifest = self.reader.manifest
+        data: dict[str, Any] = {
+            "dataset": manifest.name if manifest else "",
+            "reader_digest": self.reader.digest,
+            "content_sha256": manifest.content_sha256 if manifest else "",
+            "samples": len(self.reader),
+            "languages": list(self.reader.languages),
+        }
+        metrics: Mapping[str, float] = place.metrics or {}
+        config = {**self.config.decisive(), "name": self.config.name}
+        return CardFacts(
+            name=self.config.name,
+            base=self.config.base,
+            data=data,
+            metrics=metrics,
+            config=config,
+            progress={"step": place.step, "pairs": place.pairs},
+        )

@@ -1,0 +1,223 @@
+"""A run on disk: what it needs to go on, in safetensors and JSON; nothing is pickled.
+
+    OUTPUT/                     the finished model, in the PyLate layout
+    OUTPUT/trainer_state/
+      run.json                  config, dataset, software: what the run is
+      start/                    the encoder before the first step (PyLate layout)
+      trained_on.arrow          digests of the functions and repositories
+      checkpoints/step-00000500/  weights.safetensors (trained parameters, fp32),
+                                optimizer.safetensors (AdamW's moments by parameter), state.json
+      best/                     the best model so far, in the PyLate layout
+      log.jsonl, tensorboard/
+
+A checkpoint is written under a temporary name, fsynced, then renamed; the oldest go when there are
+more than `keep`. The generators are not stored: before every step they are seeded with a hash of
+(seed, step, rank), and the order of the data is a pure function of (dataset, seed, epoch, batch):
+a step depends on nothing but the checkpoint before it. Cost: 12 bytes a trained parameter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from train.errors import Mismatch, TrainingFault
+from train.json_files import read_json, sync_path
+
+FORMAT: Final = 1
+FOLDER: Final = "trainer_state"
+_NAME: Final = re.compile(r"step-([0-9]{8})")
+_MOMENTS: Final = ("exp_avg", "exp_avg_sq", "step")
+
+Parameters = Mapping[str, torch.nn.Parameter]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where a run stands: JSON types only."""
+
+    step: int
+    """Steps that are done."""
+    reader: Mapping[str, Any]
+    """`shards.loader.reader.State` of the next batch."""
+    best_value: float | None = None
+    best_of: str = ""
+    """Metric and bounds of the validation that `best_value` comes from."""
+    best_step: int | None = None
+    metrics: Mapping[str, float] | None = None
+    """Of the last validation."""
+    pairs: int = 0
+    """Pairs seen so far."""
+    best_metrics: Mapping[str, float] | None = None
+    empty_sum: float = 0.0
+    """Shares of positives that retrieved nothing, summed over the steps since the validation."""
+    empty_steps: int = 0
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """The seed of all generators before a step, 63 bits."""
+    text = f"{seed}:{step}:{rank}".encode()
+    return int.from_bytes(hashlib.sha256(text).digest()[:8]) >> 1
+
+
+def save_checkpoint(
+    folder: Path,
+    place: Place,
+    parameters: Parameters,
+    optimizer: torch.optim.Optimizer,
+    *,
+    keep: int,
+) -> Path:
+    """Writes `folder/step-N` whole and drops the oldest beyond `keep`."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    final = folder / f"step-{place.step:08}"
+    temporary = folder / f".{final.name}.{uuid.uuid4().hex}"
+    temporary.mkdir()
+    try:
+        weights = {name: _host(one) for name, one in parameters.items()}
+        save_file(weights, temporary / "weights.safetensors")
+        moments = {
+            f"{name}|{field}": _host(optimizer.state[one][field])
+            for name, one in parameters.items()
+            for field in _MOMENTS
+            if one in optimizer.state
+        }
+        save_file(moments, temporary / "optimizer.safetensors")
+        facts = {"format": FORMAT, **{key: getattr(place, key) for key in Place.__slots__}}
+        (temporary / "state.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        _sync(temporary)
+        if final.exists():
+            # The same step of the same run: a resumed run comes by again.
+            shutil.rmtree(final)
+        temporary.rename(final)
+        sync_path(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    for old in checkpoints(folder)[:-keep]:
+        shutil.rmtree(old)
+    return final
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The whole checkpoints, oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+
+
+def clear_halves(folder: Path) -> None:
+    """Removes what a kill left half-written."""
+    if folder.is_dir():
+        for path in folder.glob(".step-*"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def read_place(checkpoint: Path) -> Place:
+    """The place of a checkpoint; `TrainingFault` where it cannot be read."""
+    facts = read_json(checkpoint / "state.json")
+    if facts.pop("format", None) != FORMAT:
+        raise TrainingFault(f"{checkpoint}: is of another format", remedy="start a new run")
+    try:
+        return Place(**facts)
+    except TypeError as error:
+        raise TrainingFault(f"{checkpoint}/state.json: {error}") from None
+
+
+def load_checkpoint(
+    checkpoint: Path, parameters: Parameters, optimizer: torch.optim.Optimizer
+) -> None:
+    """Puts weights and moments back, bit by bit; `TrainingFault` where they do not fit."""
+    weights = _tensors(checkpoint / "weights.safetensors")
+    if weights.keys() != parameters.keys():
+        odd = sorted(weights.keys() ^ parameters.keys())[:3]
+        raise TrainingFault(f"{checkpoint}: other parameters than this model's, e.g. {odd}")
+    with torch.no_grad():
+        for name, one in parameters.items():
+            if weights[name].shape != one.shape:
+                raise TrainingFault(
+                    f"{checkpoint}: {name} has the shape {tuple(weights[name].shape)}, "
+                    f"the model's {tuple(one.shape)}"
+                )
+            one.copy_(weights[name])
+    moments = _tensors(checkpoint / "optimizer.safetensors")
+    names = {id(one): name for name, one in parameters.items()}
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    number = 0
+    for group in optimizer.param_groups:
+        for one in group["params"]:
+            name = names[id(one)]
+            if f"{name}|exp_avg" in moments:
+                state[number] = {field: moments[f"{name}|{field}"] for field in _MOMENTS}
+            number += 1
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _tensors(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise TrainingFault(
+            f"{path}: cannot be read: {error}",
+            remedy="remove that checkpoint folder; --resume then takes the one before it",
+        ) from None
+
+
+def publish(model: Path, output: Path) -> None:
+    """Puts a whole model folder's files into `output`, beside `trainer_state`.
+
+    `modules.json`, without which nothing loads it, goes first and comes last: a half-copied
+    model is none.
+    """
+    last = "modules.json"
+    (output / last).unlink(missing_ok=True)
+    files = [path for path in sorted(model.rglob("*")) if path.is_file()]
+    for path in sorted(files, key=lambda one: one.name == last):
+        target = output / path.relative_to(model)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+        try:
+            shutil.copyfile(path, temporary)
+            sync_path(temporary)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    sync_path(output)
+
+
+def check_same_run(run: Mapping[str, Any], config: Mapping[str, Any], dataset: str) -> None:
+    """`Mismatch` where a folder holds a run of another config or dataset."""
+    from train.config import differences
+
+    changed = differences(dict(run.get("decisive", {})), dict(config))
+    if run.get("dataset") != dataset:
+        changed.append(f"dataset: {run.get('dataset')} -> {dataset}")
+    if changed:
+        shown = "\n".join(f"  {line}" for line in changed[:10])
+        raise Mismatch(
+            f"the output folder holds a run of another config:\n{shown}",
+            remedy="set output: to a new folder, or go back to the config of that run",
+        )
+
+
+def _host(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().to("cpu").contiguous()
+
+
+def _sync(folder: Path) -> None:
+    for path in [*folder.iterdir(), folder]:
+        sync_path(path)

@@ -1,0 +1,9 @@
+from . import tombstones as tombstones
+from .plan import Plan as Plan
+from .plan import make_plan as make_plan
+from .plan import ready as ready
+from .plan import workspace_of as workspace_of
+from .plan import write_plan as write_plan
+from .run import build as build
+from .summary import show as show
+from .tombstones import is_forgotten as is_forgotten

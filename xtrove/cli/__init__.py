@@ -1,0 +1,5 @@
+"""The command line: options, help and words; no work."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,60 @@
+"""The command that finds code: search. Keyword search loads no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+ModeName = Literal["maxsim", "xtr", "bm25"]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to the command line."""
+    app.command()(search)
+
+
+def search(
+    path: Annotated[Path, typer.Argument(help="Folder of code.", show_default=False)],
+    question: Annotated[str, typer.Argument(help="In words, in quotes.", show_default=False)],
+    model_path: Annotated[
+        Path | None, typer.Option(help="Model, in the PyLate layout.", metavar="DIR")
+    ] = None,
+    count: Annotated[int, typer.Option("-k", help="Answers.", min=1, max=1_000)] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for agents.")] = False,
+    mode: Annotated[
+        ModeName | None, typer.Option(help="How to search (else maxsim with a model, else bm25).")
+    ] = None,
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="Fuse the model with BM25.")] = False,
+    lines: Annotated[
+        int, typer.Option(help="Lines of a snippet; 0 is all.", min=0, max=100_000)
+    ] = 10,
+) -> None:
+    """Find functions in a folder by a question, with documentation and code.
+
+    The first call indexes the folder (in $XTROVE_CACHE/search, else ~/.cache/xtrove/search);
+    later ones read what has changed. Hidden folders, node_modules, caches, virtual environments
+    and links are skipped, files over 1 MB, minified and binary ones are left out and counted.
+
+    --json prints {"version": 1, "query", "root", "mode", "hybrid", "model", "scored" (documents
+    whose score is exact), "hits": [{"rank", "score", "path" (in root), "start_line", "end_line"
+    (from 1, inclusive), "name" ("" for a piece of a file without functions), "language",
+    "snippet"}], "index": {"documents", "files", "read", "cut", "removed", "made", "left_out":
+    {reason: files}}, "seconds": {"index", "search"}}, best first. Finding nothing is exit 0.
+    """
+    from xtrove.commands.search import Request
+    from xtrove.commands.search import search as run
+
+    run(
+        Request(
+            root=path,
+            question=question,
+            model=model_path,
+            count=count,
+            as_json=as_json,
+            mode=mode,
+            hybrid=hybrid,
+            lines=lines,
+        )
+    )

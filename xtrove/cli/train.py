@@ -1,0 +1,107 @@
+"""`xtrove train` and `xtrove mine`. Torch is loaded only when one of them runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xtrove.terminal import out
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change one key, e.g. batch.size=256.", metavar="KEY=VALUE"),
+]
+
+
+def train(
+    config: Annotated[
+        Path, typer.Argument(help="YAML file, e.g. config/train_smoke.yaml.", show_default=False)
+    ],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint of the output folder.")
+    ] = False,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan", help="Show dataset, batch, memory and expected time, and train nothing."
+        ),
+    ] = False,
+    output: Annotated[
+        str | None, typer.Option(help="Folder of the model (else `output:`).", metavar="DIR")
+    ] = None,
+    settings: Settings = None,
+    print_config: Annotated[
+        bool,
+        typer.Option("--print-config", help="Show defaults, file and --set merged, and stop."),
+    ] = False,
+) -> None:
+    """Train an encoder on a dataset; Ctrl-C saves, and --resume goes on exactly there.
+
+    `torchrun --nproc-per-node N -m xtrove train CONFIG` trains on several GPUs.
+    """
+    from xtrove.config import as_yaml, load
+
+    chosen = load(config, settings or (), output)
+    if print_config:
+        out().print(as_yaml(chosen), end="")
+        return
+    from xtrove.commands import plan as show_plan
+    from xtrove.commands import train as run
+
+    if plan:
+        show_plan(chosen)
+    else:
+        run(chosen, resume=resume)
+
+
+def mine(
+    dataset: Annotated[
+        str, typer.Argument(help="Folder or address of a finished build.", show_default=False)
+    ],
+    model: Annotated[
+        Path, typer.Option("--model-path", help="Model of `xtrove train`.", show_default=False)
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(help="Folder of the negatives, never inside DATASET.", show_default=False),
+    ],
+    per_query: Annotated[int, typer.Option(help="Negatives a query.", min=1, max=1000)] = 10,
+    candidates: Annotated[
+        int, typer.Option(help="Nearest functions that are ranked exactly.", min=1, max=100_000)
+    ] = 100,
+    ratio: Annotated[
+        float,
+        typer.Option(
+            help="Drop what scores at least this share of the answer's score.", min=0.0, max=10.0
+        ),
+    ] = 0.95,
+    languages: Annotated[
+        list[str] | None, typer.Option("--language", help="Only these.", show_default=False)
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, mps or cuda[:N].")] = "auto",
+) -> None:
+    """Find hard negatives of a dataset's train split with a model, for a second stage.
+
+    Never the same query group, equal code or a near-duplicate of the answer; keyed by id. The
+    same command goes on where it was stopped.
+    """
+    from xtrove.commands import mine as run
+
+    run(
+        dataset,
+        model,
+        output,
+        per_query=per_query,
+        candidates=candidates,
+        ratio=ratio,
+        languages=tuple(languages) if languages else None,
+        device=device,
+    )
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command()(train)
+    app.command()(mine)

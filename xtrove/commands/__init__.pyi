@@ -1,0 +1,13 @@
+from . import doctor_report as doctor_report
+from .doctor import diagnose as diagnose
+from .exporting import Words as Words
+from .exporting import run as run
+from .forgetting import forget as forget
+from .inspecting import inspect as inspect
+from .inspecting import why as why
+from .mining import mine as mine
+from .publishing import publish as publish
+from .reporting import report as report
+from .training import plan as plan
+from .training import train as train
+from .verifying import verify as verify

@@ -1,0 +1,161 @@
+"""What `xtrove doctor` shows: for people a heading a source with a line for each thing looked
+at, and the same as one JSON object. Text that comes from a source is redacted, cut and freed of
+what a terminal would obey.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from rich.console import Console
+from rich.table import Table
+
+from extract.redaction import redact
+from ingest import SourceFile, SourcePair
+from ingest.preflight import Check, Contact, Reading
+from xtrove.commands.doctor import Diagnosis
+from xtrove.terminal import amount, duration, one_line
+
+SAMPLE_CHARS = 400
+SAMPLE_LINES = 10
+_REDACTED_CHARS = 65_536
+MOST_ROWS = 8
+
+
+def show(found: Diagnosis, console: Console) -> None:
+    """The report for people."""
+    for source in found.sources:
+        place = f", {source.place}" if source.place else ""
+        console.print(f"\n{source.source} ({source.kind}{place})", style="bold")
+        _show_source(source, console)
+    console.print("\nthe build", style="bold")
+    for check in found.build:
+        _show_check(check, console)
+    requests = sum(one.requests for _, one in found.traffic)
+    size = sum(one.bytes for _, one in found.traffic)
+    asked = f", {requests:,} requests, {amount(size)}" if requests else ""
+    problems = _problems(found)
+    words = f"{problems} problem{'s' * (problems != 1)}" if problems else "nothing in the way"
+    console.print(f"\n{words} ({duration(found.seconds)}{asked})", style="bold")
+
+
+def as_json(found: Diagnosis) -> str:
+    """The report for programs: one JSON object."""
+    value = {
+        "ok": found.ok,
+        "seconds": round(found.seconds, 2),
+        "sources": [_source_json(one) for one in found.sources],
+        "build": [dataclasses.asdict(check) for check in found.build],
+        "traffic": {
+            host: {"requests": one.requests, "bytes": one.bytes} for host, one in found.traffic
+        },
+    }
+    return json.dumps(value, indent=2)
+
+
+def _problems(found: Diagnosis) -> int:
+    checks = [*found.build, *(check for one in found.sources for check in one.checks)]
+    return sum(not check.ok for check in checks)
+
+
+def _source_json(source: Contact) -> dict[str, object]:
+    value = dataclasses.asdict(source)
+    value["ok"] = source.ok
+    value["languages"] = dict(source.languages)
+    value["checks"] = [
+        {"name": one.name, "ok": one.ok, "found": clean(one.found), "remedy": one.remedy}
+        for one in source.checks
+    ]
+    value["refused"] = [
+        {"reason": reason, "rows": rows, "detail": clean(detail)}
+        for reason, rows, detail in source.refused
+    ]
+    value["sample"] = _sample(source.sample)
+    return value
+
+
+def _show_source(source: Contact, console: Console) -> None:
+    for check in source.checks:
+        _show_check(check, console)
+    if source.columns:
+        _show_columns(source, console)
+    for count in source.licenses[:MOST_ROWS]:
+        words = f"{clean(count.licenses) or 'none stated'}: {count.verdict}, {count.rows:,} rows"
+        console.print(f"     licence  {words}")
+    for reason, rows, detail in source.refused[:MOST_ROWS]:
+        more = f" ({clean(detail)})" if detail else ""
+        console.print(f"     refused  {reason}, {rows:,} rows{more}")
+    if source.reading is not None:
+        console.print(f"     reading  {_reading(source.reading)}")
+        if source.quota is not None:
+            words = f"a build stops at {source.quota:,} pairs a language, and reads less of it"
+            console.print(f"     quota    {words}")
+    sample = _sample(source.sample)
+    if sample is not None:
+        where = " ".join(sample[key] for key in ("repo", "path", "language", "licenses"))
+        console.print(f"     sample   {where}")
+        for line in "\n".join(filter(None, (sample["query"], sample["code"]))).split("\n"):
+            console.print(f"       | {line}", style="dim")
+
+
+def _show_check(check: Check, console: Console) -> None:
+    mark, style = ("ok ", "green") if check.ok else ("BAD", "bold red")
+    console.print(f"  {mark}", style=style, end=" ")
+    console.print(f"{one_line(check.name)}: {clean(check.found, 600)}")
+    if check.remedy:
+        console.print(f"      -> {one_line(check.remedy)}")
+
+
+def _show_columns(source: Contact, console: Console) -> None:
+    """Where all columns are as expected, one line; else each that is not."""
+    odd = [one for one in source.columns if one.verdict in ("missing", "wrong type")]
+    good = sum(one.verdict == "ok" for one in source.columns)
+    lacking = [one.name for one in source.columns if one.verdict == "not there"]
+    without = f"; without {', '.join(dict.fromkeys(lacking))}" if lacking else ""
+    console.print(f"     columns  {good} as expected{clean(without, 300)}")
+    if not odd:
+        return
+    table = Table("column", "expected", "found", "verdict", "file", box=None, padding=(0, 2))
+    for one in odd[: 2 * MOST_ROWS]:
+        cells = (one.name, one.expected, one.found or "-", one.verdict, one.file)
+        table.add_row(*(clean(cell) for cell in cells))
+    console.print(table)
+
+
+def _reading(one: Reading) -> str:
+    about = "" if one.exact else "about "
+    rows = f", {about}{one.rows:,} rows" if one.rows >= 0 else ""
+    groups = f", {about}{one.row_groups:,} row groups" if one.row_groups else ""
+    raw = f" ({amount(one.raw_bytes)} uncompressed)" if one.raw_bytes >= 0 else ""
+    return f"{one.files:,} files{groups}{rows}, {about}{amount(one.stored_bytes)} to read{raw}"
+
+
+def _sample(record: SourceFile | SourcePair | None) -> dict[str, str] | None:
+    """A row, redacted before it is cut: half a key would not be known as one."""
+    if record is None:
+        return None
+    if isinstance(record, SourceFile):
+        query, code = "", record.content[:_REDACTED_CHARS].decode("utf-8", "replace")
+    else:
+        query, code = record.query[:_REDACTED_CHARS], record.code[:_REDACTED_CHARS]
+    return {
+        "repo": clean(record.repo),
+        "path": clean(record.path),
+        "language": record.language,
+        "licenses": ", ".join(record.licenses),
+        "license_evidence": clean(record.license_evidence),
+        "url": clean(record.url, 400),
+        "query": _cut(query),
+        "code": _cut(code),
+    }
+
+
+def _cut(text: str) -> str:
+    redacted = redact(text)[0].expandtabs(4)[:SAMPLE_CHARS]
+    return "\n".join(clean(line, SAMPLE_CHARS) for line in redacted.split("\n")[:SAMPLE_LINES])
+
+
+def clean(text: str, most: int = 200) -> str:
+    """One line without secrets, and without anything that a terminal would obey."""
+    return one_line(redact(text[:_REDACTED_CHARS])[0][:most])

@@ -1,0 +1,2 @@
+from . import request as request
+from . import run as run

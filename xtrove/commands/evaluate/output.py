@@ -1,0 +1,91 @@
+"""What an evaluation shows on the terminal and writes into its folder.
+
+Written: result.json (everything), result.md (the tables), run.trec of each system (the first is
+what was asked for) and qrels.trec. The folder is whole when result.json stands in it.
+Limits: nothing is overwritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table as RichTable
+
+from evaluate.corpora import Corpus
+from evaluate.measure import (
+    FILE,
+    Evaluation,
+    System,
+    Table,
+    duplicate_line,
+    group_tables,
+    markdown,
+    qrels_lines,
+    question_lines,
+    seen_lines,
+    systems_table,
+    trec_lines,
+    write_files,
+)
+from xtrove.terminal import err, out
+
+
+def shown(result: Evaluation, notes: Sequence[str]) -> tuple[list[Table], list[str]]:
+    """The tables of a result, and what is to be said beside them."""
+    tables = [systems_table(result), *group_tables(result.systems[0])]
+    lines = [*seen_lines(result), *filter(None, [duplicate_line(result)]), *notes]
+    return tables, lines
+
+
+def show(
+    result: Evaluation, tables: Sequence[Table], lines: Sequence[str], *, verbose: bool
+) -> None:
+    """A line a question where asked for, the tables, the notes: to stdout."""
+    if verbose:
+        out().print(" rank     score  question -> answer | what stood first instead")
+        for line in question_lines(result, result.systems[0]):
+            out().print(line, soft_wrap=True)
+        out().print()
+    for table in tables:
+        if not table.long:
+            print_table(table)
+    for line in lines:
+        out().print(line, soft_wrap=True)
+
+
+def print_table(table: Table) -> None:
+    """A table with its title, to stdout."""
+    out().print(table.title, style="bold")
+    shown = RichTable(box=None, pad_edge=False)
+    for place, name in enumerate(table.header):
+        right = place > 0 and name != "question"
+        shown.add_column(name, justify="right" if right else "left", overflow="fold")
+    for row in table.rows:
+        shown.add_row(*row)
+    out().print(shown)
+    out().print()
+
+
+def write(
+    folder: Path,
+    result: Evaluation,
+    corpora: Sequence[Corpus],
+    systems: Sequence[System],
+    tables: Sequence[Table],
+    lines: Sequence[str],
+) -> None:
+    """Writes the files of a result. Raises `ResultError` where one is there already."""
+    queries = [query for corpus in corpora for query in corpus.queries]
+    files = {"result.md": markdown(result, tables, lines).encode("utf-8", "replace")}
+    for place, system in enumerate(systems):
+        name = "run.trec" if place == 0 else f"run.{place + 1}.trec"
+        tag = "-".join(system.name.split())
+        text = "\n".join(trec_lines(system.measured.run, queries, tag))
+        files[name] = text.encode("utf-8", "surrogatepass") + b"\n"
+    judged = qrels_lines({query.id: query.relevant for query in queries})
+    files["qrels.trec"] = "\n".join(judged).encode("utf-8", "surrogatepass") + b"\n"
+    # The last to appear: a folder with a result.json is whole.
+    files[FILE] = result.to_json()
+    write_files(folder, files)
+    err().print(f"written to {folder}")

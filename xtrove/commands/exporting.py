@@ -1,0 +1,151 @@
+"""`xtrove export`: which writer a format has, what goes with what, and what was written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from shards.export import (
+    FORMATS,
+    Exported,
+    ExportError,
+    ExportOptions,
+    Format,
+    export,
+    export_triplets,
+)
+from shards.format import BadIndex, SampleError, layout
+from shards.read import BrokenTar, DamagedShard, Dataset
+from xtrove.commands.inspecting import open_dataset
+from xtrove.core import Misuse, Stop
+from xtrove.terminal import amount, byte_progress, duration, err, out
+
+ONNX = "onnx"
+TRIPLETS = "pylate-triplets"
+KINDS = (*FORMATS, ONNX)
+INSTALL = "pip install -e '.[train,onnx]'"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Words:
+    """What was typed; None and empty: was not."""
+
+    path: Path
+    to: str
+    output: Path
+    splits: Sequence[str]
+    languages: Sequence[str]
+    negatives: Path | None
+    per_query: int | None
+
+
+def run(words: Words) -> None:
+    """Export a dataset or a model. `Misuse` for wrong words, `Stop` where the work fails."""
+    if words.to not in KINDS:
+        raise Misuse(f"--to {words.to!r} is unknown", remedy=f"choose one of {', '.join(KINDS)}")
+    _check(words)
+    start = time.monotonic()
+    if words.to == ONNX:
+        _onnx(words, start)
+        return
+    chosen = next(one for one in FORMATS if one == words.to)
+    base = words.path.resolve()
+    dataset = open_dataset(base)
+    if words.output.resolve().is_relative_to(base):
+        raise Misuse(
+            f"--output {words.output} lies inside the dataset, which would not verify any more",
+            remedy="give a folder elsewhere",
+        )
+    try:
+        done = _export(dataset, words, chosen)
+    except ExportError as error:
+        raise Misuse(str(error)) from None
+    except (BrokenTar, SampleError, DamagedShard, BadIndex, layout.UnsafePath) as error:
+        raise Stop(
+            f"nothing was exported, the dataset is damaged: {error}",
+            remedy=f"`xtrove verify {base}` says what is wrong",
+        ) from None
+    except OSError as error:
+        raise Stop(f"nothing was exported: {error}", remedy="run the same command again") from None
+    _show(words.output, done, start)
+
+
+def _check(words: Words) -> None:
+    """Options that the format does not have are wrong, not ignored."""
+    given = {
+        "--split": bool(words.splits),
+        "--language": bool(words.languages),
+        "--negatives": words.negatives is not None,
+        "--per-query": words.per_query is not None,
+    }
+    known = {"--split", "--language"} if words.to != ONNX else set()
+    if words.to == TRIPLETS:
+        known = set(given)
+    for name, is_given in given.items():
+        if is_given and name not in known:
+            raise Misuse(f"{name} means nothing for --to {words.to}", remedy="leave it out")
+    for split in words.splits:
+        if split not in layout.SPLITS:
+            raise Misuse(
+                f"--split {split!r} is unknown", remedy=f"choose of {', '.join(layout.SPLITS)}"
+            )
+    if words.to == TRIPLETS and words.negatives is None:
+        raise Misuse(
+            "--to pylate-triplets needs --negatives DIR",
+            remedy="`xtrove mine DATASET --model-path MODEL --output DIR` makes them; "
+            "--to st-pairs needs none",
+        )
+
+
+def _export(dataset: Dataset, words: Words, chosen: Format) -> Exported:
+    options = ExportOptions(
+        format=chosen,
+        splits=tuple(dict.fromkeys(words.splits)) or layout.SPLITS,
+        languages=tuple(dict.fromkeys(words.languages)) or None,
+    )
+    with byte_progress() as progress:
+        if words.negatives is None:
+            return export(dataset, words.output, options, progress)
+        return export_triplets(
+            dataset,
+            words.output,
+            options,
+            negatives=words.negatives,
+            per_query=words.per_query or 1,
+            progress=progress,
+        )
+
+
+def _onnx(words: Words, start: float) -> None:
+    try:
+        from train.checkpoint import export_onnx
+
+        files = export_onnx(words.path, words.output, progress=lambda step: err().print(step))
+    except ImportError as error:
+        raise Misuse(
+            f"--to onnx needs packages that are not here: {error}", remedy=INSTALL
+        ) from None
+    except FileExistsError as error:
+        raise Misuse(str(error)) from None
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise Stop(f"{words.path} cannot be exported: {error}",
+                   remedy="give the folder of a trained model") from None  # fmt: skip
+    for path in files:
+        _line(f"  {path.name}: {amount(path.stat().st_size)}")
+    _line(f"{words.output}: {len(files)} files ({duration(time.monotonic() - start)})")
+
+
+def _show(output: Path, done: Exported, start: float) -> None:
+    for split, count in done.rows.items():
+        _line(f"  {split}: {count:,} rows")
+    for reason, count in sorted(done.skipped.items()):
+        _line(f"  left out: {count:,} x {reason}")
+    size = amount(sum(facts.bytes for facts in done.files))
+    _line(f"{output}: {sum(done.rows.values()):,} rows, {size} "
+          f"({duration(time.monotonic() - start)})")  # fmt: skip
+
+
+def _line(text: str) -> None:
+    out().print(text)

@@ -1,0 +1,179 @@
+"""`xtrove forget`: take repositories out of a dataset, and keep them out of later builds.
+
+The order matters: what an earlier run left half done is finished first; the new dataset is
+staged; the work folder remembers the tombstones; the dataset is put in place; what the work
+folder holds of the code itself is deleted. After a kill anywhere the same command ends in the
+same place. Cost: see `shards.forget.rewrite`; a later build with that work folder reads its slices
+again, since what they may hold has changed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from extract.redaction import published_name
+from shards.forget import ForgetError, Survey, finish, nearest, prepare, repo_names, survey
+from shards.format import DamagedJournal, Redo, UnsafePath, load_manifest, repo_sha256
+from shards.read import Dataset
+from xtrove.build import tombstones
+from xtrove.commands.inspecting import open_dataset
+from xtrove.commands.scrubbing import scrub
+from xtrove.core import Misuse, Stop
+from xtrove.runtime import DISK, FREE_SPACE, Workspace, driver_lock
+from xtrove.stages import license_class
+from xtrove.terminal import byte_progress, duration, err, one_line, out
+
+SHOWN = 20
+
+
+def forget(path: Path, names: Sequence[str], *, work: Path | None, dry_run: bool) -> None:
+    """Forget repositories. `Misuse` for an unknown one, `Stop` where it cannot be done."""
+    wanted = _wanted(names)
+    base = path.resolve()
+    if dry_run:
+        dataset = open_dataset(base)
+        _show_plan(dataset, _survey(dataset, _as_held(dataset, wanted)))
+        return
+    if not Redo(base=base).is_committed():
+        open_dataset(base)
+    workspace = Workspace(work=work.resolve() if work else base / ".xtrove", output=base)
+    start = time.monotonic()
+    with driver_lock(workspace, err().print):
+        try:
+            _forget(base, wanted, workspace, work is not None, start)
+        except OSError as error:
+            remedy = FREE_SPACE if error.errno in DISK else "run the same command again"
+            raise Stop(f"cannot go on: {error}", remedy=remedy) from None
+
+
+def _wanted(names: Sequence[str]) -> list[str]:
+    wanted = [name.strip() for name in names]
+    for name in wanted:
+        if not name or name != name.strip("/"):
+            raise Misuse(f"{name!r} names no repository", remedy="give owner/repo")
+    return wanted
+
+
+def _as_held(dataset: Dataset, names: Sequence[str]) -> list[str]:
+    """The names case-folded; where redaction changed one, as the dataset has it.
+
+    Names that redaction makes equal are forgotten together.
+    """
+    published = {name: published_name(name) for name in names}
+    if any(name != other for name, other in published.items()):
+        with _refusals(dataset.path):
+            held = {repo_sha256(repo) for repo in repo_names(dataset)}
+        held.update(tombstone.repo_sha256 for tombstone in dataset.manifest.tombstones)
+        names = [name if repo_sha256(name) in held else published[name] for name in names]
+    return list(dict.fromkeys(name.casefold() for name in names))
+
+
+def _forget(
+    base: Path, wanted: list[str], workspace: Workspace, is_named: bool, start: float
+) -> None:
+    try:
+        if finish(base):
+            err().print("finished what an earlier run had begun")
+    except DamagedJournal as error:
+        raise Stop(str(error)) from None
+    dataset = open_dataset(base)
+    asked, wanted = wanted, _as_held(dataset, wanted)
+    # What is published is redacted; plans and logs may have the name as it was.
+    names = list(dict.fromkeys((*wanted, *(name.casefold() for name in asked))))
+    found = _survey(dataset, wanted)
+    repos = {repo_sha256(name): held.ids for name, held in found.found.items()}
+    if not any(not held.is_empty for held in found.found.values()):
+        tombstones.remember(workspace, repos)
+        scrub(workspace, names)
+        out().print(f"{base}: forgotten before, nothing to do")
+        return
+    with byte_progress() as report, _refusals(base):
+        change = prepare(dataset, found, license_class, report)
+    tombstones.remember(workspace, repos)
+    change.commit()
+    scrub(workspace, names)
+    _show_done(base, found, time.monotonic() - start)
+    _show_next(base, workspace, is_named)
+
+
+@contextmanager
+def _refusals(base: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ForgetError, UnsafePath) as error:
+        raise Stop(
+            f"nothing was changed: {error}", remedy=f"`xtrove verify {base}` says what is wrong"
+        ) from None
+
+
+def _survey(dataset: Dataset, wanted: list[str]) -> Survey:
+    """What the dataset holds of them. `Misuse` for a name that is not in it at all."""
+    with _refusals(dataset.path):
+        with byte_progress() as report:
+            found = survey(dataset, wanted, report)
+        before = {tombstone.repo_sha256 for tombstone in dataset.manifest.tombstones}
+        lines = []
+        for name in wanted:
+            if found.found[name].is_empty and repo_sha256(name) not in before:
+                near = nearest(dataset, name)
+                hint = f"; the nearest names: {one_line(', '.join(near))}" if near else ""
+                lines.append(f"{name}{hint}")
+    if lines:
+        raise Misuse(
+            f"{dataset.path} holds nothing of\n" + "\n".join(f"  {line}" for line in lines),
+            remedy="nothing was changed; to keep a repository out of later builds, name it "
+            "under `opt_out:` of the config",
+        )
+    return found
+
+
+def _counts(name: str, found: Survey) -> str:
+    held = found.found[name]
+    return (
+        f"{name}: {len(held.ids):,} samples in {len(held.shards):,} shards, {held.evidence:,} "
+        f"rows of evidence, witness of {held.witnesses:,} others"
+    )
+
+
+def _show_plan(dataset: Dataset, found: Survey) -> None:
+    for name in sorted(found.found):
+        out().print(_counts(name, found))
+    sizes = {facts.path: facts.samples for facts in dataset.manifest.shards}
+    for path, count in sorted(found.shards.items())[:SHOWN]:
+        last = " (all: the shard disappears)" if count == sizes[path] else ""
+        out().print(one_line(f"  {path}: {count:,} of {sizes[path]:,} samples{last}"))
+    if len(found.shards) > SHOWN:
+        out().print(f"  and {len(found.shards) - SHOWN:,} shards more")
+    for evidence in found.evidence:
+        out().print(one_line(f"  removals/{evidence}"))
+    out().print("dry run: nothing was changed")
+
+
+def _show_done(base: Path, found: Survey, seconds: float) -> None:
+    for name in sorted(found.found):
+        out().print(f"forgotten {_counts(name, found)}")
+    manifest = load_manifest(base)
+    out().print(
+        f"{base}: {manifest.samples:,} samples in {len(manifest.shards):,} shards are left; "
+        f"{len(found.shards):,} shards rewritten ({duration(seconds)})",
+    )
+
+
+def _show_next(base: Path, workspace: Workspace, is_named: bool) -> None:
+    if not is_named and not (workspace.work / "outputs").is_dir():
+        out().print(
+            "the work folder of its build is not here: name it with --work, or add "
+            f"`opt_out: [{base}]` to later configs, so that they leave the repository out too",
+        )
+    else:
+        out().print(
+            f"builds into this folder keep it out; `opt_out: [{base}]` in a config does so for any",
+        )
+    out().print(
+        "what was published before still holds it: publish this one again; the Hub goes on serving "
+        "the older files by their tags and its history, `xtrove publish` names them and says how "
+        "to take them down",
+    )

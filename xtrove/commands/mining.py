@@ -1,0 +1,74 @@
+"""`xtrove mine`: the room's mining with a model, progress and exit codes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from train import choose
+from train.checkpoint import load_model
+from train.mining import MineOptions
+from train.mining import mine as run
+from train.model import fetch_model, model_digest
+from xtrove.commands.training import in_words
+from xtrove.core import Misuse
+from xtrove.terminal import LINE_SECONDS, duration, err, out
+
+
+def mine(
+    dataset: str,
+    model: Path,
+    output: Path,
+    *,
+    per_query: int,
+    candidates: int,
+    ratio: float,
+    languages: tuple[str, ...] | None,
+    device: str,
+) -> None:
+    """Writes the negatives; exit 2 where `output` lies in the dataset or holds others."""
+    inside = Path(dataset).resolve()
+    if output.resolve().is_relative_to(inside):
+        raise Misuse(
+            f"--output {output} lies in the dataset {dataset}",
+            remedy="name a folder beside it: a dataset is never changed",
+        )
+    began = time.monotonic()
+    options = MineOptions(
+        per_query=per_query, candidates=candidates, ratio=ratio, languages=languages
+    )
+    with in_words():
+        place = choose(device, "auto")
+        err().print(f"device: {place.words()}")
+        encoder = load_model(model, place.torch)
+        mined = run(
+            dataset,
+            encoder,
+            output,
+            options,
+            model=model_digest(fetch_model(str(model))),
+            autocast=place.autocast,
+            progress=_Lines(err()),
+        )
+    out().print(
+        f"{mined.negatives:,} negatives of {mined.queries:,} queries in {mined.parts} parts "
+        f"({mined.reused} were there) in {duration(time.monotonic() - began)}: {output}",
+    )
+    out().print("To train with them: negatives: {path: " + str(output) + "}")
+
+
+class _Lines:
+    """A line when something begins, and every 30 s."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._what = ""
+        self._line_at = 0.0
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if what != self._what or now >= self._line_at or done == total:
+            self._what, self._line_at = what, now + LINE_SECONDS
+            self._console.print(f"{what} {done:,} of {total:,}")

@@ -1,0 +1,2 @@
+from .run import Request as Request
+from .run import search as search

@@ -1,0 +1,340 @@
+"""`xtrove search`: brings the index of a folder up to date and shows what answers a question.
+
+Scores are BM25's, the mean MaxSim a token of the question, or those of the fusion; they compare
+the answers of one call only. What is shown of a file is escaped: code may hold what a terminal
+obeys.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from rich.console import Console
+
+from evaluate.code_search import (
+    GRAPHS,
+    CodeDocument,
+    Encode,
+    Snapshot,
+    StoreError,
+    VectorSearch,
+    WordsSearch,
+    cut_to_limit,
+    fingerprint,
+    locked,
+    place,
+    snapshot_tokens,
+    store_of,
+    update,
+)
+from evaluate.retrieval import Hits, Searcher
+from ingest.files import MAX_FILE_BYTES, read_capped
+from xtrove.core import Interrupted, Misuse, Stop
+from xtrove.terminal import duration, err, one_line, out, printable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from evaluate.code_search import QuestionGraph, Snapshot
+    from train.model import Encoder, TokenVectors
+
+TRAIN = (
+    "Train one: xtrove build, then xtrove train config/train_smoke.yaml; or leave --model-path "
+    "out to search by keywords."
+)
+_JSON_VERSION = 1
+_LINE_SECONDS = 10.0
+_SLOW_SECONDS = 2.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """The words of the command line."""
+
+    root: Path
+    question: str
+    model: Path | None
+    count: int
+    as_json: bool
+    mode: Literal["maxsim", "xtr", "bm25"] | None
+    hybrid: bool
+    lines: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hit:
+    """An answer."""
+
+    score: float
+    document: CodeDocument
+    snippet: str
+
+
+def search(request: Request) -> None:
+    """Indexes, searches, shows. Raises `Misuse` for wrong words, `Stop` where it fails."""
+    mode = _mode(request)
+    root = request.root.resolve()
+    start = time.monotonic()
+    snapshot = _updated(request, root)
+    indexed = time.monotonic()
+    try:
+        found, scored = _found(request, mode, snapshot)
+    except (ValueError, OSError) as error:
+        raise Stop(str(error)) from error
+    hits = [_hit(snapshot, int(i), float(score), root, request.lines)
+            for i, score in zip(found.ids[0], found.scores[0], strict=True) if i >= 0]  # fmt: skip
+    hits.sort(key=lambda one: (-one.score, one.document.path, one.document.start_line))
+    seconds = {"index": indexed - start, "search": time.monotonic() - indexed}
+    if request.as_json:
+        facts = {"query": request.question, "root": str(root), "mode": mode, "scored": scored}
+        more = {"hybrid": request.hybrid, "model": str(request.model or "")}
+        out().print(_as_json({**facts, **more}, hits, snapshot, seconds))
+    else:
+        _show(hits, out())
+
+
+def _mode(request: Request) -> Literal["maxsim", "xtr", "bm25"]:
+    if not request.question.strip():
+        raise Misuse("the question is empty", remedy="Say in words what the code does.")
+    if not request.root.is_dir():
+        raise Misuse(f"{request.root} is no folder", remedy="Name a folder of code.")
+    mode = request.mode or ("maxsim" if request.model is not None else "bm25")
+    if mode == "bm25" and request.model is not None:
+        raise Misuse("--mode bm25 uses no model", remedy="Leave --model-path out.")
+    if mode == "bm25" and request.hybrid:
+        raise Misuse("--hybrid fuses a model with BM25", remedy="Give --model-path.")
+    if mode != "bm25" and request.model is None:
+        raise Misuse(f"--mode {mode} needs a model: --model-path", remedy=TRAIN)
+    if request.model is not None and not (request.model / "config.json").is_file():
+        raise Misuse(f"{request.model} is no folder of a model", remedy=TRAIN)
+    return mode
+
+
+def _updated(request: Request, root: Path) -> Snapshot:
+    progress = _Progress()
+    try:
+        store = store_of(root, request.model)
+        encode = partial(_encode, request.model) if request.model is not None else None
+        with locked(store.lock, progress.waiting), progress:
+            snapshot = update(store.folder, root, encode, progress.report)
+            store.used()
+            if not len(snapshot):
+                raise Misuse(f"no readable code in {request.root}{_left_out(snapshot)}")
+            if snapshot.changes.documents:
+                cut_to_limit(store)
+        progress.made(snapshot)
+    except StoreError as error:
+        raise Misuse(str(error)) from error
+    except KeyboardInterrupt as error:
+        remedy = "The same command goes on where it stopped."
+        raise Interrupted("stopped", remedy=remedy) from error
+    except (ValueError, OSError) as error:
+        raise Stop(str(error)) from error
+    return snapshot
+
+
+def _left_out(snapshot: Snapshot) -> str:
+    counts = ", ".join(f"{count:,} {reason}" for reason, count in snapshot.left_out.items())
+    return f" (left out: {counts})" if counts else ""
+
+
+def _found(request: Request, mode: str, snapshot: Snapshot) -> tuple[Hits, int]:
+    """The best documents, and how many were scored exactly."""
+    words = WordsSearch(snapshot)
+    if request.model is None:
+        return words.search([request.question], request.count), len(snapshot)
+    model = request.model
+    searcher: Searcher
+    scored = len(snapshot)
+    if mode == "maxsim":
+        vectors = VectorSearch(snapshot, partial(_question, model))
+        searcher, scored = vectors, vectors.scored
+    else:
+        from evaluate.retrieval import XtrSearcher
+
+        encoder = _encoder(model)
+        searcher = XtrSearcher(
+            index=snapshot_tokens(snapshot),
+            encode=lambda texts: encoder.encode(texts, "query"),
+            device=encoder.device,
+        )
+    if request.hybrid:
+        from evaluate.retrieval import HybridSearcher, load_fusion
+
+        weight = load_fusion(model, mode).weight
+        searcher = HybridSearcher(model=searcher, words=words, weight=weight)
+    return searcher.search([request.question], request.count), scored
+
+
+def _hit(snapshot: Snapshot, number: int, score: float, root: Path, lines: int) -> Hit:
+    document = snapshot.document(number)
+    content = read_capped(str(root / document.path), MAX_FILE_BYTES)
+    # The file as it is has its comments where they stand; it may be gone by now.
+    text = document.text
+    if content is not None:
+        rows = content.decode("utf-8", errors="replace").split("\n")
+        text = "\n".join(rows[document.start_line - 1 : document.end_line]) or text
+    shown = text.split("\n")
+    return Hit(score=score, document=document, snippet="\n".join(shown[:lines] if lines else shown))
+
+
+def _encoder(model: Path, device: str = "auto") -> Encoder:
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise Stop(
+            "a model needs torch", remedy="pip install -e '.[train]' -c constraints.txt"
+        ) from error
+    from train import place_of
+
+    return _loaded(model, str(place_of(device)))
+
+
+@cache
+def _loaded(model: Path, place: str) -> Encoder:
+    from train.checkpoint import load_model
+
+    return load_model(str(model), place)
+
+
+@cache
+def _graph(model: Path) -> QuestionGraph | None:
+    """What encodes a text without torch, where it was made already."""
+    from evaluate.code_search import QuestionGraph
+
+    return QuestionGraph.open(place() / GRAPHS / fingerprint(model))
+
+
+def _encode(model: Path) -> Encode:
+    from evaluate.code_search import FEW
+
+    def encode(texts: Sequence[str]) -> TokenVectors:
+        # Loading torch takes as long as encoding a hundred functions.
+        graph = _graph(model) if len(texts) <= FEW else None
+        if graph is not None:
+            return graph.encode(texts)
+        return _encoder(model).encode(texts, "document")
+
+    return encode
+
+
+def _question(model: Path, question: str) -> NDArray[np.float32]:
+    """Its token vectors: by a graph that needs no torch, which is made where it is missing."""
+    from evaluate.code_search import make_graph, wanted
+
+    folder = place() / GRAPHS / fingerprint(model)
+    if _graph(model) is None and wanted(folder):
+        # The graph is one for the CPU, whatever the model itself runs on.
+        encoder = _encoder(model, "cpu")
+        said = "preparing quick questions, once for this model"
+        if not err().is_terminal:
+            err().print(said)
+        with err().status(said):
+            make_graph(encoder, folder)
+        _graph.cache_clear()
+    graph = _graph(model)
+    if graph is not None:
+        return graph(question, "query")
+    return _encoder(model).encode([question], "query").values
+
+
+class _Progress:
+    """One line on a terminal, a line every 10 s elsewhere, all on stderr."""
+
+    def __init__(self) -> None:
+        self._status = err().status("reading the folder")
+        self._start = self._told = time.monotonic()
+
+    def __enter__(self) -> None:
+        self._status.start()
+
+    def __exit__(self, *error: Any) -> None:
+        self._status.stop()
+        taken = time.monotonic() - self._start
+        if error[0] is None and taken >= _SLOW_SECONDS:
+            err().print(f"indexed in {duration(taken)}")
+
+    def made(self, snapshot: Snapshot) -> None:
+        """What the folder holds, where that has changed."""
+        if snapshot.changes.cut or snapshot.changes.removed:
+            counts = f"{len(snapshot):,} documents of {snapshot.files:,} files"
+            err().print(f"{counts}{_left_out(snapshot)}")
+
+    def waiting(self) -> None:
+        """Another process has the lock."""
+        err().print("another process is indexing this folder: waiting for it")
+
+    def report(self, what: str, done: int, total: int) -> None:
+        """How far it is."""
+        now = time.monotonic()
+        if err().is_terminal:
+            self._status.update(f"{what}: {done:,} of {total:,}")
+        elif now - self._told >= _LINE_SECONDS:
+            self._told = now
+            err().print(f"{what}: {done:,} of {total:,}")
+
+
+def _as_json(
+    facts: Mapping[str, Any], hits: Sequence[Hit], snapshot: Snapshot, seconds: Mapping[str, float]
+) -> str:
+    """One object on one line, in ASCII."""
+    changes = snapshot.changes
+    found = {
+        "version": _JSON_VERSION,
+        **facts,
+        "hits": [
+            {
+                "rank": rank,
+                "score": round(hit.score, 6),
+                "path": hit.document.path,
+                "start_line": hit.document.start_line,
+                "end_line": hit.document.end_line,
+                "name": hit.document.name,
+                "kind": "function" if hit.document.name else "window",
+                "language": hit.document.language,
+                "snippet": hit.snippet,
+            }
+            for rank, hit in enumerate(hits, 1)
+        ],
+        "index": {
+            "documents": len(snapshot),
+            "files": snapshot.files,
+            "read": changes.read,
+            "cut": changes.cut,
+            "removed": changes.removed,
+            "made": changes.documents,
+            "left_out": dict(snapshot.left_out),
+        },
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+    }
+    return json.dumps(found)
+
+
+def _show(hits: Sequence[Hit], console: Console) -> None:
+    """A head and a snippet an answer; highlighted on a terminal, plain elsewhere."""
+    if not hits:
+        console.print("nothing found")
+    for rank, hit in enumerate(hits, 1):
+        one = hit.document
+        head = f"{rank:>2}  {hit.score:.4f}  {one_line(one.path)}:{one.start_line}-{one.end_line}"
+        name = f"  {one_line(one.name)}" if one.name else ""
+        console.print(f"{head}{name}", style="bold")
+        snippet = printable(hit.snippet)
+        if console.is_terminal:
+            from rich.syntax import Syntax
+
+            console.print(
+                Syntax(snippet, one.language or "text", line_numbers=True,
+                       start_line=one.start_line, background_color="default")
+            )  # fmt: skip
+        else:
+            for number, line in enumerate(snippet.split("\n"), one.start_line):
+                console.print(f"    {number:>5}  {line}")
+        console.print()

@@ -1,0 +1,126 @@
+"""`xtrove train`: the room's loop with a display, signals, validation and exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+
+import torch
+
+from ingest import SourceError, TransientFault
+from shards.format import BadIndex, ManifestError
+from shards.loader import PlanError, StateError
+from train import Mismatch, Processes, Stopped, TrainConfig, TrainingFault, choose
+from train.data import open_reader
+from train.model import Encoder
+from train.run import check_memory, new_encoder, plan_run, save_start, started_encoder
+from train.run import train as run
+from xtrove.commands.train_display import TrainDisplay
+from xtrove.core import Interrupted, Misuse, Stop
+from xtrove.terminal import duration, err, out
+
+
+def train(config: TrainConfig, *, resume: bool) -> None:
+    """Trains or goes on training; says at the end what to type next."""
+    first = _is_first()
+    with TrainDisplay(err(), show=first) as display, _asked_to_stop() as asked, in_words():
+        trained = run(config, validate=_measure, resume=resume, watch=display, interrupted=asked)
+    if not first:
+        return
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in trained.metrics.items())
+    best = f" (step {trained.best_step:,})" if trained.best_step else ""
+    last = f", last loss {trained.loss:.4f}" if trained.loss is not None else ""
+    out().print(f"\n{trained.steps:,} steps in {duration(trained.seconds)}{last}")
+    if shown:
+        out().print(f"best validation{best}: {shown}")
+    out().print(f"The model is in {trained.output}. Next:")
+    words = f"--dataset {config.data.path} --model-path {trained.output}"
+    out().print(f"  xtrove evaluate {words}")
+
+
+def plan(config: TrainConfig) -> None:
+    """What the run will be, said by the first process; nothing is written or trained."""
+    if not _is_first():
+        return
+    with in_words(), open_reader(config, "train") as reader:
+        world = int(os.environ.get("WORLD_SIZE", "1"))
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        device = choose(config.device, config.precision)
+        err().print("making the encoder")
+        with TemporaryDirectory() as folder:
+            # As the run does it: its attention, its adapters, its dropout.
+            start = Path(folder) / "start"
+            save_start(config, new_encoder(config, reader), start)
+            encoder = started_encoder(config, start, device)
+        made = plan_run(config, reader, encoder, device, Processes(world=world), measure=True)
+    out().print(f"device: {made.device}")
+    for line in made.lines():
+        out().print(line)
+    with in_words():
+        check_memory(made, config, device)
+
+
+def _is_first() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _measure(config: TrainConfig) -> Callable[[Encoder], Mapping[str, float]]:
+    """The measure on the validation split."""
+    from evaluate.measure import validation_measure
+
+    try:
+        reader = open_reader(config, "validation")
+    except PlanError as error:
+        raise Mismatch(
+            f"{config.data.path} has nothing to validate with: {error}",
+            remedy="set validation.every: null, or build with shards.splits.validation above 0",
+        ) from None
+    with reader:
+        return validation_measure(
+            reader, queries=config.validation.queries, documents=config.validation.pool
+        )
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Faults of the room as exit codes: 1 the work failed, 2 words or config are wrong."""
+    try:
+        yield
+    except Stopped as fault:
+        raise Interrupted(fault.message, remedy=fault.remedy) from None
+    except Mismatch as fault:
+        raise Misuse(fault.message, remedy=fault.remedy) from None
+    except TrainingFault as fault:
+        raise Stop(fault.message, remedy=fault.remedy) from None
+    except SourceError as fault:
+        raise Misuse(f"{fault.message}: {fault.value}", remedy=fault.remedy) from None
+    except TransientFault as fault:
+        raise Stop(str(fault), remedy="run the same command again") from None
+    except (ManifestError, PlanError, StateError, BadIndex, ValueError, FileNotFoundError) as fault:
+        raise Misuse(str(fault)) from None
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C or SIGTERM asks once for a stop behind the step; a second one ends at once."""
+    asked = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        err().print("stopping behind this step; once more stops at once")
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

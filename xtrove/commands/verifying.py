@@ -1,0 +1,40 @@
+"""`xtrove verify`: run the checks of the shards room and say what they found."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from shards.format import ManifestError, UnsafePath
+from shards.verify import check_dataset
+from xtrove.core import Misuse, Stop
+from xtrove.stages import license_class
+from xtrove.terminal import byte_progress, duration, one_line, out
+
+
+def verify(dataset: Path) -> None:
+    """Check everything the dataset claims; raises `Stop` (exit 1) where anything is wrong."""
+    start = time.monotonic()
+    try:
+        with byte_progress(_bytes) as progress:
+            report = check_dataset(dataset, progress, license_class=license_class)
+    except (ManifestError, UnsafePath, NotADirectoryError, FileNotFoundError) as error:
+        raise Misuse(str(error), remedy="give the folder of a finished build") from None
+    counts = ", ".join(f"{count:,} {name}" for name, count in report.counts.items())
+    elapsed = duration(time.monotonic() - start)
+    if report.sound:
+        out().print(f"{dataset}: everything holds ({counts}; {elapsed})")
+        return
+    for finding in report.findings:
+        out().print(one_line(f"{finding.check}: {finding.subject}: {finding.message}"))
+    for check, count in report.suppressed.items():
+        out().print(f"{check}: {count:,} more of the same kind")
+    total = len(report.findings) + sum(report.suppressed.values())
+    raise Stop(
+        f"{dataset}: {total:,} findings ({counts}; {elapsed})",
+        remedy="the dataset is not what its manifest says: build it again, or fetch it again",
+    )
+
+
+def _bytes(what: str, done: int, total: int) -> str:
+    return f"{what}: {done:,} of {total:,} bytes"

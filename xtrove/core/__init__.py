@@ -1,0 +1,6 @@
+"""What every folder may use and what imports nothing of ours: errors, canonical JSON, private
+folders."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

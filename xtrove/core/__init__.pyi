@@ -1,0 +1,11 @@
+from .atomic import FileFacts as FileFacts
+from .atomic import Sink as Sink
+from .atomic import file_sha256 as file_sha256
+from .atomic import staged as staged
+from .atomic import write_bytes as write_bytes
+from .canonical_json import canonical as canonical
+from .canonical_json import digest as digest
+from .errors import Interrupted as Interrupted
+from .errors import Misuse as Misuse
+from .errors import Stop as Stop
+from .folders import private_folder as private_folder

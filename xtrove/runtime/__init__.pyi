@@ -1,0 +1,17 @@
+from .links import OWNER as OWNER
+from .links import record_path as record_path
+from .private_head import schemes_of as schemes_of
+from .ray_engine import started as started
+from .scheduler import Conductor as Conductor
+from .task import DISK as DISK
+from .task import FREE_SPACE as FREE_SPACE
+from .task import NEARLY_FULL_BYTES as NEARLY_FULL_BYTES
+from .task import PlannedSlice as PlannedSlice
+from .task import Task as Task
+from .versions import OURS as OURS
+from .versions import node_versions as node_versions
+from .versions import published_versions as published_versions
+from .versions import stage_version as stage_version
+from .versions import taken_names as taken_names
+from .workspace import Workspace as Workspace
+from .workspace import driver_lock as driver_lock

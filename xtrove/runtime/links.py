@@ -1,0 +1,103 @@
+"""Links in a dataset of others: whatever a command writes or deletes stays inside its folder.
+
+Method: before anything is written, the folder of the dataset and the work folder are walked
+without following links, and the first link ends the command by its name. `.xtrove` itself may
+be a link where the user named its target as the work folder, or where the target holds the
+record of the build that wrote this very output. What is written in place (locks) is opened
+without following, and only where it is a file of one name.
+Cost: one `scandir` a folder; of receipts and files of tasks only the folders of stages.
+Limits: for folders that came from elsewhere and lie still; not for a neighbour who writes there
+at the same time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from shards.format import PRIVATE
+from xtrove.core import Misuse, digest
+
+OWN = ".xtrove"
+OWNER = f"{OWN}/owner.json"
+_DEEP = ("files", "receipts")
+"""Folders of a work folder with as many entries as there are tasks."""
+
+
+def record_path(work: Path, output: Path) -> Path:
+    """Where a work folder remembers the build that writes an output."""
+    return work / "outputs" / f"{digest(str(output))[:32]}.json"
+
+
+def refuse_links(work: Path, output: Path) -> None:
+    """Ends the command where a link lies in what it may write to. `Misuse` names it."""
+    own = output / OWN
+    if own.is_symlink() and not (_is_named(work, own) or _is_ours(own, output)):
+        raise _refused(own, "it is no work folder of a build of this dataset", "")
+    for root in dict.fromkeys((output, own.resolve(), work.resolve())):
+        for path in _links(root, is_output=root == output):
+            if path != own:
+                raise _refused(path, "", "")
+
+
+def open_lock(path: Path) -> int:
+    """Opens a lock file to read and write, makes it where it is missing. `Misuse` for a link."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except OSError:
+        if path.is_symlink():
+            raise _refused(path, "", "") from None
+        raise
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
+        os.close(descriptor)
+        raise _refused(path, "it is no file, or a file that has another name too", "no lock")
+    return descriptor
+
+
+def _is_named(work: Path, own: Path) -> bool:
+    """Whether the user named the target as the work folder."""
+    return work != own and work.resolve() == own.resolve()
+
+
+def _is_ours(own: Path, output: Path) -> bool:
+    """Whether the target has the record of this output, with the nonce beside the output."""
+    try:
+        target = own.resolve(strict=True)
+        record = record_path(target, output)
+        ours = all(path.lstat().st_uid == os.getuid() for path in (target, record))
+        nonce = json.loads(record.read_bytes())["nonce"]
+        return ours and json.loads((target / "owner.json").read_bytes())["nonce"] == nonce
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+def _links(root: Path, *, is_output: bool) -> Iterator[Path]:
+    """The links below a folder, in the order of their names."""
+    skipped = PRIVATE - {OWN} if is_output else frozenset[str]()
+    for folder, folders, files in os.walk(root):
+        place = Path(folder)
+        for name in sorted((*folders, *files)):
+            if (place != root or name not in skipped) and (place / name).is_symlink():
+                yield place / name
+        if place == root:
+            folders[:] = [name for name in folders if name not in skipped]
+        elif place.parent.name in _DEEP and place.parent.parent in (root, root / OWN):
+            folders.clear()
+
+
+def _refused(path: Path, why: str, what: str) -> Misuse:
+    try:
+        target = f" to {path.readlink()}"
+    except OSError:
+        target = ""
+    words = f"{path} is {what or f'a link{target}'}" + (f", and {why}" if why else "")
+    return Misuse(
+        f"{words}: nothing was written or deleted",
+        remedy="this folder leads outside of itself: remove it there if you made it, "
+        "and do not write to a dataset of others before you have looked at it",
+    )

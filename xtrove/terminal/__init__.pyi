@@ -1,0 +1,16 @@
+from .bar import bar_progress as bar_progress
+from .bar import byte_progress as byte_progress
+from .console import amount as amount
+from .console import duration as duration
+from .console import err as err
+from .console import one_line as one_line
+from .console import out as out
+from .console import printable as printable
+from .event_log import Log as Log
+from .live_table import LINE_SECONDS as LINE_SECONDS
+from .live_table import REFRESH_SECONDS as REFRESH_SECONDS
+from .live_table import LiveTable as LiveTable
+from .live_table import Progress as Progress
+from .live_table import StageProgress as StageProgress
+from .live_table import fetched as fetched
+from .tables import funnel_table as funnel_table
