@@ -117,7 +117,7 @@ def test_rows_keep_their_order_over_many_chunks(watchdog: Watchdog) -> None:
 def test_an_error_is_named_without_its_text(watchdog: Watchdog) -> None:
     answer = watchdog.call(act, "raise", LONG_LIMITS)
     assert isinstance(answer, Stopped)
-    assert "ValueError at extract/test_watchdog.py:" in answer.detail
+    assert "ValueError at pipeline/test_watchdog.py:" in answer.detail
     assert "hunter2" not in answer.detail
 
 
