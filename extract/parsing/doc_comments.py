@@ -21,7 +21,7 @@ from operator import attrgetter
 from tree_sitter import Node
 
 from extract.parsing.languages import Language
-from extract.parsing.tree_sitter_parse import Matches
+from extract.parsing.tree_sitter_matches import Matches
 
 _COMMENT, _DECORATOR, _SKIP = 0, 1, 2
 _KINDS = {"decorator": _DECORATOR, "skip": _SKIP}

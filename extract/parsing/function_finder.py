@@ -1,8 +1,8 @@
 """The functions of a file, each with its documentation and its code without it.
 
-Method: marker test -> parse and match (`parse`) -> merge comments to functions (`attach`) ->
-documentation text (`docstrings`) -> code (`body`). Only documented functions are worked out in
-full, unless `want_undocumented` is set.
+Method: marker test -> tree (`parse`) -> matches of the query (`matching`) -> merge comments to
+functions (`attach`) -> documentation text (`docstrings`) -> code (`body`). Only documented
+functions are worked out in full, unless `want_undocumented` is set.
 A Python file that the grammar does not accept and Python does is read by `ast` (`rescue`); of any
 other file with syntax errors only functions with certain bounds are taken (`repair`).
 Cost: 9 to 12 MB/s a core on files that pass the marker test, 55 to 78% of bare parsing (the walk
@@ -32,6 +32,7 @@ from extract.parsing.repair import (
     repaired,
 )
 from extract.parsing.roles import has_test_name, is_test_heritage
+from extract.parsing.tree_sitter_matches import matches
 from extract.parsing.tree_sitter_parse import (
     BUDGET_SECONDS,
     MAX_BYTES,
@@ -141,7 +142,7 @@ def functions(
         marker = re.compile(b"") if want_undocumented else row.marker
         parsed = _readable(language, path, content, parsed, budget, marker)
         broken = parsed.root.has_error
-    found = found_functions(row, content, parsed.matches) if rescued is None else rescued
+    found = found_functions(row, content, matches(parsed)) if rescued is None else rescued
     count = len(found)
     if broken and rescued is None:
         found = [function for function in found if is_trusted(row, content, function)]
@@ -333,7 +334,7 @@ def strip_code_documentation(language: str, code: str) -> tuple[str, str]:
             if error.reason == "parse_timeout":
                 break  # A wrapper changes nothing of that, and each would take as long.
             continue
-        found = found_functions(row, content, parsed.matches)
+        found = found_functions(row, content, matches(parsed))
         if not found:
             continue
         stripped = _stripped(row, content, found[0], len(before.encode()), len(after.encode()))

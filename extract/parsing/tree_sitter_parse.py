@@ -1,4 +1,4 @@
-"""Bytes to query matches, with every bound that hostile input needs.
+"""Bytes to a tree, with every bound that hostile input needs.
 
 Method: one parser, query and cursor per grammar and process, made at first use. Every file is
 parsed through a callable with a progress callback, because the binding ignores the callback for
@@ -47,8 +47,6 @@ _WHITE = b" \t\r\n\f"
 _SHAPE = bytes(40 if 33 <= code < 127 and not chr(code).isalnum() else 97 for code in range(256))
 """Every punctuation byte to "(", every other to "a"."""
 
-Matches = list[tuple[int, dict[str, list[Node]]]]
-
 
 class FunctionsError(Exception):
     """A file gives no functions. `reason` is one of parse_timeout, not_utf8, parse_failed."""
@@ -68,17 +66,30 @@ class Tools:
     """What reads one grammar; owned by one thread."""
 
     parser: Parser
+    query: Query
     cursor: QueryCursor
     window: bytearray
     """What the parser is reading of a file."""
+    cursors: dict[int, QueryCursor]
+    """By the depth below which no match starts."""
+
+    def cursor_to(self, depth: int) -> QueryCursor:
+        """The cursor that starts no match below `depth`."""
+        cursor = self.cursors.get(depth)
+        if cursor is None:
+            cursor = self.cursors[depth] = QueryCursor(self.query, match_limit=MATCH_LIMIT)
+            cursor.set_max_start_depth(depth)
+        return cursor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parsed:
-    """The matches of one file; `root` keeps the tree alive."""
+    """The tree of one file, kept alive by `root`, and what reads it (`tree_sitter_matches`)."""
 
     root: Node
-    matches: Matches
+    content: bytes
+    language: Language
+    tools: Tools
 
 
 @functools.cache
@@ -87,10 +98,11 @@ def tools(language: str, capsule: str) -> Tools:
     row = language_row(language)
     build: Callable[[], object] = getattr(importlib.import_module(row.module), capsule)
     grammar = Grammar(build())
-    cursor = QueryCursor(Query(grammar, row.query), match_limit=MATCH_LIMIT)
+    query = Query(grammar, row.query)
+    cursor = QueryCursor(query, match_limit=MATCH_LIMIT)
     if row.max_depth:
         cursor.set_max_start_depth(row.max_depth)
-    return Tools(parser=Parser(grammar), cursor=cursor, window=bytearray())
+    return Tools(parser=Parser(grammar), query=query, cursor=cursor, window=bytearray(), cursors={})
 
 
 def parse(
@@ -101,12 +113,11 @@ def parse(
     max_bytes: int = MAX_BYTES,
     budget: float = BUDGET_SECONDS,
 ) -> Parsed:
-    """Parses `content` and runs the language's query over it.
+    """Parses `content`.
 
     Raises FunctionsError: parse_timeout when the parse takes longer than `budget` seconds of
     processor time, parse_failed when the file is above `max_bytes`, indented deeper than its
-    grammar bears, nested deeper than `MATCH_LIMIT` or the cursor bear, or of a shape on which
-    matching is quadratic.
+    grammar bears, nested deeper than a cursor bears, or of a shape on which matching is quadratic.
     """
     if len(content) > max_bytes:
         raise FunctionsError("parse_failed", f"{len(content)} bytes, at most {max_bytes}")
@@ -120,12 +131,7 @@ def parse(
     _refuse_depth(root)
     if root.has_error:
         _refuse_runs(root)
-    # Matching has no budget of its own: tree-sitter 0.26.1 crashes the process when a cursor is
-    # given a progress callback. What makes it quadratic is refused above.
-    matches = kit.cursor.matches(root)
-    if kit.cursor.did_exceed_match_limit:
-        raise FunctionsError("parse_failed", f"over {MATCH_LIMIT} open matches: nested too deep")
-    return Parsed(root=root, matches=matches)
+    return Parsed(root=root, content=content, language=row, tools=kit)
 
 
 def _refuse_depth(root: Node) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from extract.parsing.doc_comments import found_functions
 from extract.parsing.function_finder import FunctionsError, functions, may_hold_documentation
 from extract.parsing.languages import LANGUAGES, language_row
+from extract.parsing.tree_sitter_matches import matches
 from extract.parsing.tree_sitter_parse import parse
 
 _COMMON = (
@@ -125,7 +126,7 @@ def test_a_string_behind_what_the_parser_skipped_is_no_docstring(content: str) -
     # The functions of such files are left out for their uncertain bounds: this is what is below.
     data = content.encode()
     parsed = parse("python", "a.py", data)
-    (found,) = found_functions(language_row("python"), data, parsed.matches)
+    (found,) = found_functions(language_row("python"), data, matches(parsed))
     assert data[slice(*found.name)] == (b"A" if "A" in content else b"f")
     assert found.documentation == ()
     assert not any(one.documentation for one in functions("python", "a.py", data).functions)
