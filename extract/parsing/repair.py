@@ -41,8 +41,8 @@ _ARRAY_ANNOTATION = re.compile(
 _USING = re.compile(
     rb"\b((?:await[^\S\n]++)?using)(?=[^\S\n]++[A-Za-z_$][\w$]*+[^\S\n]*+(?:=|of\b))"
 )
-_VARIANCE = re.compile(rb"(?<=[<,])(\s*+(?:in|out|const)(?:\s++out)?(?=\s++[A-Z_$][\w$]*+))")
-_TYPE_STAR = re.compile(rb"\bexport[^\S\n]++(type)(?=[^\S\n]++\*)")
+_VARIANCE = re.compile(rb"[<,](\s*+(?:in|out|const)(?:\s++out)?(?=\s++[A-Z_$][\w$]*+))")
+_TYPE_STAR = re.compile(rb"export(?<=\bexport)[^\S\n]++(type)(?=[^\S\n]++\*)")
 _SET_VISIBILITY = re.compile(rb"\b((?:public|protected|private)\(set\))")
 _ITEM_MACRO = re.compile(rb"^[^\S\n]*+([A-Za-z_][\w:]*+![^\S\n]*+\{)", re.M)
 MACRO_ROUNDS = 4
@@ -114,7 +114,7 @@ def _java(content: bytes) -> Iterator[Mask]:
 
 
 def _typescript(content: bytes) -> Iterator[Mask]:
-    for match in _USING.finditer(content):
+    for match in _USING.finditer(content) if b"using" in content else ():
         yield *match.span(1), b"const".rjust(match.end(1) - match.start(1))
     for pattern in (_VARIANCE, _TYPE_STAR):
         for match in pattern.finditer(content):
