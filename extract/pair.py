@@ -71,9 +71,8 @@ class DroppedPair:
 
 def pair_id(*, source: str, repo: str, path: str, start_byte: int, code: str) -> str:
     """The identity of a pair: 32 hex digits."""
-    digest = hashlib.sha256()
+    parts: list[bytes] = []
     for field in (source, repo, path, str(start_byte), code):
         data = field.encode("utf-8", "surrogatepass")
-        digest.update(len(data).to_bytes(8, "big"))
-        digest.update(data)
-    return digest.hexdigest()[:32]
+        parts += (len(data).to_bytes(8, "big"), data)
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:32]

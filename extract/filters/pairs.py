@@ -75,8 +75,7 @@ _CODE_START = re.compile(
     r"|[\w.$:>-]{1,80}\([^()]{0,200}\);?$"
     r"|from [\w.]+ import |import [\w.*{}, ]+;|#(?:include|define|if|endif)\b|@\w+\("
 )
-_CODE_SYMBOLS = str.maketrans("", "", ";{}()=<>[]+*/|&!$\\^~@#")
-_SPACES = str.maketrans("", "", " ")
+_CODE_SYMBOLS = b";{}()=<>[]+*/|&!$\\^~@#"
 _PLACEHOLDERS = re.compile(r"<(?:EMAIL|IP|KEY)>")
 
 
@@ -157,8 +156,10 @@ def looks_like_code(query: str) -> bool:
     if query.endswith(("{", "};", ");")):
         return True
     text = _PLACEHOLDERS.sub("x", query) if "<" in query else query
-    size = len(text.translate(_SPACES))
-    return (len(text) - len(text.translate(_CODE_SYMBOLS))) * 4 >= size
+    # One byte a character: deleting bytes takes a tenth of what deleting characters takes.
+    plain = text.encode("ascii", "replace")
+    symbols = len(plain) - len(plain.translate(None, _CODE_SYMBOLS))
+    return symbols * 4 >= len(text) - text.count(" ")
 
 
 def is_latin(query: str) -> bool:

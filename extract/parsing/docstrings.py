@@ -17,10 +17,12 @@ from collections.abc import Sequence
 from extract.parsing.python_ast import literal_of
 
 _LITERAL = re.compile(r"([A-Za-z]{0,2})(\"\"\"|'''|\"|')(.*)\2\Z", re.S)
-_LEADER = re.compile(r"^(?:/{2,}!?|#+)[ ]?", re.M)
-_STAR = re.compile(r"^[ \t]*\*[ ]?", re.M)
-_OPEN = re.compile(r"\A/\*+!?")
-_CLOSE = re.compile(r"(?<!\*)\*+/\Z")
+_BLOCK_STARTS = frozenset((b"/*", b"=b", b"#["))
+"""Of block comments, Ruby's `=begin` and Rust's attributes."""
+# A line end in front is found at memory speed; "^" is tried at every character.
+_LEADER = re.compile(r"\n(?:/{2,}!?|#+)[ ]?")
+_STAR = re.compile(r"\n[ \t]*\*[ ]?")
+_OPEN = re.compile(r"/\*+!?")
 _ATTRIBUTE = re.compile(r"#\[\s*doc\s*=\s*(r?)(#*)\"(.*)\"\2\s*\]\Z", re.S)
 _RUST_ESCAPE = re.compile(r"\\(?:\n\s*|x([0-7][0-9a-fA-F])|u\{([0-9a-fA-F_]{1,8})\}|(.))", re.S)
 _MAX_BLANK = 100
@@ -77,8 +79,8 @@ def _python2_value(raw: str) -> str | None:
 def comment_text(raws: Sequence[bytes]) -> str:
     """The text of comments and attributes that follow each other, in file order (UTF-8)."""
     joined = b"\n".join(raws).decode("utf-8").replace("\r\n", "\n").replace("\r", "")
-    if not any(raw.startswith((b"/*", b"=begin", b"#[")) for raw in raws):
-        lines = _dedented(_LEADER.sub("", joined).split("\n"))
+    if _BLOCK_STARTS.isdisjoint([raw[:2] for raw in raws]):
+        lines = _dedented(_LEADER.sub("\n", f"\n{joined}").split("\n")[1:])
     elif len(raws) == 1:
         lines = _piece(joined)
     else:
@@ -105,11 +107,12 @@ def _block(text: str) -> list[str]:
     if text.startswith("=begin"):
         body = text.rstrip().split("\n")[1:]
         return _dedented(body[:-1] if body and body[-1].startswith("=end") else body)
-    inner = _CLOSE.sub("", _OPEN.sub("", text.rstrip(), count=1), count=1)
-    first, newline, rest = inner.partition("\n")
-    return (
-        [first.strip(), *_dedented(_STAR.sub("", rest).split("\n"))] if newline else [inner.strip()]
-    )
+    opening = _OPEN.match(text)
+    inner = text[opening.end() if opening is not None else 0 :].rstrip()
+    if inner.endswith("*/"):
+        inner = inner[:-1].rstrip("*")
+    first, *rest = _STAR.sub("\n", inner).split("\n")
+    return [first.strip(), *_dedented(rest)]
 
 
 def _attribute(text: str) -> list[str]:

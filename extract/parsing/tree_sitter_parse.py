@@ -46,6 +46,8 @@ _MAX_LEVELS = 1 << 15
 _WHITE = b" \t\r\n\f"
 _SHAPE = bytes(40 if 33 <= code < 127 and not chr(code).isalnum() else 97 for code in range(256))
 """Every punctuation byte to "(", every other to "a"."""
+_SHAPE_OR_WHITE = bytes(40 if code in _WHITE else _SHAPE[code] for code in range(256))
+_SAMPLE = 256
 
 
 class FunctionsError(Exception):
@@ -124,7 +126,7 @@ def parse(
     row = language_row(language)
     if row.max_indents and _indent_levels(content) > row.max_indents:
         raise FunctionsError("parse_failed", f"over {row.max_indents} levels of indentation")
-    if b"(" * _MAX_RUN in content.translate(_SHAPE, _WHITE):
+    if _may_hold_run(content) and b"(" * _MAX_RUN in content.translate(_SHAPE, _WHITE):
         raise FunctionsError("parse_failed", f"over {_MAX_RUN} punctuation bytes in a row")
     kit = tools(language, capsule_of(row, path))
     root = _tree(kit, content, budget)
@@ -132,6 +134,12 @@ def parse(
     if root.has_error:
         _refuse_runs(root)
     return Parsed(root=root, content=content, language=row, tools=kit)
+
+
+def _may_hold_run(content: bytes) -> bool:
+    """Whether every byte of a sample is punctuation or white space for as long as `_MAX_RUN`."""
+    sample = content[::_SAMPLE].translate(_SHAPE_OR_WHITE)
+    return b"(" * (_MAX_RUN // _SAMPLE) in sample
 
 
 def _refuse_depth(root: Node) -> None:

@@ -79,7 +79,7 @@ _STUBS = re.compile(
 _CONTENT = re.compile(r"[^\W\d_]{2,}")
 _PARAMETERS = re.compile(r"\(([^()]{0,400})")
 _PARAMETER = re.compile(r"[A-Za-z]\w{2,}")
-_WITHOUT_SYMBOLS = str.maketrans("", "", "=<>{}[]()$%^\\|*~+&;#@_/")
+_SYMBOLS = b"=<>{}[]()$%^\\|*~+&;#@_/"
 _MAX_WORDS = 64
 _SOURCE_POINTS = {"documentation": 100, "pair": 100, "description": 80, "returns": 20}
 
@@ -133,7 +133,7 @@ def _opening(words: list[str], name: str) -> int:
         bare = word.strip(".,:;()'\"")
         if is_verb(bare):
             return 120 if place else 150
-        letters = "".join(c for c in bare if c.isalpha())
+        letters = bare if bare.isalpha() else "".join(filter(str.isalpha, bare))
         if bare not in _SELF_WORDS and letters != name:
             break
     return 60 if words and words[0] in _ARTICLES else 75
@@ -171,5 +171,7 @@ def _lines(body_lines: int) -> int:
 
 
 def _shape(query: str, words: int) -> int:
-    plain = len(query.translate(_WITHOUT_SYMBOLS))
-    return 25 * ((len(query) - plain) * 20 < len(query)) + 25 * (4 <= words <= 40)
+    # One byte a character: deleting bytes takes a tenth of what deleting characters takes.
+    plain = query.encode("ascii", "replace")
+    symbols = len(plain) - len(plain.translate(None, _SYMBOLS))
+    return 25 * (symbols * 20 < len(query)) + 25 * (4 <= words <= 40)
