@@ -1,8 +1,8 @@
 """The functions of a file, each with its documentation and its code without it.
 
-Method: marker test -> tree (`parse`) -> matches of the query (`matching`) -> merge comments to
-functions (`attach`) -> documentation text (`docstrings`) -> code (`body`). Only documented
-functions are worked out in full, unless `want_undocumented` is set.
+Method: marker test -> tree (`tree_sitter_parse`) -> matches of the query (`tree_sitter_matches`) ->
+comments merged to functions (`doc_comments`) -> documentation text (`docstrings`) -> code (`body`).
+Only documented functions are worked out in full, unless `want_undocumented` is set.
 A Python file that the grammar does not accept and Python does is read by `ast` (`rescue`); of any
 other file with syntax errors only functions with certain bounds are taken (`repair`).
 Cost: 9 to 12 MB/s a core on files that pass the marker test, 55 to 78% of bare parsing (the walk
