@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 import pytest
-from extract.languages import LANGUAGES
 
 from extract.parsing.function_finder import functions, may_hold_documentation
+from extract.parsing.languages import LANGUAGES
 
 GOLDEN = Path(__file__).parent / "golden"
 FILES = sorted(path for path in GOLDEN.rglob("*") if path.is_file() and path.suffix != ".json")
