@@ -1,1 +1,5 @@
-"""Kept pairs to a dataset on disk that can be checked."""
+"""The dataset: its format, writing, reading, checking and publishing.
+
+Takes kept pairs; gives a sealed folder of tars, index, Parquet twin, manifest and evidence, and readers
+that resume exactly.
+"""

@@ -1,1 +1,4 @@
-"""The hall: the command line and the conductor of the build."""
+"""The command line and the build; the surface for programmers.
+
+Takes commands and configs; runs the packages to the left.
+"""

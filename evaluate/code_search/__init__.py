@@ -1,4 +1,7 @@
-"""The incremental index behind `xtrove search`."""
+"""The incremental index behind `xtrove search`.
+
+Takes a folder and a model; gives a snapshot that follows the files, and answers.
+"""
 
 import lazy_loader as lazy
 

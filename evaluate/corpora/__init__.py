@@ -1,4 +1,7 @@
-"""What is searched: datasets, CoSQA, BEIR, code folders, chunks."""
+"""What is searched: datasets, CoSQA, BEIR folders, code folders.
+
+Takes a place; gives a `Corpus` of documents and queries with their relevant documents.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""Token vectors on disk and their cache."""
+"""Token vectors on disk and their cache.
+
+Takes documents and an encoder; gives a memory-mapped index.
+"""
 
 import lazy_loader as lazy
 

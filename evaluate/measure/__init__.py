@@ -1,4 +1,7 @@
-"""Searchers over corpora to a result: runs, groups, TREC files, validation during training."""
+"""Systems over corpora to a result: measures, groups, paired tests, validation during training.
+
+Takes searchers and corpora; gives an `Evaluation`, its tables and TREC files.
+"""
 
 import lazy_loader as lazy
 

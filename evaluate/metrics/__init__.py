@@ -1,4 +1,7 @@
-"""Retrieval metrics and bootstrap intervals."""
+"""Retrieval metrics and bootstrap intervals.
+
+Takes rankings and relevance; gives one row of values per query, and intervals over rows.
+"""
 
 import lazy_loader as lazy
 

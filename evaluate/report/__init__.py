@@ -1,4 +1,7 @@
-"""What a report page says: dataset, training, evaluation."""
+"""What a report page says: of a dataset, a training run, an evaluation.
+
+Takes a result on disk; gives a page.
+"""
 
 import lazy_loader as lazy
 

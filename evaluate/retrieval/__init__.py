@@ -1,4 +1,7 @@
-"""Searchers: BM25, dense, MaxSim, XTR, fusion."""
+"""Searchers: BM25, dense, MaxSim, XTR, fusion.
+
+Takes documents, then queries; gives the best documents per query with scores.
+"""
 
 import lazy_loader as lazy
 

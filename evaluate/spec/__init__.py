@@ -1,4 +1,7 @@
-"""Hand-written query specs and how their answers are resolved."""
+"""Hand-written questions and how their answers are resolved to functions.
+
+Takes a JSON file; gives a corpus, or names the line that is wrong.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""Rules that refuse a file or a pair."""
+"""Rules that refuse a file, a function or a query.
+
+Takes contents and functions; gives a reason, or none.
+"""
 
 import lazy_loader as lazy
 

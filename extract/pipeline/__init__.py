@@ -1,4 +1,7 @@
-"""Extraction of a file or a ready pair, in a child process that the kernel stops at a limit."""
+"""Extraction of a file or a ready pair, in a child process that the kernel stops at a limit.
+
+Takes rows and options; gives an `Extraction` per row, or `Stopped` with the limit it exceeded.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""Documentation to a query: markup, sentences, words, quality."""
+"""Documentation to a query: markup, sentences, words, quality.
+
+Takes the documentation of a function; gives the text that a person would ask with, and a score.
+"""
 
 import lazy_loader as lazy
 

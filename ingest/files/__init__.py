@@ -1,4 +1,8 @@
-"""Read untrusted local trees: the walk, digests, git checkouts and clones."""
+"""Local trees that are not trusted: the walk, digests, and git checkouts read by git.
+
+Takes a folder; gives files with their digests, and repositories with owner, commit and the bytes of
+that commit. Follows no link and runs nothing of a repository.
+"""
 
 import lazy_loader as lazy
 

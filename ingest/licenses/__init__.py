@@ -1,4 +1,8 @@
-"""Which licences let code in: SPDX policy, recognition of texts, licences of files and packages."""
+"""Which licences let code in.
+
+Takes texts, file heads and package manifests; gives SPDX expressions with the words that decided, and
+a yes or no by the policy of the config. What is not certain is no licence.
+"""
 
 import lazy_loader as lazy
 

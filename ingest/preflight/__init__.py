@@ -1,4 +1,7 @@
-"""A look at each source before a build: what `xtrove doctor` reports."""
+"""A look at each source before a build, for `xtrove doctor`.
+
+Takes the options of a source; gives findings with a remedy each, within a deadline.
+"""
 
 import lazy_loader as lazy
 

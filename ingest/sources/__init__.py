@@ -1,4 +1,7 @@
-"""The registry of source kinds, and one folder per source."""
+"""The registry of sources; one folder per source.
+
+Takes the options of a source; gives its plan (slices in a fixed order) and the rows of a slice.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""Where files lie: local, Hub, S3, fsspec, behind one interface; ranged remote files."""
+"""Where files lie: a folder, the Hub, S3 or any fsspec address, behind one `Place`.
+
+Takes a path or an address; gives entries at a fixed revision and files that are read by range.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""HTTP and S3 requests: one retry policy, rate limit, transfer counters, allowed addresses."""
+"""Requests over HTTP and to S3: one policy for retries, redirects, rates and tokens.
+
+Takes a request and limits; gives an answer or an error that says whether a retry can help.
+"""
 
 import lazy_loader as lazy
 

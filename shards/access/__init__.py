@@ -1,4 +1,7 @@
-"""Tars and indexes wherever they lie: local, cached remote, third-party."""
+"""Shards and indexes wherever they lie: a folder, or a cache of remote ones.
+
+Takes a place; gives memory-mapped indexes and ranges of tars, compared with their SHA-256.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""Plain formats for other trainers."""
+"""Plain formats for other trainers.
+
+Takes a dataset and a choice of samples; gives JSON lines, Parquet, pairs or triplets.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""Take repositories out of a sealed dataset."""
+"""Repositories out of a sealed dataset.
+
+Takes names; rewrites the shards concerned behind a journal, and leaves tombstones.
+"""
 
 import lazy_loader as lazy
 

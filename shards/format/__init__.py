@@ -1,4 +1,7 @@
-"""The published format, field by field: layout, sample, index, manifest, funnel, journal."""
+"""The published format, field by field: layout, sample, index, manifest, funnel, journal.
+
+Takes values; gives bytes, and back. Who implements the format again needs this folder only.
+"""
 
 import lazy_loader as lazy
 

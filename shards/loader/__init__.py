@@ -1,4 +1,8 @@
-"""The training reader: order, windows, batches, resume, torch loader."""
+"""The reader for training: order, windows, batches, exact resume, torch loader.
+
+Takes a dataset, a selection and a seed; gives batches that depend on nothing else, at any number of ranks
+and workers, from any step on.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""To the Hub, atomically."""
+"""To the Hub, atomically.
+
+Takes a sealed dataset and a repository; gives one visible commit: the old dataset or the new one.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""Random access by id, strict tar reading, summary."""
+"""Random access by id, strict reading of tars, summary.
+
+Takes a folder; gives samples, or names the shard that is damaged.
+"""
 
 import lazy_loader as lazy
 

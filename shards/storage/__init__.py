@@ -1,4 +1,7 @@
-"""File primitives: atomic writes, Arrow columns, bounded Parquet, findings."""
+"""Primitives for files: Arrow columns, Parquet within limits, findings.
+
+Takes bytes that may be hostile; gives columns within stated bounds.
+"""
 
 import lazy_loader as lazy
 

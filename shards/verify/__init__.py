@@ -1,4 +1,7 @@
-"""`xtrove verify`: every claim recomputed."""
+"""`xtrove verify`: every claim of a dataset computed again.
+
+Takes a dataset; gives findings.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""From kept pairs to a sealed dataset: shard, removals, attribution, card, plots, seal."""
+"""Kept pairs to a sealed dataset: shards, removals, attribution, card, plots, terms, seal.
+
+Takes samples and decisions; gives files, each whole or not there.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""A trained model on disk: PyLate layout, card, trained-on digests, ONNX."""
+"""A trained model on disk: PyLate layout, card, digests of what it was trained on, ONNX.
+
+Takes an encoder; gives a folder, and back.
+"""
 
 import lazy_loader as lazy
 

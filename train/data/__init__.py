@@ -1,4 +1,7 @@
-"""Samples to token batches."""
+"""Samples to batches of tokens.
+
+Takes a config and a dataset; gives token batches with the state of the reader after each.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""Hard negatives: mine, store, read."""
+"""Hard negatives: mined with a model, stored by id, read in training.
+
+Takes a dataset and a model; gives a file of negatives per query.
+"""
 
 import lazy_loader as lazy
 

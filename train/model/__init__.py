@@ -1,5 +1,7 @@
-"""The encoder and where it starts: pretrained, from scratch, LoRA, projection, tokenizer,
-attention."""
+"""The encoder and where it starts: pretrained, from scratch, LoRA, projection, tokenizer, attention.
+
+Takes texts; gives one vector per token, of unit length.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""XTR, MaxSim, distillation; top-k, sparse gradients, GradCache, all-gather."""
+"""What is optimised: XTR, MaxSim, distillation, and the means to compute them within memory.
+
+Takes vectors of queries and documents, (tokens, dim) with lengths; gives a loss and its gradients.
+"""
 
 import lazy_loader as lazy
 

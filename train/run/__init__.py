@@ -1,4 +1,7 @@
-"""A training run: loop, step, setup, plan, logs, state, run folder."""
+"""A training run: plan, steps, validation, logs, checkpoints, resume.
+
+Takes a config; gives checkpoints and a log; goes on after SIGKILL bit by bit on a CPU.
+"""
 
 import lazy_loader as lazy
 

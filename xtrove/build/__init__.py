@@ -1,4 +1,7 @@
-"""The build: plan, quota rounds, finish, ownership of the output."""
+"""The build: plan, quota rounds, finish, ownership of the output.
+
+Takes a config; gives a sealed dataset.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""The command line: options, help and words; no work."""
+"""The command line: options, help, exit codes; no work.
+
+Takes arguments; calls `xtrove.commands`.
+"""
 
 import lazy_loader as lazy
 

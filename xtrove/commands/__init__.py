@@ -1,4 +1,7 @@
-"""What each command does, without its words: verify, forget, publish, export, inspect, train."""
+"""What each command does.
+
+Takes checked options; calls the packages and reports.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""Typed configs of build and training, `--set`, opt-outs."""
+"""Typed configs of build and training: files, `--set`, defaults, opt-outs.
+
+Takes YAML; gives checked models, or names the key and the nearest right one.
+"""
 
 import lazy_loader as lazy
 

@@ -1,5 +1,7 @@
-"""What every folder may use and what imports nothing of ours: errors, canonical JSON, private
-folders."""
+"""What every folder may use, and what imports nothing of ours.
+
+Errors, files that appear whole or not at all, canonical JSON, private folders.
+"""
 
 import lazy_loader as lazy
 

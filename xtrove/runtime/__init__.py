@@ -1,4 +1,7 @@
-"""Tasks on Ray: engine, scheduler, node contract, receipts, locks, versions."""
+"""Tasks on Ray: engine, scheduler, contract between nodes, receipts, locks, versions.
+
+Takes tasks; gives receipts: a task that has one for the same code and input is not run again.
+"""
 
 import lazy_loader as lazy
 

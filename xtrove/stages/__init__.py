@@ -1,4 +1,8 @@
-"""The stages of a build: each a plain function from files to files, run by any worker."""
+"""The stages of a build, one module each: a plain function from files to files.
+
+Takes a workspace and a task; gives files in the work folder and facts for the receipt. The name of a
+module is the name of the stage in receipts.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""Console, live table, progress bar, event log."""
+"""What people see: console, live table, progress bar, event log.
+
+Takes text that may be hostile; prints it without markup or control characters.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""How a report page is drawn: markup, frame, style, charts, code."""
+"""How a report page is drawn.
+
+Takes sections; gives one self-contained HTML file without scripts.
+"""
 
 import lazy_loader as lazy
 

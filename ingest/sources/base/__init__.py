@@ -1,4 +1,7 @@
-"""What all sources take from the config and share."""
+"""What all sources share: options, opt-out, slices of whole files, one row of a pair.
+
+Takes entries of a config and raw rows; gives checked options, records and reasons.
+"""
 
 import lazy_loader as lazy
 

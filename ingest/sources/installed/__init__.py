@@ -1,4 +1,7 @@
-"""Source `installed`: the standard library and installed packages."""
+"""Source `installed`: the standard library and the installed packages.
+
+Takes the running interpreter; gives files with the licence that their distribution states.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""Source `pairs`: ready (query, code) rows."""
+"""Source `pairs`: ready (query, code) rows in JSON lines, CSV or Parquet.
+
+Takes a place and a mapping of columns; gives pairs.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""Source `the-stack`: The Stack v1 and datasets of its layout."""
+"""Source `the-stack`: The Stack v1 and datasets with its columns.
+
+Takes a place and languages; gives files with the licences of their repository.
+"""
 
 import lazy_loader as lazy
 

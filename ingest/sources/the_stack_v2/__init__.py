@@ -1,4 +1,7 @@
-"""Sources `the-stack-v2` and `common-pile-stack`: rows, schema, contents from object storage."""
+"""Sources `the-stack-v2` and `common-pile-stack`.
+
+Takes tables of file names and identifiers; fetches contents from object storage; gives files.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""`xtrove evaluate`."""
+"""`xtrove evaluate`: request, run, tuning, output.
+
+Takes checked options; gives tables and result files.
+"""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,7 @@
-"""`xtrove search`."""
+"""`xtrove search`.
+
+Takes a question and a folder; prints answers, or one line of JSON.
+"""
 
 import lazy_loader as lazy
 
