@@ -1,7 +1,7 @@
 """Files to pairs of (query, code).
 
-Takes `SourceFile`s and `SourcePair`s; gives `Pair`s and `DroppedPair`s. Options and records stand here;
-`extract.pipeline` is the way in.
+Takes `SourceFile`s and `SourcePair`s; gives `Pair`s and `DroppedPair`s. Options and records stand
+here; `extract.pipeline` is the way in.
 """
 
 import lazy_loader as lazy

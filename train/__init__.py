@@ -1,7 +1,7 @@
 """The model: encoder, objectives, trainer, checkpoints.
 
-Takes a dataset and a config; gives a model in the PyLate layout. Config, device, processes and errors
-stand here.
+Takes a dataset and a config; gives a model in the PyLate layout. Config, device, processes and
+errors stand here.
 """
 
 import lazy_loader as lazy

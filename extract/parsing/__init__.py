@@ -1,7 +1,7 @@
 """Bytes to functions: grammars, queries, documentation, repair of known faults.
 
-Takes the bytes of a file and its language; gives functions with exact bounds and their documentation,
-and whether the file follows its grammar.
+Takes the bytes of a file and its language; gives functions with exact bounds and their
+documentation, and whether the file follows its grammar.
 """
 
 import lazy_loader as lazy

@@ -1,4 +1,4 @@
-"""The encoder and where it starts: pretrained, from scratch, LoRA, projection, tokenizer, attention.
+"""The encoder and where it starts: pretrained, scratch, LoRA, projection, tokenizer, attention.
 
 Takes texts; gives one vector per token, of unit length.
 """

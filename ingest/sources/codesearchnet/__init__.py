@@ -1,6 +1,7 @@
 """Source `codesearchnet`: the Parquet files of the Hub or the original zips.
 
-Takes a place; gives pairs of its partitions with the licence of their repository, and what it holds out.
+Takes a place; gives pairs of its partitions with the licence of their repository, and what it
+holds out.
 """
 
 import lazy_loader as lazy
