@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import time
@@ -346,3 +347,28 @@ def test_marker_skip_loses_no_pair_of_real_files(language: str) -> None:
     assert lost == []
     assert documented > 0
     assert skipped > 0
+
+
+@pytest.mark.parametrize(
+    ("language", "line"),
+    [
+        ("python", b"# a\ndef f\n"),
+        ("python", b"f(a.def_, 'def x')\n"),
+        ("ruby", b"# a\ndef f\n"),
+        ("ruby", b"call(:def)\n"),
+        ("rust", b"/// a\nfn f() {\n"),
+        ("rust", b"m!(fn);\n"),
+        ("php", b"/** a */\nfunction f\n"),
+        ("php", b"$a = 'function';\n"),
+    ],
+)
+def test_keywords_that_begin_no_function_are_linear(language: str, line: bytes) -> None:
+    head = b"<?php\n" if language == "php" else b""
+    seconds = []
+    for count in (3_000, 24_000):
+        content = head + line * count
+        begin = time.process_time()
+        with contextlib.suppress(FunctionsError):
+            functions(language, "a", content, want_undocumented=True)
+        seconds.append(time.process_time() - begin)
+    assert seconds[1] < 24 * seconds[0], seconds
