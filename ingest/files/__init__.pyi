@@ -7,10 +7,6 @@ from .git_checkout import COMMIT as COMMIT
 from .git_checkout import Checkout as Checkout
 from .git_checkout import github_repo as github_repo
 from .git_checkout import read_checkout as read_checkout
-from .git_clone import checkout as checkout
-from .git_clone import is_git_url as is_git_url
-from .git_clone import parse as parse
-from .git_clone import resolve as resolve
 from .repository_tree import Choice as Choice
 from .repository_tree import Repository as Repository
 from .repository_tree import repositories as repositories
@@ -22,10 +18,10 @@ from .tree_walk import SYMLINK as SYMLINK
 from .tree_walk import TOO_LARGE as TOO_LARGE
 from .tree_walk import UNREADABLE as UNREADABLE
 from .tree_walk import Found as Found
+from .tree_walk import escaped as escaped
 from .tree_walk import excluded as excluded
 from .tree_walk import look as look
 from .tree_walk import open_regular as open_regular
-from .tree_walk import printable as printable
 from .tree_walk import publishable as publishable
 from .tree_walk import read_capped as read_capped
 from .tree_walk import read_up_to as read_up_to

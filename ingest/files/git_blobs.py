@@ -150,7 +150,7 @@ class BlobReader:
         self._process = subprocess.Popen(
             [git_program(git_dir), *SAFE, "cat-file", "--batch"],
             cwd="/",
-            env=environment(git_dir=git_dir),
+            env=environment(git_dir),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -48,9 +48,9 @@ def git_program(needed_for: str) -> str:
     return program
 
 
-def environment(protocol: str = "none", git_dir: str = "") -> dict[str, str]:
-    """All variables of a git process; `protocol` is the one transport that is allowed."""
-    variables = {
+def environment(git_dir: str) -> dict[str, str]:
+    """All variables of a git process."""
+    return {
         "PATH": os.environ.get("PATH", os.defpath),
         "HOME": "/nonexistent",
         "LC_ALL": "C",
@@ -64,10 +64,11 @@ def environment(protocol: str = "none", git_dir: str = "") -> dict[str, str]:
         "GIT_NO_LAZY_FETCH": "1",
         "GIT_NO_REPLACE_OBJECTS": "1",
         # No protocol is called "none", so that versions without GIT_NO_LAZY_FETCH cannot fetch.
-        "GIT_ALLOW_PROTOCOL": protocol,
+        "GIT_ALLOW_PROTOCOL": "none",
+        "GIT_DIR": git_dir,
+        # A work tree of our own naming: git goes into the one that a config names, wherever it is.
+        "GIT_WORK_TREE": "/",
     }
-    # A work tree of our own naming: git goes into the one that a config names, wherever it is.
-    return variables | ({"GIT_DIR": git_dir, "GIT_WORK_TREE": "/"} if git_dir else {})
 
 
 def output(git_dir: str, words: list[str], *, cap: int, given: bytes = b"") -> bytes:
@@ -84,7 +85,7 @@ def output(git_dir: str, words: list[str], *, cap: int, given: bytes = b"") -> b
             [program, *SAFE, *words],
             # A relative entry of PATH must not lead into the repository.
             cwd="/",
-            env=environment(git_dir=git_dir),
+            env=environment(git_dir),
             stdin=source,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -96,11 +97,11 @@ def output(git_dir: str, words: list[str], *, cap: int, given: bytes = b"") -> b
             raise GitFault(f"git {words[0]} wrote more than {cap} bytes")
         if process.returncode != 0:
             errors.seek(0)
-            raise GitFault(one_line(errors.read(_MAX_ERROR_BYTES)))
+            raise GitFault(_first_line(errors.read(_MAX_ERROR_BYTES)))
     return written
 
 
-def one_line(said: bytes) -> str:
+def _first_line(said: bytes) -> str:
     """The first line of an error that is not empty, without control characters."""
     lines = (line.strip() for line in said.decode("utf-8", "replace").splitlines())
     line = next((line for line in lines if line and not line.startswith("warning:")), "")

@@ -30,8 +30,8 @@ from ingest.files.tree_walk import (
     VIRTUAL_ENVIRONMENT,
     Found,
     Tree,
+    escaped,
     excluded,
-    printable,
     read_in_folder,
     skipped_folder,
     walk,
@@ -209,14 +209,14 @@ def _found(
     size = sizes.get(checkout.blobs.get(path, ""))
     if path in checkout.links:
         problem = SYMLINK
-    elif printable(name) != name or {"", ".", ".."} & set(path.split("/")):
+    elif escaped(name) != name or {"", ".", ".."} & set(path.split("/")):
         problem = INVALID_PATH
     elif size is None:
         problem = MISSING
     else:
         problem = TOO_LARGE if size > MAX_FILE_BYTES else ""
     return Found(
-        name=printable(name),
+        name=escaped(name),
         path=checkout.git_dir,
         size=size or 0,
         language=language,

@@ -106,10 +106,10 @@ def look(path: str, name: str) -> Found | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError):
-        return Found(name=printable(name), path=path, size=0, language=language, problem=UNREADABLE)
+        return Found(name=escaped(name), path=path, size=0, language=language, problem=UNREADABLE)
     problem = _problem(name, facts)
     return Found(
-        name=printable(name), path=path, size=facts.st_size, language=language, problem=problem
+        name=escaped(name), path=path, size=facts.st_size, language=language, problem=problem
     )
 
 
@@ -128,7 +128,7 @@ def excluded(name: str, patterns: Sequence[str]) -> bool:
     return False
 
 
-def printable(name: str) -> str:
+def escaped(name: str) -> str:
     """The name as it can be stored; with escapes if it is not UTF-8 or holds control characters."""
     if publishable(name):
         return name
@@ -197,7 +197,7 @@ def _scan_folder(scan: _Scan, path: str, relative: str) -> None:
         with os.scandir(path) as entries:
             listed = sorted(entries, key=lambda entry: entry.name)
     except OSError:
-        name = printable(relative) or "."
+        name = escaped(relative) or "."
         scan.files.append(Found(name=name, path=path, size=0, language="", problem=UNREADABLE))
         return
     names = {entry.name for entry in listed}

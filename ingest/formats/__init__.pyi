@@ -1,8 +1,3 @@
-from .archive import Kind as Kind
-from .archive import Member as Member
-from .archive import MemberReader as MemberReader
-from .archive import archive_kind as archive_kind
-from .archive import scan as scan
 from .bad_row import BadRow as BadRow
 from .bad_row import Rows as Rows
 from .compressed import EXPANSION as EXPANSION

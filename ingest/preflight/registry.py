@@ -19,8 +19,9 @@ from ingest.preflight import the_stack as contact_stack
 from ingest.preflight import the_stack_v2 as contact_stack_v2
 from ingest.preflight import whole as contact_whole
 from ingest.preflight.findings import Findings
-from ingest.sources import DirectoryOptions, SourceOptions
+from ingest.sources import SourceOptions
 from ingest.sources.codesearchnet import CodeSearchNetOptions
+from ingest.sources.directory import DirectoryOptions
 from ingest.sources.installed import InstalledOptions
 from ingest.sources.installed import source as installed
 from ingest.sources.pairs import PairsOptions

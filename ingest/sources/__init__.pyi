@@ -1,5 +1,3 @@
-from . import directory as directory
-from .directory import DirectoryOptions as DirectoryOptions
 from .registry import SourceOptions as SourceOptions
 from .registry import plan as plan
 from .registry import read as read

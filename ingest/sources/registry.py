@@ -18,11 +18,11 @@ from ingest.files import Progress
 from ingest.licenses import LicensePolicy, judged
 from ingest.records import Listing, Skip, Slice, SourceFile, SourcePair
 from ingest.slicing import canonical_digest
-from ingest.sources import directory
 from ingest.sources.base import without
 from ingest.sources.codesearchnet import CodeSearchNetOptions
 from ingest.sources.codesearchnet import source as codesearchnet
 from ingest.sources.directory import DirectoryOptions
+from ingest.sources.directory import source as directory
 from ingest.sources.installed import InstalledOptions
 from ingest.sources.installed import source as installed
 from ingest.sources.pairs import PairsOptions

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ingest.licenses.policy import LicensePolicy
 from ingest.records import Listing, Skip, SourceFile, SourcePair
-from ingest.sources.directory import DirectoryOptions
+from ingest.sources.directory.source import DirectoryOptions
 from ingest.sources.registry import plan, read
 
 MIT = (

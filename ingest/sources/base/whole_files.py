@@ -29,7 +29,6 @@ from ingest.files import (
     open_regular,
     read_up_to,
 )
-from ingest.formats import BrokenStream, MemberReader
 from ingest.licenses import NO_ASSERTION, LicensePolicy, spdx_tags
 from ingest.records import Part, Skip, Slice, SourceFile
 from ingest.slicing import make_slice, pack, target_bytes
@@ -102,16 +101,12 @@ def read_files(policy: LicensePolicy, piece: Slice, revision: str) -> Iterator[S
     Raises `ChangedInput` when a file is not the one that was planned, `TransientFault` when
     reading it may work later.
     """
-    with MemberReader() as members, BlobReader() as blobs:
-        yield from _records(policy, piece, revision, members, blobs)
+    with BlobReader() as blobs:
+        yield from _records(policy, piece, revision, blobs)
 
 
 def _records(
-    policy: LicensePolicy,
-    piece: Slice,
-    revision: str,
-    members: MemberReader,
-    blobs: BlobReader,
+    policy: LicensePolicy, piece: Slice, revision: str, blobs: BlobReader
 ) -> Iterator[SourceFile | Skip]:
     reasons = [_refusal(policy, part) for part in piece.parts]
     blobs.expect(
@@ -131,7 +126,7 @@ def _records(
                 quarantined=part.name if reason in _SET_ASIDE else "",
             )
             continue
-        content = _content(part, members, blobs)
+        content = _content(part, blobs)
         problem = UNREADABLE if content is None else LFS_POINTER if _is_pointer(content) else ""
         if content is None or problem:
             yield Skip(
@@ -205,26 +200,21 @@ def _is_pointer(content: bytes) -> bool:
     return len(content) <= _MAX_POINTER_BYTES and _POINTER.match(content) is not None
 
 
-def _content(part: Part, members: MemberReader, blobs: BlobReader) -> bytes | None:
+def _content(part: Part, blobs: BlobReader) -> bytes | None:
     """The bytes that were planned; None for a blob that the repository cannot give any more."""
-    meta = dict(part.meta)
     if part.digest.startswith(BLOB):
         content = blobs.read(part.path, part.digest.removeprefix(BLOB), MAX_FILE_BYTES)
         if content is None and not Path(part.path).exists():
             raise ChangedInput(part.name)
         return content
     try:
-        if "archive" in meta:
-            kind, stored = meta["archive"], meta["stored"]
-            data = members.read(part.path, kind, stored, part.start, part.size)
-        else:
-            with open_regular(part.path) as file:
-                data = read_up_to(file, MAX_FILE_BYTES + 1)
+        with open_regular(part.path) as file:
+            data = read_up_to(file, MAX_FILE_BYTES + 1)
     except OSError as error:
         if is_transient(error):
             raise TransientFault(part.name, str(error)) from error
         raise ChangedInput(part.name) from error
-    except (ValueError, BrokenStream) as error:
+    except ValueError as error:
         raise ChangedInput(part.name) from error
     if hashlib.sha256(data).hexdigest() != part.digest:
         raise ChangedInput(part.name)

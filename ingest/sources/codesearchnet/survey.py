@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ingest.errors import ChangedInput, SourceError
-from ingest.files import Progress, printable, publishable, read_up_to
+from ingest.files import Progress, escaped, publishable, read_up_to
 from ingest.formats import (
     EXPANSION,
     MAX_BYTES,
@@ -228,7 +228,7 @@ def _book_part(entry: Entry, language: str, limits: ReadLimits | None) -> Part |
 def _part(entry: Entry, language: str, meta: Sequence[tuple[str, str]], member: str = "") -> Part:
     return Part(
         path=entry.uri,
-        name=f"{entry.name}!{printable(member)}" if member else entry.name,
+        name=f"{entry.name}!{escaped(member)}" if member else entry.name,
         digest=entry.digest,
         size=entry.size,
         start=0,

@@ -130,7 +130,7 @@ def test_excluded_folders_are_not_entered(tmp_path: Path) -> None:
 
 CHILD = """
 import json, os, sys
-from ingest.sources.directory import DirectoryOptions, plan, read
+from ingest.sources.directory.source import DirectoryOptions, plan, read
 from ingest.licenses.policy import LicensePolicy
 policy = LicensePolicy()
 # Everything that is loaded on first use, while its files may still be read.

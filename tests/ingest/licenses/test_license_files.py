@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
-import tarfile
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -14,7 +10,7 @@ from ingest.licenses.license_files import MAX_NOTICE_BYTES, Notices
 from ingest.licenses.manifests import MAX_BYTES
 from ingest.licenses.policy import RESTRICTED, LicensePolicy
 from ingest.records import SourceFile
-from ingest.sources.directory import DirectoryOptions, plan
+from ingest.sources.directory.source import DirectoryOptions, plan
 from ingest.sources.registry import read
 from tests.ingest.sources.test_directory_source import GPL, MIT, checkout, put
 
@@ -184,34 +180,6 @@ def test_links_in_a_commit_are_followed(tmp_path: Path) -> None:
     (root / "LICENSE").unlink()
     put(root, {"LICENSE": "legal/terms"})
     assert found(root, committed_only=False) == {"a.py": ("MIT",)}
-
-
-@pytest.mark.parametrize("kind", ["zip", "tar", "hard tar"])
-def test_links_in_an_archive_are_followed(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / ("a.zip" if kind == "zip" else "a.tar")
-    files = {"top/legal/LICENSE": MIT, "top/a.py": CODE, "top/c/c.py": CODE}
-    links = {"top/LICENSE": "legal/LICENSE", "top/c/LICENSE": "../../LICENSE"}
-    if kind == "zip":
-        with zipfile.ZipFile(path, "w") as archive:
-            for name, text in files.items():
-                archive.writestr(name, text)
-            for name, target in links.items():
-                info = zipfile.ZipInfo(name)
-                info.external_attr = 0o120777 << 16
-                archive.writestr(info, target)
-    else:
-        with tarfile.open(path, "w") as tar:
-            for name, text in files.items():
-                member = tarfile.TarInfo(name)
-                member.size = len(text)
-                tar.addfile(member, io.BytesIO(text.encode()))
-            for name, target in links.items():
-                member = tarfile.TarInfo(name)
-                member.type = tarfile.LNKTYPE if kind == "hard tar" else tarfile.SYMTYPE
-                hard = os.path.normpath(f"top/{target}") if name == "top/LICENSE" else "LICENSE"
-                member.linkname = hard if kind == "hard tar" else target
-                tar.addfile(member)
-    assert found(path) == {"a.py": ("MIT",)}
 
 
 def test_a_file_over_the_cap_refuses_nothing_beside_a_recognised_one(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -84,12 +83,6 @@ def test_a_toml_speaks_of_files_by_patterns(tmp_path: Path) -> None:
         "near/a.py": ("ISC",),
     }
     assert found(tmp_path) == expected
-    path = tmp_path.parent / "a.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for file in sorted(tmp_path.rglob("*")):
-            if file.is_file():
-                archive.write(file, f"top/{file.relative_to(tmp_path)}")
-    assert found(path) == expected
     checkout(tmp_path, {})
     assert found(tmp_path) == expected
 
@@ -113,12 +106,6 @@ def test_dep5_speaks_of_files_too(tmp_path: Path) -> None:
     put(tmp_path, {"y1.py": CODE, "y.py": CODE, "tagged.py": f"{TAG}GPL-3.0-or-later\n{CODE}"})
     expected = {"a/b.py": ("MIT",), "y.py": ("MIT",)}
     assert found(tmp_path) == expected
-    path = tmp_path.parent / "a.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for file in sorted(tmp_path.rglob("*")):
-            if file.is_file():
-                archive.write(file, str(file.relative_to(tmp_path)))
-    assert found(path) == expected
     checkout(tmp_path, {})
     assert found(tmp_path) == expected
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -229,33 +227,6 @@ def test_a_folder_that_is_too_large_for_a_first_look_is_no_problem(tmp_path: Pat
     found = look(kind="directory", path=str(tmp_path), declared_licenses=["MIT"], seconds=0)
     assert bad(found) == []
     assert "not looked at to its end" in found.checks[-1].found
-
-
-def git(folder: Path, *words: str) -> str:
-    identity = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
-    who = {f"GIT_{role}_{key}": "a@example.org" for role in ("AUTHOR", "COMMITTER")
-           for key in ("NAME", "EMAIL")}  # fmt: skip
-    done = subprocess.run(
-        ["git", *words], cwd=folder, env={**os.environ, **identity, **who}, check=True,
-        capture_output=True, text=True,
-    )  # fmt: skip
-    return done.stdout.strip()
-
-
-def test_a_git_address_is_resolved_and_not_fetched(tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_text("x = 1\n", "utf-8")
-    git(tmp_path, "init", "-q", "-b", "main")
-    git(tmp_path, "add", "a.py")
-    git(tmp_path, "commit", "-q", "-m", "first")
-    cache = tmp_path / "cache"
-    address = f"git+file://{tmp_path}"
-    found = look(kind="directory", path=f"{address}@main", cache=str(cache))
-    assert bad(found) == []
-    assert found.revision == git(tmp_path, "rev-parse", "HEAD")
-    assert not cache.exists()
-    gone = look(kind="directory", path=f"{address}@nowhere", cache=str(cache))
-    assert [one.name for one in bad(gone)] == ["revision"]
-    assert "nowhere" in bad(gone)[0].found
 
 
 def test_the_stack_v2_asks_for_one_content(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from ingest.errors import ChangedInput, SourceError
 from ingest.files.git_checkout import github_repo, parse_remote, read_checkout
 from ingest.licenses.policy import LicensePolicy
 from ingest.records import Skip, SourceFile
-from ingest.sources.directory import DirectoryOptions, plan, read
+from ingest.sources.directory.source import DirectoryOptions, plan, read
 from tests.ingest.git_repositories import GPL, ISOLATED, MIT, checkout, files, git, put, run
 
 
@@ -233,7 +233,7 @@ def test_digests_hold_no_path_and_follow_what_is_read(tmp_path: Path) -> None:
 def test_an_empty_or_missing_folder_stops_the_build(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no readable file of go"):
         plan(DirectoryOptions(path=str(tmp_path), languages=("go",)), "s", LicensePolicy())
-    with pytest.raises(SourceError, match="neither a folder nor an archive"):
+    with pytest.raises(SourceError, match="is no folder"):
         plan(DirectoryOptions(path=str(tmp_path / "no")), "s", LicensePolicy())
 
 

@@ -14,7 +14,6 @@ from pydantic import ValidationError
 import ingest.storage.fsspec_store
 import ingest.transport.http
 from ingest.errors import SourceError
-from ingest.sources.registry import DirectoryOptions
 from ingest.sources.the_stack.source import TheStackOptions
 from ingest.sources.the_stack_v2.blob_store import BlobOptions
 from ingest.storage.fsspec_store import RedirectRefused
@@ -195,7 +194,6 @@ def test_a_token_over_plain_http_goes_to_this_machine_only(monkeypatch: pytest.M
         ("https://secret@host/x", True),
         ("https://us:er@na:secret@host/x", True),
         ("sftp://user:secret@host/x", True),
-        ("git+https://secret@host/x", True),
         ("sftp://user@host/x", False),
         ("abfs://container@account.dfs.core.windows.net/x", False),
         ("https://host/x@y", False),
@@ -207,7 +205,7 @@ def test_a_token_over_plain_http_goes_to_this_machine_only(monkeypatch: pytest.M
 def test_users_leave_addresses(url: str, refused: bool) -> None:
     assert names_user(url) is refused
     assert "secret" not in without_user(url)
-    if refused and not url.startswith("git+"):
+    if refused:
         with pytest.raises(ValidationError, match="holds a password"):
             TheStackOptions(path=url)
 
@@ -231,7 +229,6 @@ def test_no_fault_of_a_config_quotes_a_password() -> None:
     for words in ({"url": "https://u:secret@host/x"}, {"endpoint": "http://u:secret@host"}):
         with pytest.raises(ValidationError, match="a user or a password|no endpoint"):
             BlobOptions.model_validate(words)
-    assert DirectoryOptions(path="git+https://host/o/n@it's").path
 
 
 def test_a_signature_is_no_part_of_a_name(leading: str) -> None:

@@ -1,4 +1,4 @@
-"""Source `directory`: a folder, a git checkout, a folder of checkouts, or an archive.
+"""Source `directory`: a folder, a git checkout, or a folder of checkouts.
 
 Method: `ingest.files.repository_tree` finds the checkouts in a folder, each a repository of its
 own. By default (`committed_only`) the bytes of its commit are read, whatever lies in its work tree:
@@ -6,8 +6,6 @@ no untracked, ignored or edited file, no filter, no line-end conversion, no LFS 
 is no code); they carry the commit and, on GitHub, a link. With `committed_only: false` the
 tracked files of the work tree are read as they are; an edited one carries `<commit>-dirty` and
 no link. What lies outside any checkout belongs to a repository named after the folder.
-A git address (`git+https://...@REF`) is fetched at one commit (`ingest.files.git_clone`), and
-an archive (`ingest.formats.archive`) is one repository, called after the file.
 Cost: a walk and four git processes a checkout; a blob is read once, by a worker, any other file
 twice. Limits: files up to 1 MB; links are not followed; git is needed for a checkout.
 """
@@ -15,16 +13,14 @@ twice. Limits: files up to 1 MB; links are not followed; git is needed for a che
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from ingest.errors import SourceError
 from ingest.files import (
-    COMMIT,
     MAX_FILE_BYTES,
     BlobReader,
     Checkout,
@@ -34,16 +30,11 @@ from ingest.files import (
     Progress,
     Repository,
     Wish,
-    checkout,
     digest_files,
-    is_git_url,
-    parse,
     repositories,
-    resolve,
 )
-from ingest.formats import BrokenStream, Kind, Member, archive_kind, scan
-from ingest.licenses import LicensePolicy, Notices
-from ingest.records import Listing, Part, Quarantine, Skip, Slice, SourceFile
+from ingest.licenses import LicensePolicy
+from ingest.records import Listing, Part, Skip, Slice, SourceFile
 from ingest.slicing import content_revision
 from ingest.sources.base import (
     BLOB,
@@ -51,31 +42,21 @@ from ingest.sources.base import (
     LocalPath,
     Origin,
     file_part,
-    local_path,
     read_files,
     slice_files,
 )
 from ingest.terms import OPEN
 
 
-def _code_path(value: str) -> str:
-    if is_git_url(value):
-        parse(value)
-        return value
-    return local_path(value)
-
-
 class DirectoryOptions(CommonOptions):
-    """A folder or archive of source code on this machine, or a git repository anywhere."""
+    """A folder of source code on this machine."""
 
     kind: Literal["directory"] = "directory"
-    path: Annotated[str, AfterValidator(_code_path)]
+    path: LocalPath
     repo: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")] | None = None
     """Name of the repository of `path` itself; default: its origin, or the folder's name."""
     exclude: tuple[str, ...] = ()
     """Globs over relative paths; `*` crosses `/`; a folder takes out all beneath it."""
-    cache: LocalPath = "~/.cache/xtrove/git"
-    """Where checkouts of git addresses are kept, on every machine that reads them."""
     committed_only: bool = True
     """Read the bytes of a checkout's commit; false: its tracked files as they are in the folder."""
 
@@ -88,38 +69,22 @@ def plan(
     progress: Progress | None = None,
 ) -> Listing:
     """List a folder. Raises `SourceError` if it is none or holds no file of the languages."""
-    if is_git_url(options.path):
-        address = parse(options.path)
-        root = checkout(address, resolve(address), _cache(options))
-        options = options.model_copy(
-            update={
-                "path": str(root),
-                "repo": options.repo or address.repo,
-                "committed_only": True,
-            }
-        )
     root = Path(options.path)
-    kind = archive_kind(options.path) if root.is_file() else None
-    if not root.is_dir() and kind is None:
+    if not root.is_dir():
         raise SourceError(
-            "the path of this source is neither a folder nor an archive",
+            "the path of this source is no folder",
             value=options.path,
-            remedy="Name an existing folder, .zip, .tar or .tar.gz under `path`.",
+            remedy="Name an existing folder under `path`; unpack an archive, clone a repository "
+            "first.",
         )
-    if kind is not None:
-        found, groups, broken = _archive(options, root, kind)
-    else:
-        found, groups = _folder(options, root, progress)
-        broken = ""
+    found, groups = _folder(options, root, progress)
     entries = [(part.name, part.digest) for group in groups for part in group]
     if not any(digest for _, digest in entries):
         raise SourceError(
             f"no readable file of {', '.join(sorted(options.wanted()))}",
             value=options.path,
-            remedy=f"{broken}. Get it again."
-            if broken
-            else "Check `path`, `languages`, `exclude`; of a git checkout, and of a folder in one, "
-            "only what is committed is read.",
+            remedy="Check `path`, `languages`, `exclude`; of a git checkout, and of a folder in "
+            "one, only what is committed is read.",
         )
     revision = _revision(found, groups) or content_revision(entries)
     facts = _facts(options, policy, revision)
@@ -129,7 +94,6 @@ def plan(
         terms=OPEN,
         revision=revision,
         slices=slice_files(groups, source=name, slice_bytes=slice_bytes, facts=facts),
-        quarantined=(Quarantine(name=root.name, reason=broken),) if broken else (),
         provenance=_provenance(options, found, groups),
     )
 
@@ -137,20 +101,8 @@ def plan(
 def read(
     options: DirectoryOptions, name: str, policy: LicensePolicy, piece: Slice, revision: str
 ) -> Iterator[SourceFile | Skip]:
-    """The files of a slice: see `ingest.sources.base.whole_files.read_files`.
-
-    Of a git address, the commit that was planned is fetched if this machine does not have it.
-    """
-    commit = COMMIT.match(revision)
-    if is_git_url(options.path) and commit is not None:
-        root = checkout(parse(options.path), commit[0], _cache(options))
-        parts = (replace(part, path=str(root / ".git")) for part in piece.parts)
-        piece = replace(piece, parts=tuple(parts))
+    """The files of a slice: see `ingest.sources.base.whole_files.read_files`."""
     return read_files(policy, piece, revision)
-
-
-def _cache(options: DirectoryOptions) -> Path:
-    return Path(options.cache).expanduser().absolute()
 
 
 def _folder(
@@ -163,45 +115,6 @@ def _folder(
     with BlobReader() as blobs:
         found = repositories(root, choice, blobs)
         return found, [_parts(options, repository, progress) for repository in found]
-
-
-def _archive(
-    options: DirectoryOptions, path: Path, kind: Kind
-) -> tuple[list[Repository], list[list[Part]], str]:
-    """An archive as one repository, and what is broken about it."""
-    try:
-        contents = scan(str(path), kind, options.wanted(), options.exclude)
-    except BrokenStream as error:
-        raise SourceError(
-            "this archive cannot be read", value=path.name, remedy=f"{error}. Get it again."
-        ) from error
-    folders: dict[str, tuple[str, ...]] = {}
-    for name in contents.notices:
-        folder, _, leaf = name.rpartition("/")
-        folders[folder] = (*folders.get(folder, ()), leaf)
-    repository = Repository(
-        name=path.name.partition(".")[0] or path.name,
-        notices=Notices(folders, contents.notices.get),
-        files=tuple(one.found for one in contents.members),
-    )
-    parts = [_member_part(options, repository, one, path, kind) for one in contents.members]
-    return [repository], [parts], contents.broken
-
-
-def _member_part(
-    options: DirectoryOptions, repository: Repository, member: Member, path: Path, kind: Kind
-) -> Part:
-    if member.found.problem:
-        return file_part(member.found, None, None)
-    digest = FileDigest(size=member.found.size, sha256=member.digest)
-    part = file_part(member.found, digest, _origin(options, repository, member.found, ""))
-    return replace(
-        part,
-        path=str(path),
-        start=member.start,
-        stop=member.start + member.found.size,
-        meta=tuple(sorted((*part.meta, ("archive", kind), ("stored", member.stored)))),
-    )
 
 
 def _parts(

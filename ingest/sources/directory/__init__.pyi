@@ -1,0 +1,2 @@
+from . import source as source
+from .source import DirectoryOptions as DirectoryOptions
