@@ -18,6 +18,5 @@ from .policy import normalise as normalise
 from .restrictions import limit_in as limit_in
 from .reuse import DEP5_FOLDER as DEP5_FOLDER
 from .reuse import DEP5_NAME as DEP5_NAME
-from .reuse import is_dep5 as is_dep5
 from .text_match import fold_text as fold_text
 from .text_match import match_license_text as match_license_text
