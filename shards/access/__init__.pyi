@@ -1,11 +1,9 @@
 from .cache import CacheOptions as CacheOptions
-from .foreign_tars import Progress as Progress
 from .index_map import Indexes as Indexes
 from .index_map import MappedIndex as MappedIndex
 from .index_map import Rows as Rows
-from .open_dataset import Opened as Opened
-from .open_dataset import open_place as open_place
+from .opened import OpenedDataset as OpenedDataset
+from .opened import open_dataset as open_dataset
 from .remote_store import is_remote as is_remote
 from .shard_files import Need as Need
 from .shard_files import OpenTars as OpenTars
-from .shard_files import TarFacts as TarFacts

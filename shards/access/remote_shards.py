@@ -26,8 +26,8 @@ from ingest.storage import RangedFile
 from shards.access.cache import PIECE, CacheFull, CacheOptions, Held, ShardCache, Wanted
 from shards.access.index_map import MappedIndex
 from shards.access.remote_store import Store, opener
-from shards.access.shard_files import LocalTar, Need, OpenTar, Span, TarFacts
-from shards.format import layout
+from shards.access.shard_files import LocalTar, Need, OpenTar, Span
+from shards.format import ShardFacts, layout
 from shards.read import DamagedShard
 
 
@@ -95,7 +95,7 @@ class RangedTar:
 class RemoteShards:
     """Implements `shard_files.ShardFiles`."""
 
-    def __init__(self, remote: Remote, shards: Sequence[TarFacts], options: CacheOptions) -> None:
+    def __init__(self, remote: Remote, shards: Sequence[ShardFacts], options: CacheOptions) -> None:
         self._remote = remote
         self._shards = shards
         self._options = options
@@ -185,10 +185,10 @@ class RemoteShards:
         spans = need.stretches() if need else ()
         return RangedTar(file, facts.path, spans, self._cache.folder())
 
-    def _tar(self, facts: TarFacts) -> Wanted:
+    def _tar(self, facts: ShardFacts) -> Wanted:
         return self._wanted(facts.path, facts.sha256, facts.bytes)
 
-    def _index(self, facts: TarFacts) -> Wanted:
+    def _index(self, facts: ShardFacts) -> Wanted:
         path = layout.index_path(facts.path)
         size = self._remote.store.size(path)
         if size > facts.samples * _MOST_ROW_BYTES + _MOST_HEAD_BYTES:
@@ -216,7 +216,7 @@ class RemoteShards:
 class CachedTar(LocalTar):
     """A tar of the cache, which keeps it from being removed."""
 
-    def __init__(self, held: Held, facts: TarFacts) -> None:
+    def __init__(self, held: Held, facts: ShardFacts) -> None:
         super().__init__(facts.path, held.descriptor)
         self._held = held
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shards.access.index_map import MappedIndex, open_files
-from shards.format import layout
+from shards.format import ShardFacts, layout
 from shards.read import DamagedShard
 
 _GAP: Final = 64 << 10
@@ -45,34 +45,6 @@ class Need:
         first = np.concatenate([[0], new])
         last = np.concatenate([new - 1, [len(starts) - 1]])
         return list(zip(starts[first].tolist(), reach[last].tolist(), strict=True))
-
-
-class TarFacts(Protocol):
-    """What a reader knows of a tar; `manifest.ShardFacts` is one."""
-
-    @property
-    def path(self) -> str:
-        """Its name in messages; relative to the dataset."""
-
-    @property
-    def sha256(self) -> str:
-        """Of the tar; "" where it is not known."""
-
-    @property
-    def bytes(self) -> int:
-        """Of the tar."""
-
-    @property
-    def samples(self) -> int:
-        """Rows of its index."""
-
-    @property
-    def language(self) -> str:
-        """Of all its samples."""
-
-    @property
-    def split(self) -> str:
-        """`train`, `validation` or `test`."""
 
 
 class OpenTar(Protocol):
@@ -109,7 +81,7 @@ class LocalTar:
         self._descriptor = descriptor
 
     @classmethod
-    def open(cls, path: Path, facts: TarFacts) -> LocalTar:
+    def open(cls, path: Path, facts: ShardFacts) -> LocalTar:
         """Opens a tar. `DamagedShard` where it has not the length of the manifest."""
         tar = cls(facts.path, os.open(path, os.O_RDONLY))
         size = os.fstat(tar._descriptor).st_size
@@ -142,7 +114,7 @@ class LocalTar:
 class LocalShards:
     """The shards of a dataset in a folder; implements `ShardFiles`."""
 
-    def __init__(self, base: Path, shards: Sequence[TarFacts]) -> None:
+    def __init__(self, base: Path, shards: Sequence[ShardFacts]) -> None:
         self._base = base
         self._shards = shards
         self._needs: dict[int, Need] = {}

@@ -46,7 +46,6 @@ from .sample import FIELDS as FIELDS
 from .sample import LIST_FIELDS as LIST_FIELDS
 from .sample import MAX_PAYLOAD_BYTES as MAX_PAYLOAD_BYTES
 from .sample import NUMBER_FIELDS as NUMBER_FIELDS
-from .sample import Decode as Decode
 from .sample import Sample as Sample
 from .sample import SampleError as SampleError
 from .sample import Value as Value

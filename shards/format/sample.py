@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from operator import attrgetter, itemgetter
 from typing import Final
 
@@ -176,15 +176,11 @@ def tar_size(payload_len: int) -> int:
     return BLOCK + -(-payload_len // BLOCK) * BLOCK
 
 
-Decode = Callable[[bytes, str, str], Sample]
-"""From a payload, the path of its shard and the key it should have. `SampleError` otherwise."""
-
-
-def decode_checked(payload: bytes, path: str, key: str) -> Sample:
-    """A sample of a dataset of ours, with its id and its code compared with their digests."""
+def decode_checked(payload: bytes, key: str) -> Sample:
+    """The sample of a payload. `SampleError` unless its id is `key` and its code has its digest."""
     sample = decode(payload)
     if sample["id"] != key:
-        raise SampleError(f"its place holds the sample {sample['id']!r}")
+        raise SampleError(f"its bytes hold the sample {sample['id']!r}")
     digest = hashlib.sha256(str(sample["code"]).encode("utf-8", "surrogatepass")).hexdigest()
     if digest != sample["code_sha256"]:
         raise SampleError(f"its code has SHA-256 {digest}, not {sample['code_sha256']!r}")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shards.access import Need, OpenTars
-from shards.format import Decode, Sample, SampleError
+from shards.format import Sample, SampleError, decode_checked
 from shards.loader.permutation import Positions
 from shards.loader.selection import Selection
 from shards.read import DamagedShard
@@ -74,7 +74,7 @@ def needs(located: Located) -> list[Need]:
     ]
 
 
-def read(located: Located, selection: Selection, tars: OpenTars, decode: Decode) -> list[Sample]:
+def read(located: Located, selection: Selection, tars: OpenTars) -> list[Sample]:
     """The samples, in order."""
     samples = []
     for shard, offset, size, key in zip(
@@ -88,7 +88,7 @@ def read(located: Located, selection: Selection, tars: OpenTars, decode: Decode)
         name = key.decode("ascii", "replace")
         path = selection.shards[shard].path
         try:
-            samples.append(decode(payload, path, name))
+            samples.append(decode_checked(payload, name))
         except SampleError as error:
             raise DamagedShard(
                 f"{path}: sample {name}: {error}; the shard is damaged or is not the one of its "

@@ -23,8 +23,8 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from shards.access import CacheOptions, Indexes, Opened, OpenTars, Progress, TarFacts, open_place
-from shards.format import Manifest, Sample
+from shards.access import CacheOptions, Indexes, OpenedDataset, OpenTars, open_dataset
+from shards.format import Sample, ShardFacts
 from shards.loader.batch_plan import PlanError, PlanOptions
 from shards.loader.epoch_plan import Planner
 from shards.loader.fetch_samples import Located, locate, needs, read
@@ -49,18 +49,15 @@ _READ: Final = 64
 class Reader:
     """The selected samples of a dataset; not safe for threads, each process opens its own."""
 
-    def __init__(self, opened: Opened, select: Select) -> None:
+    def __init__(self, opened: OpenedDataset, select: Select) -> None:
         self.digest = opened.digest
-        self.manifest: Manifest | None = opened.manifest
-        self.place = opened.place
-        """Of a dataset elsewhere: the URI that opens it again, of the Hub at the commit that was
-        found (`hf://datasets/O/N@<commit>`); "" for what lies here."""
+        self.manifest = opened.manifest
+        self.uri = opened.uri
+        """Of a remote dataset: the URI that opens these bytes again, of the Hub at its resolved
+        commit (`hf://datasets/O/N@<commit>`); "" for a local folder."""
         self.select = select
         self._shards = _chosen(opened, select)
         self._files = opened.files_of(self._shards)
-        self._decode = opened.decode
-        self.skipped = dict(opened.skipped)
-        """What was left out of tars of others, by reason; empty for a dataset of ours."""
         self._tars = OpenTars(self._files)
         self._indexes = Indexes(self._files.open_index)
         self._selection = Selection(self._shards, self._indexes, select)
@@ -69,24 +66,21 @@ class Reader:
     @classmethod
     def open(
         cls,
-        place: str | Path | Sequence[Path],
+        location: str | Path,
         *,
         select: Select | None = None,
         cache: CacheOptions | None = None,
-        progress: Progress | None = None,
     ) -> Self:
-        """The samples of a place.
+        """The samples of a dataset in a folder or at hf://datasets/O/N[@REV], s3://, http(s)://.
 
-        A folder, hf://datasets/O/N[@REV], s3://, http(s)://; or tars of others, as a folder, a
-        tar or a list of them. `progress` is told bytes done and in all while those are indexed.
         `ManifestError` (and its kinds) where there is no dataset that can be read, `PlanError`
         where the selection names a language it does not have or leaves nothing.
         """
-        opened = open_place(place, cache or CacheOptions(), progress)
+        opened = open_dataset(location, cache or CacheOptions())
         reader = cls(opened, select or Select())
         if not len(reader):
             reader.close()
-            raise PlanError(f"{place}: no sample has {reader.select.words()}")
+            raise PlanError(f"{location}: no sample has {reader.select.words()}")
         return reader
 
     def __len__(self) -> int:
@@ -267,7 +261,7 @@ class Reader:
         return np.arange(len(self), dtype=np.int64) if positions is None else positions
 
     def _read(self, located: Located) -> list[Sample]:
-        return read(located, self._selection, self._tars, self._decode)
+        return read(located, self._selection, self._tars)
 
 
 _PARTS: Final = {
@@ -277,15 +271,15 @@ _PARTS: Final = {
 }
 
 
-def _chosen(opened: Opened, select: Select) -> tuple[TarFacts, ...]:
+def _chosen(opened: OpenedDataset, select: Select) -> tuple[ShardFacts, ...]:
     """The shards of the wanted languages and splits."""
-    there = sorted({facts.language for facts in opened.shards})
+    there = sorted({facts.language for facts in opened.manifest.shards})
     unknown = sorted(set(select.languages or ()) - set(there))
     if unknown:
         raise PlanError(f"languages {unknown} are not in the dataset, which has {there}")
     return tuple(
         facts
-        for facts in opened.shards
+        for facts in opened.manifest.shards
         if facts.split in select.splits
         and (select.languages is None or facts.language in select.languages)
     )

@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shards.access import Indexes, MappedIndex, Rows, TarFacts
-from shards.format import BadIndex
+from shards.access import Indexes, MappedIndex, Rows
+from shards.format import BadIndex, ShardFacts
 from shards.loader.permutation import Positions
 from shards.loader.state import Select
 
@@ -26,7 +26,7 @@ _KEPT: Final = 64
 class Selection:
     """Positions of the selected samples of these shards."""
 
-    def __init__(self, shards: Sequence[TarFacts], indexes: Indexes, select: Select) -> None:
+    def __init__(self, shards: Sequence[ShardFacts], indexes: Indexes, select: Select) -> None:
         self.shards = tuple(shards)
         self.languages = tuple(sorted({facts.language for facts in shards}))
         self._indexes = indexes

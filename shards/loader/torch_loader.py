@@ -140,7 +140,7 @@ class Loader(Generic[T]):
         """
         if self._reader is None:
             self._reader = self.feed.open()
-            self.feed = replace(self.feed, place=self._reader.place or self.feed.place)
+            self.feed = replace(self.feed, place=self._reader.uri or self.feed.place)
         return self._reader
 
     @property

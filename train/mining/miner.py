@@ -115,7 +115,7 @@ def _facts(reader: Reader, options: MineOptions, model: str) -> dict[str, Any]:
     return {
         "format": "xtrove-negatives-1",
         "dataset": reader.digest,
-        "content_sha256": manifest.content_sha256 if manifest else "",
+        "content_sha256": manifest.content_sha256,
         "model": model,
         "settings": {**asdict(options), "languages": list(options.languages or reader.languages)},
     }
@@ -158,7 +158,7 @@ class _Language:
         self._autocast = autocast
         self._progress = progress
         self._reader = Reader.open(dataset, select=Select(languages=(language,)), cache=cache)
-        rules = self._reader.manifest.dedupe if self._reader.manifest else {}
+        rules = self._reader.manifest.dedupe
         threshold, ngram = rules.get("threshold"), rules.get("ngram")
         self._threshold = threshold if isinstance(threshold, float) else 0.7
         self._ngram = ngram if isinstance(ngram, int) else 5

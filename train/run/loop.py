@@ -82,7 +82,7 @@ def train(
         config = as_begun(config, Output(root=Path(config.output)))
     opened = open_reader(config, "train") if group.first else None
     # A branch may be published again while the run goes on: all read the commit of the first.
-    place = group.of_first((opened.place if opened else "") or config.data.path)
+    place = group.of_first((opened.uri if opened else "") or config.data.path)
     config = config.reading(place)
     with opened or open_reader(config, "train") as reader:
         run = _Run(config, device, group, reader, watch, interrupted, asked)

@@ -128,7 +128,7 @@ def plan_run(
     if measure and demand.total() <= RESERVE * device.memory_bytes:
         seconds = _measured(config, encoder, device, queries * here, documents * own_documents)
     return RunPlan(
-        dataset=reader.manifest.name if reader.manifest else reader.digest,
+        dataset=reader.manifest.name,
         samples=len(reader),
         languages=reader.languages,
         steps=total_steps(config, reader),

@@ -248,9 +248,9 @@ class Keeper:
         """What the model card says."""
         manifest = self.reader.manifest
         data: dict[str, Any] = {
-            "dataset": manifest.name if manifest else "",
+            "dataset": manifest.name,
             "reader_digest": self.reader.digest,
-            "content_sha256": manifest.content_sha256 if manifest else "",
+            "content_sha256": manifest.content_sha256,
             "samples": len(self.reader),
             "languages": list(self.reader.languages),
         }

@@ -100,7 +100,7 @@ Store(Path(sys.argv[3])).commit(sys.argv[1].removeprefix("hf://datasets/"), {"RE
 answer.append(sorted(one for batch in loader for one in batch))
 loader.close()
 answer.append(sorted(one for batch in loader for one in batch))
-answer.append(loader.reader.place)
+answer.append(loader.reader.uri)
 """
 
 
