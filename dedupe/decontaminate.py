@@ -97,12 +97,12 @@ class EvaluationIndex:
         functions: list[_Function] = []
         sizes: list[tuple[str, tuple[tuple[str, int], ...]]] = []
         digest = hashlib.sha256(_scheme(options))
-        for wanted, found in _read(sets, digest):
-            sizes.append((wanted.name, _sizes(found.rows)))
-            for row in found.rows:
+        for evaluation_set, rows in _read(sets, digest):
+            sizes.append((evaluation_set.name, _sizes(rows.rows)))
+            for row in rows.rows:
                 if folded := fold(row.query):
-                    queries.setdefault(folded, (wanted.name, row.item))
-                functions.extend(_index_code(wanted, row, options, exact))
+                    queries.setdefault(folded, (evaluation_set.name, row.item))
+                functions.extend(_index_code(evaluation_set, row, options, exact))
         rare, owner = _rarest(functions, Fraction(str(options.threshold)))
         return cls(
             exact=exact,
@@ -118,12 +118,12 @@ class EvaluationIndex:
     def match(self, language: str, code: str, query: str, fingerprint: Fingerprint) -> Hit | None:
         """The first layer's best hit of a pair, or None. `fingerprint` is the pair's, made with
         the options that the index was built with."""
-        found = self.exact.get(fingerprint.exact_key) or self._without_docstring(language, code)
-        if found is not None:
-            return Hit(set=found[0], item=found[1], layer="exact", score=1.0)
+        owners = self.exact.get(fingerprint.exact_key) or self._without_docstring(language, code)
+        if owners is not None:
+            return Hit(set=owners[0], item=owners[1], layer="exact", score=1.0)
         hit = self._near(language, fingerprint.shingles)
-        if hit is None and (found := self.queries.get(fold(query))) is not None:
-            return Hit(set=found[0], item=found[1], layer="query", score=1.0)
+        if hit is None and (owners := self.queries.get(fold(query))) is not None:
+            return Hit(set=owners[0], item=owners[1], layer="query", score=1.0)
         return hit
 
     def digest(self) -> str:
@@ -145,8 +145,8 @@ class EvaluationIndex:
 
     def _near(self, language: str, mine: U64) -> Hit | None:
         best: Hit | None = None
-        for place in self._candidates(mine):
-            function = self.functions[place]
+        for row in self._candidates(mine):
+            function = self.functions[row]
             if function.language != language:
                 continue
             hit = self._measure(function, mine)
@@ -180,7 +180,7 @@ class EvaluationIndex:
 
 
 def _index_code(
-    wanted: DecontaminateSet,
+    evaluation_set: DecontaminateSet,
     row: EvaluationRow,
     options: DedupeOptions,
     exact: dict[bytes, tuple[str, str]],
@@ -193,17 +193,17 @@ def _index_code(
     for words in forms:
         # Code of nothing but comments has no tokens; it would match every other such pair.
         if words:
-            exact.setdefault(exact_key(row.language, words), (wanted.name, row.item))
+            exact.setdefault(exact_key(row.language, words), (evaluation_set.name, row.item))
     long = [token_hashes(words) for words in forms if len(words) >= max(1, options.min_tokens)]
     return [
         _Function(
-            set=wanted.name,
+            set=evaluation_set.name,
             item=row.item,
             language=row.language,
-            containment=Fraction(str(wanted.containment)),
-            shingles=found,
+            containment=Fraction(str(evaluation_set.containment)),
+            shingles=shingles,
         )
-        for found in shingle_sets(long, options.ngram)
+        for shingles in shingle_sets(long, options.ngram)
     ]
 
 
@@ -256,10 +256,10 @@ def evaluation_facts(sets: Sequence[DecontaminateSet], options: DedupeOptions) -
     """Read the sets, without an index. Raises `dedupe.evaluation_sets.EvaluationSetError`."""
     digest = hashlib.sha256(_scheme(options))
     unknown = []
-    for wanted, found in _read(sets, digest):
-        rows, languages = unknown_languages(found.rows)
+    for evaluation_set, evaluation_rows in _read(sets, digest):
+        rows, languages = unknown_languages(evaluation_rows.rows)
         if rows:
-            unknown.append((wanted.name, rows, languages))
+            unknown.append((evaluation_set.name, rows, languages))
     return EvaluationFacts(digest=digest.hexdigest(), unknown=tuple(unknown))
 
 
@@ -273,13 +273,19 @@ def _read(
     sets: Sequence[DecontaminateSet], digest: hashlib._Hash
 ) -> Iterator[tuple[DecontaminateSet, EvaluationRows]]:
     """The sets with their rows, one at a time; what decides the index goes into the digest."""
-    for wanted in sets:
-        found = read_set(wanted)
-        digest.update(_facts(wanted, found))
-        yield wanted, found
+    for evaluation_set in sets:
+        rows = read_set(evaluation_set)
+        digest.update(_facts(evaluation_set, rows))
+        yield evaluation_set, rows
 
 
-def _facts(wanted: DecontaminateSet, found: EvaluationRows) -> bytes:
-    columns = sorted(wanted.columns.items())
-    facts = [wanted.name, columns, wanted.language, str(wanted.containment), found.digest]
+def _facts(evaluation_set: DecontaminateSet, rows: EvaluationRows) -> bytes:
+    columns = sorted(evaluation_set.columns.items())
+    facts = [
+        evaluation_set.name,
+        columns,
+        evaluation_set.language,
+        str(evaluation_set.containment),
+        rows.digest,
+    ]
     return json.dumps(facts).encode()

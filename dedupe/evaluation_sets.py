@@ -36,9 +36,9 @@ class EvaluationSetError(ValueError):
     """An evaluation set that cannot be read; `path`, `line` (0: the file) and `value` say where."""
 
     def __init__(self, path: str, line: int, message: str, value: str = "") -> None:
-        place = f"{path}:{line}" if line else path
+        location = f"{path}:{line}" if line else path
         shown = f": {value[:200]!r}" if value else ""
-        super().__init__(f"decontamination set {place}: {message}{shown}")
+        super().__init__(f"decontamination set {location}: {message}{shown}")
         self.path = path
         self.line = line
         self.value = value
@@ -63,38 +63,48 @@ class EvaluationRows:
     digest: str
 
 
-def read_set(wanted: DecontaminateSet) -> EvaluationRows:
+def read_set(evaluation_set: DecontaminateSet) -> EvaluationRows:
     """All rows of the set. Raises `EvaluationSetError`."""
     digest = hashlib.sha256()
     rows: list[EvaluationRow] = []
-    for line, data in _lines(wanted):
+    for line, data in _lines(evaluation_set):
         digest.update(data)
         if not data.strip():
             continue
         if len(rows) >= MAX_ROWS:
-            raise _error(wanted, line, f"more than {MAX_ROWS} rows; split the set")
-        rows.append(_row(wanted, line, data))
+            raise _error(evaluation_set, line, f"more than {MAX_ROWS} rows; split the set")
+        rows.append(_row(evaluation_set, line, data))
     if not rows:
-        raise _error(wanted, 0, "it holds no rows; an empty set protects nothing: drop or fix it")
+        raise _error(
+            evaluation_set, 0, "it holds no rows; an empty set protects nothing: drop or fix it"
+        )
     return EvaluationRows(rows=tuple(rows), digest=digest.hexdigest())
 
 
-def _row(wanted: DecontaminateSet, line: int, data: bytes) -> EvaluationRow:
+def _row(evaluation_set: DecontaminateSet, line: int, data: bytes) -> EvaluationRow:
     try:
         row = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise _error(wanted, line, f"no JSON ({error}); fix the line", _shown(data)) from error
+        raise _error(
+            evaluation_set, line, f"no JSON ({error}); fix the line", _shown(data)
+        ) from error
     if not isinstance(row, dict):
-        raise _error(wanted, line, "no JSON object; one row a line is expected", _shown(data))
-    query = _column(wanted, line, row, "query")
-    code = _column(wanted, line, row, "code")
-    stated = _column(wanted, line, row, "language")
-    language = _language(wanted, line, stated, bool(code))
+        raise _error(
+            evaluation_set, line, "no JSON object; one row a line is expected", _shown(data)
+        )
+    query = _column(evaluation_set, line, row, "query")
+    code = _column(evaluation_set, line, row, "code")
+    stated = _column(evaluation_set, line, row, "language")
+    language = _language(evaluation_set, line, stated, bool(code))
     if not query and not code:
         names = ", ".join(sorted(map(str, row)))
-        raise _error(wanted, line, "neither query nor code; name them under `columns`", names)
+        raise _error(
+            evaluation_set, line, "neither query nor code; name them under `columns`", names
+        )
     if code and not language:
-        raise _error(wanted, line, "code without a language; set `language` for the whole set")
+        raise _error(
+            evaluation_set, line, "code without a language; set `language` for the whole set"
+        )
     item = row.get("id")
     return EvaluationRow(
         item=str(item) if isinstance(item, str | int) and item != "" else f"line {line}",
@@ -104,16 +114,16 @@ def _row(wanted: DecontaminateSet, line: int, data: bytes) -> EvaluationRow:
     )
 
 
-def _language(wanted: DecontaminateSet, line: int, stated: str, code: bool) -> str:
+def _language(evaluation_set: DecontaminateSet, line: int, stated: str, code: bool) -> str:
     """Ours where it is one of ours, else as the row says it; "" where nothing does."""
-    named = stated or wanted.language or ""
+    named = stated or evaluation_set.language or ""
     known = normalise_language(named)
     if known or stated or not named or not code:
         return known or named.strip().lower()
     near = suggestion(named)
     hint = f"did you mean {near!r}? " if near else ""
     raise _error(
-        wanted,
+        evaluation_set,
         line,
         f"code in a `language` that is none of {', '.join(LANGUAGES)}; {hint}write one of them, "
         "or leave the code out: in another language it would protect nothing",
@@ -121,38 +131,42 @@ def _language(wanted: DecontaminateSet, line: int, stated: str, code: bool) -> s
     )
 
 
-def _column(wanted: DecontaminateSet, line: int, row: dict[str, object], role: str) -> str:
-    named = wanted.columns.get(role)
+def _column(evaluation_set: DecontaminateSet, line: int, row: dict[str, object], role: str) -> str:
+    named = evaluation_set.columns.get(role)
     if named is not None and named not in row:
         names = ", ".join(sorted(row))
-        raise _error(wanted, line, f"no column {named!r} (columns.{role}); it has", names)
+        raise _error(evaluation_set, line, f"no column {named!r} (columns.{role}); it has", names)
     for column in _DEFAULTS[role] if named is None else (named,):
         value = row.get(column)
         if value is None or value == "":
             continue
         if not isinstance(value, str):
-            raise _error(wanted, line, f"column {column!r} holds no text", type(value).__name__)
+            raise _error(
+                evaluation_set, line, f"column {column!r} holds no text", type(value).__name__
+            )
         return value
     return ""
 
 
-def _lines(wanted: DecontaminateSet) -> Iterator[tuple[int, bytes]]:
+def _lines(evaluation_set: DecontaminateSet) -> Iterator[tuple[int, bytes]]:
     try:
-        with _open(wanted) as file:
+        with _open(evaluation_set) as file:
             line = 0
             while data := file.readline(MAX_LINE_BYTES + 1):
                 line += 1
                 if len(data) > MAX_LINE_BYTES:
-                    raise _error(wanted, line, f"longer than {MAX_LINE_BYTES} bytes; split it")
+                    raise _error(
+                        evaluation_set, line, f"longer than {MAX_LINE_BYTES} bytes; split it"
+                    )
                 yield line, data
     except (OSError, EOFError) as error:
         reason = f"cannot be read ({type(error).__name__}: {error}); check decontaminate.path"
-        raise _error(wanted, 0, reason) from error
+        raise _error(evaluation_set, 0, reason) from error
 
 
 @contextmanager
-def _open(wanted: DecontaminateSet) -> Iterator[BinaryIO]:
-    with wanted.path.open("rb") as plain:
+def _open(evaluation_set: DecontaminateSet) -> Iterator[BinaryIO]:
+    with evaluation_set.path.open("rb") as plain:
         magic = plain.read(len(_GZIP))
         plain.seek(0)
         if magic != _GZIP:
@@ -163,9 +177,9 @@ def _open(wanted: DecontaminateSet) -> Iterator[BinaryIO]:
 
 
 def _error(
-    wanted: DecontaminateSet, line: int, message: str, value: str = ""
+    evaluation_set: DecontaminateSet, line: int, message: str, value: str = ""
 ) -> EvaluationSetError:
-    return EvaluationSetError(str(wanted.path), line, message, value)
+    return EvaluationSetError(str(evaluation_set.path), line, message, value)
 
 
 def _shown(data: bytes) -> str:

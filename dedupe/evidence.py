@@ -31,8 +31,8 @@ def near_duplicate_score(
     return Fraction(shared, union) if union else Fraction(0)
 
 
-def same_code(language: str, one: str, other: str) -> bool:
+def same_code(language: str, left: str, right: str) -> bool:
     """Whether two codes are exact duplicates: equal token sequences."""
-    return exact_key(language, tokens(language, one)) == exact_key(
-        language, tokens(language, other)
+    return exact_key(language, tokens(language, left)) == exact_key(
+        language, tokens(language, right)
     )

@@ -78,26 +78,26 @@ def fingerprints(
     for language, code, _ in pairs:
         places.setdefault((language, code), len(places))
     words = [tokens(language, code) for language, code in places]
-    keys = [exact_key(language, found) for (language, _), found in zip(places, words, strict=True)]
-    sets = shingle_sets([token_hashes(found) for found in words], options.ngram)
-    filled = [place for place, found in enumerate(words) if found]
+    keys = [exact_key(language, lexed) for (language, _), lexed in zip(places, words, strict=True)]
+    sets = shingle_sets([token_hashes(lexed) for lexed in words], options.ngram)
+    filled = [index for index, lexed in enumerate(words) if lexed]
     languages = [language for language, _ in places]
     bands = dict(
         zip(
             filled,
-            band_keys([languages[place] for place in filled], [sets[p] for p in filled], options),
+            band_keys([languages[index] for index in filled], [sets[p] for p in filled], options),
             strict=True,
         )
     )
     return [
         Fingerprint(
-            tokens=len(words[place]),
-            exact_key=keys[place],
-            shingles=sets[place],
-            band_keys=bands.get(place, _NO_KEYS),
+            tokens=len(words[index]),
+            exact_key=keys[index],
+            shingles=sets[index],
+            band_keys=bands.get(index, _NO_KEYS),
             query_group=query_group(query),
         )
-        for place, query in ((places[language, code], query) for language, code, query in pairs)
+        for index, query in ((places[language, code], query) for language, code, query in pairs)
     ]
 
 
@@ -125,25 +125,25 @@ def signatures(sets: Sequence[U64], options: DedupeOptions) -> NDArray[np.uint32
     scheme affine32: a value is mixed by MurmurHash3's 32-bit finaliser, then each permutation is
     h -> a h + b modulo 2^32 with an odd a. Raises `ValueError` for an empty set.
     """
-    found = np.empty((len(sets), options.permutations), dtype=np.uint32)
-    first = held = 0
-    for place, one in enumerate(sets):
-        if not len(one):
-            raise ValueError(f"shingle set {place} of {len(sets)} is empty: it has no signature")
-        if held and held + len(one) > _CHUNK_SHINGLES:
-            _sign(sets[first:place], options, found[first:place])
-            first, held = place, 0
-        held += len(one)
-    if held:
-        _sign(sets[first:], options, found[first:])
-    return found
+    minima = np.empty((len(sets), options.permutations), dtype=np.uint32)
+    first = pending = 0
+    for index, shingles in enumerate(sets):
+        if not len(shingles):
+            raise ValueError(f"shingle set {index} of {len(sets)} is empty: it has no signature")
+        if pending and pending + len(shingles) > _CHUNK_SHINGLES:
+            _sign(sets[first:index], options, minima[first:index])
+            first, pending = index, 0
+        pending += len(shingles)
+    if pending:
+        _sign(sets[first:], options, minima[first:])
+    return minima
 
 
 def _sign(sets: Sequence[U64], options: DedupeOptions, out: NDArray[np.uint32]) -> None:
     """Signatures of some sets into the rows of `out`, permutation by permutation."""
     flat = np.concatenate(sets)
     hashes = _finalise(((flat ^ (flat >> _HALF)) & _LOW).astype(np.uint32))
-    starts = np.cumsum([0, *(len(one) for one in sets[:-1])])
+    starts = np.cumsum([0, *(len(shingles) for shingles in sets[:-1])])
     factors, offsets = _permutations(options.seed, options.permutations)
     moved = np.empty_like(hashes)
     for number, (factor, offset) in enumerate(zip(factors, offsets, strict=True)):

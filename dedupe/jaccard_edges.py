@@ -33,7 +33,7 @@ def edges(pairs: Rows, shingles_of: Callable[[int], U64], threshold: float) -> R
     if pairs.dtype != PAIR:
         raise ValueError(f"pairs have dtype {pairs.dtype}; they must have {PAIR}")
     exact = Fraction(str(threshold))
-    found: list[tuple[int, int, int, int]] = []
+    rows: list[tuple[int, int, int, int]] = []
     known, mine = -1, np.empty(0, dtype=np.uint64)
     for later, earlier in pairs.tolist():
         if later != known:
@@ -44,5 +44,5 @@ def edges(pairs: Rows, shingles_of: Callable[[int], U64], threshold: float) -> R
             continue
         shared, union = jaccard(mine, other)
         if reaches(shared, union, exact):
-            found.append((later, earlier, shared, union))
-    return np.array(found, dtype=EDGE)
+            rows.append((later, earlier, shared, union))
+    return np.array(rows, dtype=EDGE)

@@ -61,10 +61,10 @@ class DedupeOptions(BaseModel):
 
     @model_validator(mode="after")
     def _recall_is_enough(self) -> Self:
-        found = self.recall_at_threshold
-        if found < MIN_RECALL:
+        recall = self.recall_at_threshold
+        if recall < MIN_RECALL:
             raise ValueError(
-                f"{self.bands} bands of {self.rows} rows find {found:.1%} of the pairs at "
+                f"{self.bands} bands of {self.rows} rows find {recall:.1%} of the pairs at "
                 f"threshold {self.threshold}, by 1-(1-t^rows)^bands; at least {MIN_RECALL:.0%} is "
                 f"asked for: use more bands or fewer rows"
             )

@@ -101,9 +101,9 @@ def name_number(name: str) -> int:
     return xxhash.xxh3_64_intdigest(key.encode("utf-8", "surrogatepass")) if key else 0
 
 
-def same_name(one: str, other: str) -> bool:
+def same_name(left: str, right: str) -> bool:
     """Whether two names are known and equal."""
-    return bool(key := name_key(one)) and key == name_key(other)
+    return bool(key := name_key(left)) and key == name_key(right)
 
 
 def query_words(query: str) -> frozenset[str]:
@@ -116,9 +116,9 @@ def query_hashes(query: str) -> U64:
     return np.sort(token_hashes(list(query_words(query))))
 
 
-def query_jaccard(one: str, other: str) -> tuple[int, int]:
+def query_jaccard(left: str, right: str) -> tuple[int, int]:
     """Sizes of intersection and union of the words of two queries."""
-    mine, theirs = query_words(one), query_words(other)
+    mine, theirs = query_words(left), query_words(right)
     return len(mine & theirs), len(mine | theirs)
 
 

@@ -136,8 +136,8 @@ def select(
         _, inverse, sizes = np.unique(items.query_group, return_inverse=True, return_counts=True)
         contested |= sizes[inverse] > 1
     columns = (group, twin, items.query_group, items.repo, binding)
-    asked = _places_to_ask(items, group, neighbours, rule)
-    near = _Near(items, neighbours, rule, asked, queries(asked))
+    compared = _places_to_ask(items, group, neighbours, rule)
+    near = _Near(items, neighbours, rule, compared, queries(compared))
     return _walk(len(items.item), _rows(np.flatnonzero(contested), columns), near, cap, quotas)
 
 
@@ -159,25 +159,25 @@ def _walk(
     queries = _QueryCap(cap)
     left = list(quotas)
     kept_of_twin: dict[int, int] = {}
-    for place, its_group, twin, query, repo, quota in contested:
+    for item, its_group, twin, query, repo, quota in contested:
         same = kept_of_group.get(its_group, kept_of_twin.get(twin, -1))
         if same >= 0:
-            reason[place], witness[place], score[place] = EXACT_DUPLICATE, same, 1.0
+            reason[item], witness[item], score[item] = EXACT_DUPLICATE, same, 1.0
             continue
-        near, near_score = neighbours.best_witness(place, its_group, kept_of_group)
+        near, near_score = neighbours.best_witness(item, its_group, kept_of_group)
         if near >= 0:
-            reason[place], witness[place], score[place] = NEAR_DUPLICATE, near, near_score
+            reason[item], witness[item], score[item] = NEAR_DUPLICATE, near, near_score
             continue
         full = queries.first_if_full(query, repo)
         if full >= 0:
-            reason[place], witness[place] = QUERY_CAP, full
+            reason[item], witness[item] = QUERY_CAP, full
         elif quota >= 0 and left[quota] == 0:
-            reason[place] = OVER_QUOTA
+            reason[item] = OVER_QUOTA
         else:
-            kept_of_group[its_group] = place
+            kept_of_group[its_group] = item
             if twin >= 0:
-                kept_of_twin[twin] = place
-            queries.keep(query, repo, place)
+                kept_of_twin[twin] = item
+            queries.keep(query, repo, item)
             if quota >= 0:
                 left[quota] -= 1
     return Decisions(reason=reason, witness=witness, score=score)
@@ -209,12 +209,12 @@ class _QueryCap:
                 return kept[1]
         return -1
 
-    def keep(self, query: int, repo: int, place: int) -> None:
+    def keep(self, query: int, repo: int, item: int) -> None:
         """Count a kept item against the limits that are on."""
         if self._total is not None:
-            self._by_query.setdefault(query, [0, place])[0] += 1
+            self._by_query.setdefault(query, [0, item])[0] += 1
         if self._per_repo is not None:
-            self._by_repo.setdefault((query, repo), [0, place])[0] += 1
+            self._by_repo.setdefault((query, repo), [0, item])[0] += 1
 
 
 class _Near:
@@ -225,13 +225,13 @@ class _Near:
         items: Items,
         neighbours: _Neighbours,
         rule: PairRule,
-        asked: NDArray[np.int64],
+        compared: NDArray[np.int64],
         words: Sequence[U64],
     ) -> None:
         self._items = items
         self._neighbours = neighbours
         self._rule = rule
-        self._asked = asked
+        self._compared = compared
         self._words = words
 
     def best_witness(
@@ -241,14 +241,14 @@ class _Near:
         best, best_score = -1, 0.0
         edges = self._neighbours
         for at in range(int(edges.start[group]), int(edges.start[group + 1])):
-            place = kept_of_group.get(int(edges.group[at]), -1)
-            if place < 0:
+            item = kept_of_group.get(int(edges.group[at]), -1)
+            if item < 0:
                 continue
             both = int(edges.shared[at]), int(edges.union[at])
             score = both[0] / max(both[1], 1)
-            better = score > best_score or (score == best_score and place < best)
-            if better and self._removes(later, place, both):
-                best, best_score = place, score
+            better = score > best_score or (score == best_score and item < best)
+            if better and self._removes(later, item, both):
+                best, best_score = item, score
         return best, best_score
 
     def _removes(self, later: int, earlier: int, both: tuple[int, int]) -> bool:
@@ -260,8 +260,8 @@ class _Near:
             queries=lambda: jaccard(self._query(later), self._query(earlier)),
         )
 
-    def _query(self, place: int) -> U64:
-        return self._words[int(np.searchsorted(self._asked, place))]
+    def _query(self, item: int) -> U64:
+        return self._words[int(np.searchsorted(self._compared, item))]
 
 
 def _places_to_ask(
@@ -274,12 +274,12 @@ def _places_to_ask(
     # Equal code has equal tokens, but may be told under several names.
     mixed = np.zeros(groups, dtype=np.bool_)
     mixed[group[items.name != name[group]]] = True
-    one, other = neighbours.source, neighbours.group
-    same = (name[one] == name[other]) & (name[one] != 0) & ~mixed[one] & ~mixed[other]
-    short = np.minimum(tokens[one], tokens[other]) < rule.min_tokens
+    source, target = neighbours.source, neighbours.group
+    same = (name[source] == name[target]) & (name[source] != 0) & ~mixed[source] & ~mixed[target]
+    short = np.minimum(tokens[source], tokens[target]) < rule.min_tokens
     far = neighbours.shared < (float(rule.other_name_threshold) + _SLACK) * neighbours.union
     open_groups = np.zeros(groups, dtype=np.bool_)
-    open_groups[one[short | (far & ~same)]] = True
+    open_groups[source[short | (far & ~same)]] = True
     return np.flatnonzero(open_groups[group])
 
 
@@ -317,15 +317,15 @@ def _neighbours(item: U64, group: NDArray[np.int64], edges: Rows, groups: int) -
     )
 
 
-def _places(item: U64, wanted: U64) -> NDArray[np.int64]:
-    places = np.searchsorted(item, wanted)
-    found = places < len(item)
-    found[found] = item[places[found]] == wanted[found]
-    if not found.all():
+def _places(item: U64, values: U64) -> NDArray[np.int64]:
+    places = np.searchsorted(item, values)
+    inside = places < len(item)
+    inside[inside] = item[places[inside]] == values[inside]
+    if not inside.all():
         raise SelectionInputError(
             "an edge names an item that is not among the items (select over the same build's "
             "items and edges)",
-            int(wanted[~found][0]),
+            int(values[~inside][0]),
         )
     return places
 

@@ -134,7 +134,7 @@ def _statements(node: Node, name: Span) -> tuple[Span, ...]:
     inside = body.named_children
     if len(inside) == 1 and inside[0].type == "statement_list":
         inside = inside[0].named_children
-    return tuple(one.byte_range for one in inside if "comment" not in one.type)
+    return tuple(comment.byte_range for comment in inside if "comment" not in comment.type)
 
 
 def _only_hands_over(language: str, parts: list[bytes]) -> bool:

@@ -73,8 +73,8 @@ _BY_START = attrgetter("start")
 def found_functions(row: Language, content: bytes, matches: Matches) -> list[Found]:
     """The functions of a file by start, an outer before an inner one, each with its wrappers
     and documentation."""
-    found, items = _collect(content, matches)
-    functions = sorted(found.values(), key=_BY_START)
+    spans, items = _collect(content, matches)
+    functions = sorted(spans.values(), key=_BY_START)
     if row.placement == "body":
         for function in functions:
             _drop_last_comments(content, function)
@@ -136,7 +136,7 @@ def _last_line(content: bytes, start: int, end: int) -> bytes:
 
 def _collect(content: bytes, matches: Matches) -> tuple[dict[Span, Found], list[Item]]:
     """One entry per function: several patterns match it, each knows a part."""
-    found: dict[Span, Found] = {}
+    spans: dict[Span, Found] = {}
     items: list[Item] = []
     for _, captured in matches:
         nodes = captured.get("comment")
@@ -153,18 +153,18 @@ def _collect(content: bytes, matches: Matches) -> tuple[dict[Span, Found], list[
             items.append((*captured[kind][0].byte_range, _KINDS[kind], name))
             continue
         span = nodes[0].byte_range
-        function = found.get(span)
+        function = spans.get(span)
         if function is None:
             start, end = span
             function = Found(node=nodes[0], own=start, start=start, end=end, name=(start, start))
-            found[span] = function
+            spans[span] = function
         if "name" in captured:
             function.name = captured["name"][0].byte_range
         if "anchor" in captured:
             function.start = min(function.start, captured["anchor"][0].start_byte)
         if "doc" in captured and _is_docstring(content, captured["doc"][0]):
             function.documentation = (captured["doc"][0].byte_range,)
-    return found, items
+    return spans, items
 
 
 def _is_docstring(content: bytes, node: Node) -> bool:

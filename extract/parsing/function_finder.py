@@ -148,14 +148,16 @@ def functions(
         found = [function for function in found if is_trusted(row, content, function)]
     left_out = _beyond_budget(found, len(content), want_undocumented)
     lines = _lines(content, found)
-    made: list[Function] = []
+    functions_made: list[Function] = []
     reach = -1
-    for at, one in enumerate(found):
+    for at, span in enumerate(found):
         if at not in left_out:
-            made.append(_function(row, content, one, lines, one.start < reach, want_undocumented))
-        reach = max(reach, one.end)
+            functions_made.append(
+                _function(row, content, span, lines, span.start < reach, want_undocumented)
+            )
+        reach = max(reach, span.end)
     return FileFunctions(
-        functions=tuple(made),
+        functions=tuple(functions_made),
         has_error=broken and rescued is None,
         reader="" if rescued is None else SYNTAX,
         left_out=len(left_out),
@@ -167,7 +169,9 @@ def _beyond_budget(found: list[Found], size: int, whole: bool) -> frozenset[int]
     """Positions of the functions, longest first, whose code would exceed what a file may give."""
     budget = max(CODE_BYTES, CODE_FACTOR * size)
     spans = [
-        (one.end - one.start, at) for at, one in enumerate(found) if whole or one.documentation
+        (function.end - function.start, at)
+        for at, function in enumerate(found)
+        if whole or function.documentation
     ]
     total = sum(length for length, _ in spans)
     left_out: set[int] = set()
@@ -184,7 +188,9 @@ def _lines(content: bytes, found: list[Found]) -> dict[int, int]:
     """The line of each start and end, over one pass of the content however they are nested."""
     lines: dict[int, int] = {}
     at, line = 0, 1
-    for offset in sorted({offset for one in found for offset in (one.start, one.end)}):
+    for offset in sorted(
+        {offset for function in found for offset in (function.start, function.end)}
+    ):
         line += content.count(b"\n", at, offset)
         at = offset
         lines[offset] = line
@@ -272,9 +278,10 @@ def _in_test_case(row: Language, content: bytes, found: Found) -> bool:
         node = node.parent
     else:
         return False
-    bases = [] if node is None else [one for one in node.children if one.type in _BASES]
+    bases = [] if node is None else [child for child in node.children if child.type in _BASES]
     return any(
-        is_test_heritage(content[one.start_byte : one.end_byte].decode("utf-8")) for one in bases
+        is_test_heritage(content[child.start_byte : child.end_byte].decode("utf-8"))
+        for child in bases
     )
 
 

@@ -39,13 +39,13 @@ def function_nodes(text: str) -> list[FunctionNode] | None:
             module = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    found: list[FunctionNode] = []
+    nodes: list[FunctionNode] = []
     level: list[ast.AST] = [module]
     for _ in range(MAX_DEPTH):
-        found += [node for node in level if isinstance(node, FunctionNode)]
+        nodes += [node for node in level if isinstance(node, FunctionNode)]
         level = [child for node in level for child in ast.iter_child_nodes(node)]
         if not level:
-            return found
+            return nodes
     return None
 
 

@@ -36,8 +36,8 @@ def rescued_functions(content: bytes) -> list[Found] | None:
         return None
     lines = [len(_MARK) if content.startswith(_MARK) else 0]
     lines += [match.end() for match in _LINE.finditer(content)]
-    found = [_found(content, lines, node) for node in nodes]
-    return sorted(found, key=lambda one: (one.start, -one.end))
+    rescued = [_found(content, lines, node) for node in nodes]
+    return sorted(rescued, key=lambda function: (function.start, -function.end))
 
 
 def _found(content: bytes, lines: list[int], node: FunctionNode) -> Found:

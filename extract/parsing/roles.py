@@ -170,8 +170,8 @@ def is_test(name: str, language: str, code: str, *, documentation: str = "", kno
     if language == "rust" and _RUST_TEST.match(code) is not None:
         return True
     header = code[:_HEADER]
-    found = _ANNOTATIONS[language].search(header) if language in _ANNOTATIONS else None
-    if found is not None and found.start() < len(_before_body(header)):
+    annotation = _ANNOTATIONS[language].search(header) if language in _ANNOTATIONS else None
+    if annotation is not None and annotation.start() < len(_before_body(header)):
         return True
     if language == "php" and _DOCUMENTED_TEST.search(documentation) is not None:
         return True
@@ -262,7 +262,7 @@ def _parameters(after: str, language: str) -> list[str]:
     start = after.find("(")
     if start < 0 or "=>" in after[:start]:
         return ["x"]
-    found, depth, last = [], 0, start + 1
+    parameters, depth, last = [], 0, start + 1
     for at in range(start, len(after)):
         character = after[at]
         if character in _OPENING:
@@ -270,12 +270,12 @@ def _parameters(after: str, language: str) -> list[str]:
         elif character in _CLOSING and after[at - 1 : at + 1] not in ("=>", "->"):
             depth -= 1
             if depth == 0:
-                found.append(after[last:at])
+                parameters.append(after[last:at])
                 break
         elif character == "," and depth == 1:
-            found.append(after[last:at])
+            parameters.append(after[last:at])
             last = at + 1
-    return [part.strip() for part in found if part.strip()]
+    return [part.strip() for part in parameters if part.strip()]
 
 
 def _before_body(header: str) -> str:

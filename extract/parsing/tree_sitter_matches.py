@@ -72,10 +72,10 @@ def matches(parsed: Parsed) -> Matches:
 def _run(cursor: QueryCursor, node: Node) -> Matches:
     # Matching has no budget of its own: tree-sitter 0.26.1 crashes the process when a cursor is
     # given a progress callback. What makes it quadratic is refused by `parse`.
-    found = cursor.matches(node)
+    matches = cursor.matches(node)
     if cursor.did_exceed_match_limit:
         raise FunctionsError("parse_failed", f"over {MATCH_LIMIT} open matches: nested too deep")
-    return found
+    return matches
 
 
 def _unmatched(parsed: Parsed, keyword: _Keyword, found: Matches) -> list[Node] | None:

@@ -36,7 +36,7 @@ _MIXED = re.compile("[0-9]|[A-Z][a-z][A-Z]|[a-z][A-Z]{2}")
 def _any_head() -> str:
     """All heads as one expression, by first letter: most words are refused by that alone."""
     by_letter: dict[str, list[str]] = {}
-    for head in dict.fromkeys(one.head for one in FORMATS):
+    for head in dict.fromkeys(key_format.head for key_format in FORMATS):
         letter, rest = (head[0], head[1:]) if head[0].isalnum() else ("", head)
         by_letter.setdefault(letter, []).append(rest)
     return "|".join(f"{letter}(?:{'|'.join(rest)})" for letter, rest in by_letter.items())
@@ -44,7 +44,10 @@ def _any_head() -> str:
 
 def _forms() -> dict[str, tuple[tuple[re.Pattern[str], bool], ...]]:
     """By first letter, those with a form that begins so or with a class of characters."""
-    forms = [(one.head[0], re.compile(one.head + one.tail), one.random) for one in FORMATS]
+    forms = [
+        (key_format.head[0], re.compile(key_format.head + key_format.tail), key_format.random)
+        for key_format in FORMATS
+    ]
     letters = {letter for letter, _, _ in forms if letter.isalnum()} | {""}
     return {
         letter: tuple(
@@ -154,13 +157,13 @@ def key_spans(text: str) -> list[Span]:
     lowered = plain.lower()
     has_digits = len(lowered.translate(None, _DIGITS)) < len(lowered)
     for anchor, find in _ANCHORS if has_digits else _ANCHORS[:1]:
-        place = lowered.find(anchor)
-        while place >= 0:
-            stop = place + len(anchor)
-            span = find(text, place, stop)
+        offset = lowered.find(anchor)
+        while offset >= 0:
+            stop = offset + len(anchor)
+            span = find(text, offset, stop)
             if span is not None:
                 spans.append(span)
-            place = lowered.find(anchor, stop)
+            offset = lowered.find(anchor, stop)
     if b"private key" in lowered:
         spans += (match.span() for match in _KEY_BLOCK.finditer(text) if _has_body(match))
     return spans

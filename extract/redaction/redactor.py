@@ -160,11 +160,11 @@ def _emails(text: str) -> tuple[str, int]:
 
 def _has_address(text: str) -> bool:
     """Whether an @ follows a character that may end a local part; decorators do not."""
-    place = text.find("@")
-    while place >= 0:
-        if place and (text[place - 1].isalnum() or text[place - 1] in "_.%+-"):
+    offset = text.find("@")
+    while offset >= 0:
+        if offset and (text[offset - 1].isalnum() or text[offset - 1] in "_.%+-"):
             return True
-        place = text.find("@", place + 1)
+        offset = text.find("@", offset + 1)
     return "&#64;" in text or "(at)" in text or "[at]" in text
 
 

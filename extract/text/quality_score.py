@@ -129,10 +129,10 @@ def is_verb(word: str) -> bool:
 
 
 def _opening(words: list[str], name: str) -> int:
-    for place, word in enumerate(words[:3]):
+    for index, word in enumerate(words[:3]):
         bare = word.strip(".,:;()'\"")
         if is_verb(bare):
-            return 120 if place else 150
+            return 120 if index else 150
         letters = bare if bare.isalpha() else "".join(filter(str.isalpha, bare))
         if bare not in _SELF_WORDS and letters != name:
             break

@@ -231,25 +231,25 @@ def _without_reference_marks(text: str) -> str:
 
 def _first_words(documentation: str, language: str) -> tuple[str, str]:
     """The first paragraph, and why it is no query where it is none."""
-    said = ""
+    sentence = ""
     notice = ""
     for paragraph, cut in _paragraphs(documentation, language):
         text, refused = _plain(paragraph, language, cut=cut)
-        if refused == "query_boilerplate" or (notice and not said and goes_on(text)):
+        if refused == "query_boilerplate" or (notice and not sentence and goes_on(text)):
             notice = notice or text
             continue
-        if refused and not said:
+        if refused and not sentence:
             return text, refused
         if text:
-            said = f"{said} {text}" if said else text
+            sentence = f"{sentence} {text}" if sentence else text
         # What a paragraph announced stands in the next one.
         whole = text and text.rpartition(" ")[2] in paragraph[-40:]
         announced = paragraph.endswith(":") and " " in paragraph and not whole
-        if len(said) >= _JOIN_BELOW or announced:
+        if len(sentence) >= _JOIN_BELOW or announced:
             break
-    if not said and notice:
+    if not sentence and notice:
         return notice, "query_boilerplate"
-    return said, ""
+    return sentence, ""
 
 
 def _plain(paragraph: str, language: str, *, cut: bool) -> tuple[str, str]:
@@ -354,16 +354,16 @@ def _tagged(documentation: str, tag: re.Pattern[str], language: str) -> tuple[st
     """What the first `tag` says: its line and the ones below, up to a blank or another tag."""
     lines = iter(documentation.split("\n"))
     for line in lines:
-        found = tag.match(line.strip())
-        if found is None:
+        tag_match = tag.match(line.strip())
+        if tag_match is None:
             continue
-        said = [line.strip()[found.end() :].strip()]
+        lines_said = [line.strip()[tag_match.end() :].strip()]
         for after in lines:
             after = after.strip()
-            if (not after and any(said)) or _TAG_START.match(after) or _STOP.match(after):
+            if (not after and any(lines_said)) or _TAG_START.match(after) or _STOP.match(after):
                 break
-            said.append(after)
-        text = " ".join(part for part in said if part)
+            lines_said.append(after)
+        text = " ".join(part for part in lines_said if part)
         if tag is _RETURNS:
             text = _without_type(text, language)
         text, refused = _plain(text, language, cut=False)
@@ -377,10 +377,10 @@ def _without_type(text: str, language: str) -> str:
     if text.startswith(("{", "[")):
         opening, closing = ("{", "}") if text[0] == "{" else ("[", "]")
         depth = 0
-        for place, character in enumerate(text):
+        for offset, character in enumerate(text):
             depth += (character == opening) - (character == closing)
             if depth == 0:
-                return text[place + 1 :].lstrip(" -\u2013\u2014")
+                return text[offset + 1 :].lstrip(" -\u2013\u2014")
         return ""
     if language == "php":
         return _after_php_type(text)
@@ -392,8 +392,8 @@ def _without_type(text: str, language: str) -> str:
 def _after_php_type(text: str) -> str:
     """What follows the first word; a type's brackets may hold spaces (`Has<User, $this>`)."""
     depth = 0
-    for place, character in enumerate(text):
+    for offset, character in enumerate(text):
         depth += (character in "<({[") - (character in ">)}]")
         if depth <= 0 and character.isspace():
-            return text[place:].lstrip()
+            return text[offset:].lstrip()
     return ""

@@ -290,7 +290,7 @@ def _without_lead(before: str, after: str) -> str:
         first -= 1
     while near and leading[near - 1] in _URL_NEAREST:
         near -= 1
-    verbs = [place for place in range(first, len(words)) if leading[place] in _URL_VERBS]
+    verbs = [index for index in range(first, len(words)) if leading[index] in _URL_VERBS]
     if not verbs:
         first = near
     elif words[verbs[0]][:1].isupper():
