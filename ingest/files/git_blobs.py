@@ -31,14 +31,14 @@ def blob_sizes(git_dir: str, ids: Sequence[str]) -> dict[str, int]:
     unique = sorted(set(ids))
     if not unique:
         return {}
-    said = output(
+    answer = output(
         git_dir,
         ["cat-file", "--batch-check=%(objectname) %(objecttype) %(objectsize)"],
         cap=_SIZE_LINE_BYTES * len(unique),
-        given="".join(f"{one}\n" for one in unique).encode("ascii"),
+        given="".join(f"{field}\n" for field in unique).encode("ascii"),
     )
-    fields = (line.split(" ") for line in said.decode("ascii", "replace").splitlines())
-    return {one[0]: int(one[2]) for one in fields if len(one) == 3 and one[1] == "blob"}
+    fields = (line.split(" ") for line in answer.decode("ascii", "replace").splitlines())
+    return {field[0]: int(field[2]) for field in fields if len(field) == 3 and field[1] == "blob"}
 
 
 class BlobReader:
@@ -102,11 +102,11 @@ class BlobReader:
         if self._asked > AHEAD // 2:
             return
         more = takewhile(
-            lambda one: one[0] == self._git_dir, islice(self._coming, self._asked, AHEAD)
+            lambda request: request[0] == self._git_dir, islice(self._coming, self._asked, AHEAD)
         )
         ids = [blob for _, blob in more]
         if ids and self._process is not None and self._process.stdin is not None:
-            self._process.stdin.write("".join(f"{one}\n" for one in ids).encode("ascii"))
+            self._process.stdin.write("".join(f"{request}\n" for request in ids).encode("ascii"))
             self._asked += len(ids)
 
     def _answer(self, cap: int) -> bytes | None:

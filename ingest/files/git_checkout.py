@@ -90,10 +90,10 @@ def read_checkout(top: Path, *, inside: Path, tree_cap: int = MAX_TREE_BYTES) ->
 def tracked_files(checkout: Checkout) -> frozenset[str]:
     """The paths in the index of a checkout. Raises `SourceError`."""
     try:
-        said = output(checkout.git_dir, ["ls-files", "-z"], cap=MAX_TREE_BYTES)
+        listing = output(checkout.git_dir, ["ls-files", "-z"], cap=MAX_TREE_BYTES)
     except GitFault as fault:
         raise _unreadable(Path(checkout.git_dir), str(fault)) from fault
-    return frozenset(os.fsdecode(path) for path in said.split(b"\0") if path)
+    return frozenset(os.fsdecode(path) for path in listing.split(b"\0") if path)
 
 
 def checkout_above(folder: Path) -> Path | None:
@@ -124,8 +124,8 @@ def github_repo(url: str) -> str:
 def _located(entry: Path, inside: Path) -> tuple[str, str]:
     """The folder that git reads, and the commit. Raises `GitFault`, `SourceError`."""
     words = ["rev-parse", "--absolute-git-dir", "--git-common-dir", "--git-path", "objects"]
-    said = output(str(entry.absolute()), words, cap=_MAX_FACTS_BYTES)
-    lines = os.fsdecode(said).splitlines()
+    answer = output(str(entry.absolute()), words, cap=_MAX_FACTS_BYTES)
+    lines = os.fsdecode(answer).splitlines()
     if len(lines) != 3:
         raise GitFault("the path of the repository holds a line break")
     git_dir, common, objects = (Path("/", line) for line in lines)
@@ -147,21 +147,21 @@ def _check_inside(entry: Path, inside: Path, folders: tuple[Path, Path, Path]) -
     try:
         for folder in (objects, objects / "pack"):
             with os.scandir(folder) as entries:
-                places += [one.path for one in entries if one.is_symlink()]
+                places += [linked.path for linked in entries if linked.is_symlink()]
     except OSError:
         # git says itself what it misses.
         pass
     if os.path.lexists(objects / "info" / "alternates"):
-        said = output(str(git_dir), ["count-objects", "-v"], cap=_MAX_FACTS_BYTES)
-        lines = os.fsdecode(said).splitlines()
+        counts = output(str(git_dir), ["count-objects", "-v"], cap=_MAX_FACTS_BYTES)
+        lines = os.fsdecode(counts).splitlines()
         places += [
             line.removeprefix("alternate: ").strip('"')
             for line in lines
             if line.startswith("alternate: ")
         ]
     home = os.path.realpath(inside)
-    for place in places:
-        if os.path.commonpath((home, os.path.realpath(place))) != home:
+    for path in places:
+        if os.path.commonpath((home, os.path.realpath(path))) != home:
             raise SourceError(
                 "this git checkout takes its commits from outside of the source",
                 value=entry,
@@ -181,13 +181,13 @@ def _config(git_dir: str) -> _Config:
     keys = r"^(remote\..*\.(url|promisor|partialclonefilter)|extensions\.partialclone)$"
     words = ["config", "--local", "--no-includes", "-z", "--get-regexp", keys]
     try:
-        said = output(git_dir, words, cap=_MAX_FACTS_BYTES)
+        listing = output(git_dir, words, cap=_MAX_FACTS_BYTES)
     except GitFault as fault:
         if str(fault) != "no word of why":
             raise
         # No such key is an exit status without a word.
-        said = b""
-    pairs = [one.partition("\n")[::2] for one in os.fsdecode(said).split("\0") if one]
+        listing = b""
+    pairs = [line.partition("\n")[::2] for line in os.fsdecode(listing).split("\0") if line]
     urls = [(key, value) for key, value in pairs if key.endswith(".url")]
     origins = [value for key, value in urls if key == "remote.origin.url"]
     return _Config(
@@ -199,8 +199,8 @@ def _config(git_dir: str) -> _Config:
 def _missing(git_dir: str, commit: str) -> frozenset[str]:
     """Objects of the commit that are not here. Unlike others, this command never fetches them."""
     words = ["rev-list", "--objects", "--no-object-names", "--missing=print", "--no-walk", commit]
-    said = output(git_dir, words, cap=MAX_TREE_BYTES)
-    lines = said.decode("ascii", "replace").splitlines()
+    listing = output(git_dir, words, cap=MAX_TREE_BYTES)
+    lines = listing.decode("ascii", "replace").splitlines()
     return frozenset(line[1:] for line in lines if line.startswith("?"))
 
 

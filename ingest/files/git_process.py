@@ -101,9 +101,9 @@ def output(git_dir: str, words: list[str], *, cap: int, given: bytes = b"") -> b
     return written
 
 
-def _first_line(said: bytes) -> str:
+def _first_line(output: bytes) -> str:
     """The first line of an error that is not empty, without control characters."""
-    lines = (line.strip() for line in said.decode("utf-8", "replace").splitlines())
+    lines = (line.strip() for line in output.decode("utf-8", "replace").splitlines())
     line = next((line for line in lines if line and not line.startswith("warning:")), "")
     return "".join(c if c.isprintable() else "?" for c in line)[:300] or "no word of why"
 

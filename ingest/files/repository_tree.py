@@ -83,8 +83,8 @@ def repositories(root: Path, choice: Choice, blobs: BlobReader) -> list[Reposito
     checkouts, above = _checkouts(root, tree)
     prefixes = frozenset({"", *checkouts})
     owned: dict[str, list[Found]] = {prefix: [] for prefix in sorted(prefixes)}
-    for found in tree.files:
-        owned[_owner(found.name, prefixes)].append(found)
+    for file in tree.files:
+        owned[_owner(file.name, prefixes)].append(file)
     listed = []
     for prefix, files in owned.items():
         checkout = checkouts.get(prefix)
@@ -185,14 +185,14 @@ def _committed(
             named.append((name, path, language))
     ids = (checkout.blobs[path] for _, path, _ in named if path in checkout.blobs)
     try:
-        sizes = blob_sizes(checkout.git_dir, [one for one in ids if one not in checkout.missing])
+        sizes = blob_sizes(checkout.git_dir, [blob for blob in ids if blob not in checkout.missing])
     except GitFault as fault:
         raise SourceError(
             "git cannot tell the sizes of the files of this checkout",
             value=checkout.git_dir,
             remedy=f"Clone it again (`git fsck` says what is damaged). Git said: {fault}",
         ) from fault
-    return [_found(checkout, *one, sizes) for one in sorted(named)]
+    return [_found(checkout, *blob, sizes) for blob in sorted(named)]
 
 
 def _name(repository: Repository, path: str) -> str:
@@ -228,12 +228,12 @@ def _tracked(repository: Repository, checkout: Checkout, files: list[Found]) -> 
     """The files of the folder that are in the index, and what could not be looked at."""
     tracked = tracked_files(checkout)
     return [
-        found
-        for found in files
+        file
+        for file in files
         # An escaped name cannot be looked up; it is refused anyway, and counted.
-        if not found.language
-        or found.problem == INVALID_PATH
-        or repository.path_of(found.name) in tracked
+        if not file.language
+        or file.problem == INVALID_PATH
+        or repository.path_of(file.name) in tracked
     ]
 
 

@@ -220,9 +220,9 @@ def _scan_folder(scan: _Scan, path: str, relative: str) -> None:
         elif is_notice(name):
             notices.append(entry.name)
         elif language_of(entry.name) in scan.wanted and not excluded(name, scan.exclude):
-            found = look(entry.path, name)
-            if found is not None and not _is_linked_folder(entry):
-                scan.files.append(found)
+            file = look(entry.path, name)
+            if file is not None and not _is_linked_folder(entry):
+                scan.files.append(file)
     if notices:
         scan.notices[relative] = tuple(notices)
 

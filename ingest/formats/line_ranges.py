@@ -47,15 +47,15 @@ def ranged(
 
     One that cannot be read has a `problem`. Raises `ChangedInput` for one that changes.
     """
-    near = [one for one in entries if is_local(one.uri)]
-    wishes = [Wish(path=one.uri, ranges=_cuts_of(one, most)) for one in near]
+    near = [entry for entry in entries if is_local(entry.uri)]
+    wishes = [Wish(path=entry.uri, ranges=_cuts_of(entry, most)) for entry in near]
     done: dict[str, tuple[Entry, Ranges]] = {}
-    for one, wish, answer in zip(near, wishes, digest_files(wishes, progress), strict=True):
-        done[one.name] = _answered(one, wish.ranges, answer)
-    far = digested([one for one in entries if not is_local(one.uri)], progress, limits)
-    for one in far:
-        done[one.name] = one, tuple((start, stop, "") for start, stop in _cuts_of(one, most))
-    return [done[one.name] for one in entries]
+    for entry, wish, answer in zip(near, wishes, digest_files(wishes, progress), strict=True):
+        done[entry.name] = _answered(entry, wish.ranges, answer)
+    far = digested([entry for entry in entries if not is_local(entry.uri)], progress, limits)
+    for entry in far:
+        done[entry.name] = entry, tuple((start, stop, "") for start, stop in _cuts_of(entry, most))
+    return [done[entry.name] for entry in entries]
 
 
 def line_units(
@@ -66,8 +66,8 @@ def line_units(
     if kind != "jsonl":
         whole = ((0, entry.size, ""),) if entry.size else ()
         expansion = EXPANSION if kind == "jsonl.gz" else 1
-        return [(_part(entry, one, language, facts), entry.size * expansion) for one in whole]
-    return [(_part(entry, one, language, facts), one[1] - one[0]) for one in ranges]
+        return [(_part(entry, span, language, facts), entry.size * expansion) for span in whole]
+    return [(_part(entry, span, language, facts), span[1] - span[0]) for span in ranges]
 
 
 def _part(

@@ -100,15 +100,15 @@ def inspect(entry: Entry, columns: ColumnsOf, limits: ReadLimits | None = None) 
         return entry.problem
     try:
         with ParquetReader.of(open_entry(entry, limits)) as reader:
-            wanted = tuple(columns(reader))
+            names = tuple(columns(reader))
             counts = reader.footer_bytes * FOOTER_SHARE > reader.size()
             return TableFile(
                 entry=entry,
                 footer=reader.footer,
                 footer_bytes=reader.footer_bytes,
                 footer_data=reader.footer_data if counts else b"",
-                columns=wanted,
-                groups=reader.groups(wanted),
+                columns=names,
+                groups=reader.groups(names),
             )
     except BrokenFile as error:
         return str(error)
@@ -163,7 +163,7 @@ _BAD = _Undecodable()
 
 def _rows(batch: Any) -> Rows:
     names = list(batch.schema.names)
-    columns = [_cells(batch.column(place)) for place in range(len(names))]
+    columns = [_cells(batch.column(index)) for index in range(len(names))]
     for cells in zip(*columns, strict=True):
         values = dict(zip(names, cells, strict=True))
         broken = [name for name, cell in values.items() if cell is _BAD]

@@ -234,8 +234,8 @@ def _grants(lines: str) -> Iterator[_Statement]:
                 tail = words[grant.end() : grant.end() + _TAIL_CHARS]
                 ids, names = licences_named(f"{grant[0]}{tail}", within=len(grant[0]) + 100)
                 gnu |= "GPL" in " ".join(ids)
-                said = f"{grant['verb']} under" if grant["verb"] else grant[0]
-                yield ids, f"{said} {names}"
+                wording = f"{grant['verb']} under" if grant["verb"] else grant[0]
+                yield ids, f"{wording} {names}"
                 break
     if not gnu and along[0]:
         # Where the notice names its licence, "a copy of the GNU ..." adds nothing.

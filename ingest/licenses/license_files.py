@@ -109,10 +109,10 @@ class Notices:
 
     def of(self, path: str) -> Licences:
         """The licences of the file at `path`, of which no more is known than its path."""
-        found = self.found(path)
-        if found.default is None:
-            return found.ids, found.evidence
-        return _both((found.ids, found.evidence) if found.ids else None, found.default)
+        licences = self.found(path)
+        if licences.default is None:
+            return licences.ids, licences.evidence
+        return _both((licences.ids, licences.evidence) if licences.ids else None, licences.default)
 
     def found(self, path: str) -> Found:
         """The licences of the file at `path` (relative to the repository)."""
@@ -160,8 +160,8 @@ class Notices:
                     return ((), f"{source} cannot be read"[:200]), ""
                 hit = annotated(annotations, path.removeprefix(f"{above}/" if above else ""))
                 if hit is not None:
-                    said = f"{source}: {', '.join(hit.ids)}"[:200]
-                    return (hit.ids, said), hit.precedence
+                    evidence = f"{source}: {', '.join(hit.ids)}"[:200]
+                    return (hit.ids, evidence), hit.precedence
         return None, ""
 
     def _annotations_in(self, path: str) -> tuple[Annotation, ...] | None:
@@ -200,10 +200,10 @@ class Notices:
         self, lookup: Callable[[str], Licences | None], folders: Sequence[str]
     ) -> tuple[int, Licences | None]:
         """The first folder, by its place in `folders`, that says anything, and what."""
-        for place, folder in enumerate(folders):
-            found = lookup(folder)
-            if found is not None:
-                return place, found
+        for level, folder in enumerate(folders):
+            licences = lookup(folder)
+            if licences is not None:
+                return level, licences
         return len(folders), None
 
     def _by_text(self, folder: str) -> Licences | None:
@@ -232,9 +232,9 @@ class Notices:
             if statement.inherited:
                 folder, statement = self._workspace(folder)
                 path = _join(folder, name)
-            found = self._stated(path, folder, statement)
-            if found is not None:
-                return found
+            licences = self._stated(path, folder, statement)
+            if licences is not None:
+                return licences
         return None
 
     def _workspace(self, folder: str) -> tuple[str, Statement]:
@@ -254,10 +254,10 @@ class Notices:
         if named is None or data is None:
             return None
         # A file that the manifest names is the main one, whatever it is called.
-        found = match_license_text(data.decode("utf-8", "replace"))
-        if found is None:
+        licences = match_license_text(data.decode("utf-8", "replace"))
+        if licences is None:
             return (), f"licence not recognised: the file that {path} names"[:200]
-        return found[0], f"{path}: license file: {found[1]}"[:200]
+        return licences[0], f"{path}: license file: {licences[1]}"[:200]
 
     def _content(self, path: str) -> bytes | None:
         """The bytes at a path, links followed inside the repository; None if there are none."""
@@ -280,34 +280,34 @@ def licences_of_texts(files: Iterable[tuple[str, bytes | None]]) -> Licences | N
     A file that cannot be read (None) counts as not recognised, unless one that stands for the
     whole repository is.
     """
-    found: dict[str, Licences] = {}
+    recognised: dict[str, Licences] = {}
     strange: list[str] = []
     unread: list[str] = []
     for path, data in files:
         match = match_license_text(data.decode("utf-8", "replace")) if data is not None else None
         if match is not None:
-            found[path] = match
+            recognised[path] = match
         else:
             (unread if data is None else strange).append(path)
-    if not any(_OWN_NAME.fullmatch(PurePosixPath(path).name) for path in found):
+    if not any(_OWN_NAME.fullmatch(PurePosixPath(path).name) for path in recognised):
         strange, unread = [*strange, *unread], []
-    if not found and not strange:
+    if not recognised and not strange:
         return None
     main = [path for path in strange if _MAIN_NAME.fullmatch(PurePosixPath(path).name)]
-    if main or not found:
+    if main or not recognised:
         return (), f"licence not recognised: {', '.join(main or strange)}"[:200]
-    ids = tuple(sorted({item for each, _ in found.values() for item in each}))
+    ids = tuple(sorted({item for each, _ in recognised.values() for item in each}))
     # What refuses the folder is said first: the rest may be cut.
-    ordered = sorted(found.items(), key=lambda one: (RESTRICTED not in one[1][0], one[0]))
-    return ids, "; ".join(f"{path}: {said}" for path, (_, said) in ordered)[:200]
+    ordered = sorted(recognised.items(), key=lambda pair: (RESTRICTED not in pair[1][0], pair[0]))
+    return ids, "; ".join(f"{path}: {evidence}" for path, (_, evidence) in ordered)[:200]
 
 
 def _both(first: Licences | None, second: Licences) -> Licences:
     """Both hold; unknown where one of them is."""
     if first is None:
         return second
-    said = f"{second[1]}; {first[1]}"[:200]
-    return (tuple(sorted({*first[0], *second[0]})) if first[0] and second[0] else ()), said
+    evidence = f"{second[1]}; {first[1]}"[:200]
+    return (tuple(sorted({*first[0], *second[0]})) if first[0] and second[0] else ()), evidence
 
 
 def _is_sidecar(name: str) -> bool:

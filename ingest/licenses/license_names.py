@@ -177,11 +177,11 @@ def licences_named(text: str, within: int | None = None) -> Named:
 def _licences(text: str, hits: list[_Hit]) -> tuple[str, ...]:
     ids: list[str] = []
     choices = 0
-    for place, (name, start, end) in enumerate(hits):
-        stop = hits[place + 1][1] if place + 1 < len(hits) else len(text)
+    for index, (name, start, end) in enumerate(hits):
+        stop = hits[index + 1][1] if index + 1 < len(hits) else len(text)
         spdx = _identifier(name, text[end:stop])
         if spdx not in ids and not _repeats(spdx, ids):
-            choices += place > 0 and _is_or(text[hits[place - 1][2] : start])
+            choices += index > 0 and _is_or(text[hits[index - 1][2] : start])
             ids.append(spdx)
     if RESTRICTED in ids:
         return tuple(ids)
@@ -209,9 +209,13 @@ def _hits(text: str) -> list[_Hit]:
 def _identifier(name: _Name, after: str) -> str:
     if not name.versions:
         return name.family
-    found = _VERSION.match(after)
+    version_match = _VERSION.match(after)
     # "GPLv2 2) ..." is version 2.0 before the second of a list.
-    versions = (f"{found[1]}.{found[2] or 0}", f"{found[1]}.0") if found else ()
+    versions = (
+        (f"{version_match[1]}.{version_match[2] or 0}", f"{version_match[1]}.0")
+        if version_match
+        else ()
+    )
     known = next((version for version in versions if version in name.versions), "")
     if not name.family.endswith("GPL"):
         return f"{name.family}-{known or name.versions[0]}"
@@ -223,7 +227,9 @@ def _identifier(name: _Name, after: str) -> str:
 def _repeats(spdx: str, ids: list[str]) -> bool:
     """Whether the same family was named before, with a version or without one (`GNU ... (GPL)`)."""
     family = spdx.partition("-")[0]
-    return family.endswith("GPL") and any(one.partition("-")[0] == family for one in ids)
+    return family.endswith("GPL") and any(
+        identifier.partition("-")[0] == family for identifier in ids
+    )
 
 
 def _is_or(between: str) -> bool:

@@ -145,8 +145,8 @@ def _of_text(value: object) -> Statement:
     text = _text(value).strip()[:300]
     if text.casefold() in _NOTHING_GRANTED:
         return Statement(ids=(RESTRICTED,), said=text.casefold())
-    ids, said = stated_licences(text)
-    return Statement(ids=ids, said=said)
+    ids, evidence = stated_licences(text)
+    return Statement(ids=ids, said=evidence)
 
 
 def _get(table: object, *keys: str) -> object:

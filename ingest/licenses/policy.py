@@ -87,12 +87,12 @@ def is_permissive(ids: Sequence[str]) -> bool:
 
 def normalise(ids: Sequence[str]) -> tuple[str, ...]:
     """SPDX casing, sorted, unique; a top-level `AND` is split, unknown words are left out."""
-    found: set[str] = set()
+    identifiers: set[str] = set()
     for item in ids:
         tree = _parse(item)
         if tree is not None:
-            found.update(_rendered(part) for part in _conjuncts(tree))
-    return tuple(sorted(found))
+            identifiers.update(_rendered(part) for part in _conjuncts(tree))
+    return tuple(sorted(identifiers))
 
 
 def is_known(expression: str) -> bool:

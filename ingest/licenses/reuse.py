@@ -63,43 +63,46 @@ def toml_annotations(text: str) -> tuple[Annotation, ...]:
     listed = table.get("annotations", []) if isinstance(table, dict) else []
     if not isinstance(listed, list):
         raise ValueError("annotations is no list")
-    found = []
+    annotations = []
     for each in listed:
         if not isinstance(each, dict):
             raise ValueError("an annotation is no table")
         ids = _identifiers(_texts(each.get("SPDX-License-Identifier")))
         precedence = each.get("precedence", CLOSEST)
-        found += [
+        annotations += [
             Annotation(pattern=_pattern(path, folders=True), ids=ids, precedence=str(precedence))
             for path in _texts(each.get("path"))
             if ids
         ]
-    return _limited(found)
+    return _limited(annotations)
 
 
 def dep5_annotations(text: str) -> tuple[Annotation, ...]:
     """Of a `.reuse/dep5`. Raises `ValueError` for one that is not valid."""
-    found = []
+    annotations = []
     for paragraph in re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n")):
         fields = dict(_fields(paragraph))
         ids = _identifiers([fields["license"].split("\n")[0]]) if "license" in fields else ()
-        found += [
+        annotations += [
             Annotation(pattern=_pattern(path, folders=False), ids=ids, precedence="aggregate")
             for path in fields.get("files", "").split()
             if ids
         ]
-    return _limited(found)
+    return _limited(annotations)
 
 
 def annotated(annotations: tuple[Annotation, ...], path: str) -> Annotation | None:
     """The last annotation that matches a path."""
-    return next((one for one in reversed(annotations) if _matches(one.pattern, path)), None)
+    return next(
+        (annotation for annotation in reversed(annotations) if _matches(annotation.pattern, path)),
+        None,
+    )
 
 
-def _limited(found: list[Annotation]) -> tuple[Annotation, ...]:
-    if len(found) > MAX_ANNOTATIONS:
+def _limited(annotations: list[Annotation]) -> tuple[Annotation, ...]:
+    if len(annotations) > MAX_ANNOTATIONS:
         raise ValueError(f"more than {MAX_ANNOTATIONS} patterns")
-    return tuple(found)
+    return tuple(annotations)
 
 
 def _fields(paragraph: str) -> Iterator[tuple[str, str]]:
@@ -119,19 +122,19 @@ def _pattern(path: str, *, folders: bool) -> tuple[int, ...]:
     if len(path) > _MAX_PATTERN:
         raise ValueError("a pattern is too long")
     tokens: list[int] = []
-    place = 0
-    while place < len(path):
-        sign = path[place]
-        if sign == "\\" and place + 1 < len(path):
-            place += 1
-            tokens.append(ord(path[place]))
+    offset = 0
+    while offset < len(path):
+        sign = path[offset]
+        if sign == "\\" and offset + 1 < len(path):
+            offset += 1
+            tokens.append(ord(path[offset]))
         elif sign == "*":
-            wide = not folders or path[place : place + 2] == "**"
-            place += path[place : place + 2] == "**"
+            wide = not folders or path[offset : offset + 2] == "**"
+            offset += path[offset : offset + 2] == "**"
             tokens.append(_ANY if wide else _ANY_IN_FOLDER)
         else:
             tokens.append(_ONE if sign == "?" and not folders else ord(sign))
-        place += 1
+        offset += 1
     return tuple(tokens)
 
 
@@ -144,9 +147,9 @@ def _matches(pattern: tuple[int, ...], path: str) -> bool:
             places = {end for start in places for end in _in_folder(path, start)}
         else:
             places = {
-                place + 1
-                for place in places
-                if place < len(path) and (token == _ONE or ord(path[place]) == token)
+                offset + 1
+                for offset in places
+                if offset < len(path) and (token == _ONE or ord(path[offset]) == token)
             }
         if not places:
             return False

@@ -140,21 +140,21 @@ def match_license_text(text: str) -> tuple[tuple[str, ...], str] | None:
     """
     text = text[:MAX_CHARS]
     folded = fold_text(text)
-    found = {rule.spdx for rule in _RULES if _holds(rule, folded)}
-    if "MPL-2.0" not in found:
+    identifiers = {rule.spdx for rule in _RULES if _holds(rule, folded)}
+    if "MPL-2.0" not in identifiers:
         # The Mozilla text names the GNU licences it may be combined with.
-        found |= _gnu(folded)
+        identifiers |= _gnu(folded)
     if _APACHE_NOTICE in folded and (
-        found or is_bare_notice(fold_text(_COPYRIGHT_LINE.sub(" ", text)), _APACHE_NOTICE)
+        identifiers or is_bare_notice(fold_text(_COPYRIGHT_LINE.sub(" ", text)), _APACHE_NOTICE)
     ):
-        found.add("Apache-2.0")
+        identifiers.add("Apache-2.0")
     limit = limit_in(folded)
-    if not found and limit is None:
+    if not identifiers and limit is None:
         return None
     if limit is not None:
-        ids = tuple(sorted({RESTRICTED, *found}))
+        ids = tuple(sorted({RESTRICTED, *identifiers}))
         return ids, f"licence not recognised: its text says {limit[0]!r} ({limit[1]})"
-    ids = tuple(sorted(found))
+    ids = tuple(sorted(identifiers))
     return ids, f"text of {' and '.join(ids)}"
 
 

@@ -56,15 +56,15 @@ class Address:
 
 def parse(uri: str) -> Address:
     """Raises `ValueError` (which pydantic reports) for anything but a path in a data set."""
-    found = _URI.fullmatch(uri)
-    if found is None:
+    match = _URI.fullmatch(uri)
+    if match is None:
         raise ValueError(
             f"{uri!r} is no data set on the Hub: write hf://datasets/OWNER/NAME[@REVISION][/PATH]"
         )
-    path = (found["path"] or "").strip("/")
+    path = (match["path"] or "").strip("/")
     if path and any(step in ("", ".", "..") for step in path.split("/")):
         raise ValueError(f"{uri!r}: a path in a data set has no empty, `.` or `..` steps")
-    return Address(repo=found["repo"], revision=unquote(found["revision"] or ""), path=path)
+    return Address(repo=match["repo"], revision=unquote(match["revision"] or ""), path=path)
 
 
 def pin(uri: str, limits: ReadLimits) -> HubPlace:
@@ -80,8 +80,10 @@ def pin(uri: str, limits: ReadLimits) -> HubPlace:
     pinned = replace(address, revision=commit)
     # What the Hub does not say is not open.
     gated = facts.get("gated", True) is not False
-    place = HubPlace(uri=uri, revision=commit, address=pinned, limits=limits, gated=gated)
-    return replace(place, single=place.whether_file()) if address.path else place
+    pinned_place = HubPlace(uri=uri, revision=commit, address=pinned, limits=limits, gated=gated)
+    return (
+        replace(pinned_place, single=pinned_place.whether_file()) if address.path else pinned_place
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,15 +104,19 @@ class HubPlace:
         """The files in a folder, sorted by name."""
         if self.single is not None:
             return () if folder else (self.single,)
-        found = (self._entry(one) for one in self._tree(folder, recursive))
-        return tuple(sorted((one for one in found if one), key=lambda one: one.name))
+        entries = (self._entry(record) for record in self._tree(folder, recursive))
+        return tuple(
+            sorted((record for record in entries if record), key=lambda record: record.name)
+        )
 
     def folders(self, folder: str = "") -> tuple[str, ...]:
         """The folders in a folder, sorted by name."""
         if self.single is not None:
             return ()
         paths = [
-            str(one.get("path")) for one in self._tree(folder, False) if one["type"] == "directory"
+            str(record.get("path"))
+            for record in self._tree(folder, False)
+            if record["type"] == "directory"
         ]
         return tuple(sorted(path.rpartition("/")[2] for path in paths))
 
@@ -119,16 +125,16 @@ class HubPlace:
         url = f"{self._api()}/paths-info/{self.revision}"
         form = {"paths": self.address.path, "expand": "false"}
         question = Question(url=url, limits=self.limits, home=_endpoint(), method="POST", form=form)
-        found = list(_objects(_json(_asked(self.address, question), url)))
-        if not found:
+        records = list(_objects(_json(_asked(self.address, question), url)))
+        if not records:
             raise SourceError(
                 "nothing of this name in the data set",
                 value=str(self.address),
                 remedy=f"See {_page(self.address)}/tree/{self.revision}.",
             )
         above = self.address.path.rpartition("/")[0]
-        place = replace(self, address=replace(self.address, path=above))
-        return place._entry(found[0])
+        parent = replace(self, address=replace(self.address, path=above))
+        return parent._entry(records[0])
 
     def _api(self) -> str:
         return f"{_endpoint()}/api/datasets/{self.address.repo}"
@@ -140,7 +146,7 @@ class HubPlace:
         return self.trees[key]
 
     def _pages(self, folder: str, recursive: bool) -> Iterator[Mapping[str, object]]:
-        path = "/".join(one for one in (self.address.path, folder) if one)
+        path = "/".join(part for part in (self.address.path, folder) if part)
         inner = f"/{quote(path, safe='')}" if path else ""
         url = f"{self._api()}/tree/{self.revision}{inner}?recursive={str(recursive).lower()}"
         for _ in range(MAX_PAGES):
@@ -266,9 +272,9 @@ def _json(answer: Answer, url: str) -> object:
 
 
 def _objects(value: object) -> Iterator[dict[str, object]]:
-    for one in value if isinstance(value, list) else ():
-        if isinstance(one, dict) and isinstance(one.get("type"), str):
-            yield one
+    for record in value if isinstance(value, list) else ():
+        if isinstance(record, dict) and isinstance(record.get("type"), str):
+            yield record
 
 
 def _digest(facts: Mapping[str, object]) -> str:

@@ -45,14 +45,14 @@ class LocalPlace:
         """The files in a folder, sorted by name."""
         root = Path(self.uri)
         if root.is_file():
-            found = _entry(root.resolve(), root.name)
-            return (found,) if found is not None and not folder else ()
+            entry = _entry(root.resolve(), root.name)
+            return (entry,) if entry is not None and not folder else ()
         start = root / folder
         if not _inside(root, folder) or not start.is_dir():
             return ()
         paths = _walk(start, recursive)
         entries = [_entry(path, path.relative_to(root).as_posix()) for path in paths]
-        return tuple(sorted((one for one in entries if one), key=lambda one: one.name))
+        return tuple(sorted((entry for entry in entries if entry), key=lambda entry: entry.name))
 
     def folders(self, folder: str = "") -> tuple[str, ...]:
         """The folders in a folder, sorted by name."""
@@ -86,8 +86,8 @@ def _is_folder(path: Path) -> bool:
 
 
 def _entry(path: Path, name: str) -> Entry | None:
-    found = look(str(path), name)
-    if found is None:
+    file = look(str(path), name)
+    if file is None:
         return None
-    problem = "" if found.problem == TOO_LARGE else found.problem
-    return Entry(name=found.name, size=found.size, digest="", uri=str(path), problem=problem)
+    problem = "" if file.problem == TOO_LARGE else file.problem
+    return Entry(name=file.name, size=file.size, digest="", uri=str(path), problem=problem)

@@ -142,20 +142,24 @@ def digested(
     Local files are read as a whole, whatever their size; of files elsewhere the size and the
     ETag are asked for where the listing had none. Same order.
     """
-    todo = [one for one in entries if not one.digest and not one.problem]
-    near = [one for one in todo if is_local(one.uri)]
-    answers = digest_files([Wish(path=one.uri) for one in near], progress)
-    found = {one.uri: _with(one, answer) for one, answer in zip(near, answers, strict=True)}
-    far = [one for one in todo if not is_local(one.uri)]
+    todo = [entry for entry in entries if not entry.digest and not entry.problem]
+    near = [entry for entry in todo if is_local(entry.uri)]
+    answers = digest_files([Wish(path=entry.uri) for entry in near], progress)
+    identified = {
+        entry.uri: _with(entry, answer) for entry, answer in zip(near, answers, strict=True)
+    }
+    far = [entry for entry in todo if not is_local(entry.uri)]
     with ThreadPoolExecutor(max_workers=8, thread_name_prefix="place") as pool:
-        asked = pool.map(lambda one: elsewhere.identified(one, limits or ReadLimits()), far)
-        found.update((one.uri, one) for one in asked)
-    return tuple(found.get(one.uri, one) for one in entries)
+        answers_far = pool.map(
+            lambda entry: elsewhere.identified(entry, limits or ReadLimits()), far
+        )
+        identified.update((entry.uri, entry) for entry in answers_far)
+    return tuple(identified.get(entry.uri, entry) for entry in entries)
 
 
 def revision_of(place: Place, entries: Sequence[Entry]) -> str:
     """The commit that was pinned, or else 16 hex digits over the names and digests."""
-    return place.revision or content_revision((one.name, one.digest) for one in entries)
+    return place.revision or content_revision((entry.name, entry.digest) for entry in entries)
 
 
 def open_part(part: Part, limits: ReadLimits | None = None) -> BinaryIO:

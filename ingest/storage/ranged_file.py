@@ -80,8 +80,8 @@ class RangedFile(io.RawIOBase):
 
     def prefetch(self, ranges: Sequence[tuple[int, int]]) -> None:
         """Fetch these half-open ranges now, in few requests, and keep them."""
-        wanted = [(start, stop) for start, stop in ranges if self._kept_at(start, stop) is None]
-        for start, stop in join_ranges(wanted):
+        missing = [(start, stop) for start, stop in ranges if self._kept_at(start, stop) is None]
+        for start, stop in join_ranges(missing):
             if not 0 <= start < stop <= self._size:
                 raise ValueError(f"range {start}:{stop} lies outside a file of {self._size} bytes")
             self._keep(start, stop)
@@ -104,10 +104,10 @@ class RangedFile(io.RawIOBase):
             raise ValueError("the file is closed")
         if start >= stop:
             return b""
-        place = self._kept_at(start, stop)
-        if place is None or self._spool is None:
+        offset = self._kept_at(start, stop)
+        if offset is None or self._spool is None:
             return self._fetch(start, stop)
-        self._spool.seek(place)
+        self._spool.seek(offset)
         return self._spool.read(stop - start)
 
     def _kept_at(self, start: int, stop: int) -> int | None:
@@ -115,22 +115,22 @@ class RangedFile(io.RawIOBase):
         index = bisect_right(self._starts, start) - 1
         if index < 0:
             return None
-        first, last, place = self._kept[index]
-        return place + start - first if stop <= last else None
+        first, last, offset = self._kept[index]
+        return offset + start - first if stop <= last else None
 
     def _keep(self, start: int, stop: int) -> None:
         if self._spool is None:
             # It lives as long as the ranges in it: `forget` closes it.
             self._spool = tempfile.SpooledTemporaryFile(max_size=HELD_BYTES)  # noqa: SIM115
-        place = self._spool.seek(0, io.SEEK_END)
+        offset = self._spool.seek(0, io.SEEK_END)
         for first in range(start, stop, MAX_REQUEST_BYTES):
             self._spool.write(self._fetch(first, min(first + MAX_REQUEST_BYTES, stop)))
         # One range inside another would hide it from the search.
-        self._kept = [one for one in self._kept if not start <= one[0] < one[1] <= stop]
+        self._kept = [span for span in self._kept if not start <= span[0] < span[1] <= stop]
         self._starts = [first for first, _, _ in self._kept]
         index = bisect_right(self._starts, start)
         self._starts.insert(index, start)
-        self._kept.insert(index, (start, stop, place))
+        self._kept.insert(index, (start, stop, offset))
 
 
 class Window(io.RawIOBase):
@@ -169,7 +169,7 @@ class Window(io.RawIOBase):
 def join_ranges(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Sorted ranges with those joined whose gaps are small for what they save."""
     joined: list[tuple[int, int, int]] = []
-    for start, stop in sorted(one for one in ranges if one[0] < one[1]):
+    for start, stop in sorted(span for span in ranges if span[0] < span[1]):
         if joined:
             first, last, useful = joined[-1]
             gain = max(stop - max(start, last), 0)

@@ -63,10 +63,12 @@ class S3Place:
         if self.single is not None:
             return () if folder else (self.single,)
         bucket, root = parse(self.uri)
-        found: list[Entry] = []
+        entries: list[Entry] = []
         for page in _pages(bucket, _inside(root, folder), self.limits, recursive=recursive):
-            found.extend(filter(None, (_entry(bucket, root, one) for one in page["Contents"])))
-        return tuple(sorted(found, key=lambda one: one.name))
+            entries.extend(
+                filter(None, (_entry(bucket, root, record) for record in page["Contents"]))
+            )
+        return tuple(sorted(entries, key=lambda record: record.name))
 
     def folders(self, folder: str = "") -> tuple[str, ...]:
         """The folders in a folder, sorted by name."""
@@ -74,16 +76,18 @@ class S3Place:
             return ()
         bucket, root = parse(self.uri)
         pages = _pages(bucket, _inside(root, folder), self.limits, recursive=False)
-        paths = [str(one["Prefix"]).rstrip("/") for page in pages for one in page["CommonPrefixes"]]
+        paths = [
+            str(record["Prefix"]).rstrip("/") for page in pages for record in page["CommonPrefixes"]
+        ]
         return tuple(sorted(path.rpartition("/")[2] for path in paths))
 
 
 def parse(uri: str) -> tuple[str, str]:
     """Bucket and key ("" for all of it). Raises `ValueError`, which pydantic reports."""
-    found = _URI.fullmatch(uri)
-    if found is None:
+    match = _URI.fullmatch(uri)
+    if match is None:
         raise ValueError(f"{uri!r} is no address in S3: write s3://BUCKET or s3://BUCKET/PATH")
-    return found["bucket"], (found["key"] or "").strip("/")
+    return match["bucket"], (match["key"] or "").strip("/")
 
 
 def identity(limits: ReadLimits) -> str:
@@ -150,8 +154,8 @@ def _get(
 
 
 def _begins(answer: urllib3.BaseHTTPResponse, start: int) -> bool:
-    said = answer.headers.get("Content-Range", "")
-    return said.removeprefix("bytes ").partition("-")[0] == str(start)
+    stated = answer.headers.get("Content-Range", "")
+    return stated.removeprefix("bytes ").partition("-")[0] == str(start)
 
 
 def _refused(answer: urllib3.BaseHTTPResponse, bucket: str, key: str, name: str) -> Exception:
@@ -173,8 +177,8 @@ def _object(uri: str, bucket: str, key: str, limits: ReadLimits) -> Entry | None
         return None
     name = key.rpartition("/")[2]
     facts = {"Key": key, "Size": facts.get("ContentLength"), "ETag": facts.get("ETag")}
-    one = _entry(bucket, key.removesuffix(name), facts)
-    return None if one is None else replace(one, uri=uri)
+    entry = _entry(bucket, key.removesuffix(name), facts)
+    return None if entry is None else replace(entry, uri=uri)
 
 
 def _pages(
@@ -196,7 +200,7 @@ def _pages(
 
 def _inside(root: str, folder: str) -> str:
     """The prefix of what is in a folder."""
-    path = "/".join(one for one in (root, folder.strip("/")) if one)
+    path = "/".join(part for part in (root, folder.strip("/")) if part)
     return f"{path}/" if path else ""
 
 

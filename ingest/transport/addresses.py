@@ -46,23 +46,23 @@ def addresses_of(host: str) -> frozenset[str]:
 
 def kind_of(address: str) -> str:
     """`PUBLIC`, `PRIVATE`, `LOOPBACK` or `OTHER`."""
-    found = _unwrapped(ipaddress.ip_address(address.partition("%")[0]))
-    if found.is_loopback:
+    ip = _unwrapped(ipaddress.ip_address(address.partition("%")[0]))
+    if ip.is_loopback:
         return LOOPBACK
-    if found.is_link_local or found.is_multicast or found.is_unspecified or found.is_reserved:
+    if ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved:
         return OTHER
-    return PUBLIC if found.is_global else PRIVATE
+    return PUBLIC if ip.is_global else PRIVATE
 
 
 def may_lead(home: Collection[str], target: Collection[str]) -> bool:
     """Whether a redirect from a configured host may lead to a host, by their IP addresses."""
-    kinds = {kind_of(one) for one in home}
+    kinds = {kind_of(address) for address in home}
     allowed = {PUBLIC}
     if kinds & {PRIVATE, LOOPBACK}:
         allowed.add(PRIVATE)
     if kinds == {LOOPBACK}:
         allowed.add(LOOPBACK)
-    return all(one in home or kind_of(one) in allowed for one in target)
+    return all(address in home or kind_of(address) in allowed for address in target)
 
 
 def bearer(endpoint: str) -> dict[str, str]:
@@ -84,8 +84,8 @@ def check_token_goes_to(endpoint: str) -> None:
     if parts.scheme == "https":
         return
     shown = without_user(endpoint)
-    found = addresses_of(parts.hostname or "")
-    if not found or any(kind_of(one) != LOOPBACK for one in found):
+    addresses = addresses_of(parts.hostname or "")
+    if not addresses or any(kind_of(address) != LOOPBACK for address in addresses):
         raise SourceError(
             "the token of the Hub would go over the network unencrypted",
             value=shown,
@@ -103,9 +103,9 @@ def names_user(url: str) -> bool:
     """
     scheme, marked, rest = url.partition("://")
     netloc = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    user, found, _ = netloc.rpartition("@")
+    user, separator, _ = netloc.rpartition("@")
     plain = scheme.lower().rpartition("+")[2] in _PLAIN_USER_SCHEMES
-    return bool(marked and found) and (plain or ":" in user)
+    return bool(marked and separator) and (plain or ":" in user)
 
 
 def without_user(text: str) -> str:
@@ -115,8 +115,8 @@ def without_user(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _looked_up(host: str) -> frozenset[str]:
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return frozenset(str(one[4][0]) for one in found)
+    answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return frozenset(str(answer[4][0]) for answer in answers)
 
 
 def _unwrapped(
