@@ -157,8 +157,11 @@ def _novelty(content: list[str], named: list[str]) -> int:
 def _parameters(query: str, folded_code: str) -> int:
     opening = _PARAMETERS.search(folded_code, 0, 400)
     names = _PARAMETER.findall(opening[1]) if opening is not None else []
-    if not names or any(name in query for name in names):
+    if not names:
         return 50
+    for name in names:
+        if name in query:
+            return 50
     return 25
 
 
