@@ -25,17 +25,17 @@ from shards.write import Parts, RemovalsFile, ShardFiles, unseal, write_publishe
 from xtrove.build.plan import Plan
 from xtrove.build.quota_rounds import Round
 from xtrove.core import FileFacts, Stop, digest
-from xtrove.runtime import Conductor, Task, published_versions, stage_version
-from xtrove.stages import Records, RunName, layout, load, open_items, removals, shard
+from xtrove.runtime import Scheduler, Task, published_versions, stage_version
+from xtrove.stages import Records, RunName, load, open_items, removals, shard
 from xtrove.terminal import err, funnel_table
 
 
-def finish(plan: Plan, conductor: Conductor, result: Round) -> tuple[Manifest, Funnel]:
+def finish(plan: Plan, scheduler: Scheduler, result: Round) -> tuple[Manifest, Funnel]:
     """Write shards and evidence, then seal."""
-    workspace = conductor.workspace
-    funnel, refused = _funnel(plan, conductor, result)
+    workspace = scheduler.workspace
+    funnel, refused = _funnel(plan, scheduler, result)
     try:
-        planned = _layout(plan, conductor, result)
+        planned = _layout(plan, scheduler, result)
     except Stop:
         err().print(funnel_table(funnel))
         raise
@@ -45,7 +45,7 @@ def finish(plan: Plan, conductor: Conductor, result: Round) -> tuple[Manifest, F
     unseal(workspace.output)
     removed = int(result.facts["pairs"]) - int(planned["kept"]) + refused
     shards = _shard_tasks(result, key, planned["shards"])
-    facts = conductor.run_stages(
+    facts = scheduler.run_stages(
         {"removals": _removals_tasks(result, key, removed), "shard": shards}
     )
     files = [ShardFiles.from_dict(fact["files"]) for fact in facts["shard"]]
@@ -71,11 +71,11 @@ def finish(plan: Plan, conductor: Conductor, result: Round) -> tuple[Manifest, F
             for fact in facts["removals"]
         ),
         funnel=funnel,
-        quarantined=tuple(_quarantined(plan, conductor, result)),
+        quarantined=tuple(_quarantined(plan, scheduler, result)),
         tombstones=tuple(kept_out(plan.tombstones)),
     )
     seal = Task(stage="seal", key=digest(key)[:40], label="manifest, card, checksums", spec={})
-    with conductor.driver_stage(seal):
+    with scheduler.driver_stage(seal):
         manifest = write_published(
             workspace.output, parts, work_of=lambda s: folders[s.tar.path], tmp=tmp
         )
@@ -99,7 +99,7 @@ def _sources(plan: Plan) -> tuple[SourceFacts, ...]:
     )
 
 
-def _layout(plan: Plan, conductor: Conductor, result: Round) -> dict[str, Any]:
+def _layout(plan: Plan, scheduler: Scheduler, result: Round) -> dict[str, Any]:
     spec = {
         "runs": result.runs,
         "select": result.select_key,
@@ -107,13 +107,13 @@ def _layout(plan: Plan, conductor: Conductor, result: Round) -> dict[str, Any]:
         "max_bytes": plan.config.shards.max_bytes,
         "keeps_partition": plan.config.keeps_partition,
     }
-    key = digest("layout", stage_version(layout.ROOMS), spec)[:40]
+    key = digest("layout", stage_version("layout"), spec)[:40]
     task = Task(stage="layout", key=key, label="shard boundaries", spec=spec)
-    return {**conductor.run("layout", [task])[0], "key": key}
+    return {**scheduler.run("layout", [task])[0], "key": key}
 
 
 def _shard_tasks(result: Round, layout_key: str, shards: Sequence[Sequence[Any]]) -> list[Task]:
-    version = stage_version(shard.ROOMS)
+    version = stage_version("shard")
     return [
         Task(
             stage="shard",
@@ -127,7 +127,7 @@ def _shard_tasks(result: Round, layout_key: str, shards: Sequence[Sequence[Any]]
 
 def _removals_tasks(result: Round, layout_key: str, rows: int) -> list[Task]:
     parts = max(1, -(-rows // removals.ROWS_PER_PART))
-    version = stage_version(removals.ROOMS)
+    version = stage_version("removals")
     return [
         Task(
             stage="removals",
@@ -139,7 +139,7 @@ def _removals_tasks(result: Round, layout_key: str, rows: int) -> list[Task]:
     ]
 
 
-def _funnel(plan: Plan, conductor: Conductor, result: Round) -> tuple[Funnel, int]:
+def _funnel(plan: Plan, scheduler: Scheduler, result: Round) -> tuple[Funnel, int]:
     """The counts of the slices that count, and how many pairs the extract stage refused."""
     funnel = Funnel()
     refused = 0
@@ -147,17 +147,17 @@ def _funnel(plan: Plan, conductor: Conductor, result: Round) -> tuple[Funnel, in
         for item in listing.quarantined:
             funnel.add(listing.source, "unknown", "files", reason="corrupt_input")
             name = published_name(item.name, plan.config.redact)
-            conductor.say(f"quarantined: {listing.source}: {name}: {item.reason}")
-    for piece in result.slices:
-        facts = conductor.facts("extract", piece.task.key)
+            scheduler.report(f"quarantined: {listing.source}: {name}: {item.reason}")
+    for planned in result.slices:
+        facts = scheduler.facts("extract", planned.task.key)
         refused += _add_slice(funnel, facts)
-    runs = [RunName(key=piece.task.key, source=piece.source) for piece in result.slices]
-    folder = conductor.workspace.folder("select", result.select_key)
+    runs = [RunName(key=planned.task.key, source=planned.source) for planned in result.slices]
+    folder = scheduler.workspace.folder("select", result.select_key)
     decisions: Records = load(folder / "decisions.npy")  # type: ignore[assignment]
     start = 0
-    for piece, items in zip(result.slices, open_items(conductor.workspace, runs), strict=True):
+    for planned, items in zip(result.slices, open_items(scheduler.workspace, runs), strict=True):
         stop = start + len(items)
-        _add_decisions(funnel, piece.source, items["language"], decisions["reason"][start:stop])
+        _add_decisions(funnel, planned.source, items["language"], decisions["reason"][start:stop])
         start = stop
     wrong = funnel.check()
     if wrong:
@@ -195,7 +195,7 @@ def _add_decisions(
             funnel.drop_kept(source, name, "pairs", reason=why, count=count)
 
 
-def _quarantined(plan: Plan, conductor: Conductor, result: Round) -> list[Quarantined]:
+def _quarantined(plan: Plan, scheduler: Scheduler, result: Round) -> list[Quarantined]:
     found = [
         Quarantined(
             source=listing.source,
@@ -205,7 +205,7 @@ def _quarantined(plan: Plan, conductor: Conductor, result: Round) -> list[Quaran
         for listing in plan.listings
         for item in listing.quarantined
     ]
-    for piece in result.slices:
-        for name, reason in conductor.facts("extract", piece.task.key)["quarantined"]:
-            found.append(Quarantined(source=piece.source, name=name, reason=reason))
+    for planned in result.slices:
+        for name, reason in scheduler.facts("extract", planned.task.key)["quarantined"]:
+            found.append(Quarantined(source=planned.source, name=name, reason=reason))
     return found

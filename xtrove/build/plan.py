@@ -23,7 +23,6 @@ from xtrove.config import BuildConfig, OptOuts, without_places
 from xtrove.config import opt_out as opt_outs
 from xtrove.core import Misuse, digest
 from xtrove.runtime import PlannedSlice, Task, Workspace, node_versions, stage_version
-from xtrove.stages import extract, holdout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,9 +118,9 @@ def make_plan(config: BuildConfig, hashed: Callable[[int], None]) -> Plan:
         settings["opted_out"], settings["forgotten"] = list(refused.names), forgotten
         settings_name = _put(files, "settings", settings)
         decisive = digest(_portable(settings), evaluation)
-        for piece in sorted(listing.slices, key=lambda s: digest(name, s.label, s.digest)):
-            slices.append(_planned(name, piece, settings_name, decisive, hub))
-            files[f"slice-{piece.digest}.json"] = dataclasses.asdict(piece)
+        for source_slice in sorted(listing.slices, key=lambda s: digest(name, s.label, s.digest)):
+            slices.append(_planned(name, source_slice, settings_name, decisive, hub))
+            files[f"slice-{source_slice.digest}.json"] = dataclasses.asdict(source_slice)
     inputs = _inputs(listings, evaluation, refused)
     quotas = {
         name: source.max_per_language
@@ -159,7 +158,7 @@ def _inputs(listings: Sequence[Listing], evaluation: str, refused: OptOuts) -> d
     inputs = {
         listing.source: digest(
             listing.revision,
-            [piece.digest for piece in listing.slices],
+            [source_slice.digest for source_slice in listing.slices],
             [dataclasses.asdict(item) for item in listing.quarantined],
         )
         for listing in listings
@@ -205,7 +204,7 @@ def _holdout(
 ) -> Task:
     """The task that writes down what a source holds out; a pure function of its revision."""
     source = _portable(settings)["source"]
-    version = stage_version(holdout.ROOMS)
+    version = stage_version("holdout")
     return Task(
         stage="holdout",
         key=digest("holdout", version, name, settings["revision"], source)[:40],
@@ -229,17 +228,17 @@ def _portable(settings: dict[str, object]) -> dict[str, object]:
 
 
 def _planned(
-    name: str, piece: Slice, settings_name: str, decisive: str, hub: dict[str, object]
+    name: str, source_slice: Slice, settings_name: str, decisive: str, hub: dict[str, object]
 ) -> PlannedSlice:
-    key = digest("extract", stage_version(extract.ROOMS), decisive, piece.digest)[:40]
+    key = digest("extract", stage_version("extract"), decisive, source_slice.digest)[:40]
     task = Task(
         stage="extract",
         key=key,
-        label=f"{name}: {published_name(piece.label)}",
-        spec={"settings": settings_name, "slice": f"slice-{piece.digest}.json", "hub": hub},
-        bytes=piece.bytes,
+        label=f"{name}: {published_name(source_slice.label)}",
+        spec={"settings": settings_name, "slice": f"slice-{source_slice.digest}.json", "hub": hub},
+        bytes=source_slice.bytes,
     )
-    return PlannedSlice(source=name, stream=piece.stream, task=task)
+    return PlannedSlice(source=name, stream=source_slice.stream, task=task)
 
 
 def write_plan(plan: Plan, workspace: Workspace) -> None:

@@ -20,8 +20,8 @@ import numpy as np
 from ingest import LANGUAGES
 from xtrove.build.plan import Plan
 from xtrove.core import digest
-from xtrove.runtime import Conductor, PlannedSlice, Task, stage_version
-from xtrove.stages import bands, load, select, verify
+from xtrove.runtime import PlannedSlice, Scheduler, Task, stage_version
+from xtrove.stages import bands, load, verify
 
 SURPLUS = 1.05
 """How much more than the estimate is read at once, to need fewer rounds."""
@@ -57,112 +57,124 @@ class Round:
         return self.paired.slices
 
 
-def settle(plan: Plan, conductor: Conductor) -> Round:
+def settle(plan: Plan, scheduler: Scheduler) -> Round:
     """Read what has to be read and decide about every pair of it."""
-    conductor.run("holdout", plan.holdouts)
-    free = [piece for piece in plan.slices if piece.source not in plan.quotas]
-    conductor.extract(free)
+    scheduler.run("holdout", plan.holdouts)
+    free = [planned for planned in plan.slices if planned.source not in plan.quotas]
+    scheduler.extract(free)
     settled = Paired()
     last: Round | None = None
-    for pieces in _groups(plan):
+    # A decision looks at earlier ranks only: a source is settled for good before the next one is
+    # looked at, and a longer prefix of slices never changes what a shorter one decided.
+    for slices in _groups(plan):
         last = None
-        if pieces[0].source not in plan.quotas:
-            settled = pair(plan, conductor, settled, pieces)
+        if slices[0].source not in plan.quotas:
+            settled = pair(plan, scheduler, settled, slices)
             continue
-        last = _settle_source(plan, conductor, settled, pieces)
-        cut = _cut(plan, pieces, last)
+        last = _settle_source(plan, scheduler, settled, slices)
+        cut = _cut(plan, slices, last)
         if len(settled.slices) + len(cut) == len(last.slices):
             settled = last.paired
         else:
-            settled = pair(plan, conductor, settled, cut)
+            settled = pair(plan, scheduler, settled, cut)
             last = None
-    return last or decide(plan, conductor, settled)
+    return last or decide(plan, scheduler, settled)
 
 
 def _groups(plan: Plan) -> list[list[PlannedSlice]]:
     """Slices that are paired up together: neighbouring sources without quotas, or one with."""
     groups: list[list[PlannedSlice]] = []
-    for source in dict.fromkeys(piece.source for piece in plan.slices):
-        pieces = [piece for piece in plan.slices if piece.source == source]
+    for source in dict.fromkeys(planned.source for planned in plan.slices):
+        slices = [planned for planned in plan.slices if planned.source == source]
         both_free = groups and not {source, groups[-1][0].source} & plan.quotas.keys()
         if both_free:
-            groups[-1] += pieces
+            groups[-1] += slices
         else:
-            groups.append(pieces)
+            groups.append(slices)
     return groups
 
 
 def _settle_source(
-    plan: Plan, conductor: Conductor, settled: Paired, pieces: list[PlannedSlice]
+    plan: Plan, scheduler: Scheduler, settled: Paired, slices: list[PlannedSlice]
 ) -> Round:
     """Read slices of one source until its quotas are certain or it is read to the end."""
-    limit = plan.quotas[pieces[0].source]
+    limit = plan.quotas[slices[0].source]
     streams: dict[str, list[PlannedSlice]] = {}
-    for piece in pieces:
-        streams.setdefault(piece.stream, []).append(piece)
-    wanted = {stream: min(1, len(held)) for stream, held in streams.items()}
+    for planned in slices:
+        streams.setdefault(planned.stream, []).append(planned)
+    counts = {stream: min(1, len(members)) for stream, members in streams.items()}
     while True:
-        chosen = {s.task.key for stream, n in wanted.items() for s in streams[stream][:n]}
-        read = [piece for piece in pieces if piece.task.key in chosen]
-        conductor.extract(read)
-        result = decide(plan, conductor, pair(plan, conductor, settled, read))
-        survivors = result.kept.get(pieces[0].source, {})
-        grown = {
-            stream: _next(_languages(plan, held[0]), held, wanted[stream], survivors, limit)
-            for stream, held in streams.items()
+        # Each stream is read as a prefix of its rank order, and all streams are decided together:
+        # a pair of one stream may be the witness against a pair of another.
+        chosen = {s.task.key for stream, n in counts.items() for s in streams[stream][:n]}
+        read = [planned for planned in slices if planned.task.key in chosen]
+        scheduler.extract(read)
+        result = decide(plan, scheduler, pair(plan, scheduler, settled, read))
+        survivors = result.kept.get(slices[0].source, {})
+        next_counts = {
+            stream: _next(_languages(plan, members[0]), members, counts[stream], survivors, limit)
+            for stream, members in streams.items()
         }
-        if grown == wanted:
+        if next_counts == counts:
             return result
-        wanted = grown
+        counts = next_counts
 
 
-def _languages(plan: Plan, piece: PlannedSlice) -> tuple[str, ...]:
+def _languages(plan: Plan, planned: PlannedSlice) -> tuple[str, ...]:
     """The languages whose quotas a stream has to fill."""
-    return (piece.stream,) if piece.stream in LANGUAGES else plan.languages[piece.source]
+    return (planned.stream,) if planned.stream in LANGUAGES else plan.languages[planned.source]
 
 
 def _next(
     languages: Sequence[str],
-    held: Sequence[PlannedSlice],
+    stream: Sequence[PlannedSlice],
     read: int,
     survivors: Mapping[str, Sequence[int]],
     limit: int,
 ) -> int:
     """How many slices of a stream to read next; the same number when it is settled."""
     counts = [survivors[name][0] if name in survivors else 0 for name in languages]
-    if read >= len(held) or min(counts) >= limit:
+    if read >= len(stream) or min(counts) >= limit:
         return read
+    # The rarest language sets the pace; from few survivors the estimate is poor, so that a round
+    # reads four times as much as before at most, and one slice more at least.
     least = max(1, min(count for count in counts if count < limit))
     estimate = int(read * limit / least * SURPLUS) + 1
-    return min(len(held), max(read + 1, min(estimate, read * 4)))
+    return min(len(stream), max(read + 1, min(estimate, read * 4)))
 
 
-def _cut(plan: Plan, pieces: list[PlannedSlice], result: Round) -> list[PlannedSlice]:
-    """The slices up to the one that holds the last survivor each stream still needed."""
-    position = {piece.task.key: number for number, piece in enumerate(result.slices)}
-    limit = plan.quotas[pieces[0].source]
-    survivors = result.kept.get(pieces[0].source, {})
+def _cut(plan: Plan, slices: list[PlannedSlice], result: Round) -> list[PlannedSlice]:
+    """The slices up to the one that holds the last survivor each stream still needed.
+
+    How many slices a round reads must not show in the dataset: what lies behind the last survivor
+    could still be a witness for later sources, so that it is left out of what is settled.
+    """
+    position = {planned.task.key: number for number, planned in enumerate(result.slices)}
+    limit = plan.quotas[slices[0].source]
+    survivors = result.kept.get(slices[0].source, {})
     ends: dict[str, int] = {}
-    for piece in {piece.stream: piece for piece in pieces}.values():
-        found = [survivors.get(name, (0, 0)) for name in _languages(plan, piece)]
-        full = all(count >= limit for count, _ in found)
-        ends[piece.stream] = max(at for _, at in found) if full else len(result.slices)
-    return [p for p in pieces if position.get(p.task.key, len(position) + 1) <= ends[p.stream]]
+    for planned in {planned.stream: planned for planned in slices}.values():
+        kept = [survivors.get(name, (0, 0)) for name in _languages(plan, planned)]
+        is_full = all(count >= limit for count, _ in kept)
+        ends[planned.stream] = max(last for _, last in kept) if is_full else len(result.slices)
+    return [p for p in slices if position.get(p.task.key, len(position) + 1) <= ends[p.stream]]
 
 
-def pair(plan: Plan, conductor: Conductor, settled: Paired, more: Sequence[PlannedSlice]) -> Paired:
+def pair(plan: Plan, scheduler: Scheduler, settled: Paired, more: Sequence[PlannedSlice]) -> Paired:
     """Bands and verify for slices that follow, in rank, what is settled."""
     if not more:
         return settled
+    # Only pairs whose later item is new are looked for: an edge depends on its two items alone,
+    # so that those among settled slices stay as they are, and no round does them again.
     slices = (*settled.slices, *more)
     first = len(settled.slices)
-    name = _write_runs(conductor, slices)
-    keys = [piece.task.key for piece in slices]
-    band_tasks = _band_tasks(conductor, name, keys, first)
-    band_facts = conductor.run("bands", band_tasks)
+    name = _write_runs(scheduler, slices)
+    keys = [planned.task.key for planned in slices]
+    band_tasks = _band_tasks(scheduler, name, keys, first)
+    band_facts = scheduler.run("bands", band_tasks)
     threshold = plan.config.dedupe.threshold
-    verify_tasks = _verify_tasks(conductor, name, keys, first, band_tasks, threshold)
-    verify_facts = conductor.run("verify", verify_tasks)
+    verify_tasks = _verify_tasks(scheduler, name, keys, first, band_tasks, threshold)
+    verify_facts = scheduler.run("verify", verify_tasks)
     return Paired(
         slices=slices,
         verify=(*settled.verify, *(task.key for task in verify_tasks)),
@@ -172,9 +184,9 @@ def pair(plan: Plan, conductor: Conductor, settled: Paired, more: Sequence[Plann
     )
 
 
-def decide(plan: Plan, conductor: Conductor, paired: Paired) -> Round:
+def decide(plan: Plan, scheduler: Scheduler, paired: Paired) -> Round:
     """Select over slices whose pairs are known."""
-    name = _write_runs(conductor, paired.slices)
+    name = _write_runs(scheduler, paired.slices)
     spec: dict[str, Any] = {
         "runs": name,
         "verify": list(paired.verify),
@@ -182,9 +194,9 @@ def decide(plan: Plan, conductor: Conductor, paired: Paired) -> Round:
         "quotas": plan.quotas,
         "dedupe": plan.config.dedupe.model_dump(mode="json"),
     }
-    key = digest("select", stage_version(select.ROOMS), name, spec)[:40]
+    key = digest("select", stage_version("select"), name, spec)[:40]
     task = Task(stage="select", key=key, label="greedy keep-first", spec=spec)
-    facts = conductor.run("select", [task])[0]
+    facts = scheduler.run("select", [task])[0]
     return Round(
         paired=paired,
         runs=name,
@@ -200,18 +212,18 @@ def decide(plan: Plan, conductor: Conductor, paired: Paired) -> Round:
     )
 
 
-def _write_runs(conductor: Conductor, slices: Sequence[PlannedSlice]) -> str:
+def _write_runs(scheduler: Scheduler, slices: Sequence[PlannedSlice]) -> str:
     """Write down the runs of these slices, in rank order; the name says what they are."""
-    rows = [[piece.task.key, piece.source] for piece in slices]
+    rows = [[planned.task.key, planned.source] for planned in slices]
     name = f"runs-{digest(rows)[:32]}.json"
-    conductor.workspace.write_json(conductor.workspace.plan_path(name), rows)
+    scheduler.workspace.write_json(scheduler.workspace.plan_path(name), rows)
     return name
 
 
-def _band_tasks(conductor: Conductor, runs: str, keys: list[str], first: int) -> list[Task]:
-    rows = sum(int(conductor.facts("extract", key)["band_rows"]) for key in keys)
+def _band_tasks(scheduler: Scheduler, runs: str, keys: list[str], first: int) -> list[Task]:
+    rows = sum(int(scheduler.facts("extract", key)["band_rows"]) for key in keys)
     parts = max(1, -(-rows // bands.ROWS_PER_RANGE))
-    version = stage_version(bands.ROOMS)
+    version = stage_version("bands")
     return [
         Task(
             stage="bands",
@@ -224,7 +236,7 @@ def _band_tasks(conductor: Conductor, runs: str, keys: list[str], first: int) ->
 
 
 def _verify_tasks(
-    conductor: Conductor,
+    scheduler: Scheduler,
     runs: str,
     keys: list[str],
     first: int,
@@ -234,18 +246,18 @@ def _verify_tasks(
     """Ranges of slices, from ordinal `first` on, that hold about the same number of pairs each."""
     totals = np.zeros(len(keys), dtype=np.int64)
     for task in band_tasks:
-        pairs = load(conductor.workspace.folder("bands", task.key) / "pairs.npy")
+        pairs = load(scheduler.workspace.folder("bands", task.key) / "pairs.npy")
         ordinals = (pairs["later"] >> np.uint64(32)).astype(np.int64)  # type: ignore[call-overload]
         totals += np.bincount(ordinals, minlength=len(keys))
-    edges = [first]
-    held = 0
+    bounds = [first]
+    pairs_of_task = 0
     for ordinal, count in enumerate(totals.tolist()):
-        if held and held + count > verify.PAIRS_PER_TASK:
-            edges.append(ordinal)
-            held = 0
-        held += count
-    edges.append(len(keys))
-    version = stage_version(verify.ROOMS)
+        if pairs_of_task and pairs_of_task + count > verify.PAIRS_PER_TASK:
+            bounds.append(ordinal)
+            pairs_of_task = 0
+        pairs_of_task += count
+    bounds.append(len(keys))
+    version = stage_version("verify")
     names = [task.key for task in band_tasks]
     return [
         Task(
@@ -256,6 +268,6 @@ def _verify_tasks(
                 "runs": runs, "bands": names, "first": start, "last": stop, "threshold": threshold,
             },
         )
-        for start, stop in zip(edges, edges[1:], strict=False)
+        for start, stop in zip(bounds, bounds[1:], strict=False)
         if stop > start
     ]  # fmt: skip

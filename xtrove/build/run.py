@@ -29,8 +29,10 @@ from xtrove.runtime import (
     DISK,
     FREE_SPACE,
     OURS,
-    Conductor,
+    Engine,
+    LocalEngine,
     PlannedSlice,
+    Scheduler,
     Workspace,
     driver_lock,
     schemes_of,
@@ -94,16 +96,15 @@ def _run(plan: Plan, workspace: Workspace, progress: Progress, log: Log, start: 
     state.remember(workspace, plan, sealed=False)
     write_plan(plan, workspace)
     progress.begin("start", 1)
-    schemes = schemes_of(plan.config.dump()["sources"])
-    with started(workspace, plan.config.workers, progress.say, log, schemes) as engine:
+    with _engine(plan, workspace, progress, log) as engine:
         stage = progress.stages["start"]
         stage.done = 1
         progress.finish(stage)
-        conductor = Conductor(engine=engine, progress=progress, log=log)
-        result = settle(plan, conductor)
-        _log_excess(plan, conductor, result.slices, log)
+        scheduler = Scheduler(engine=engine, progress=progress, log=log)
+        result = settle(plan, scheduler)
+        _log_excess(plan, scheduler, result.slices, log)
         log.event("decided", **result.facts)
-        manifest, funnel = finish(plan, conductor, result)
+        manifest, funnel = finish(plan, scheduler, result)
         progress.tick(force=True)
     state.remember(workspace, plan, sealed=True)
     seconds = time.monotonic() - start
@@ -114,7 +115,7 @@ def _run(plan: Plan, workspace: Workspace, progress: Progress, log: Log, start: 
         funnel=funnel,
         seconds=seconds,
         source_bytes=sum(
-            int(conductor.facts("extract", s.task.key)["grown"]) for s in result.slices
+            int(scheduler.facts("extract", s.task.key)["grown"]) for s in result.slices
         ),
         peak_bytes=progress.peak_bytes,
         reused=False,
@@ -122,14 +123,25 @@ def _run(plan: Plan, workspace: Workspace, progress: Progress, log: Log, start: 
     )
 
 
+@contextmanager
+def _engine(plan: Plan, workspace: Workspace, progress: Progress, log: Log) -> Iterator[Engine]:
+    """What runs the tasks: this process where no workers are asked for, else Ray."""
+    if plan.config.workers == 0:
+        yield LocalEngine(workspace)
+        return
+    schemes = schemes_of(plan.config.dump()["sources"])
+    with started(workspace, plan.config.workers, progress.say, log, schemes) as engine:
+        yield engine
+
+
 def _log_excess(
-    plan: Plan, conductor: Conductor, counted: Iterable[PlannedSlice], log: Log
+    plan: Plan, scheduler: Scheduler, counted: Iterable[PlannedSlice], log: Log
 ) -> None:
     """Slices that were read beyond what the quotas needed change nothing; say which."""
-    keys = {piece.task.key for piece in counted}
-    for piece in plan.slices:
-        if piece.task.key not in keys and conductor.has("extract", piece.task.key):
-            log.event("read beyond the quota", source=piece.source, label=piece.task.label)
+    keys = {planned.task.key for planned in counted}
+    for planned in plan.slices:
+        if planned.task.key not in keys and scheduler.has("extract", planned.task.key):
+            log.event("read beyond the quota", source=planned.source, label=planned.task.label)
 
 
 def _planned(config: BuildConfig) -> Plan:
@@ -194,7 +206,7 @@ def _finished(plan: Plan, workspace: Workspace, seconds: float) -> Built:
         manifest=load_manifest(workspace.output),
         funnel=Funnel.from_json((workspace.output / FUNNEL).read_bytes()),
         seconds=seconds,
-        source_bytes=sum(piece.task.bytes for piece in plan.slices),
+        source_bytes=sum(planned.task.bytes for planned in plan.slices),
         peak_bytes=0,
         reused=True,
     )

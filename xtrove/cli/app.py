@@ -65,7 +65,13 @@ def build(
         typer.Option(help="Folder of the dataset (else `output:`, else data/NAME).", metavar="DIR"),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Tasks at once (else one a CPU).", min=1, show_default=False)
+        int | None,
+        typer.Option(
+            help="Tasks at once (else one a CPU). 0: in this process, without Ray, for debugging; "
+            "only the parsing of untrusted rows stays in a child process.",
+            min=0,
+            show_default=False,
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,

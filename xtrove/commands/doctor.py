@@ -176,7 +176,9 @@ def _device(folder: Path) -> str:
 def _look_at_workers(sheet: Findings, config: BuildConfig) -> None:
     cluster = os.environ.get("RAY_ADDRESS", "")
     cpus = os.cpu_count() or 1
-    if cluster:
+    if config.workers == 0:
+        sheet.good("workers", "none: tasks run in the process of the build, without Ray")
+    elif cluster:
         sheet.good("workers", f"those of the cluster at {cluster}")
     else:
         sheet.good("workers", f"{config.workers or cpus} at once, {cpus} CPUs here")

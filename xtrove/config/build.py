@@ -50,7 +50,8 @@ class BuildConfig(BaseModel):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,95}$")]
     output: Annotated[str, Field(min_length=1)]
     work: str | None = None
-    workers: Annotated[int, Field(ge=1)] | None = None
+    workers: Annotated[int, Field(ge=0)] | None = None
+    """Tasks at once; 0: in this process, without Ray."""
     sources: Annotated[list[SourceOptions], Field(min_length=1)]
     licenses: LicensePolicy = LicensePolicy()
     filters: FilterOptions = FilterOptions()

@@ -1,8 +1,10 @@
+from .engine import Engine as Engine
 from .links import OWNER as OWNER
 from .links import record_path as record_path
+from .local_engine import LocalEngine as LocalEngine
 from .private_head import schemes_of as schemes_of
 from .ray_engine import started as started
-from .scheduler import Conductor as Conductor
+from .scheduler import Scheduler as Scheduler
 from .task import DISK as DISK
 from .task import FREE_SPACE as FREE_SPACE
 from .task import NEARLY_FULL_BYTES as NEARLY_FULL_BYTES

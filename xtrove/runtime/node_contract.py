@@ -29,7 +29,7 @@ SHARED = "put `output:` (and `work:`) on a mount that every node can write"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pact:
+class NodeContract:
     """What every node must have in common with the driver; hashable, it travels with each task."""
 
     nonce: str
@@ -39,11 +39,11 @@ class Pact:
 
 
 @contextmanager
-def agreed(workspace: Workspace) -> Iterator[Pact]:
+def contract_files(workspace: Workspace) -> Iterator[NodeContract]:
     """What every node is held to, for as long as the build lasts."""
     nonce = uuid.uuid4().hex
     folders = {"work": workspace.work, "output": workspace.output / ".xtrove"}
-    pact = Pact(
+    contract = NodeContract(
         nonce=nonce,
         versions=tuple(node_versions().items()),
         folders=tuple((name, str(folder)) for name, folder in folders.items()),
@@ -52,7 +52,7 @@ def agreed(workspace: Workspace) -> Iterator[Pact]:
         for folder in folders.values():
             private_folder(folder)
             (folder / f"session-{nonce}").write_text(nonce, encoding="utf-8")
-        yield pact
+        yield contract
     finally:
         for folder in folders.values():
             for mark in folder.glob(f"session-{nonce}*"):
@@ -60,13 +60,13 @@ def agreed(workspace: Workspace) -> Iterator[Pact]:
 
 
 def perform(
-    pact: Pact, work: str, output: str, stage: str, key: str, spec: dict[str, Any]
+    contract: NodeContract, work: str, output: str, stage: str, key: str, spec: dict[str, Any]
 ) -> dict[str, Any]:
-    """Run on a node: one task, unless the node breaks the pact.
+    """Run on a node: one task, unless the node does not keep the contract.
 
     The nodes of the start were probed; those that join later are held to it here.
     """
-    reason, remedy = breach(pact)
+    reason, remedy = breach(contract)
     if reason:
         return {"fault": "stop", "message": f"node {socket.gethostname()} {reason}",
                 "remedy": remedy}  # fmt: skip
@@ -74,10 +74,13 @@ def perform(
 
 
 @functools.lru_cache(maxsize=4)
-def breach(pact: Pact) -> tuple[str, str]:
-    """Once in a worker process: how this node breaks the pact, and the remedy; else empty."""
+def breach(contract: NodeContract) -> tuple[str, str]:
+    """What this node does not keep of the contract, and the remedy; empty where it keeps all.
+
+    Cached: looked at once in a worker process.
+    """
     ours = node_versions()
-    theirs = dict(pact.versions)
+    theirs = dict(contract.versions)
     different = [
         f"{key}: {ours.get(key)}, the driver has {value}"
         for key, value in theirs.items()
@@ -85,24 +88,24 @@ def breach(pact: Pact) -> tuple[str, str]:
     ]
     if different:
         return (f"runs other versions: {'; '.join(different)}", SAME_CODE)
-    for name, folder in pact.folders:
+    for name, folder in contract.folders:
         try:
-            (Path(folder) / f"session-{pact.nonce}").read_bytes()
+            (Path(folder) / f"session-{contract.nonce}").read_bytes()
         except OSError as error:
             return (f"does not share the {name} folder: {error}", SHARED)
     return ("", "")
 
 
-def probe(pact: Pact) -> dict[str, Any]:
-    """Run on every node at the start: does it keep the pact, and can it write both folders?"""
-    reason, remedy = breach(pact)
+def probe(contract: NodeContract) -> dict[str, Any]:
+    """Run on every node at the start: does it keep the contract, and can it write both folders?"""
+    reason, remedy = breach(contract)
     marks: list[str] = []
-    for name, folder in pact.folders:
+    for name, folder in contract.folders:
         if reason:
             break
-        mark = Path(folder) / f"session-{pact.nonce}-{uuid.uuid4().hex}"
+        mark = Path(folder) / f"session-{contract.nonce}-{uuid.uuid4().hex}"
         try:
-            mark.write_text(pact.nonce, encoding="utf-8")
+            mark.write_text(contract.nonce, encoding="utf-8")
         except OSError as error:
             reason, remedy = f"cannot write the {name} folder: {error}", SHARED
         marks.append(str(mark))

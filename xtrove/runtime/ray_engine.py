@@ -1,10 +1,8 @@
 """Runs tasks on Ray: the only file that imports it.
 
-Ray carries task descriptions and answers of some kilobytes; data goes through files. A bounded
-window of tasks is in flight. A worker that dies is retried by Ray, a transient fault by us with
-a growing pause; 20 failures in a row in plan order stop the run, for then the source is broken
-and not a record of it. Without a cluster (no RAY_ADDRESS) a private one is started on this
-machine (`private_head`); its idle processes cost about 0.4 GB.
+Ray carries task descriptions and answers of some kilobytes; data goes through files. A worker
+that dies is replaced by Ray, and its task tried again. Without a cluster (no RAY_ADDRESS) a
+private one is started on this machine (`private_head`); its idle processes cost about 0.4 GB.
 """
 
 from __future__ import annotations
@@ -17,25 +15,27 @@ import re
 import signal
 import socket
 import threading
-import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xtrove.core import Misuse, Stop
-from xtrove.runtime.node_contract import SAME_CODE, SHARED, Pact, agreed, perform, probe
+from xtrove.runtime.engine import POLL_SECONDS, Engine
+from xtrove.runtime.node_contract import (
+    SAME_CODE,
+    SHARED,
+    NodeContract,
+    contract_files,
+    perform,
+    probe,
+)
 from xtrove.runtime.private_head import end_helpers, private_head, starting
 from xtrove.runtime.task import Outcome, Task
 from xtrove.runtime.workspace import Workspace
 from xtrove.terminal import Log
 
-TRIES = 4
-FIRST_PAUSE_SECONDS = 1.0
-FAILURES_IN_A_ROW = 20
 OBJECT_STORE_BYTES = 100 * 1024 * 1024
-POLL_SECONDS = 0.25
 LOOK_SECONDS = 2.0
 HEAD_SECONDS = 10
 PROBE_SECONDS = 120
@@ -56,99 +56,44 @@ QUIET: dict[str, Any] = {"log_to_driver": False, "configure_logging": True}
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Done:
-    """A task that ended, and its place in the plan."""
-
-    position: int
-    task: Task
-    outcome: Outcome
-
-
-class Engine:
-    """A connection to Ray; use `started`."""
+class RayEngine(Engine):
+    """A connection to Ray; use `started`. A handle is the reference of a task's answer."""
 
     def __init__(
-        self, *, workspace: Workspace, workers: int | None, pact: Pact, say: Callable[[str], None]
+        self,
+        workspace: Workspace,
+        workers: int | None,
+        contract: NodeContract,
+        report: Callable[[str], None],
     ) -> None:
-        self.workspace = workspace
+        import ray
+
+        super().__init__(workspace, window=2)
+        self._remote: Any = ray.remote(num_cpus=1, max_retries=3, retry_exceptions=False)(perform)
         self._workers = workers
-        self._pact = pact
-        self._say = say
+        self._contract = contract
+        self._report = report
         self._cluster: tuple[int, int] = (0, 0)
-        self._window = 2
         self._look_at = 0.0
         self._silent_since = 0.0
 
-    def run(self, tasks: Sequence[Task], tick: Callable[[], None]) -> Iterator[Done]:
-        """Run the tasks, in plan order as slots get free; yields them as they end.
-
-        Receipts that are there already are answered without a worker. `tick` is called several
-        times a second.
-        """
-        open_positions: list[int] = []
-        for position, task in enumerate(tasks):
-            receipt = self.workspace.receipt(task.stage, task.key)
-            if receipt is None:
-                open_positions.append(position)
-                continue
-            yield Done(
-                position=position, task=task, outcome=Outcome(facts=receipt.facts, reused=True)
-            )
-        if open_positions:
-            yield from self._run_open(tasks, open_positions, tick)
-
-    def _run_open(
-        self, tasks: Sequence[Task], open_positions: list[int], tick: Callable[[], None]
-    ) -> Iterator[Done]:
-        import ray
-
-        remote = ray.remote(num_cpus=1, max_retries=3, retry_exceptions=False)(perform)
-        waiting = list(reversed(open_positions))
-        later: list[tuple[float, int]] = []
-        tries: dict[int, int] = {}
-        flying: dict[Any, int] = {}
-        while waiting or later or flying:
-            now = time.monotonic()
-            waiting += [position for due, position in later if due <= now]
-            later = [entry for entry in later if entry[0] > now]
-            self._look(now)
-            while waiting and len(flying) < self._window:
-                position = waiting.pop()
-                flying[self._submit(remote, tasks[position])] = position
-            if flying:
-                ready, _ = ray.wait(list(flying), timeout=POLL_SECONDS)
-            else:
-                ready = []
-                time.sleep(POLL_SECONDS)
-            tick()
-            for reference in ready:
-                position = flying.pop(reference)
-                outcome = _answer(reference)
-                tries[position] = tries.get(position, 0) + 1
-                if outcome.fault == "transient" and tries[position] < TRIES:
-                    pause = FIRST_PAUSE_SECONDS * 4 ** (tries[position] - 1)
-                    later.append((time.monotonic() + pause, position))
-                else:
-                    yield Done(position=position, task=tasks[position], outcome=outcome)
-
-    def _look(self, now: float) -> None:
+    def look(self, now: float) -> None:
         """Every few seconds: let the window follow the nodes that came and went."""
         if now < self._look_at:
             return
         self._look_at = now + LOOK_SECONDS
         if not self._head_answers(now):
             return
-        found = _cluster()
-        if found == self._cluster:
+        cluster = _cluster()
+        if cluster == self._cluster:
             return
         if self._cluster != (0, 0):
-            self._say(f"the cluster has {_words(*found)} now")
-        self._cluster = found
-        cpus = max(1, found[1])
+            self._report(f"the cluster has {_describe(*cluster)} now")
+        self._cluster = cluster
+        cpus = max(1, cluster[1])
         # Twice the CPUs, so that none waits for the driver; a smaller wish is kept exactly.
         is_limited = self._workers is not None and self._workers < cpus
-        self._window = self._workers if self._workers and is_limited else 2 * cpus
+        self.window = self._workers if self._workers and is_limited else 2 * cpus
 
     def _head_answers(self, now: float) -> bool:
         """Whether the head can be reached; Ray itself would end this process after 60 s of not
@@ -167,33 +112,42 @@ class Engine:
         self._silent_since = 0.0
         return True
 
-    def _submit(self, remote: Any, task: Task) -> Any:
+    def submit(self, task: Task) -> Any:
+        """Send a task to a worker."""
         work, output = str(self.workspace.work), str(self.workspace.output)
-        slots = max(1, min(self._window, self._cluster[1]))
-        return remote.options(name=task.stage).remote(
-            self._pact, work, output, task.stage, task.key, {**task.spec, "slots": slots}
+        slots = max(1, min(self.window, self._cluster[1]))
+        return self._remote.options(name=task.stage).remote(
+            self._contract, work, output, task.stage, task.key, {**task.spec, "slots": slots}
         )
 
+    def wait(self, handles: list[Any]) -> list[Any]:
+        """References that have an answer."""
+        import ray
 
-def _answer(reference: Any) -> Outcome:
-    import ray
+        ended, _ = ray.wait(handles, timeout=POLL_SECONDS)
+        return list(ended)
 
-    try:
-        return Outcome(**ray.get(reference))
-    except ray.exceptions.RayError as error:
-        kind = type(error).__name__
-        # Tried again from here too: each round of Ray's retries can set one more row aside.
-        return Outcome(fault="transient", message=f"its worker died ({kind}): {str(error)[:500]}")
+    def outcome(self, handle: Any) -> Outcome:
+        """The answer of a worker; that it died is a transient fault."""
+        import ray
+
+        try:
+            return Outcome(**ray.get(handle))
+        except ray.exceptions.RayError as error:
+            kind = type(error).__name__
+            # Tried again from here too: each round of Ray's retries can set one more row aside.
+            message = f"its worker died ({kind}): {str(error)[:500]}"
+            return Outcome(fault="transient", message=message)
 
 
 @contextmanager
 def started(
     workspace: Workspace,
     workers: int | None,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
     log: Log,
     schemes: Collection[str] = (),
-) -> Iterator[Engine]:
+) -> Iterator[RayEngine]:
     """Connect to the cluster of RAY_ADDRESS, or start a private one; check every node first.
 
     `schemes` are those of the places of the sources (`hf`, `s3`): workers of a private one see
@@ -207,10 +161,10 @@ def started(
                 _join(address, stack)
             else:
                 _start(workers or os.cpu_count() or 1, schemes, stack)
-        pact = stack.enter_context(agreed(workspace))
+        contract = stack.enter_context(contract_files(workspace))
         if address:
-            _look_at_cluster(workspace, pact, say)
-        yield Engine(workspace=workspace, workers=workers, pact=pact, say=say)
+            _look_at_cluster(workspace, contract, report)
+        yield RayEngine(workspace, workers, contract, report)
 
 
 @contextmanager
@@ -309,32 +263,34 @@ def _cluster() -> tuple[int, int]:
     return len(nodes), int(sum(node["Resources"].get("CPU", 0) for node in nodes))
 
 
-def _words(nodes: int, cpus: int) -> str:
+def _describe(nodes: int, cpus: int) -> str:
     return f"{nodes} node{'s' * (nodes != 1)} and {cpus} CPU{'s' * (cpus != 1)}"
 
 
-def _look_at_cluster(workspace: Workspace, pact: Pact, say: Callable[[str], None]) -> None:
-    """Probe all nodes at once; raises `Stop` for the first one that breaks the pact."""
+def _look_at_cluster(
+    workspace: Workspace, contract: NodeContract, report: Callable[[str], None]
+) -> None:
+    """Probe all nodes at once; raises `Stop` for the first one that does not keep the contract."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     nodes = _nodes()
     cpus = _cluster()[1]
-    say(f"on a cluster of {_words(len(nodes), cpus)}")
+    report(f"on a cluster of {_describe(len(nodes), cpus)}")
     if not cpus:
-        say("no node offers a CPU yet: the tasks wait until one joins (`ray status` shows them)")
+        report("no node offers a CPU yet: the tasks wait until one joins (`ray status` shows them)")
     remote = ray.remote(num_cpus=0, max_retries=0)(probe)
-    asked = []
+    answers = []
     for node in nodes:
         strategy = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
-        asked.append((node, remote.options(scheduling_strategy=strategy).remote(pact)))
-    for node, reference in asked:
+        answers.append((node, remote.options(scheduling_strategy=strategy).remote(contract)))
+    for node, reference in answers:
         name = f"node {node['NodeID'][:8]} ({node['NodeManagerAddress']})"
         try:
             answer = ray.get(reference, timeout=PROBE_SECONDS)
         except ray.exceptions.RayError as error:
             if node["NodeID"] not in {other["NodeID"] for other in _nodes()}:
-                say(f"{name} left the cluster")
+                report(f"{name} left the cluster")
                 continue
             raise Stop(f"{name} cannot run our code: {_essence(error)}", remedy=SAME_CODE) from None
         if answer["reason"]:
@@ -349,13 +305,3 @@ def _essence(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     named = [line for line in lines if "Error: " in line]
     return (named[-1] if named else " ".join(lines))[:500] or type(error).__name__
-
-
-def failures_in_a_row(failed: set[int], position: int) -> int:
-    """How many failed positions stand next to each other around this one."""
-    first = last = position
-    while first - 1 in failed:
-        first -= 1
-    while last + 1 in failed:
-        last += 1
-    return last - first + 1

@@ -13,15 +13,16 @@ from contextlib import contextmanager
 from typing import Any
 
 from xtrove.core import Stop
-from xtrove.runtime.ray_engine import FAILURES_IN_A_ROW, Done, Engine, failures_in_a_row
+from xtrove.runtime.engine import Done, Engine
 from xtrove.runtime.task import PlannedSlice, Task
 from xtrove.runtime.workspace import Workspace
 from xtrove.terminal import Log, Progress, StageProgress
 
+FAILURES_IN_A_ROW = 20
 MAX_NAMED = 5
 
 
-class Conductor:
+class Scheduler:
     """Drives one engine for one build; remembers the facts of every finished task."""
 
     def __init__(self, *, engine: Engine, progress: Progress, log: Log) -> None:
@@ -43,7 +44,7 @@ class Conductor:
         """Whether a task was finished in this build, or found finished."""
         return (stage, key) in self._facts
 
-    def say(self, message: str) -> None:
+    def report(self, message: str) -> None:
         """One line for people."""
         self._progress.say(message)
 
@@ -137,3 +138,13 @@ def _syntax_errors(facts: Mapping[str, Any]) -> dict[str, Any]:
     """For the log: which files of a slice do not follow their grammar."""
     files = facts.get("syntax_error_files")
     return {"syntax_error_files": files} if files else {}
+
+
+def failures_in_a_row(failed: set[int], position: int) -> int:
+    """How many failed positions stand next to each other around this one."""
+    first = last = position
+    while first - 1 in failed:
+        first -= 1
+    while last + 1 in failed:
+        last += 1
+    return last - first + 1

@@ -1,7 +1,8 @@
 """What code runs: version digests for receipts, for the manifest and for the nodes of a cluster.
 
-A stage's version is the digest of the source files that decide its output, so that a receipt
-written by other code is never taken for one of ours. All nodes of a cluster must report the
+A stage's version is the digest of the source files that decide its output (`source_closure`), so
+that a receipt written by other code is never taken for one of ours, and one written by the same
+code stays good whatever else changes. All nodes of a cluster must report the
 same digests; a mismatch stops the build before work starts.
 """
 
@@ -10,12 +11,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import platform
-from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
+from xtrove.runtime.source_closure import SourceTree
+
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("ingest", "extract", "dedupe", "shards", "xtrove/stages")
+STAGES = "xtrove.stages"
 DECISIVE = (
     "datasketch",
     "license-expression",
@@ -38,23 +40,25 @@ OURS = ("ingest", "extract", "dedupe", "shards", "train", "evaluate")
 
 
 @functools.cache
-def room_digest(room: str) -> str:
-    """SHA-256 over the Python and JSON files of a room, with their relative names."""
-    digest = hashlib.sha256()
-    for path in sorted((ROOT / room).rglob("*")):
-        if path.suffix in {".py", ".json"} and "__pycache__" not in path.parts:
-            digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+def _tree() -> SourceTree:
+    return SourceTree(ROOT)
 
 
-def stage_version(rooms: Sequence[str]) -> str:
-    """The version of a stage: these rooms, the decisive packages, and the minor version of Python,
-    whose `ast`, `re` and `unicodedata` decide what is read."""
-    parts = [room_digest(room) for room in (*rooms, "xtrove/stages")]
+@functools.cache
+def stage_version(stage: str) -> str:
+    """The version of a stage: its module and all that it imports of ours, the decisive packages,
+    and the minor version of Python, whose `ast`, `re` and `unicodedata` decide what is read."""
+    parts = [_tree().digest([f"{STAGES}.{stage}"])]
     parts.append(".".join(platform.python_version_tuple()[:2]))
     parts += [f"{name}=={version}" for name, version in packages().items()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def worker_code() -> str:
+    """A digest of all code of ours that runs on workers: every stage, and what calls it."""
+    stages = _tree().modules_in(STAGES)
+    return _tree().digest(["xtrove.runtime.node_contract", *stages])[:16]
 
 
 @functools.cache
@@ -69,7 +73,7 @@ def node_versions() -> dict[str, str]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         **packages(),
-        "code": hashlib.sha256("".join(map(room_digest, ROOMS)).encode()).hexdigest()[:16],
+        "code": worker_code(),
     }
 
 

@@ -79,7 +79,7 @@ class Workspace:
         return path
 
     def plan_path(self, name: str) -> Path:
-        """Where a piece of the plan stands."""
+        """Where a file of the plan stands."""
         return self.work / "plan" / name
 
     def receipt(self, stage: str, key: str) -> Receipt | None:
@@ -92,8 +92,8 @@ class Workspace:
         return receipt if all(self._is_there(*item) for item in receipt.outputs.items()) else None
 
     def _is_there(self, name: str, size: int) -> bool:
-        place, _, rest = name.rpartition(":")
-        path = (self.output if place == "output" else self.work) / rest
+        root, _, rest = name.rpartition(":")
+        path = (self.output if root == "output" else self.work) / rest
         try:
             return path.stat().st_size == size
         except OSError:
@@ -155,7 +155,7 @@ def fsync(path: Path) -> None:
 
 @contextlib.contextmanager
 def running_task(workspace: Workspace) -> Iterator[None]:
-    """Say, for as long as the block lasts, that a task of some driver is at work."""
+    """Hold the lock that says, for as long as the block lasts, that a task is at work."""
     with contextlib.ExitStack() as stack:
         for folder in workspace.locked():
             private_folder(folder)
@@ -164,7 +164,7 @@ def running_task(workspace: Workspace) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def driver_lock(workspace: Workspace, say: Callable[[str], None]) -> Iterator[None]:
+def driver_lock(workspace: Workspace, report: Callable[[str], None]) -> Iterator[None]:
     """Hold the build: one driver, and none of an earlier driver's tasks still running.
 
     Both the output and the work folder are held, whichever of them another command knows.
@@ -174,12 +174,12 @@ def driver_lock(workspace: Workspace, say: Callable[[str], None]) -> Iterator[No
     refuse_links(workspace.work, workspace.output)
     with contextlib.ExitStack() as stack:
         for folder in workspace.locked():
-            stack.enter_context(_hold(folder, say))
+            stack.enter_context(_hold(folder, report))
         yield
 
 
 @contextlib.contextmanager
-def _hold(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+def _hold(folder: Path, report: Callable[[str], None]) -> Iterator[None]:
     path = folder / "lock"
     private_folder(folder)
     with _lock_file(path) as file:
@@ -188,7 +188,7 @@ def _hold(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
         file.truncate(0)
         file.write(canonical({"pid": os.getpid(), "host": socket.gethostname()}))
         file.flush()
-        _wait_for_tasks(folder / TASKS, say)
+        _wait_for_tasks(folder / TASKS, report)
         shutil.rmtree(folder / "tmp", ignore_errors=True)
         yield
 
@@ -208,9 +208,9 @@ def _take(file: BinaryIO, path: Path) -> None:
         ) from None
 
 
-def _wait_for_tasks(path: Path, say: Callable[[str], None]) -> None:
+def _wait_for_tasks(path: Path, report: Callable[[str], None]) -> None:
     deadline = time.monotonic() + LOCK_WAIT_SECONDS
-    said = False
+    is_reported = False
     with _lock_file(path) as file:
         while True:
             try:
@@ -222,9 +222,9 @@ def _wait_for_tasks(path: Path, say: Callable[[str], None]) -> None:
                         f"({path} is held)",
                         remedy="stop its worker processes, then run the same command again",
                     ) from None
-                if not said:
-                    say("waiting for the workers of an earlier run to end")
-                    said = True
+                if not is_reported:
+                    report("waiting for the workers of an earlier run to end")
+                    is_reported = True
                 time.sleep(0.2)
             else:
                 fcntl.flock(file, fcntl.LOCK_UN)

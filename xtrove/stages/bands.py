@@ -17,7 +17,6 @@ from dedupe import BAND_ROW, Rows, candidates_with_stats
 from xtrove.runtime import Workspace
 from xtrove.stages.run_files import U64, hash_bounds, load, read_runs, rows_between, save
 
-ROOMS = ("dedupe",)
 ROWS_PER_RANGE = 500_000
 
 

@@ -35,7 +35,6 @@ from xtrove.runtime import Workspace
 from xtrove.stages.run_files import PACKED_ITEM, RUN_ITEM, UNNAMED, Ragged, halves, save
 from xtrove.stages.task_settings import ExtractSettings, index_of, read_slice, settings, share
 
-ROOMS = ("ingest", "extract", "dedupe", "shards")
 BATCH = 512
 FAILURES_IN_A_ROW = 20
 DROPS_PER_GROUP = 1000
@@ -63,7 +62,7 @@ DROP_SCHEMA = pa.schema(
 def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
     """Do one slice; returns the counts and the names of what was quarantined."""
     chosen = settings(workspace.plan_path(spec["settings"]))
-    piece = read_slice(workspace.plan_path(spec["slice"]))
+    source_slice = read_slice(workspace.plan_path(spec["slice"]))
     shared().start()
     with (
         workspace.task_folder("extract", key) as folder,
@@ -73,12 +72,17 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
     ):
         writer = _Writer(
             settings=chosen,
-            index=index_of(chosen, workspace, piece.stream),
+            index=index_of(chosen, workspace, source_slice.stream),
             payload=Ragged(payload),
             shingles=Ragged(shingles),
         )
         rows = read(
-            chosen.source, chosen.name, chosen.policy, piece, chosen.revision, limits=share(spec)
+            chosen.source,
+            chosen.name,
+            chosen.policy,
+            source_slice,
+            chosen.revision,
+            limits=share(spec),
         )
         for batch in writer.batches(rows):
             writer.add(batch)
@@ -95,7 +99,7 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
         "details": dict(sorted(writer.details.items())),
         "items": writer.count(),
         "band_rows": writer.band_rows(),
-        "bytes": piece.bytes,
+        "bytes": source_slice.bytes,
         "grown": writer.grown,
     }
 

@@ -18,8 +18,6 @@ from ingest.sources.codesearchnet import CodeSearchNetOptions, holdout_rows
 from xtrove.runtime import Workspace
 from xtrove.stages.task_settings import settings, share
 
-ROOMS = ("ingest", "extract", "dedupe")
-
 
 def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
     """Write the sets of one source; a file is called `<source>+<part>+<language>.jsonl`."""

@@ -26,10 +26,18 @@ from shards.format import (
 )
 from xtrove.core import Stop
 from xtrove.runtime import Workspace
-from xtrove.stages.run_files import UNNAMED, OpenRuns, Records, load, place, read_runs, save
-from xtrove.stages.select import column, open_items
+from xtrove.stages.run_files import (
+    UNNAMED,
+    OpenRuns,
+    Records,
+    column,
+    load,
+    open_items,
+    place,
+    read_runs,
+    save,
+)
 
-ROOMS = ("shards",)
 PLACE = np.dtype([("id", "<u8", (2,)), ("item", "<u8")])
 REMOVED = np.dtype(
     [("id", "<u8", (2,)), ("item", "<u8"), ("reason", "u1"), ("witness", "<u8"), ("score", "<f8")]

@@ -37,7 +37,6 @@ from xtrove.stages.run_files import (
 )
 from xtrove.stages.shard import output_tmp
 
-ROOMS = ("shards", "dedupe", "ingest")
 ROWS_PER_PART = 100_000
 BATCH = 1000
 

@@ -202,3 +202,13 @@ def read_runs(workspace: Workspace, name: str) -> list[RunName]:
     """The runs of a round, as the driver wrote them down, in rank order."""
     rows = json.loads(workspace.plan_path(name).read_bytes())
     return [RunName(key=key, source=source) for key, source in rows]
+
+
+def open_items(workspace: Workspace, runs: list[RunName]) -> list[Records]:
+    """The item tables of all runs, memory-mapped."""
+    return [load(workspace.folder("extract", run.key) / "items.npy") for run in runs]  # type: ignore[misc]
+
+
+def column(tables: list[Records], name: str) -> npt.NDArray[Any]:
+    """One field of all items, in rank order."""
+    return np.concatenate([np.ascontiguousarray(items[name]) for items in tables])

@@ -18,9 +18,18 @@ import numpy.typing as npt
 from dedupe import EDGE, DedupeOptions, Items, PairRule, QueryCapOptions, query_hashes, select
 from ingest import LANGUAGES
 from xtrove.runtime import Workspace
-from xtrove.stages.run_files import U64, OpenRuns, Records, RunName, load, place, read_runs, save
+from xtrove.stages.run_files import (
+    U64,
+    OpenRuns,
+    Records,
+    column,
+    load,
+    open_items,
+    place,
+    read_runs,
+    save,
+)
 
-ROOMS = ("dedupe",)
 DECISION = np.dtype([("item", "<u8"), ("reason", "u1"), ("witness", "<i8"), ("score", "<f8")])
 """`witness` is a position in the same array, -1 for none."""
 
@@ -32,16 +41,6 @@ def item_numbers(runs: list[Records]) -> npt.NDArray[np.uint64]:
         for ordinal, items in enumerate(runs)
     ]
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint64)
-
-
-def open_items(workspace: Workspace, runs: list[RunName]) -> list[Records]:
-    """The item tables of all runs, memory-mapped."""
-    return [load(workspace.folder("extract", run.key) / "items.npy") for run in runs]  # type: ignore[misc]
-
-
-def column(tables: list[Records], name: str) -> npt.NDArray[Any]:
-    """One field of all items, in rank order."""
-    return np.concatenate([np.ascontiguousarray(items[name]) for items in tables])
 
 
 def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from shards.write import write_shard
 from xtrove.runtime import Workspace
 from xtrove.stages.run_files import OpenRuns, Records, load, place, read_runs
 
-ROOMS = ("shards", "ingest")
 BATCH = 4096
 
 

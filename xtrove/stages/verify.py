@@ -14,7 +14,6 @@ from dedupe import PAIR, edges
 from xtrove.runtime import Workspace
 from xtrove.stages.run_files import U64, OpenRuns, load, place, read_runs, save
 
-ROOMS = ("dedupe",)
 PAIRS_PER_TASK = 200_000
 
 

@@ -27,9 +27,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def reference(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The dataset as one undisturbed run with two workers makes it."""
+    """The dataset as one undisturbed run in one process makes it, without Ray."""
     output = tmp_path_factory.mktemp("reference") / "dataset"
-    support.build(config, "--output", output, "--workers", 2)
+    support.build(config, "--output", output, "--workers", 0)
     return output
 
 
@@ -44,9 +44,12 @@ def test_the_reference_holds(reference: Path) -> None:
     assert len(support.manifest(reference)["shards"]) >= 3
 
 
-def test_one_worker_in_another_folder(config: Path, reference: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_in_another_folder(
+    workers: int, config: Path, reference: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "somewhere" / "else"
-    support.build(config, "--output", output, "--workers", 1)
+    support.build(config, "--output", output, "--workers", workers)
     assert support.sums(output) == support.sums(reference)
 
 

@@ -49,7 +49,7 @@ def test_the_set_of_commands_and_options_is_known() -> None:
     [
         ("bild",),
         ("build", "--nonsense"),
-        ("build", "--workers", "0"),
+        ("build", "--workers", "-1"),
         ("build", "none.yaml"),
         ("build", "--set", "dedupe.treshold=1"),
         ("verify",),

@@ -59,7 +59,7 @@ def test_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
         ("shards: {splits: {valid: 0.1}}\n", ["shards.splits.valid", "'validation'"]),
         ("licenses: {allow: permissive, unknwon: keep}\n", ["licenses.unknwon", "'unknown'"]),
         ("dedupe: {threshold: 7}\n", ["dedupe.threshold", "7"]),
-        ("workers: 0\n", ["workers", "0"]),
+        ("workers: -1\n", ["workers", "-1"]),
         ("output: s3://bucket/x\n", ["output", "s3://bucket/x", "shared folder"]),
         ("filters: {max_file_bytes: 2000000}\n", ["filters.max_file_bytes", "1,000,000"]),
         ("name: again\n", ["'name' stands twice", "line 4"]),

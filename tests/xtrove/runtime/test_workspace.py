@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from xtrove.core.errors import Stop
 from xtrove.runtime import workspace as workspaces
-from xtrove.runtime.ray_engine import failures_in_a_row
+from xtrove.runtime.scheduler import failures_in_a_row
 from xtrove.runtime.task import execute
 from xtrove.runtime.workspace import Receipt, Workspace, driver_lock, running_task
 
