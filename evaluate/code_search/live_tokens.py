@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluate.index import META, Meta, TokenIndex, write_file
+from evaluate.index import META, Meta, TokenIndex
 
 if TYPE_CHECKING:
     import torch
@@ -126,6 +126,6 @@ def merge_tokens(folder: Path, parts: Sequence[tuple[TokenIndex, NDArray[np.int3
                 values.write(np.ascontiguousarray(index.values[run]).data)
                 side.write(np.ascontiguousarray(index.scales[run]).data)
     offsets = np.concatenate(lengths).cumsum().astype("<i8")
-    write_file(folder / "offsets.bin", offsets)
+    (folder / "offsets.bin").write_bytes(offsets.tobytes())
     meta = Meta(precision="int8", dim=dim, documents=len(offsets) - 1, tokens=int(offsets[-1]))
-    write_file(folder / META, meta.as_bytes())
+    (folder / META).write_bytes(meta.as_bytes())

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -24,10 +23,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from evaluate.index import write_file
 from ingest.files import read_capped
 from train.model import Kind, TokenVectors, cut_bytes, marker_id
-from xtrove.core import private_folder
+from xtrove.core import new_folder, private_folder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -118,9 +116,11 @@ def wanted(folder: Path) -> bool:
 
 def make_graph(encoder: Encoder, folder: Path) -> None:
     """Exports and compares; what fails is noted in the folder with the reason."""
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
-    private_folder(temporary)
-    try:
+    private_folder(folder.parent)
+    if _settings(folder) is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    # Another process that is quicker makes the same graph.
+    with new_folder(folder, existing="keep") as temporary:
         failed = ""
         try:
             _fill(temporary, encoder)
@@ -129,16 +129,6 @@ def make_graph(encoder: Encoder, folder: Path) -> None:
             failed = f"{type(error).__name__}: {error}"[:500]
             (temporary / "model.onnx").unlink(missing_ok=True)
         _write_settings(temporary, encoder, failed)
-        if _settings(folder) is None:
-            shutil.rmtree(folder, ignore_errors=True)
-        try:
-            temporary.rename(folder)
-        except OSError:
-            # Another process was quicker.
-            if _settings(folder) is None:
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     _keep_newest(folder.parent)
 
 
@@ -183,7 +173,7 @@ def _write_settings(folder: Path, encoder: Encoder, failed: str) -> None:
         "max_text_bytes": options.max_text_bytes,
         "types": takes_types(encoder),
     }
-    write_file(folder / _SETTINGS, json.dumps(settings, sort_keys=True).encode())
+    (folder / _SETTINGS).write_text(json.dumps(settings, sort_keys=True), encoding="ascii")
 
 
 def _settings(folder: Path) -> dict[str, Any] | None:

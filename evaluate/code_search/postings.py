@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluate.index import mapped, write_file
+from evaluate.index import mapped
 from evaluate.retrieval import code_words
 
 if TYPE_CHECKING:
@@ -90,10 +90,11 @@ class Postings:
 
     def write(self, folder: Path) -> dict[str, int]:
         """Writes the files into a folder that stands; returns what `open` wants to know."""
-        write_file(folder / WORDS, self.words)
+        (folder / WORDS).write_bytes(self.words)
         for name in ("starts", "documents", "counts", "lengths"):
             values = getattr(self, name)
-            write_file(folder / f"{name}.bin", values.astype(values.dtype.newbyteorder("<")))
+            data = values.astype(values.dtype.newbyteorder("<"))
+            (folder / f"{name}.bin").write_bytes(data)
         return {"words": len(self.starts) - 1, "postings": len(self.documents)}
 
     def vocabulary(self) -> list[str]:

@@ -12,8 +12,6 @@ Limits: a document is a line of JSON of at most a file of `ingest.files.tree_wal
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -23,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from evaluate.code_search.postings import Postings
-from evaluate.index import mapped, write_file
+from evaluate.index import mapped
+from xtrove.core import new_folder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -126,7 +125,7 @@ def merge_segments(
         if segments[0].means is not None:
             dim = segments[0].means.shape[1]
             means = [one.means[live >= 0] for one, live in pairs if one.means is not None]
-            write_file(folder / "means.bin", np.concatenate(means).astype("<f2"))
+            (folder / "means.bin").write_bytes(np.concatenate(means).astype("<f2").tobytes())
             from evaluate.code_search.live_tokens import merge_tokens
 
             tokens = [(one.tokens, live) for one, live in pairs if one.tokens is not None]
@@ -137,16 +136,10 @@ def merge_segments(
 
 
 def _made(store: Path, fill: Callable[[Path], dict[str, int]]) -> Segment:
-    name = uuid.uuid4().hex
-    temporary = store / f".segment-{name}"
-    temporary.mkdir()
-    try:
+    folder = store / f"segment-{uuid.uuid4().hex}"
+    with new_folder(folder) as temporary:
         meta = {"format": FORMAT, **fill(temporary)}
-        write_file(temporary / META, json.dumps(meta, sort_keys=True).encode())
-        folder = store / f"segment-{name}"
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        (temporary / META).write_text(json.dumps(meta, sort_keys=True), encoding="ascii")
     return Segment.open(folder)
 
 
@@ -156,9 +149,7 @@ def _write_rows(folder: Path, rows: Iterator[bytes] | Sequence[bytes]) -> None:
         for row in rows:
             file.write(row)
             sizes.append(len(row))
-        file.flush()
-        os.fsync(file.fileno())
-    write_file(folder / "offsets.bin", np.cumsum(sizes).astype("<i8"))
+    (folder / "offsets.bin").write_bytes(np.cumsum(sizes).astype("<i8").tobytes())
 
 
 def _rows(segment: Segment, live: NDArray[np.int32]) -> Iterator[bytes]:
@@ -180,7 +171,7 @@ def _encoded(folder: Path, texts: Sequence[str], encode: Encode) -> int:
 
     build_index(folder / TOKENS, texts, kept, precision="int8")
     whole = np.concatenate(means)
-    write_file(folder / "means.bin", whole.astype("<f2"))
+    (folder / "means.bin").write_bytes(whole.astype("<f2").tobytes())
     return int(whole.shape[1])
 
 

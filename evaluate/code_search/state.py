@@ -11,15 +11,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from evaluate.index import write_file
-from xtrove.core import private_folder
+from xtrove.core import private_folder, write_file
 
 STATE: Final = "state.json"
 FORMAT: Final = "xtrove-search-1"
@@ -82,12 +80,7 @@ class State:
                    one.reason]
             for name, one in self.files.items()
         }  # fmt: skip
-        temporary = store / f".{STATE}-{uuid.uuid4().hex}"
-        try:
-            write_file(temporary, json.dumps({"format": FORMAT, "files": rows}).encode())
-            temporary.replace(store / STATE)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_file(store / STATE, json.dumps({"format": FORMAT, "files": rows}).encode())
 
 
 def hint_of(path: str) -> Hint:

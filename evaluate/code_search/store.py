@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import shutil
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,7 +23,7 @@ from extract.parsing import extractor_id
 from ingest import EXTENSIONS
 from ingest.files import read_capped, skipped_folder
 from train.model import model_digest, model_files
-from xtrove.core import private_folder
+from xtrove.core import private_folder, write_file
 
 LIMIT: Final = 20 << 30
 CUT: Final = "3"
@@ -136,11 +135,6 @@ def _prints() -> dict[str, object]:
 
 def _write_prints(known: dict[str, object]) -> None:
     base = private_folder(place())
-    temporary = base / f".{_PRINTS}-{uuid.uuid4().hex}"
     # The oldest go: a file over the limit would not be read again.
     rows = dict(list(known.items())[-1_000:])
-    try:
-        temporary.write_text(json.dumps(rows), encoding="ascii")
-        temporary.replace(base / _PRINTS)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_file(base / _PRINTS, json.dumps(rows).encode(), durable=False)

@@ -1,7 +1,6 @@
 from .cache import IndexCache as IndexCache
 from .cache import cache_folder as cache_folder
 from .mapped_arrays import mapped as mapped
-from .mapped_arrays import write_file as write_file
 from .token_index import META as META
 from .token_index import Meta as Meta
 from .token_index import Precision as Precision

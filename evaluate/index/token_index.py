@@ -21,13 +21,14 @@ import math
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
+
+from xtrove.core import new_folder
 
 if TYPE_CHECKING:
     import torch
@@ -159,21 +160,14 @@ def build_index(
     progress: Progress | None = None,
 ) -> TokenIndex:
     """Encodes the texts into `folder`, which must not stand yet unless another process made it."""
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
-    temporary.mkdir(parents=True)
-    lock = _locked(temporary)
-    try:
-        _write(temporary, texts, encode, precision, progress)
+    # Another process that is quicker makes the same: one key, one content.
+    with new_folder(folder, existing="keep") as temporary:
+        lock = _locked(temporary)
         try:
-            temporary.rename(folder)
-        except OSError:
-            # Another process was quicker: one key, one content.
-            if not (folder / META).is_file():
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
+            _write(temporary, texts, encode, precision, progress)
+        finally:
+            if lock is not None:
+                os.close(lock)
     return TokenIndex.open(folder)
 
 
@@ -269,21 +263,12 @@ def _write(
                 values.write(vectors.values.astype("<f2").tobytes())
             if progress is not None:
                 progress(min(start + BLOCK, len(texts)), len(texts))
-        _sync(values.fileno(), values.flush)
-        _sync(side.fileno(), side.flush)
     if precision != "int8":
         (folder / "scales.bin").unlink()
     offsets = np.concatenate([np.zeros(1, dtype=np.int64), *lengths]).cumsum().astype("<i8")
     meta = Meta(precision=precision, dim=dim, documents=len(texts), tokens=int(offsets[-1]))
-    for name, data in (("offsets.bin", offsets.tobytes()), (META, meta.as_bytes())):
-        with (folder / name).open("wb") as file:
-            file.write(data)
-            _sync(file.fileno(), file.flush)
-
-
-def _sync(descriptor: int, flush: Callable[[], None]) -> None:
-    flush()
-    os.fsync(descriptor)
+    (folder / "offsets.bin").write_bytes(offsets.tobytes())
+    (folder / META).write_bytes(meta.as_bytes())
 
 
 def _mapped(path: Path, kind: str, shape: tuple[int, ...]) -> Any:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ingest.files import read_capped
-from xtrove.core import write_bytes
+from xtrove.core import write_file
 
 FORMAT: Final = "xtrove-evaluation-1"
 MAX_BYTES = 256 << 20
@@ -176,4 +176,4 @@ def write_files(folder: Path, files: dict[str, bytes]) -> None:
     if there:
         raise ResultError(f"{folder} holds {there[0]!r} already: name another --output")
     for name, data in files.items():
-        write_bytes(folder, name, data, folder)
+        write_file(folder / name, data)

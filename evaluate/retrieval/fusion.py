@@ -11,7 +11,6 @@ Cost: two searches. Limits: one weight for all questions.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from evaluate.corpora import Corpus, Query, members
 from evaluate.retrieval.searcher import NOTHING, Hits, Searcher, joined
 from train.model import read_json
-from xtrove.core import write_bytes
+from xtrove.core import write_json
 
 CONSTANT: Final = 60
 CAREFUL: Final = 0.05
@@ -146,8 +145,7 @@ def load_fusion(model: str | Path, mode: str) -> Fusion:
 def store_fusion(model: Path, fusion: Fusion) -> Path:
     """Writes the weight of a mode beside the model, the other modes' kept."""
     data = {"format": FORMAT, "modes": {**_stored(model / FILE), fusion.mode: asdict(fusion)}}
-    text = json.dumps(data, indent=2, sort_keys=True) + "\n"
-    write_bytes(model, FILE, text.encode(), model)
+    write_json(model / FILE, data)
     return model / FILE
 
 

@@ -16,9 +16,6 @@ a trainer has to shuffle.
 
 from __future__ import annotations
 
-import os
-import shutil
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +31,7 @@ from shards.read import BrokenTar, DamagedShard, Dataset, read_members
 from shards.storage import Progress
 from shards.write import card_text, is_gated, size_category
 from xtrove.core import FileFacts, Sink, staged
+from xtrove.core import new_folder as atomic_folder
 
 Format = Literal["jsonl", "parquet", "st-pairs", "pylate-triplets"]
 FORMATS: Final[tuple[Format, ...]] = ("jsonl", "parquet", "st-pairs", "pylate-triplets")
@@ -131,19 +129,8 @@ def new_folder(output: Path) -> Iterator[Target]:
     output = output.resolve()
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ExportError(f"{output} is there already: give another --output, or remove it")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    draft = output.with_name(f".{output.name}.{uuid.uuid4().hex}")
-    draft.mkdir()
-    try:
+    with atomic_folder(output) as draft:
         yield Target(folder=draft, files=[])
-        descriptor = os.open(draft, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        draft.replace(output)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def chosen_shards(dataset: Dataset, options: ExportOptions) -> dict[str, list[ShardFacts]]:

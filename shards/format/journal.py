@@ -19,7 +19,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from shards.format import layout
-from xtrove.core import FileFacts, file_sha256, write_bytes
+from xtrove.core import FileFacts, file_sha256, sync_path, write_file
 
 _FOLDER: Final = ".xtrove/forget"
 _JOURNAL: Final = "journal.json"
@@ -105,7 +104,7 @@ class Redo:
         """
         moves = [path for path in layout.walk(self.files) if path not in _SEAL]
         for folder in _folders(self.base, (self.files / path for path in [*moves, *_SEAL])):
-            _sync(folder)
+            sync_path(folder)
         was = hashlib.sha256(layout.read_text_file(self.base, layout.MANIFEST)).hexdigest()
         document = {
             "was": was,
@@ -115,7 +114,7 @@ class Redo:
             "repos": sorted(repos),
         }
         data = json.dumps(document, sort_keys=True, indent=1).encode("utf-8") + b"\n"
-        write_bytes(self.folder, _JOURNAL, data, self.tmp)
+        write_file(self.folder / _JOURNAL, data, tmp=self.tmp)
 
     def _facts(self, path: str) -> list[str | int]:
         return [path, *file_sha256(self.files / path)]
@@ -175,7 +174,7 @@ class Redo:
         for name in (layout.MANIFEST, layout.CHECKSUMS):
             if (self.files / name).is_file():
                 (self.base / name).unlink(missing_ok=True)
-                _sync(self.base)
+                sync_path(self.base)
         for facts in journal.moves:
             self._move(facts)
         for path in journal.removes:
@@ -183,11 +182,11 @@ class Redo:
         changed = [*(facts.path for facts in journal.moves), *journal.removes]
         for folder in _folders(self.base, (self.base / path for path in changed)):
             if folder.is_dir():
-                _sync(folder)
+                sync_path(folder)
                 _remove_if_empty(folder)
         for facts in journal.seal:
             self._move(facts)
-            _sync(self.base)
+            sync_path(self.base)
 
     def _require(self, journal: _Journal) -> None:
         """`DamagedJournal` unless each new file is staged, or in place already."""
@@ -223,11 +222,3 @@ def _folders(base: Path, files: Iterable[Path]) -> list[Path]:
 def _remove_if_empty(folder: Path) -> None:
     if not any(folder.iterdir()):
         folder.rmdir()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -23,8 +23,8 @@ from shards.read.dataset import Dataset
 from tests.shards import builder
 from train.checkpoint.training_digests import trained_on, write_trained_on
 from train.config import TrainConfig
-from train.json_files import write_json
 from train.run.log import RunLog, Speed, StepFacts
+from xtrove.core import write_json
 
 HOSTILE = (
     "</script><script>alert(1)</script><img src=x onerror=alert(2)></style>"

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,8 +28,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.checkpoint.save_load import load_model, put_in_place, write_json
+from train.checkpoint.save_load import load_model
 from train.model import Encoder, Kind, pad
+from xtrove.core import new_folder, write_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,10 +83,7 @@ def export_onnx(
     encoder = load_model(model_path)
     if not (encoder.options.query_prefix and encoder.options.document_prefix):
         raise ValueError(f"{model_path}: has no markers, ColGREP needs both")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(f".{output.name}.{uuid.uuid4().hex}")
-    temporary.mkdir()
-    try:
+    with new_folder(output) as temporary:
         tell("exporting model.onnx")
         export_graph(encoder, temporary / "model.onnx")
         tell("quantising model_int8.onnx")
@@ -96,9 +93,6 @@ def export_onnx(
         write_json(temporary / "onnx_config.json", onnx_config(encoder))
         tell("comparing with torch")
         write_json(temporary / "onnx_check.json", _checked(encoder, temporary))
-        put_in_place(temporary, output)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return sorted(output.iterdir())
 
 

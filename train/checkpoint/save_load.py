@@ -12,10 +12,7 @@ replaced only when `replace` says so, and then is never absent for longer than t
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +32,7 @@ from train.model import (
     plain_base,
     quiet,
 )
+from xtrove.core import new_folder, write_json
 
 DENSE = "1_Dense"
 TRAINING = "xtrove_training.json"
@@ -55,14 +53,11 @@ def save_model(
     """
     if folder.exists() and not replace:
         raise FileExistsError(f"{folder} stands already; another name, or replace=True")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
-    temporary.mkdir()
-    try:
+    with new_folder(folder, existing="replace" if replace else "refuse") as temporary:
         _write(encoder, temporary, card, trained_on)
-        put_in_place(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        for path in temporary.rglob("*.safetensors"):
+            # safetensors makes its files private.
+            path.chmod(0o644)
 
 
 def load_model(path: str | Path, device: str | torch.device = "cpu") -> Encoder:
@@ -137,12 +132,12 @@ def _write(encoder: Encoder, folder: Path, card: CardFacts, trained_on: Path | N
         "activation_function": "torch.nn.modules.linear.Identity",
         "use_residual": False,
     }
-    write_json(folder / DENSE / "config.json", dense)
-    write_json(folder / "modules.json", MODULES)
+    _write_json(folder / DENSE / "config.json", dense)
+    _write_json(folder / "modules.json", MODULES)
     lengths = {"max_seq_length": options.document_length - 1, "do_lower_case": False}
-    write_json(folder / "sentence_bert_config.json", lengths)
-    write_json(folder / "config_sentence_transformers.json", _settings(options))
-    write_json(folder / TRAINING, card.as_dict())
+    _write_json(folder / "sentence_bert_config.json", lengths)
+    _write_json(folder / "config_sentence_transformers.json", _settings(options))
+    _write_json(folder / TRAINING, card.as_dict())
     if trained_on is not None:
         shutil.copyfile(trained_on, folder / TRAINED_ON)
     (folder / "README.md").write_text(model_card(card, options), encoding="utf-8")
@@ -152,6 +147,11 @@ MODULES = [
     {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
     {"idx": 1, "name": "1", "path": DENSE, "type": "pylate.models.Dense.Dense"},
 ]
+
+
+def _write_json(path: Path, value: object) -> None:
+    # Durable with the folder.
+    write_json(path, value, durable=False)
 
 
 def _settings(options: EncoderOptions) -> dict[str, Any]:
@@ -170,36 +170,3 @@ def _settings(options: EncoderOptions) -> dict[str, Any]:
         "skiplist_words": [],
         "max_text_bytes": options.max_text_bytes,
     }
-
-
-def write_json(path: Path, value: Any) -> None:
-    """One JSON file, keys sorted."""
-    path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _settle(folder: Path) -> None:
-    """Makes all files of a folder and their names durable."""
-    for path in [*folder.rglob("*"), folder]:
-        if path.is_file():
-            # safetensors makes its files private.
-            path.chmod(0o644)
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def put_in_place(temporary: Path, folder: Path) -> None:
-    """Makes the finished folder `temporary` durable and gives it its name beside it."""
-    _settle(temporary)
-    old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.old")
-    if folder.exists():
-        folder.rename(old)
-    temporary.rename(folder)
-    descriptor = os.open(folder.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    shutil.rmtree(old, ignore_errors=True)

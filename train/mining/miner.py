@@ -35,10 +35,10 @@ from shards.access import CacheOptions
 from shards.format import Sample, text
 from shards.loader import Reader, Select
 from train.errors import Mismatch
-from train.json_files import read_json, write_json
+from train.json_files import read_json
 from train.mining.vector_store import VectorStore, exact_scores, nearest, pooled
 from train.model import Encoder, Kind, TokenVectors
-from xtrove.core import write_bytes
+from xtrove.core import write_file, write_json
 
 PART: Final = 2048
 FACTS: Final = "mine.json"
@@ -251,7 +251,8 @@ class _Language:
     def _write(self, relative: str, rows: list[dict[str, Any]]) -> None:
         buffer = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), buffer, compression="zstd")
-        write_bytes(self._output, relative, buffer.getvalue(), self._output / "work" / "tmp")
+        tmp = self._output / "work" / "tmp"
+        write_file(self._output / relative, buffer.getvalue(), tmp=tmp)
 
     def _count(self, paths: list[str], reused: int) -> Mined:
         queries = negatives = 0

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from train.model import Encoder, TokenVectors
-from xtrove.core import write_bytes
+from xtrove.core import write_file
 
 BLOCK: Final = 2048
 _SCAN: Final = 65_536
@@ -61,7 +61,7 @@ class VectorStore:
                         "pooled": pooled(vectors),
                     }
                 )
-                write_bytes(self._folder, self.path(block).name, data, self._folder / "tmp")
+                write_file(self.path(block), data, tmp=self._folder / "tmp")
             progress(stop - start)
         self._open(encoder.options.dim)
 

@@ -14,7 +14,6 @@ Padding and GradCache's second forward are not counted as work done.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from train.errors import TrainingFault
+from xtrove.core import staged
 
 SPEED_STEPS: Final = 20
 MAX_LINE_BYTES: Final = 1 << 20
@@ -200,8 +200,7 @@ class RunLog:
 
 def cut_from(path: Path, step: int) -> None:
     """Drops the lines of a log from `step` on, and a broken last line."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with path.open("rb") as lines, temporary.open("wb") as kept:
+    with path.open("rb") as lines, staged(path.parent, path.name, path.parent) as kept:
         while line := lines.readline(MAX_LINE_BYTES):
             try:
                 if int(json.loads(line)["step"]) >= step:
@@ -209,9 +208,7 @@ def cut_from(path: Path, step: int) -> None:
             except (ValueError, KeyError, TypeError):
                 continue
             kept.write(line)
-        kept.flush()
-        os.fsync(kept.fileno())
-    temporary.replace(path)
+        kept.commit()
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

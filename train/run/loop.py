@@ -26,7 +26,6 @@ from train.data import Fed, feed, open_reader, plan_options
 from train.device import Device, choose, self_test
 from train.distributed import Processes, join, processes
 from train.errors import Stopped, TrainingFault
-from train.json_files import write_json
 from train.model import Encoder
 from train.run.log import Meter, RunLog, Silent, StepFacts, Watch
 from train.run.out_of_memory import explained
@@ -36,6 +35,7 @@ from train.run.schedule import learning_rate
 from train.run.setup import collate, new_encoder, started_encoder
 from train.run.state import Place, load_checkpoint, read_place, step_seed
 from train.run.step import Stepper, StepResult, new_stepper
+from xtrove.core import write_json
 
 Validate = Callable[[Encoder], Mapping[str, float]]
 

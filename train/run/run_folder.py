@@ -18,7 +18,7 @@ from shards.loader import Reader
 from train.checkpoint import CardFacts, save_model, write_trained_on
 from train.config import TrainConfig
 from train.errors import Mismatch
-from train.json_files import read_json, write_json
+from train.json_files import read_json
 from train.model import Encoder
 from train.run.state import (
     FOLDER,
@@ -32,6 +32,7 @@ from train.run.state import (
     read_place,
     save_checkpoint,
 )
+from xtrove.core import write_json
 
 RUNNING: Final = ".running"
 SAY_SECONDS: Final = 10.0

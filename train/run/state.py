@@ -19,10 +19,8 @@ a step depends on nothing but the checkpoint before it. Cost: 12 bytes a trained
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import shutil
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +29,8 @@ from typing import Any, Final
 import torch
 
 from train.errors import Mismatch, TrainingFault
-from train.json_files import read_json, sync_path
+from train.json_files import read_json
+from xtrove.core import new_folder, staged, write_json
 
 FORMAT: Final = 1
 FOLDER: Final = "trainer_state"
@@ -80,11 +79,9 @@ def save_checkpoint(
     """Writes `folder/step-N` whole and drops the oldest beyond `keep`."""
     from safetensors.torch import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
     final = folder / f"step-{place.step:08}"
-    temporary = folder / f".{final.name}.{uuid.uuid4().hex}"
-    temporary.mkdir()
-    try:
+    # The same step may be there: a resumed run comes by again.
+    with new_folder(final, existing="replace") as temporary:
         weights = {name: _host(one) for name, one in parameters.items()}
         save_file(weights, temporary / "weights.safetensors")
         moments = {
@@ -95,15 +92,7 @@ def save_checkpoint(
         }
         save_file(moments, temporary / "optimizer.safetensors")
         facts = {"format": FORMAT, **{key: getattr(place, key) for key in Place.__slots__}}
-        (temporary / "state.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
-        _sync(temporary)
-        if final.exists():
-            # The same step of the same run: a resumed run comes by again.
-            shutil.rmtree(final)
-        temporary.rename(final)
-        sync_path(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        write_json(temporary / "state.json", facts, durable=False)
     for old in checkpoints(folder)[:-keep]:
         shutil.rmtree(old)
     return final
@@ -188,15 +177,12 @@ def publish(model: Path, output: Path) -> None:
     files = [path for path in sorted(model.rglob("*")) if path.is_file()]
     for path in sorted(files, key=lambda one: one.name == last):
         target = output / path.relative_to(model)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-        try:
-            shutil.copyfile(path, temporary)
-            sync_path(temporary)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    sync_path(output)
+        with (
+            path.open("rb") as source,
+            staged(output, str(path.relative_to(model)), target.parent) as sink,
+        ):
+            shutil.copyfileobj(source, sink)
+            sink.commit()
 
 
 def check_same_run(run: Mapping[str, Any], config: Mapping[str, Any], dataset: str) -> None:
@@ -216,8 +202,3 @@ def check_same_run(run: Mapping[str, Any], config: Mapping[str, Any], dataset: s
 
 def _host(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().to("cpu").contiguous()
-
-
-def _sync(folder: Path) -> None:
-    for path in [*folder.iterdir(), folder]:
-        sync_path(path)

@@ -22,7 +22,7 @@ from typing import Any
 from shards.format import CHECKSUMS, MANIFEST, PRIVATE
 from xtrove.build.plan import Plan
 from xtrove.config import NOT_IN_DIGEST
-from xtrove.core import Misuse, canonical, write_bytes
+from xtrove.core import Misuse, canonical, write_file
 from xtrove.runtime import OWNER, Workspace, node_versions, record_path
 
 MAX_NAMED = 8
@@ -49,7 +49,7 @@ def remember(workspace: Workspace, plan: Plan, *, sealed: bool) -> None:
     )
     # The record first: one without a mark is taken for ours while nothing is finished there.
     tmp = workspace.output / ".xtrove" / "tmp"
-    write_bytes(workspace.output, OWNER, canonical({"nonce": nonce}), tmp)
+    write_file(workspace.output / OWNER, canonical({"nonce": nonce}), tmp=tmp)
 
 
 def is_finished(workspace: Workspace, plan: Plan) -> bool:

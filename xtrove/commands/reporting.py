@@ -30,7 +30,7 @@ from shards.format import BadIndex, FunnelError, SampleError, layout
 from shards.read import DamagedShard
 from shards.write import RemovalsError
 from xtrove.commands.inspecting import MEANINGS, open_dataset
-from xtrove.core import Misuse, Stop, write_bytes
+from xtrove.core import Misuse, Stop, write_file
 from xtrove.stages import load, open_run
 from xtrove.terminal import amount, bar_progress, out
 
@@ -115,8 +115,7 @@ def _is_report(target: Path) -> bool:
 
 def _write(target: Path, data: bytes) -> None:
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(target.parent, target.name, data, target.parent)
+        write_file(target, data)
     except OSError as error:
         raise Stop(f"{target} cannot be written: {error}", remedy="name another --output") from None
 

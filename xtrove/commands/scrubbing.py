@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shards.write import Attribution
-from xtrove.core import canonical, write_bytes
+from xtrove.core import canonical, write_file
 from xtrove.runtime import Workspace
 from xtrove.stages import load, repo_number
 
@@ -92,7 +92,7 @@ def _scrub_lines(path: Path, wanted: Sequence[str]) -> None:
     lines = path.read_bytes().splitlines(keepends=True)
     kept = [line for line in lines if not names_any(line.decode("utf-8", "replace"), wanted)]
     if len(kept) < len(lines):
-        write_bytes(path.parent, path.name, b"".join(kept), path.parent)
+        write_file(path, b"".join(kept))
 
 
 def _scrub_record(path: Path, wanted: Sequence[str]) -> None:
@@ -104,7 +104,7 @@ def _scrub_record(path: Path, wanted: Sequence[str]) -> None:
     except ValueError:
         path.unlink()
         return
-    write_bytes(path.parent, path.name, canonical(value), path.parent)
+    write_file(path, canonical(value))
 
 
 def _without(value: object, wanted: Sequence[str]) -> object:

@@ -1,8 +1,12 @@
 from .atomic import FileFacts as FileFacts
 from .atomic import Sink as Sink
 from .atomic import file_sha256 as file_sha256
+from .atomic import new_folder as new_folder
 from .atomic import staged as staged
+from .atomic import sync_path as sync_path
 from .atomic import write_bytes as write_bytes
+from .atomic import write_file as write_file
+from .atomic import write_json as write_json
 from .canonical_json import canonical as canonical
 from .canonical_json import digest as digest
 from .errors import Interrupted as Interrupted

@@ -1,22 +1,30 @@
-"""Files that appear whole or not at all.
+"""Files and folders that appear whole or not at all: the only place that makes anything durable.
 
-A `Sink` writes to a unique temporary name on the same file system, hashes what passes through,
-and on `commit` is flushed, fsynced and renamed into place; the folder is fsynced too. On any
-error the temporary is removed and the final name is left as it was. Cost: one SHA-256 pass
-(about 1.5 GB/s with SHA extensions, 0.4 GB/s without) and two fsyncs a file.
+Method: what is written has a unique temporary name on the same file system (`.<name>.<32 hex>`)
+until it is whole, then it is renamed. Durable, which is the default, means that it is still there
+and whole after a power cut once the call has returned: its bytes are fsynced before the rename,
+and after it the folder that holds the name, with those above it that had to be made.
+`durable=False` is for what is verified when it is read, or what a power cut may cost: entries of
+caches that have a digest. On any error the temporary is removed and the final name is left as it
+was; a kill leaves the temporary, for whoever owns the folder to sweep.
+
+Cost: two fsyncs a file; a `Sink` adds one SHA-256 pass (about 1.5 GB/s with SHA extensions,
+0.4 GB/s without). Limits: replacing a folder takes two renames, between which it is absent.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -47,8 +55,7 @@ class Sink(io.RawIOBase):
     @classmethod
     def create(cls, base: Path, relative: str, tmp: Path) -> Sink:
         """Opens a unique name in `tmp`, which must be on the file system of `base`."""
-        tmp.mkdir(parents=True, exist_ok=True)
-        temporary = tmp / f".{Path(relative).name}.{uuid.uuid4().hex}"
+        temporary = _temporary(base / relative, tmp, durable=True)
         stream = temporary.open("xb")
         return cls(stream=stream, temporary=temporary, base=base, relative=relative)
 
@@ -81,10 +88,7 @@ class Sink(io.RawIOBase):
         os.fsync(self._stream.fileno())
         self._stream.close()
         self._settled = True
-        final = self._base / self._relative
-        final.parent.mkdir(parents=True, exist_ok=True)
-        self._temporary.replace(final)
-        _sync_folder(final.parent)
+        _rename(self._temporary, self._base / self._relative, durable=True)
         return FileFacts(path=self._relative, sha256=self._digest.hexdigest(), bytes=self._bytes)
 
     def discard(self) -> None:
@@ -101,8 +105,9 @@ class Sink(io.RawIOBase):
             self._temporary.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync_path(path: Path) -> None:
+    """Makes the bytes of a file, or the names in a folder, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -120,7 +125,7 @@ def staged(base: Path, relative: str, tmp: Path) -> Iterator[Sink]:
 
 
 def write_bytes(base: Path, relative: str, data: bytes, tmp: Path) -> FileFacts:
-    """Writes one small file whole."""
+    """Writes a published file whole, durable, with the facts that a manifest needs."""
     with staged(base, relative, tmp) as sink:
         sink.write(data)
         return sink.commit()
@@ -134,3 +139,92 @@ def file_sha256(path: Path, chunk: int = 1 << 20) -> tuple[str, int]:
             digest.update(data)
             size += len(data)
     return digest.hexdigest(), size
+
+
+def write_file(
+    path: Path, data: ReadableBuffer, *, tmp: Path | None = None, durable: bool = True
+) -> None:
+    """Writes one file whole, replacing what has its name; the folders above it are made.
+
+    `tmp` is a folder for the temporary name on the same file system; None for that of the file.
+    """
+    temporary = _temporary(path, tmp, durable=durable)
+    try:
+        with temporary.open("xb") as stream:
+            stream.write(data)
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
+        _rename(temporary, path, durable=durable)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: object, *, durable: bool = True) -> None:
+    """Writes one JSON file for people and programs, keys sorted, whole."""
+    text = json.dumps(value, indent=2, sort_keys=True) + "\n"
+    write_file(path, text.encode(), durable=durable)
+
+
+@contextmanager
+def new_folder(
+    final: Path,
+    *,
+    tmp: Path | None = None,
+    existing: Literal["refuse", "replace", "keep"] = "refuse",
+    durable: bool = True,
+) -> Iterator[Path]:
+    """A temporary folder to fill, which gets its name, files and all, when the block ends well.
+
+    Where the name stands by then: `refuse` raises `OSError` (an empty folder gives way),
+    `replace` removes what stood there, `keep` leaves it, as another process made the same.
+    """
+    draft = _temporary(final, tmp, durable=durable)
+    draft.mkdir()
+    try:
+        yield draft
+        if durable:
+            _sync_tree(draft)
+        old = draft.with_name(f"{draft.name}.old")
+        if existing == "replace":
+            with suppress(FileNotFoundError):
+                final.rename(old)
+        try:
+            _rename(draft, final, durable=durable)
+        except OSError:
+            if old.exists():
+                old.rename(final)
+            if existing != "keep" or not final.is_dir():
+                raise
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _temporary(final: Path, tmp: Path | None, *, durable: bool) -> Path:
+    _make(final.parent, durable=durable)
+    if tmp is not None:
+        _make(tmp, durable=False)
+    return (tmp or final.parent) / f".{final.name}.{uuid.uuid4().hex}"
+
+
+def _make(folder: Path, *, durable: bool) -> None:
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    if durable:
+        for path in missing:
+            sync_path(path.parent)
+
+
+def _rename(temporary: Path, final: Path, *, durable: bool) -> None:
+    temporary.replace(final)
+    if durable:
+        sync_path(final.parent)
+
+
+def _sync_tree(folder: Path) -> None:
+    for place, _, names in os.walk(folder):
+        for path in (Path(place), *(Path(place, name) for name in names)):
+            if not path.is_symlink():
+                sync_path(path)

@@ -23,13 +23,12 @@ import os
 import shutil
 import socket
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from xtrove.core import Stop, canonical, private_folder
+from xtrove.core import Stop, canonical, new_folder, private_folder, write_file
 from xtrove.runtime.links import open_lock, refuse_links
 
 TASKS = "tasks.lock"
@@ -72,12 +71,6 @@ class Workspace:
         """Where the receipt of a task stands."""
         return self.work / "receipts" / stage / f"{key}.json"
 
-    def new_tmp(self) -> Path:
-        """A path in tmp/ that nobody else has."""
-        path = self.work / "tmp" / uuid.uuid4().hex
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
-
     def plan_path(self, name: str) -> Path:
         """Where a file of the plan stands."""
         return self.work / "plan" / name
@@ -101,31 +94,14 @@ class Workspace:
 
     def write_json(self, path: Path, value: object) -> None:
         """Write canonical JSON under its final name only when it is whole."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tmp = self.new_tmp()
-        with tmp.open("wb") as file:
-            file.write(canonical(value))
-            file.flush()
-            os.fsync(file.fileno())
-        tmp.replace(path)
+        write_file(path, canonical(value), tmp=self.work / "tmp")
 
     @contextlib.contextmanager
     def task_folder(self, stage: str, key: str) -> Iterator[Path]:
         """A folder to write into; it takes its final name when the block ends well."""
-        tmp = self.new_tmp()
-        tmp.mkdir()
-        try:
-            yield tmp
-            for path in tmp.rglob("*"):
-                fsync(path)
-            fsync(tmp)
-            final = self.folder(stage, key)
-            final.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(final, ignore_errors=True)
-            tmp.rename(final)
-            fsync(final.parent)
-        finally:
-            shutil.rmtree(tmp, ignore_errors=True)
+        final, tmp = self.folder(stage, key), self.work / "tmp"
+        with new_folder(final, tmp=tmp, existing="replace") as folder:
+            yield folder
 
     def outputs(self, stage: str, key: str) -> dict[str, int]:
         """The files of a task with their sizes, for its receipt."""
@@ -142,15 +118,6 @@ class Workspace:
             "seconds": receipt.seconds,
         }
         self.write_json(self.receipt_path(receipt.stage, receipt.key), value)
-
-
-def fsync(path: Path) -> None:
-    """Flush a file or a folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -206,7 +206,7 @@ def test_a_first_indexing_that_was_stopped_goes_on(
 CHILD = """
 import sys, time
 from pathlib import Path
-from evaluate import code_index
+from evaluate.code_search import index as code_index
 code_index.COUNTED = 1
 def told(what, done, total):
     if done == 2:

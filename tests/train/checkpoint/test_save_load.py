@@ -161,7 +161,7 @@ def test_a_folder_is_whole_or_absent(
 
     save_model(small, tmp_path / "kept", card=CARD)
     before = (tmp_path / "kept" / "model.safetensors").read_bytes()
-    monkeypatch.setattr("train.checkpoint.save_load.os.fsync", full)
+    monkeypatch.setattr("xtrove.core.atomic.os.fsync", full)
     for name in ("new", "kept"):
         with pytest.raises(OSError, match="No space"):
             save_model(small, tmp_path / name, card=CARD, replace=True)
