@@ -1,7 +1,7 @@
-from .dataset import Help as Help
-from .dataset import dataset_page as dataset_page
-from .evaluation import evaluation_page as evaluation_page
-from .training import RUN as RUN
-from .training import TRAINING as TRAINING
+from .page import MARK as MARK
+from .page import PageTooLarge as PageTooLarge
+from .page import Report as Report
+from .page import Request as Request
+from .page import render as render
+from .registry import REPORTS as REPORTS
 from .training import RunError as RunError
-from .training import training_page as training_page

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,20 +19,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evaluate.report.html import (
-    Bar,
-    Html,
-    bar_table,
-    difference,
-    folded,
-    highlighted,
-    joined,
-    paragraph,
-    short,
-    table,
-    tag,
-)
-from shards.format import Sample
+from evaluate.report.charts import count_bars
+from evaluate.report.code import difference, highlighted
+from evaluate.report.page import Request
 from shards.read import Dataset
 from shards.write import RemovalsError, open_removals, removal_files
 
@@ -39,9 +29,10 @@ CLUSTERS: Final = 8
 MEMBERS: Final = 20
 DIFFS: Final = 2
 _COLUMNS: Final = ("id", "reason", "witness_id", "score", "repo", "path", "name")
-_LARGEST: Final = 10
-Removed = Callable[[Collection[str]], Mapping[str, Mapping[str, object]]]
-"""Ids of removed pairs -> the samples that are still in the work files."""
+_DRAWS: Final = 10
+_SIZES: Final = (
+    ("1", 1, 1), ("2", 2, 2), ("3 to 5", 3, 5), ("6 to 20", 6, 20), ("more than 20", 21, 1 << 62),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +48,7 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cluster:
-    """A kept pair and what it stands for."""
+    """A kept pair and the pairs that were removed for it."""
 
     witness: str
     size: int
@@ -73,19 +64,19 @@ class NearDuplicates:
     clusters: int
     scores: tuple[int, ...]
     """Removed pairs by similarity: tenths."""
-    sizes: Mapping[str, int]
-    """How many clusters have so many removed pairs."""
+    sizes: tuple[tuple[str, int], ...]
+    """Clusters by their number of removed pairs."""
     shown: tuple[Cluster, ...]
 
 
 def near_duplicates(
-    dataset: Dataset, seed: int, told: Callable[[str, int, int], None]
+    dataset: Dataset, seed: int, progress: Callable[[str, int, int], None]
 ) -> NearDuplicates:
     """Reads the evidence of a dataset. `RemovalsError` where it cannot be read."""
     starts, scores = array("Q"), np.zeros(10, dtype=np.int64)
-    for batch in _batches(dataset, told):
+    for batch in _batches(dataset, progress):
         try:
-            starts.extend(int(one[:16], 16) for one in batch.column("witness_id").to_pylist())
+            starts.extend(int(id_[:16], 16) for id_ in batch.column("witness_id").to_pylist())
         except (TypeError, ValueError) as error:
             raise RemovalsError(f"a witness in the evidence is no id: {error}") from error
         tenths = np.clip(batch.column("score").to_numpy() * 10, 0, 9).astype(np.int64)
@@ -96,34 +87,30 @@ def near_duplicates(
         removed=len(starts),
         clusters=len(witnesses),
         scores=tuple(scores.tolist()),
-        sizes=_sizes(counts),
-        shown=tuple(_clusters(dataset, chosen, told)),
+        sizes=tuple(
+            (name, int(((counts >= low) & (counts <= high)).sum())) for name, low, high in _SIZES
+        ),
+        shown=tuple(_clusters(dataset, chosen, progress)),
     )
 
 
-def _batches(dataset: Dataset, told: Callable[[str, int, int], None]) -> Iterator[Any]:
+def _batches(dataset: Dataset, progress: Callable[[str, int, int], None]) -> Iterator[Any]:
     """Tables of the near-duplicates of the evidence."""
     done = 0
     for path in removal_files(dataset.path):
         with open_removals(path) as file:
             for batch in file.batches(_COLUMNS):
-                held = pa.Table.from_batches([batch])
-                done += held.num_rows
-                told("removed pairs", done, max(done, dataset.manifest.removals))
-                yield held.filter(pc.field("reason") == "near_duplicate")
-
-
-def _sizes(counts: Any) -> dict[str, int]:
-    groups = (("1", 1, 1), ("2", 2, 2), ("3 to 5", 3, 5), ("6 to 20", 6, 20))
-    found = {name: int(((counts >= low) & (counts <= high)).sum()) for name, low, high in groups}
-    return {**found, "more than 20": int((counts > 20).sum())}
+                table = pa.Table.from_batches([batch])
+                done += table.num_rows
+                progress("removed pairs", done, max(done, dataset.manifest.removals))
+                yield table.filter(pc.field("reason") == "near_duplicate")
 
 
 def _chosen(witnesses: Any, counts: Any, seed: int) -> set[int]:
     """The starts of the witnesses whose clusters are shown."""
     largest = np.lexsort((witnesses, -counts))[: CLUSTERS // 2]
     chosen = {int(witnesses[row]) for row in largest}
-    for attempt in range(_LARGEST * CLUSTERS if len(witnesses) else 0):
+    for attempt in range(_DRAWS * CLUSTERS if len(witnesses) else 0):
         if len(chosen) >= CLUSTERS:
             break
         digest = hashlib.sha256(f"xtrove report {seed} clusters {attempt}".encode()).digest()
@@ -132,114 +119,73 @@ def _chosen(witnesses: Any, counts: Any, seed: int) -> set[int]:
 
 
 def _clusters(
-    dataset: Dataset, chosen: Collection[int], told: Callable[[str, int, int], None]
+    dataset: Dataset, chosen: Collection[int], progress: Callable[[str, int, int], None]
 ) -> list[Cluster]:
-    starts = pa.array([f"{one:016x}" for one in sorted(chosen)], pa.string())
+    starts = pa.array([f"{start:016x}" for start in sorted(chosen)], pa.string())
     members: dict[str, list[Member]] = {}
-    sizes: dict[str, int] = {}
-    for batch in _batches(dataset, told) if chosen else ():
+    sizes: Counter[str] = Counter()
+    for batch in _batches(dataset, progress) if chosen else ():
         head = pc.utf8_slice_codeunits(batch.column("witness_id"), 0, 16)
         for row in batch.filter(pc.is_in(head, value_set=starts)).to_pylist():
-            witness = row["witness_id"]
-            sizes[witness] = sizes.get(witness, 0) + 1
-            held = members.setdefault(witness, [])
-            held.append(Member(**{key: row[key] for key in Member.__dataclass_fields__}))
-            held.sort(key=lambda one: (-one.score, one.id))
-            del held[MEMBERS:]
-    ranked = sorted(sizes, key=lambda one: (-sizes[one], one))
-    return [Cluster(witness=one, size=sizes[one], members=tuple(members[one])) for one in ranked]
-
-
-def duplicates_body(dataset: Dataset, found: NearDuplicates, removed: Removed | None) -> Html:
-    """The section."""
-    if not found.removed:
-        return paragraph("No near-duplicate was removed.")
-    ids = {one.id for cluster in found.shown for one in _differing(cluster)}
-    known = removed(ids) if removed is not None else {}
-    words = (
-        f"{found.removed:,} pairs were removed because a kept pair is nearly the same: "
-        f"{found.clusters:,} kept pairs stand for them. The largest clusters and some drawn at "
-        "random:"
-    )
-    parts = [_overview(found), paragraph(words)]
-    if not known:
-        parts.append(
-            paragraph(
-                "No diffs: the code of removed pairs is published nowhere, and the work folder of "
-                "the build (.xtrove), which holds it, is not here."
-            )
-        )
-    return joined([*parts, *(_cluster(dataset, one, known) for one in found.shown)])
-
-
-def _overview(found: NearDuplicates) -> Html:
-    scores = [
-        Bar(name=f"{n / 10:.1f} to {(n + 1) / 10:.1f}", number=f"{count:,}",
-            parts=((count, "dropped"),))
-        for n, count in enumerate(found.scores)
-        if count
-    ]  # fmt: skip
-    sizes = [
-        Bar(name=name, number=f"{count:,}", parts=((count, "kept"),))
-        for name, count in found.sizes.items()
+            sizes[row["witness_id"]] += 1
+            cluster = members.setdefault(row["witness_id"], [])
+            cluster.append(Member(**{key: row[key] for key in Member.__dataclass_fields__}))
+            cluster.sort(key=lambda member: (-member.score, member.id))
+            del cluster[MEMBERS:]
+    return [
+        Cluster(witness=witness, size=sizes[witness], members=tuple(members[witness]))
+        for witness in sorted(sizes, key=lambda witness: (-sizes[witness], witness))
     ]
-    return tag(
-        "div",
-        bar_table("Similarity (Jaccard) to the kept pair", ("similarity", "removed"), scores),
-        bar_table("Removed pairs a kept one stands for", ("removed pairs", "clusters"), sizes),
-        class_="pair",
-    )
 
 
-def _differing(cluster: Cluster) -> list[Member]:
+def duplicates_content(dataset: Dataset, request: Request) -> dict[str, Any]:
+    """Counts and clusters, for the template."""
+    duplicates = near_duplicates(dataset, request.seed, request.progress)
+    ids = {member.id for cluster in duplicates.shown for member in _differing(cluster)}
+    removed = request.removed(ids) if request.removed is not None and ids else {}
+    scores = ((f"{n / 10:.1f} to {(n + 1) / 10:.1f}", n) for n in range(10))
+    return {
+        "duplicates": duplicates,
+        "score_bars": count_bars(
+            ((name, duplicates.scores[n]) for name, n in scores if duplicates.scores[n]),
+            kind="dropped",
+        ),
+        "size_bars": count_bars(duplicates.sizes),
+        "has_diffs": bool(removed),
+        "clusters": [_shown(dataset, cluster, removed) for cluster in duplicates.shown],
+    }
+
+
+def _differing(cluster: Cluster) -> tuple[Member, ...]:
     """The members shown as a diff: the least similar, which say most, and the most similar."""
     if len(cluster.members) <= DIFFS:
-        return list(cluster.members)
-    return [cluster.members[-1], *cluster.members[: DIFFS - 1]]
+        return cluster.members
+    return (cluster.members[-1], *cluster.members[: DIFFS - 1])
 
 
-def _cluster(dataset: Dataset, cluster: Cluster, known: Mapping[str, Mapping[str, object]]) -> Html:
+def _shown(
+    dataset: Dataset, cluster: Cluster, removed: Mapping[str, Mapping[str, object]]
+) -> dict[str, Any]:
+    """A cluster for the template; without `kept` where the kept pair has been forgotten."""
+    shown = {
+        "id": cluster.witness[:32],
+        "name": cluster.witness,
+        "size": cluster.size,
+        "kept": "",
+        "diffs": [],
+        "rows": [(m.id, f"{m.score:.3f}", m.repo, m.path, m.name) for m in cluster.members],
+    }
     witness = dataset.get(cluster.witness)
-    name = str(witness["name"]) if witness else cluster.witness
-    rows = [(one.id, f"{one.score:.3f}", one.repo, one.path, one.name) for one in cluster.members]
-    more = cluster.size - len(rows)
-    return tag(
-        "article",
-        tag("h3", short(name, 120), f": stands for {cluster.size:,}"),
-        *_kept(witness, cluster.witness),
-        *_diffs(witness, cluster, known),
-        folded(
-            f"Removed: {len(rows):,} of {cluster.size:,}" if more else "Removed pairs",
-            table(
-                "Removed pairs", ("id", "similarity", "repository", "path", "name"), rows,
-                words=(0, 2, 3, 4),
-            ),
-        ),
-    )  # fmt: skip
-
-
-def _kept(witness: Sample | None, wanted: str) -> list[Html]:
     if witness is None:
-        return [paragraph(f"The kept pair {wanted[:32]} is no longer in the dataset.")]
-    code, language = str(witness["code"]), str(witness["language"])
-    place = short(f"{witness['repo']} {witness['path']}", 400)
-    return [
-        tag("p", "Kept: ", place, " ", tag("code", wanted[:32]), class_="quiet"),
-        folded("The kept code", highlighted(code, language, "Kept code")),
-    ]
-
-
-def _diffs(
-    witness: Sample | None, cluster: Cluster, known: Mapping[str, Mapping[str, object]]
-) -> Iterator[Html]:
-    if witness is None:
-        return
-    for member in _differing(cluster):
-        removed = known.get(member.id)
-        if removed is None:
-            continue
-        title = f"{member.repo} {member.path}, similarity {member.score:.3f}"
-        yield tag("p", "Removed: ", short(title, 400), " ", tag("code", member.id[:32]))
-        yield difference(
-            str(witness["code"]), str(removed.get("code", "")), "Diff of kept and removed code"
-        )
+        return shown
+    code = str(witness["code"])
+    return shown | {
+        "name": str(witness["name"]),
+        "place": f"{witness['repo']} {witness['path']}",
+        "kept": highlighted(code, str(witness["language"])),
+        "diffs": [
+            (member, difference(code, str(removed[member.id].get("code", ""))))
+            for member in _differing(cluster)
+            if member.id in removed
+        ],
+    }

@@ -55,7 +55,7 @@ def shown(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}" if abs(value) < 1 << 62 else str(value)[:_VALUE]
-    if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return ", ".join(map(_without_folders, value))[:_VALUE] or "-"
     return json.dumps(value, ensure_ascii=False, default=str)[:_VALUE]
 

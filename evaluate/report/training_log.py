@@ -8,7 +8,6 @@ step. Limits: lines of 1 MiB, `MOST_VALIDATIONS` validations of 30 measures.
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 from array import array
@@ -17,7 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from evaluate.report.html import Line
+import numpy as np
+
+from evaluate.report.charts import Line
 from train.run import MAX_LINE_BYTES
 
 BUCKETS: Final = 200
@@ -28,8 +29,9 @@ COLUMNS: Final = (
 )
 _NAN: Final = float("nan")
 _NOT_MEASURES: Final = frozenset({"time", "event", "step", "seconds"})
-_LANGUAGES: Final = 200
+_NAMES: Final = 200
 _MEASURES: Final = 30
+_NAME: Final = 60
 
 
 @dataclass(kw_only=True, slots=True)
@@ -53,108 +55,105 @@ class TrainingLog:
 
     def has(self, name: str) -> bool:
         """Whether any step has a number there."""
-        return any(math.isfinite(value) for value in self.columns[name])
+        return bool(np.isfinite(self.columns[name]).any())
 
     def total(self, name: str) -> float:
         """The sum over all steps that have a number."""
-        return math.fsum(value for value in self.columns[name] if math.isfinite(value))
+        return math.fsum(filter(math.isfinite, self.columns[name]))
 
 
 def read_training_log(path: Path) -> TrainingLog:
     """Reads a log; `OSError` where there is none."""
-    made = TrainingLog()
+    log = TrainingLog()
     with path.open("rb") as lines:
         while line := lines.readline(MAX_LINE_BYTES):
             try:
-                row = json.loads(line)
-                _take(made, row)
+                _add(log, json.loads(line))
             except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-                made.broken += 1
-    return made
+                log.broken += 1
+    return log
 
 
-def _take(log: TrainingLog, row: Mapping[str, Any]) -> None:
-    event, step = str(row["event"])[:60], float(row["step"])
+def _add(log: TrainingLog, row: Mapping[str, Any]) -> None:
+    event, step = str(row["event"])[:_NAME], float(row["step"])
     if event == "step":
         values = {name: _number(row.get(name)) for name in COLUMNS}
         for name, value in values.items():
             log.columns[name].append(value)
-        _count_language(log, str(row.get("language", ""))[:60], values["loss"])
+        language, loss = str(row.get("language", ""))[:_NAME], values["loss"]
+        if language in log.languages or len(log.languages) < _NAMES:
+            steps, total = log.languages.get(language, (0, 0.0))
+            log.languages[language] = (steps + 1, total + (loss if math.isfinite(loss) else 0.0))
     elif event == "validation":
         if len(log.validations) < MOST_VALIDATIONS:
-            found = [(k[:60], v) for k, v in row.items() if k not in _NOT_MEASURES]
-            measures = {name: _number(value) for name, value in found[:_MEASURES]}
+            fields = [(name[:_NAME], row[name]) for name in row if name not in _NOT_MEASURES]
+            measures = {name: _number(value) for name, value in fields[:_MEASURES]}
             log.validations.append({"step": step, **measures})
-    elif len(log.events) < _LANGUAGES:
+    elif len(log.events) < _NAMES:
         log.events[event] = log.events.get(event, 0) + 1
 
 
-def _count_language(log: TrainingLog, language: str, loss: float) -> None:
-    if language in log.languages or len(log.languages) < _LANGUAGES:
-        steps, sum_ = log.languages.get(language, (0, 0.0))
-        log.languages[language] = (steps + 1, sum_ + (loss if math.isfinite(loss) else 0.0))
-
-
 def _number(value: object) -> float:
-    """The number, or nan for what is none."""
+    """The number, or nan for a value of another type."""
     return float(value) if isinstance(value, int | float) and value is not True else _NAN
 
 
-def curve(log: TrainingLog, name: str, shown: str) -> Line:
+def curve(log: TrainingLog, column: str, name: str) -> Line:
     """A column over the steps; from `BUCKETS` steps on, the mean of each bucket in its bounds."""
-    return bucketed(log.columns["step"], log.columns[name], shown)
+    return bucketed(log.columns["step"], log.columns[column], name)
 
 
 def bucketed(xs: Sequence[float], ys: Sequence[float], name: str) -> Line:
     """Points as they are, or the mean, least and most of each of `BUCKETS` runs of them."""
-    points = [(x, y) for x, y in zip(xs, ys, strict=True) if math.isfinite(y)]
-    if len(points) <= BUCKETS:
-        return Line(name=name, xs=[x for x, _ in points], ys=[y for _, y in points])
-    size = math.ceil(len(points) / BUCKETS)
-    parts = [points[at : at + size] for at in range(0, len(points), size)]
-    sides = [[y for _, y in part] for part in parts]
+    x_values, y_values = np.asarray(xs, dtype=float), np.asarray(ys, dtype=float)
+    finite = np.isfinite(y_values)
+    x_values, y_values = x_values[finite], y_values[finite]
+    if len(x_values) <= BUCKETS:
+        return Line(name=name, xs=x_values.tolist(), ys=y_values.tolist())
+    size = math.ceil(len(x_values) / BUCKETS)
+    buckets = [y_values[start : start + size] for start in range(0, len(y_values), size)]
     return Line(
         name=name,
-        xs=[part[-1][0] for part in parts],
-        ys=[math.fsum(side) / len(side) for side in sides],
-        low=[min(side) for side in sides],
-        high=[max(side) for side in sides],
+        xs=[*x_values[size - 1 : -1 : size].tolist(), float(x_values[-1])],
+        ys=[float(bucket.mean()) for bucket in buckets],
+        low=[float(bucket.min()) for bucket in buckets],
+        high=[float(bucket.max()) for bucket in buckets],
     )
 
 
 def trailing(line: Line, name: str) -> Line:
-    """The mean of each point and those before it, a tenth of all: what the noise hides."""
+    """The mean of each point and those before it, a tenth of all: the trend without the noise."""
     width = max(2, len(line.ys) // 10)
-    sums = [0.0, *itertools.accumulate(line.ys)]
-    ys = [(sums[n] - sums[m]) / (n - m) for n in range(1, len(sums)) for m in [max(0, n - width)]]
-    return Line(name=name, xs=line.xs, ys=ys)
+    sums = np.concatenate([[0.0], np.cumsum(line.ys)])
+    last = np.arange(1, len(sums))
+    first = np.maximum(0, last - width)
+    return Line(name=name, xs=line.xs, ys=((sums[last] - sums[first]) / (last - first)).tolist())
 
 
-def rate(log: TrainingLog, name: str, shown: str) -> Line:
+def rate(log: TrainingLog, column: str, name: str) -> Line:
     """A column a second: sums over buckets, so that slow steps count as long as they took."""
-    steps, amounts, seconds = (log.columns[one] for one in ("step", name, "seconds"))
     size = max(1, math.ceil(len(log) / BUCKETS))
-    xs, ys = [], []
-    for at in range(0, len(log), size):
-        spent = math.fsum(seconds[at : at + size])
-        done = math.fsum(amounts[at : at + size])
-        if spent > 0 and math.isfinite(spent) and math.isfinite(done):
-            xs.append(steps[min(at + size, len(log)) - 1])
-            ys.append(done / spent)
-    return Line(name=shown, xs=xs, ys=ys)
+    starts = range(0, len(log), size)
+    amounts, seconds = (
+        np.array([math.fsum(log.columns[key][start : start + size]) for start in starts])
+        for key in (column, "seconds")
+    )
+    steps = [log.columns["step"][min(start + size, len(log)) - 1] for start in starts]
+    # A bucket without a duration has no rate: the chart leaves out what is not finite.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return Line(name=name, xs=steps, ys=np.where(seconds > 0, amounts / seconds, _NAN).tolist())
 
 
 def measures(log: TrainingLog) -> dict[str, Line]:
     """The curve of each measure of the validations, in the order they were first seen."""
     names = list(dict.fromkeys(name for row in log.validations for name in row if name != "step"))
-    del names[_MEASURES:]
-    made: dict[str, Line] = {}
-    for name in names:
+    curves: dict[str, Line] = {}
+    for name in names[:_MEASURES]:
         rows = [row for row in log.validations if math.isfinite(row.get(name, _NAN))]
-        made[name] = Line(
+        curves[name] = Line(
             name=name,
             xs=[row["step"] for row in rows],
             ys=[row[name] for row in rows],
             dots=len(rows) <= BUCKETS,
         )
-    return made
+    return curves

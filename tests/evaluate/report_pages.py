@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +16,12 @@ from evaluate.corpora.corpus import Corpus, Document, Query
 from evaluate.measure.evaluator import System, evaluation
 from evaluate.measure.result import Evaluation
 from evaluate.measure.run import measure_system
-from evaluate.report.dataset import Help, dataset_page
-from evaluate.report.html.page import Page
+from evaluate.report.dataset import dataset_page
+from evaluate.report.page import Page, Request
 from evaluate.retrieval.searcher import Hits
 from extract.pair import Pair
 from shards.format.sample import decode
 from shards.loader.reader import Reader
-from shards.read.dataset import Dataset
 from tests.shards import builder
 from train.checkpoint.training_digests import trained_on, write_trained_on
 from train.config import TrainConfig
@@ -31,10 +33,28 @@ HOSTILE = (
     "\u202eevil\u2066 \"quoted' & \x1b[31m \u200b <!-- --> ]]> {{x}} https://example.org/x.png"
 )
 SIZE = 1_100
+SHEET = (files("evaluate.report") / "templates" / "style.css").read_text("utf-8")
+_PALETTES = re.findall(r":root \{([^}]*)\}", SHEET)
+LIGHT, DARK = (dict(re.findall(r"--(\w+): (#\w{6});", palette)) for palette in _PALETTES)
 
 
-def quiet(what: str, done: int, total: int) -> None:
-    """Nobody listens."""
+class Parsed(HTMLParser):
+    """Elements and text of markup."""
+
+    def __init__(self, markup: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self.feed(markup)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
 
 
 def pairs() -> list[Pair]:
@@ -61,12 +81,13 @@ class Made:
 
     def page(self, *, known: bool = True, seed: int = 0, samples: int = 12) -> Page:
         """The report."""
-        help_ = Help(
-            meanings={"generated": f"made by a machine {HOSTILE}"},
+        request = Request(
+            seed=seed,
+            samples=samples,
+            reasons={"generated": f"made by a machine {HOSTILE}"},
             removed=self.lookup if known else None,
-            told=quiet,
         )
-        return dataset_page(Dataset.open(self.path), help_, seed=seed, samples=samples)
+        return dataset_page(self.path, request)
 
 
 def dataset(root: Path, kept: list[Pair] | None = None, copies: int = 6) -> Made:

@@ -13,23 +13,20 @@ from hypothesis import strategies as st
 from evaluate.report import duplicates as report_duplicates
 from evaluate.report.dataset import draw
 from evaluate.report.duplicates import CLUSTERS, MEMBERS, near_duplicates
-from evaluate.report.html.page import MAX_BYTES, render
 from evaluate.report.lengths import BINS, LONGEST, QUANTILES, bins, count_lengths, quantiles
+from evaluate.report.page import MAX_BYTES, render
 from shards.read.dataset import Dataset
 from shards.write.removals import RemovalsError
-from tests.evaluate.report.html.test_markup import Seen
-from tests.evaluate.report_pages import HOSTILE, Made, dataset, quiet
+from tests.evaluate.report_pages import HOSTILE, Made, Parsed, dataset
 from tests.shards import builder
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """A dataset of 100 samples."""
-    return dataset(tmp_path_factory.mktemp("data"))
+def quiet(what: str, done: int, total: int) -> None:
+    """Ignores the progress."""
 
 
 def text_of(page: bytes) -> str:
-    return " ".join(Seen(page.decode()).text.split())
+    return " ".join(Parsed(page.decode()).text.split())
 
 
 def test_the_numbers_are_those_of_the_dataset(made: Made) -> None:

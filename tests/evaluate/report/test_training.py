@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from evaluate.report.html.page import MAX_BYTES, render
-from evaluate.report.training import LOG, RUN, TRAINING, RunError, training_page
+from evaluate.report import training
+from evaluate.report.page import MAX_BYTES, Page, Request, render
+from evaluate.report.training import LOG, RUN, TRAINING, RunError
 from evaluate.report.training_log import (
     BUCKETS,
     bucketed,
@@ -19,14 +20,17 @@ from evaluate.report.training_log import (
     read_training_log,
     trailing,
 )
-from tests.evaluate.report.html.test_markup import Seen
-from tests.evaluate.report_pages import dataset, run
+from tests.evaluate.report_pages import Made, Parsed, run
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset."""
-    return dataset(tmp_path_factory.mktemp("data")).path
+@pytest.fixture
+def data(made: Made) -> Path:
+    """The dataset that runs are trained on."""
+    return made.path
+
+
+def training_page(root: Path) -> Page:
+    return training.training_page(root, Request())
 
 
 def test_the_log_comes_back_as_columns(data: Path, tmp_path: Path) -> None:
@@ -86,7 +90,7 @@ def test_the_trailing_mean_is_one() -> None:
 
 def test_the_page_says_what_the_run_was(data: Path, tmp_path: Path) -> None:
     page = render(training_page(run(tmp_path, data))).decode()
-    seen = " ".join(Seen(page).text.split())
+    seen = " ".join(Parsed(page).text.split())
     for words in (
         "Training run", "statefinished", "steps30", "pairs seen960", "time in steps15 s",
         "best P@162.5%", "last loss2.033", "tokens a second2,000", "padding20%",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from evaluate.report.html.page import MARK
+from evaluate.report.page import MARK
 from shards.read.dataset import Dataset
 from shards.write.removals import read_removals, removal_files
 from tests.evaluate import report_pages
@@ -95,7 +95,7 @@ def test_a_run_and_a_result(path: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_nothing_of_ours(path: Path, tmp_path: Path) -> None:
-    for place, words in ((tmp_path / "nowhere", "is not there"), (tmp_path, "is none of them")):
+    for place, words in ((tmp_path / "nowhere", "does not exist"), (tmp_path, "is none of them")):
         code, said = called(place)
         assert code == 2 and words in said
         assert "manifest.json" in said and "run.json" in said and "result.json" in said
@@ -133,7 +133,7 @@ def test_as_a_program_with_exit_codes(path: Path, tmp_path: Path) -> None:
     assert done.stdout.startswith(f"{page}  (dataset 'tiny', ")
     assert done.stderr == ""
     done = support.xtrove("report", tmp_path / "nowhere")
-    assert done.returncode == 2 and "report wants a dataset" in done.stderr
+    assert done.returncode == 2 and "report takes a dataset" in done.stderr
 
 
 @pytest.mark.slow

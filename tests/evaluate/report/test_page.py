@@ -5,35 +5,35 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jinja2 import UndefinedError
+from markupsafe import Markup, escape
 
-from evaluate.report.evaluation import evaluation_page
-from evaluate.report.html.markup import tag
-from evaluate.report.html.page import MARK, MAX_BYTES, Page, PageTooLarge, Section, render
-from evaluate.report.html.style import DARK, LIGHT, SHEET
+from evaluate.report import page as page_module
+from evaluate.report.page import (
+    MARK,
+    MAX_BYTES,
+    Page,
+    PageTooLarge,
+    Request,
+    render,
+    short,
+    visible,
+)
 from evaluate.report.training import training_page
 from tests.evaluate import report_pages
-from tests.evaluate.report.html.test_markup import Seen
+from tests.evaluate.report_pages import DARK, HOSTILE, LIGHT, SHEET, Made, Parsed
 
 TEXTS = (
     *("ink", "quiet", "link", "keyword", "string", "comment", "number", "function", "type"),
     "mark",
 )
 MARKS = ("edge", "focus", "s0", "s1", "s2", "s3", "s4", "s5", "kept", "dropped")
-
-
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """A page of each kind."""
-    root = tmp_path_factory.mktemp("pages")
-    made = report_pages.dataset(root)
-    return {
-        "dataset": render(made.page()),
-        "training": render(training_page(report_pages.run(root, made.path))),
-        "evaluation": render(evaluation_page(report_pages.result(root / "result"))),
-    }
 
 
 @pytest.fixture(params=["dataset", "training", "evaluation"])
@@ -45,7 +45,7 @@ def page(request: pytest.FixtureRequest, pages: dict[str, bytes]) -> str:
 def test_nothing_is_loaded_run_or_sent(page: str) -> None:
     assert page.encode().startswith(MARK)
     assert len(page) < MAX_BYTES
-    seen = Seen(page)
+    seen = Parsed(page)
     allowed = {
         *("html", "head", "meta", "title", "style", "body", "a", "header", "main", "footer", "nav"),
         *("section", "article", "details", "summary", "h1", "h2", "h3", "p", "ul", "ol", "li"),
@@ -75,7 +75,7 @@ def test_the_policy_names_the_one_style(page: str) -> None:
 
 
 def test_it_can_be_found_ones_way_in(page: str) -> None:
-    seen = Seen(page)
+    seen = Parsed(page)
     ids = [value for name, value in seen.attributes if name == "id"]
     assert len(ids) == len(set(ids))
     links = {value[1:] for name, value in seen.attributes if name == "href" and value}
@@ -105,8 +105,9 @@ def test_no_folder_of_this_machine_is_named(page: str, tmp_path: Path) -> None:
 
 def test_the_same_data_has_the_same_bytes(pages: dict[str, bytes], tmp_path: Path) -> None:
     again = report_pages.dataset(tmp_path)
+    run = report_pages.run(tmp_path, again.path)
     assert render(again.page()) == pages["dataset"]
-    assert render(training_page(report_pages.run(tmp_path, again.path))) == pages["training"]
+    assert render(training_page(run, Request())) == pages["training"]
 
 
 def luminance(colour: str) -> float:
@@ -138,8 +139,58 @@ def test_contrast_is_enough(palette: dict[str, str]) -> None:
     assert set(re.findall(r"var\(--(\w+)\)", SHEET)) <= palette.keys()
 
 
-def test_a_page_that_is_too_large_is_refused() -> None:
-    body = tag("p", "x" * MAX_BYTES)
-    page = Page(kind="x", title="x", facts=[], sections=[Section(id="a", title="a", body=body)])
-    with pytest.raises(PageTooLarge, match="3,0"):
-        render(page)
+def test_a_page_that_is_too_large_is_refused(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(render(made.page()))
+    monkeypatch.setattr(page_module, "MAX_BYTES", size)
+    render(made.page())
+    monkeypatch.setattr(page_module, "MAX_BYTES", size - 1)
+    with pytest.raises(PageTooLarge, match="bytes, more than"):
+        render(made.page())
+
+
+def test_hidden_characters_are_shown() -> None:
+    shown = visible(str(escape(HOSTILE)))
+    seen = Parsed(shown)
+    assert set(seen.tags) == {"span"}
+    for code in ("U+202E", "U+2066", "U+001B", "U+200B"):
+        assert code in seen.text
+    assert not set("\u202e\u2066\u200b\x1b") & set(shown)
+    assert visible("a\r\nb\tc\r") == 'a\nb\tc<span class="ctl">U+000D</span>'
+    assert visible('<p title="\u202e\ud800">') == '<p title="[U+202E][U+D800]">'
+    assert visible("<title>\u202e</title>\u202e").startswith("<title>[U+202E]</title><span")
+    visible("\ud800 \U000e0041").encode()
+
+
+@given(st.text(st.characters(codec=None, exclude_categories=())), st.integers(1, 50))
+def test_any_text_is_text_and_bounded(text: str, limit: int) -> None:
+    shown = visible(str(escape(short(text, limit))))
+    assert set(Parsed(shown).tags) <= {"span"}
+    assert len(shown.encode()) <= 8 * limit + 4
+    seen = Parsed(visible(str(Markup('<p title="{0}">{0}</p>').format(text))))
+    assert set(seen.tags) <= {"p", "span"}
+    assert {name for name, _ in seen.attributes} <= {"title", "class"}
+
+
+@pytest.mark.parametrize("text", [HOSTILE, "\u202e\u2066<&" * 4_000])
+def test_a_template_escapes_and_bounds_every_text(text: str) -> None:
+    """Nothing that a page says about itself can act as markup, hide or grow."""
+    page = Page(
+        kind="Training run",
+        template="training.html.j2",
+        title=text,
+        cards=[(text, text)],
+        sections={"curves": "Curves"},
+        content={"log_file": text},
+    )
+    plain = replace(page, title="x", cards=[("x", "x")], content={"log_file": "x"})
+    seen, expected = Parsed(render(page).decode()), Parsed(render(plain).decode())
+    assert [tag for tag in seen.tags if tag != "span"] == expected.tags
+    assert len(render(page)) < len(render(plain)) + 30_000
+    assert not set("\u202e\u2066\u200b\x1b") & set(render(page).decode())
+
+
+def test_a_page_that_misses_a_value_is_an_error(made: Made) -> None:
+    page = made.page()
+    content = {name: page.content[name] for name in page.content if name != "seed"}
+    with pytest.raises(UndefinedError, match="seed"):
+        render(replace(page, content=content))

@@ -10,12 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from evaluate.report.evaluation import evaluation_page
-from evaluate.report.html.page import render
-from evaluate.report.html.style import DARK, LIGHT
-from evaluate.report.training import training_page
-from tests.evaluate import report_browser, report_pages
+from tests.evaluate import report_browser
 from tests.evaluate.report_browser import Browser
+from tests.evaluate.report_pages import DARK, LIGHT
 
 pytestmark = pytest.mark.skipif(
     report_browser.program() is None, reason="no chromium is installed here"
@@ -50,18 +47,12 @@ TOO_WIDE = """(() => { const wide = document.documentElement.clientWidth;
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def files(pages: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Files of a page of each kind."""
-    root = tmp_path_factory.mktemp("pages")
-    made = report_pages.dataset(root)
-    contents = {
-        "dataset": made.page(),
-        "training": training_page(report_pages.run(root, made.path)),
-        "evaluation": evaluation_page(report_pages.result(root / "result")),
-    }
-    for kind, page in contents.items():
-        (root / f"{kind}.html").write_bytes(render(page))
-    return {kind: root / f"{kind}.html" for kind in contents}
+    paths = {kind: tmp_path_factory.mktemp("pages") / f"{kind}.html" for kind in pages}
+    for kind, path in paths.items():
+        path.write_bytes(pages[kind])
+    return paths
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +65,11 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("width", "scheme"), VIEWS)
 def test_quiet_offline_within_the_screen_and_legible(
-    browser: Browser, pages: dict[str, Path], kind: str, width: int, scheme: str
+    browser: Browser, files: dict[str, Path], kind: str, width: int, scheme: str
 ) -> None:
-    browser.open(pages[kind], width=width, scheme=scheme)
+    browser.open(files[kind], width=width, scheme=scheme)
     browser.value(OPEN_ALL)
-    assert browser.requests() == [pages[kind].as_uri()]
+    assert browser.requests() == [files[kind].as_uri()]
     assert browser.complaints() == []
     wide = browser.value(
         "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
@@ -96,9 +87,9 @@ def test_quiet_offline_within_the_screen_and_legible(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_keyboard_reaches_everything(
-    browser: Browser, pages: dict[str, Path], kind: str
+    browser: Browser, files: dict[str, Path], kind: str
 ) -> None:
-    browser.open(pages[kind], width=1280)
+    browser.open(files[kind], width=1280)
     browser.press("Tab", 9)
     assert browser.value("document.activeElement.className") == "skip"
     box = browser.value("document.activeElement.getBoundingClientRect().top")
