@@ -9,7 +9,6 @@ from .search import WordsSearch as WordsSearch
 from .search import snapshot_tokens as snapshot_tokens
 from .segments import CodeDocument as CodeDocument
 from .segments import Encode as Encode
-from .state import locked as locked
 from .store import GRAPHS as GRAPHS
 from .store import StoreError as StoreError
 from .store import cut_to_limit as cut_to_limit

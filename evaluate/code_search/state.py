@@ -8,16 +8,13 @@ Cost: 150 bytes a file; 100,000 files are read in 0.2 s. Limits: POSIX.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from xtrove.core import private_folder, write_file
+from xtrove.core import write_file
 
 STATE: Final = "state.json"
 FORMAT: Final = "xtrove-search-1"
@@ -93,22 +90,6 @@ def sure(before: Hint, after: Hint, now: int) -> Hint:
     """The hint to keep of a file that was read between the two; `now` is the time of the first."""
     settled = before == after and now - max(before[1:]) > UNSURE
     return before if settled else _NO_HINT
-
-
-@contextmanager
-def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Holds the lock of that file; `waiting` is called once where another process has it."""
-    private_folder(path.parent)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting()
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _file(row: Any) -> FileState:

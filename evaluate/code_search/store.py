@@ -9,11 +9,13 @@ Cost: one `stat` a file of the model. Limits: an index never lies in what it ind
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
+import math
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,7 +25,7 @@ from extract.parsing import extractor_id
 from ingest import EXTENSIONS
 from ingest.files import read_capped, skipped_folder
 from train.model import model_digest, model_files
-from xtrove.core import private_folder, write_file
+from xtrove.core import LockHeld, hold_lock, private_folder, write_file
 
 LIMIT: Final = 20 << 30
 CUT: Final = "3"
@@ -49,6 +51,13 @@ class Store:
     def lock(self) -> Path:
         """Held by whoever reads or changes the state."""
         return self.folder.with_name(f"{self.folder.name}.lock")
+
+    @contextmanager
+    def hold(self, waiting: Callable[[], None]) -> Iterator[None]:
+        """Takes the lock; `waiting` is called once where another process has it."""
+        private_folder(self.lock.parent)
+        with hold_lock(self.lock, wait_s=math.inf, waiting=waiting):
+            yield
 
     def used(self) -> None:
         """Notes the time of use."""
@@ -110,13 +119,12 @@ def cut_to_limit(newest: Store, limit: int = LIMIT) -> None:
 
 
 def _removed(store: Store) -> bool:
-    with store.lock.open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        shutil.rmtree(store.folder, ignore_errors=True)
-        return True
+    try:
+        with hold_lock(store.lock):
+            shutil.rmtree(store.folder, ignore_errors=True)
+    except LockHeld:
+        return False
+    return True
 
 
 def _cutters() -> list[str]:

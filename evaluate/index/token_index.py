@@ -15,7 +15,6 @@ a change of size are not noticed.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import os
@@ -28,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from xtrove.core import new_folder
+from xtrove.core import new_folder, take_lock
 
 if TYPE_CHECKING:
     import torch
@@ -191,12 +190,10 @@ def _locked(folder: Path) -> int | None:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:
         return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
+    if take_lock(descriptor, unsupported=False):
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

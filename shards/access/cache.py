@@ -13,7 +13,6 @@ in the folder are neither counted nor touched.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -28,7 +27,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, Final
 
 from shards.read import DamagedShard
-from xtrove.core import private_folder
+from xtrove.core import private_folder, sync_path, take_lock
 
 _NAME: Final = re.compile(r"[0-9a-f]{64}(\.part)?")
 PIECE: Final = 4 << 20
@@ -151,7 +150,7 @@ class ShardCache:
         except FileNotFoundError:
             return None
         held = Held(descriptor, path)
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        take_lock(descriptor, shared=True, wait=True)
         facts = os.fstat(descriptor)
         if facts.st_nlink == 0:
             held.close()
@@ -167,7 +166,7 @@ class ShardCache:
         """The part, locked; None while another has it."""
         path = self._folder / f"{wanted.sha256}.part"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        if _try_lock(descriptor) and os.fstat(descriptor).st_nlink:
+        if take_lock(descriptor) and os.fstat(descriptor).st_nlink:
             # What another has just finished bears its final name by now, and this one is new.
             if not (self._folder / wanted.sha256).exists():
                 return descriptor
@@ -182,21 +181,21 @@ class ShardCache:
                 self._make_room(wanted.size, keep=held.path.name)
                 os.ftruncate(part, wanted.size)
             _checked(wanted, part, stopped)
-            os.fsync(part)
+            sync_path(held.path)
             held.path.rename(self._folder / wanted.sha256)
         except BaseException:
             held.path.unlink(missing_ok=True)
             held.close()
             raise
         held.path = self._folder / wanted.sha256
-        fcntl.flock(part, fcntl.LOCK_SH)
+        take_lock(part, shared=True, wait=True)
         return held
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            take_lock(descriptor, wait=True)
             yield
         finally:
             os.close(descriptor)
@@ -236,20 +235,12 @@ def _removed(path: Path) -> int:
     except OSError:
         return 0
     try:
-        if not _try_lock(descriptor) or not os.fstat(descriptor).st_nlink:
+        if not take_lock(descriptor, unsupported=False) or not os.fstat(descriptor).st_nlink:
             return 0
         path.unlink(missing_ok=True)
         return os.fstat(descriptor).st_size
     finally:
         os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _checked(wanted: Wanted, target: int, stopped: Callable[[], bool]) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -32,7 +30,7 @@ from train.run.state import (
     read_place,
     save_checkpoint,
 )
-from xtrove.core import write_json
+from xtrove.core import LockHeld, hold_lock, write_json
 
 RUNNING: Final = ".running"
 SAY_SECONDS: Final = 10.0
@@ -92,17 +90,15 @@ def alone(output: Output) -> Iterator[None]:
         raise Mismatch(f"output: {output.root} is a file", remedy="set output: to a new folder")
     output.root.mkdir(parents=True, exist_ok=True)
     path = output.root / RUNNING
-    with path.open("a") as file:
+    with ExitStack() as stack:
         try:
-            # A record lock: forked loaders do not keep it when this process is killed.
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            # What else goes wrong is a file system without locks.
-            if error.errno in (errno.EAGAIN, errno.EACCES):
-                raise Mismatch(
-                    f"output: another process trains in {output.root}",
-                    remedy="wait for it, or set output: to a new folder",
-                ) from None
+            # Forked loaders do not keep the lock when this process is killed.
+            stack.enter_context(hold_lock(path, of_process=True))
+        except LockHeld as error:
+            raise Mismatch(
+                f"output: another process trains in {output.root} ({error.holder})",
+                remedy="wait for it, or set output: to a new folder",
+            ) from None
         try:
             yield
         finally:

@@ -13,3 +13,8 @@ from .errors import Interrupted as Interrupted
 from .errors import Misuse as Misuse
 from .errors import Stop as Stop
 from .folders import private_folder as private_folder
+from .lock import LockHeld as LockHeld
+from .lock import UnsafeLock as UnsafeLock
+from .lock import hold_lock as hold_lock
+from .lock import open_lock as open_lock
+from .lock import take_lock as take_lock

@@ -12,14 +12,15 @@ at the same time.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from shards.format import PRIVATE
-from xtrove.core import Misuse, digest
+from xtrove.core import Misuse, UnsafeLock, digest
 
 OWN = ".xtrove"
 OWNER = f"{OWN}/owner.json"
@@ -43,20 +44,14 @@ def refuse_links(work: Path, output: Path) -> None:
                 raise _refused(path, "", "")
 
 
-def open_lock(path: Path) -> int:
-    """Opens a lock file to read and write, makes it where it is missing. `Misuse` for a link."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+@contextmanager
+def named_locks() -> Iterator[None]:
+    """Ends the command where a lock in the block is a link or has a second name. `Misuse`."""
     try:
-        descriptor = os.open(path, flags, 0o600)
-    except OSError:
-        if path.is_symlink():
-            raise _refused(path, "", "") from None
-        raise
-    facts = os.fstat(descriptor)
-    if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
-        os.close(descriptor)
-        raise _refused(path, "it is no file, or a file that has another name too", "no lock")
-    return descriptor
+        yield
+    except UnsafeLock as error:
+        why = ("", "") if error.errno == errno.ELOOP else (str(error.strerror), "no lock")
+        raise _refused(Path(error.filename), *why) from None
 
 
 def _is_named(work: Path, own: Path) -> bool:

@@ -13,7 +13,6 @@ killed build left. No Ray in here: `engine` starts it.
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import os
 import re
@@ -30,6 +29,8 @@ from pathlib import Path
 from typing import cast
 
 import psutil
+
+from xtrove.core import take_lock
 
 PREFIX = "xtrove-ray-"
 SESSION = "r"
@@ -205,21 +206,10 @@ def _locked(parent: Path) -> tuple[Path, int]:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         with suppress(FileNotFoundError):
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            if _take(lock) and folder.exists():
+            # A file system without locks has no others: nothing is swept there.
+            if take_lock(lock) and folder.exists():
                 return folder, lock
             os.close(lock)
-
-
-def _take(lock: int) -> bool:
-    """Lock an open folder; whether nobody else has it. A file system without locks has no others:
-    nothing is swept there."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _sweep(parent: Path) -> None:
@@ -233,8 +223,8 @@ def _sweep_one(folder: Path) -> None:
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         facts = os.fstat(lock)
-        if facts.st_uid == os.getuid() and stat.S_IMODE(facts.st_mode) == 0o700:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ours = facts.st_uid == os.getuid() and stat.S_IMODE(facts.st_mode) == 0o700
+        if ours and take_lock(lock, unsupported=False):
             shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(lock)

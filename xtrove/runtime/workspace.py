@@ -17,19 +17,24 @@ same way. A task is done when its receipt parses and every output is there with 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
+import math
 import shutil
-import socket
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from xtrove.core import Stop, canonical, new_folder, private_folder, write_file
-from xtrove.runtime.links import open_lock, refuse_links
+from xtrove.core import (
+    LockHeld,
+    Stop,
+    canonical,
+    hold_lock,
+    new_folder,
+    private_folder,
+    write_file,
+)
+from xtrove.runtime.links import named_locks, refuse_links
 
 TASKS = "tasks.lock"
 LOCK_WAIT_SECONDS = 180
@@ -123,10 +128,10 @@ class Workspace:
 @contextlib.contextmanager
 def running_task(workspace: Workspace) -> Iterator[None]:
     """Hold the lock that says, for as long as the block lasts, that a task is at work."""
-    with contextlib.ExitStack() as stack:
+    with named_locks(), contextlib.ExitStack() as stack:
         for folder in workspace.locked():
             private_folder(folder)
-            fcntl.flock(stack.enter_context(_lock_file(folder / TASKS)), fcntl.LOCK_SH)
+            stack.enter_context(hold_lock(folder / TASKS, shared=True, wait_s=math.inf))
         yield
 
 
@@ -139,60 +144,28 @@ def driver_lock(workspace: Workspace, report: Callable[[str], None]) -> Iterator
     Raises `Stop` when another driver is alive or old tasks do not end within three minutes.
     """
     refuse_links(workspace.work, workspace.output)
-    with contextlib.ExitStack() as stack:
+    with named_locks(), contextlib.ExitStack() as stack:
         for folder in workspace.locked():
-            stack.enter_context(_hold(folder, report))
+            private_folder(folder)
+            try:
+                stack.enter_context(hold_lock(folder / "lock"))
+            except LockHeld as error:
+                raise Stop(
+                    f"another build is writing here: {error}",
+                    remedy="wait for it, stop it, or give this one another --output",
+                ) from None
+            _wait_for_tasks(folder / TASKS, report)
+            shutil.rmtree(folder / "tmp", ignore_errors=True)
         yield
-
-
-@contextlib.contextmanager
-def _hold(folder: Path, report: Callable[[str], None]) -> Iterator[None]:
-    path = folder / "lock"
-    private_folder(folder)
-    with _lock_file(path) as file:
-        _take(file, path)
-        file.seek(0)
-        file.truncate(0)
-        file.write(canonical({"pid": os.getpid(), "host": socket.gethostname()}))
-        file.flush()
-        _wait_for_tasks(folder / TASKS, report)
-        shutil.rmtree(folder / "tmp", ignore_errors=True)
-        yield
-
-
-def _lock_file(path: Path) -> BinaryIO:
-    return os.fdopen(open_lock(path), "r+b")
-
-
-def _take(file: BinaryIO, path: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = file.read(1000).decode("utf-8", "replace") or "unknown"
-        raise Stop(
-            f"another build is writing here: {path} is held by {holder}",
-            remedy="wait for it, stop it, or give this one another --output",
-        ) from None
 
 
 def _wait_for_tasks(path: Path, report: Callable[[str], None]) -> None:
-    deadline = time.monotonic() + LOCK_WAIT_SECONDS
-    is_reported = False
-    with _lock_file(path) as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise Stop(
-                        f"tasks of an earlier build still run after {LOCK_WAIT_SECONDS} s "
-                        f"({path} is held)",
-                        remedy="stop its worker processes, then run the same command again",
-                    ) from None
-                if not is_reported:
-                    report("waiting for the workers of an earlier run to end")
-                    is_reported = True
-                time.sleep(0.2)
-            else:
-                fcntl.flock(file, fcntl.LOCK_UN)
-                return
+    message = "waiting for the workers of an earlier run to end"
+    try:
+        with hold_lock(path, wait_s=LOCK_WAIT_SECONDS, waiting=lambda: report(message)):
+            pass
+    except LockHeld:
+        raise Stop(
+            f"tasks of an earlier build still run after {LOCK_WAIT_SECONDS} s ({path} is held)",
+            remedy="stop its worker processes, then run the same command again",
+        ) from None

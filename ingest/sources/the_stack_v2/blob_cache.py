@@ -16,17 +16,16 @@ entries are not synced; a full disk only means that nothing more is kept.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import random
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from ingest.errors import SourceError
 from ingest.files import open_regular, read_up_to
-from xtrove.core import private_folder
+from xtrove.core import LockHeld, hold_lock, private_folder, write_file
 
 GROUP_BYTES = 16_000_000
 CHECKS = 32
@@ -77,13 +76,9 @@ class BlobCache:
     def put(self, blob_id: str, data: bytes) -> None:
         """Keep a blob, if the disk lets us."""
         path = self._path(blob_id)
-        draft = path.with_name(f".{path.name}.{os.getpid()}.{random.getrandbits(48):x}")
         try:
-            draft.write_bytes(data)
-            draft.replace(path)
+            write_file(path, data, durable=False)
         except OSError:
-            with suppress(OSError):
-                draft.unlink()
             return
         if random.random() * self._share < len(data) * CHECKS:
             self.trim(blob_id)
@@ -96,9 +91,7 @@ class BlobCache:
     def trim(self, blob_id: str) -> None:
         """Bring the group of a blob back under its share, unless another process does."""
         group = blob_id[: self._digits]
-        with _locked(self._folder / f".lock-{group or 'all'}") as mine:
-            if not mine:
-                return
+        with suppress(OSError, LockHeld), hold_lock(self._folder / f".lock-{group or 'all'}"):
             entries = sorted(self._entries(group))
             filled = sum(size for _, _, size in entries)
             if filled <= TRIGGER * self._share:
@@ -131,22 +124,3 @@ class BlobCache:
 
 def _group_digits(limit: int) -> int:
     return max(digits for digits in (0, 1, 2) if not digits or limit // 16**digits >= GROUP_BYTES)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[bool]:
-    """Whether the lock is ours while the context lasts."""
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-    except OSError:
-        yield False
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        mine = True
-    except OSError:
-        mine = False
-    try:
-        yield mine
-    finally:
-        os.close(handle)

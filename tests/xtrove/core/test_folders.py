@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluate.code_search.state import locked
+from evaluate.code_search.store import Store
 from evaluate.index.cache import IndexCache
 from ingest.sources.the_stack_v2.blob_cache import BlobCache
 from shards.access.cache import CacheOptions, ShardCache
@@ -53,7 +53,7 @@ def test_every_cache_is_closed(tmp_path: Path) -> None:
     cache = IndexCache(folder=tmp_path / "indexes")
     vectors = TokenVectors(values=np.ones((1, 8), np.float32), offsets=np.array([0, 1]))
     cache.index("k", ["a"], lambda texts: vectors, precision="fp16")
-    with locked(tmp_path / "search" / "x.lock", lambda: None):
+    with Store(folder=tmp_path / "search" / "x").hold(lambda: None):
         pass
     for folder in (shards, tmp_path / "blobs", tmp_path / "indexes", tmp_path / "search"):
         assert _mode(folder) == 0o700, folder

@@ -14,7 +14,7 @@ from xtrove.commands.forgetting import forget
 from xtrove.commands.publishing import PublishOptions, publish
 from xtrove.core.canonical_json import canonical
 from xtrove.core.errors import Misuse
-from xtrove.runtime.links import open_lock, record_path, refuse_links
+from xtrove.runtime.links import record_path, refuse_links
 from xtrove.runtime.workspace import Workspace, driver_lock, running_task
 
 CANARY = b"-----BEGIN OPENSSH PRIVATE KEY-----\n"
@@ -117,14 +117,16 @@ def test_a_task_opens_no_lock_through_a_link(base: Path, tmp_path: Path) -> None
     assert key.read_bytes() == CANARY
 
 
-def test_a_lock_is_a_file_of_one_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["lock", "tasks.lock"])
+def test_a_lock_with_a_second_name_is_refused(tmp_path: Path, name: str) -> None:
+    own = Workspace(work=tmp_path / "work", output=tmp_path / "out")
+    own.work.mkdir()
+    own.output.mkdir()
     key = tmp_path / "key"
     key.write_bytes(CANARY)
-    os.link(key, tmp_path / "lock")
-    os.mkfifo(tmp_path / "pipe")
-    for name in ("lock", "pipe"):
-        with pytest.raises(Misuse, match="no file, or a file that has another name"):
-            open_lock(tmp_path / name)
+    os.link(key, own.work / name)
+    with pytest.raises(Misuse, match="has another name"), driver_lock(own, lambda _: None):
+        raise AssertionError("the lock was given")
     assert key.read_bytes() == CANARY
 
 

@@ -27,7 +27,6 @@ from evaluate.code_search import (
     WordsSearch,
     cut_to_limit,
     fingerprint,
-    locked,
     place,
     snapshot_tokens,
     store_of,
@@ -122,7 +121,7 @@ def _updated(request: Request, root: Path) -> Snapshot:
     try:
         store = store_of(root, request.model)
         encode = partial(_encode, request.model) if request.model is not None else None
-        with locked(store.lock, progress.waiting), progress:
+        with store.hold(progress.waiting), progress:
             snapshot = update(store.folder, root, encode, progress.report)
             store.used()
             if not len(snapshot):

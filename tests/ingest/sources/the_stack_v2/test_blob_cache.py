@@ -168,6 +168,7 @@ def test_a_disk_that_refuses_keeps_nothing_and_stops_nothing(store: Bucket, tmp_
     wish = store.put(b"content")
     with BlobReader.open(store.options(cache=str(tmp_path))) as reader:
         (tmp_path / wish.blob_id[:2]).rmdir()
+        (tmp_path / wish.blob_id[:2]).touch()
         assert isinstance(reader.fetch(wish), Content)
     assert filled(tmp_path) == 0
 
