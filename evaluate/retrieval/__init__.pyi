@@ -1,8 +1,4 @@
-from .factory import Mode as Mode
-from .factory import SearcherError as SearcherError
-from .factory import SearcherOptions as SearcherOptions
 from .factory import make_searcher as make_searcher
-from .factory import words_searcher as words_searcher
 from .fusion import DEPTH as DEPTH
 from .fusion import Fusion as Fusion
 from .fusion import HybridSearcher as HybridSearcher
@@ -12,6 +8,9 @@ from .fusion import load_fusion as load_fusion
 from .fusion import store_fusion as store_fusion
 from .fusion import tune as tune
 from .maxsim import MaxSimSearcher as MaxSimSearcher
+from .pool import SearcherError as SearcherError
+from .pool import SearcherOptions as SearcherOptions
+from .registry import SEARCHERS as SEARCHERS
 from .searcher import NOTHING as NOTHING
 from .searcher import Hits as Hits
 from .searcher import Searcher as Searcher

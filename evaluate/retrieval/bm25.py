@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluate.retrieval.searcher import NOTHING, Hits, top
+from evaluate.retrieval.pool import Pool
+from evaluate.retrieval.searcher import NOTHING, Hits, joined, top
 from evaluate.retrieval.tokenize import code_words, query_words
 
 if TYPE_CHECKING:
@@ -51,19 +52,21 @@ class Bm25Searcher:
             index.index(words, show_progress=False)
         return cls(index=index, languages=frozenset(languages), size=len(texts))
 
+    @classmethod
+    def for_pool(cls, pool: Pool) -> Bm25Searcher:
+        """Indexes the documents of a pool."""
+        return cls.over(pool.texts, pool.languages)
+
     @property
     def bytes(self) -> int:
         """Size of the index."""
         parts = self._index.scores if self._index is not None else {}
-        return sum(int(one.nbytes) for one in parts.values() if isinstance(one, np.ndarray))
+        return sum(int(part.nbytes) for part in parts.values() if isinstance(part, np.ndarray))
 
     def search(self, queries: list[str], k: int) -> Hits:
         """The best `k` documents of each question that hold one of its words."""
         rows = list(self._rows(queries, min(k, self._size)))
-        return Hits(
-            ids=np.concatenate([one.ids for one in rows]),
-            scores=np.concatenate([one.scores for one in rows]),
-        )
+        return joined(rows)
 
     def _rows(self, queries: list[str], k: int) -> Iterator[Hits]:
         known = self._index.vocab_dict if self._index is not None else {}

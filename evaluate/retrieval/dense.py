@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from evaluate.retrieval.pool import Pool
 from evaluate.retrieval.searcher import Hits, joined, top
 from train.model import Encoder, Kind
 
@@ -32,11 +33,10 @@ class DenseSearcher:
         self._documents = documents
 
     @classmethod
-    def over(
-        cls, texts: Sequence[str], encoder: Encoder, progress: Progress | None = None
-    ) -> DenseSearcher:
-        """Encodes the texts."""
-        return cls(encoder=encoder, documents=mean_vectors(encoder, texts, "document", progress))
+    def for_pool(cls, pool: Pool) -> DenseSearcher:
+        """Encodes the documents of a pool."""
+        vectors = mean_vectors(pool.encoder, pool.texts, "document", pool.progress)
+        return cls(encoder=pool.encoder, documents=vectors)
 
     @property
     def bytes(self) -> int:
@@ -45,12 +45,12 @@ class DenseSearcher:
 
     def search(self, queries: list[str], k: int) -> Hits:
         """The best `k` documents of each question."""
-        asked = mean_vectors(self._encoder, queries, "query")
+        vectors = mean_vectors(self._encoder, queries, "query")
         most = max(1, SCORES // max(1, len(self._documents)))
         return joined(
             [
-                top(asked[start : start + most] @ self._documents.T, k)
-                for start in range(0, len(asked), most)
+                top(vectors[start : start + most] @ self._documents.T, k)
+                for start in range(0, len(vectors), most)
             ]
         )
 
@@ -59,17 +59,17 @@ def mean_vectors(
     encoder: Encoder, texts: Sequence[str], kind: Kind, progress: Progress | None = None
 ) -> NDArray[np.float32]:
     """The vector of each text: (texts, dim), of length 1."""
-    found = np.zeros((len(texts), encoder.projection.out_features), dtype=np.float32)
+    vectors = np.zeros((len(texts), encoder.projection.out_features), dtype=np.float32)
     done = 0
     with encoder.inference():
         for start in range(0, len(texts), TOKENIZED):
             rows = encoder.tokenize(texts[start : start + TOKENIZED], kind)
             for part, ids, mask in encoder.mini_batches(rows, kind):
-                found[[start + i for i in part]] = _means(encoder, ids, mask)
+                vectors[[start + i for i in part]] = _means(encoder, ids, mask)
                 done += len(part)
                 if progress is not None:
                     progress(done, len(texts))
-    return found
+    return vectors
 
 
 def _means(encoder: Encoder, ids: torch.Tensor, mask: torch.Tensor) -> NDArray[np.float32]:

@@ -12,12 +12,14 @@ Cost: 2 x dim operations a (query token, document token): 4 s for one question o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from evaluate.index import TokenIndex
+from evaluate.retrieval.pool import Pool
 from evaluate.retrieval.searcher import Hits, joined, top
 from train import quick_products
 from train.model import TokenVectors
@@ -38,6 +40,12 @@ class MaxSimSearcher:
         self._encode = encode
         self._device = device
 
+    @classmethod
+    def for_pool(cls, pool: Pool) -> MaxSimSearcher:
+        """Over the token index of a pool."""
+        encode = partial(pool.encoder.encode, kind="query")
+        return cls(index=pool.index, encode=encode, device=pool.encoder.device)
+
     @property
     def bytes(self) -> int:
         """Size of the index."""
@@ -57,18 +65,18 @@ class MaxSimSearcher:
 
     @torch.inference_mode()
     def _scores(self, queries: Compact) -> NDArray[np.float32]:
-        found = np.zeros((queries.count, len(self._index)), dtype=np.float32)
+        scores = np.zeros((queries.count, len(self._index)), dtype=np.float32)
         tokens = queries.lengths().clamp(min=1).unsqueeze(1)
         chunk = None
         if self._device.type == "cpu":
             chunk = max(4096, 4 * PADDED * max(64, queries.values.shape[1]))
         for block in self._index.blocks():
             documents = self._index.compact(block, self._device)
-            scores = compact_maxsim_scores(queries, documents, chunk_bytes=chunk)
-            found[:, block.start : block.stop] = (scores / tokens).cpu().numpy()
-        found[:, np.diff(self._index.offsets) == 0] = -np.inf
-        found[(queries.lengths() == 0).cpu().numpy()] = -np.inf
-        return found
+            sums = compact_maxsim_scores(queries, documents, chunk_bytes=chunk)
+            scores[:, block.start : block.stop] = (sums / tokens).cpu().numpy()
+        scores[:, np.diff(self._index.offsets) == 0] = -np.inf
+        scores[(queries.lengths() == 0).cpu().numpy()] = -np.inf
+        return scores
 
 
 def query_parts(

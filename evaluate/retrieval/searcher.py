@@ -56,6 +56,6 @@ def joined(parts: Sequence[Hits]) -> Hits:
     if not parts:
         return Hits(ids=np.zeros((0, 0), np.int32), scores=np.zeros((0, 0), np.float32))
     return Hits(
-        ids=np.concatenate([one.ids for one in parts]),
-        scores=np.concatenate([one.scores for one in parts]),
+        ids=np.concatenate([part.ids for part in parts]),
+        scores=np.concatenate([part.scores for part in parts]),
     )

@@ -15,6 +15,8 @@ Limits: a document none of whose tokens is retrieved is not found at all.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 from evaluate.index import TokenIndex
 from evaluate.retrieval.maxsim import Encode, query_parts
 from evaluate.retrieval.nearest_tokens import NearestTokens
+from evaluate.retrieval.pool import Pool
 from evaluate.retrieval.searcher import NOTHING, Hits, joined
 from train import quick_products
 
@@ -51,6 +54,17 @@ class XtrSearcher:
         self._device = device
         self._retrieved = retrieved
 
+    @classmethod
+    def for_pool(cls, pool: Pool) -> XtrSearcher:
+        """Over the token index of a pool."""
+        retrieved = pool.options.retrieved
+        return cls(
+            index=pool.index,
+            encode=partial(pool.encoder.encode, kind="query"),
+            device=pool.encoder.device,
+            retrieved=RETRIEVED if retrieved is None else retrieved,
+        )
+
     @property
     def bytes(self) -> int:
         """Size of the index."""
@@ -60,27 +74,27 @@ class XtrSearcher:
         """The best `k` candidates of each question; ValueError where a similarity is NaN."""
         vectors = self._encode(queries)
         k = min(k, len(self._index))
-        wanted = max(1, min(self._retrieved, self._index.tokens))
+        retrieved = max(1, min(self._retrieved, self._index.tokens))
         # Places of the retrieved tokens and of those that wait to be merged.
-        rows = max(1, min(_ROWS, _PLACES // (2 * wanted)))
-        found = []
+        rows = max(1, min(_ROWS, _PLACES // (2 * retrieved)))
+        hits = []
         with quick_products(self._device):
             for part in query_parts(vectors, self._device, rows=rows):
-                values, tokens = self._nearest(part.values, wanted)
+                values, tokens = self._nearest(part.values, retrieved)
                 bounds = np.concatenate([[0], np.cumsum(part.lengths().cpu().numpy())])
                 for first, last in zip(bounds[:-1], bounds[1:], strict=True):
-                    found.append(self._rank(values[first:last], tokens[first:last], k))
-        return joined(found)
+                    hits.append(self._rank(values[first:last], tokens[first:last], k))
+        return joined(hits)
 
     @torch.inference_mode()
     def _nearest(
-        self, rows: torch.Tensor, wanted: int
+        self, rows: torch.Tensor, retrieved: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Similarities and tokens of each query token, by place in the index: (rows, wanted).
+        """Similarities and tokens of each query token, by place in the index: (rows, retrieved).
 
         A place with a similarity of -inf holds no token.
         """
-        nearest = NearestTokens(rows, wanted)
+        nearest = NearestTokens(rows, retrieved)
         for block in self._index.blocks():
             first = int(self._index.offsets[block.start])
             last = int(self._index.offsets[block.stop])

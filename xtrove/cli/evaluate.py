@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from evaluate.retrieval import SEARCHERS
 from xtrove.core import Misuse
-
-ModeName = Literal["maxsim", "xtr", "bm25", "dense"]
 
 Spec = Annotated[Path | None, typer.Option(help="Query spec in JSON.", metavar="FILE")]
 Dataset = Annotated[
@@ -45,7 +44,11 @@ Base = Annotated[
     typer.Option(help="Untrained encoder beside it (else the one the model names).", metavar="DIR"),
 ]
 Mode = Annotated[
-    ModeName | None, typer.Option(help="How to search (else xtr with a model, else bm25).")
+    str | None,
+    typer.Option(
+        help="How to search (else xtr with a model, else bm25).",
+        metavar=f"[{'|'.join(SEARCHERS)}]",
+    ),
 ]
 Hybrid = Annotated[bool, typer.Option("--hybrid", help="Fuse the model with BM25.")]
 Tune = Annotated[

@@ -15,8 +15,10 @@ from typer.testing import CliRunner
 
 from evaluate.corpora.corpus import Corpus, Document, Query
 from evaluate.retrieval.dense import mean_vectors
-from evaluate.retrieval.factory import MODES, Mode, SearcherError, SearcherOptions, make_searcher
+from evaluate.retrieval.factory import make_searcher
 from evaluate.retrieval.fusion import FILE, Fusion, HybridSearcher, store_fusion
+from evaluate.retrieval.pool import SearcherError, SearcherOptions
+from evaluate.retrieval.registry import SEARCHERS
 from tests.train.tiny_models import TEXTS, made
 from train.checkpoint.save_load import load_model
 from xtrove.cli.app import app
@@ -41,10 +43,10 @@ def corpus(texts: list[str]) -> Corpus:
     return Corpus(name="c", documents=documents, queries=queries)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", SEARCHERS)
 @pytest.mark.parametrize("hybrid", [False, True])
 def test_every_mode_finds_a_text_by_itself(
-    model: Path, tmp_path: Path, mode: Mode, hybrid: bool
+    model: Path, tmp_path: Path, mode: str, hybrid: bool
 ) -> None:
     pool = corpus(TEXTS)
     told: list[tuple[str, int, int]] = []
@@ -94,7 +96,7 @@ def test_the_stored_weight_is_taken_unless_another_is_given(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("mode", ["maxsim", "xtr", "dense"])
-def test_a_mode_without_its_model_says_so(tmp_path: Path, mode: Mode) -> None:
+def test_a_mode_without_its_model_says_so(tmp_path: Path, mode: str) -> None:
     with pytest.raises(SearcherError, match=f"--mode {mode} needs a model: .*--model-path"):
         make_searcher(mode, None, corpus(TEXTS), SearcherOptions())
     with pytest.raises(FileNotFoundError, match="nowhere: neither a folder nor a name"):

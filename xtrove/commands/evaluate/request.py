@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evaluate.measure import DEPTH
-from evaluate.retrieval import Mode, SearcherOptions
+from evaluate.retrieval import SEARCHERS, SearcherOptions
 from xtrove.core import Misuse
 
 
@@ -26,7 +26,7 @@ class Request:
     predictions: Path | None = None
     model: str | None = None
     base: str | None = None
-    mode: Mode | None = None
+    mode: str | None = None
     hybrid: bool = False
     tune: bool = False
     """Tune the weight of the fusion on half of the questions, and measure the others."""
@@ -44,14 +44,14 @@ class Request:
     @property
     def source(self) -> Path | str:
         """What the corpus is read from."""
-        found = (self.spec, self.cosqa, self.beir, self.csn, self.dataset)
-        return next(one for one in found if one is not None)
+        sources = (self.spec, self.cosqa, self.beir, self.csn, self.dataset)
+        return next(source for source in sources if source is not None)
 
 
 def check(request: Request) -> None:
     """Raises `Misuse` for words that do not go together: none is ignored."""
     sources = [request.spec, request.cosqa, request.beir, request.csn]
-    named = sum(one is not None for one in sources)
+    named = sum(source is not None for source in sources)
     if named + (request.dataset is not None and request.csn is None) != 1:
         raise Misuse(
             "evaluate what? Exactly one corpus is needed",
@@ -60,6 +60,11 @@ def check(request: Request) -> None:
         )
     if request.csn is not None and (request.dataset is None) == (request.predictions is None):
         raise Misuse("--csn needs either --dataset or --predictions", remedy="Name one of them.")
+    kind = SEARCHERS.get(request.mode or "xtr")
+    if kind is None:
+        raise Misuse(
+            f"--mode {request.mode!r} does not exist", remedy=f"Name one of {', '.join(SEARCHERS)}."
+        )
     only_dataset = request.dataset is not None and request.csn is None
     given = request.predictions is not None
     for word, is_set, fits in (
@@ -70,25 +75,25 @@ def check(request: Request) -> None:
         ("--keep-documentation", request.keep_documentation, bool(sources[0:3] != [None] * 3)),
         ("--queries", request.queries is not None, request.csn is None),
         ("--base", request.base is not None, not request.alone and not given),
-        ("--model-path", request.model is not None, not given and request.mode != "bm25"),
+        ("--model-path", request.model is not None, not given and kind.needs_model),
         ("--mode", request.mode is not None, not given),
-        ("--hybrid", request.hybrid, not given and request.mode != "bm25"),
+        ("--hybrid", request.hybrid, not given and kind.needs_model),
         ("--tune", request.tune, request.hybrid and request.csn is None),
-        ("--retrieved", request.options.retrieved is not None, request.mode in (None, "xtr")),
+        ("--retrieved", request.options.retrieved is not None, "retrieved" in kind.options),
         (
             "--device",
             request.options.device is not None,
-            request.model is not None and request.mode != "bm25",
+            request.model is not None and kind.needs_model,
         ),
         (
             "--precision",
             request.options.precision == "int8",
-            request.mode in (None, "xtr", "maxsim"),
+            "precision" in kind.options,
         ),
     ):
         if is_set and not fits:
             raise Misuse(f"{word} does not go with the other words", remedy=f"Leave {word} out.")
-    if request.model is None and (request.hybrid or request.mode not in (None, "bm25")):
+    if request.model is None and (request.hybrid or request.mode and kind.needs_model):
         word = "--hybrid" if request.hybrid else f"--mode {request.mode}"
         raise Misuse(f"{word} needs a model", remedy="Name one with --model-path.")
     if request.beir is not None and len(request.languages) > 1:

@@ -46,7 +46,7 @@ from evaluate.measure import (
     read_predictions,
 )
 from evaluate.measure import dataset_corpora as challenge_corpora
-from evaluate.retrieval import Mode, Searcher, SearcherError, make_searcher
+from evaluate.retrieval import SEARCHERS, Searcher, SearcherError, make_searcher
 from evaluate.spec import SpecError, load_spec, spec_corpus
 from ingest.files import read_capped
 from xtrove.commands.evaluate.output import print_table, show, shown, write
@@ -67,7 +67,7 @@ class _Row:
     """A system to measure."""
 
     name: str
-    mode: Mode
+    mode: str
     model: str | None
     hybrid: bool = False
     needed: bool = True
@@ -174,9 +174,9 @@ def _challenge(request: Request, annotations: Annotations) -> _Task:
 
 def rows_of(request: Request) -> tuple[list[_Row], list[str]]:
     """The system that was asked for and those beside it, with what must be said of them."""
-    mode: Mode = request.mode or ("xtr" if request.model else "bm25")
-    if mode == "bm25":
-        return [_Row(name="bm25", mode="bm25", model=None)], []
+    mode = request.mode or ("xtr" if request.model else "bm25")
+    if not SEARCHERS[mode].needs_model:
+        return [_Row(name=mode, mode=mode, model=None)], []
     name = f"{mode} + bm25" if request.hybrid else mode
     rows = [_Row(name=name, mode=mode, model=request.model, hybrid=request.hybrid)]
     if request.alone:
@@ -188,7 +188,7 @@ def rows_of(request: Request) -> tuple[list[_Row], list[str]]:
         rows.append(_Row(name="maxsim", mode="maxsim", model=request.model))
     base = request.base or _base_of(request.model)
     if base:
-        untrained: Mode = "dense" if mode == "dense" else "maxsim"
+        untrained = "dense" if mode == "dense" else "maxsim"
         name = f"untrained {untrained} ({base})"
         needed = request.base is not None
         rows.append(_Row(name=name, mode=untrained, model=base, needed=needed))

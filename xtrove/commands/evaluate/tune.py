@@ -17,14 +17,13 @@ from evaluate.corpora import Corpus
 from evaluate.retrieval import (
     DEPTH,
     Fusion,
-    Mode,
+    Hits,
     SearcherOptions,
     answer_places,
     halves,
     make_searcher,
     store_fusion,
     tune,
-    words_searcher,
 )
 from xtrove.core import Misuse, Stop
 
@@ -33,7 +32,7 @@ FEWEST = 20
 
 
 def tune_fusion(
-    corpora: Sequence[Corpus], model: str, mode: Mode, options: SearcherOptions
+    corpora: Sequence[Corpus], model: str, mode: str, options: SearcherOptions
 ) -> tuple[list[Corpus], str]:
     """Stores the weight; returns the corpora with the questions that are left, and what was found.
 
@@ -52,13 +51,17 @@ def tune_fusion(
             remedy=f"Name a corpus with {2 * FEWEST} questions or more.",
         )
     tuned = [part[0] for part in parts if part[0].queries]
-    asked = [[query.text for query in corpus.queries] for corpus in tuned]
+    questions = [[query.text for query in corpus.queries] for corpus in tuned]
     alone = replace(options, hybrid=False)
-    neural = [make_searcher(mode, model, corpus, alone) for corpus in tuned]
+
+    def ranked(mode: str) -> list[Hits]:
+        return [
+            make_searcher(mode, model, corpus, alone).search(texts, DEPTH)
+            for corpus, texts in zip(tuned, questions, strict=True)
+        ]
+
     weight, mrr, mrr_model, mrr_words = tune(
-        [one.search(texts, DEPTH) for one, texts in zip(neural, asked, strict=True)],
-        [words_searcher(one).search(texts, DEPTH) for one, texts in zip(tuned, asked, strict=True)],
-        [answer_places(corpus) for corpus in tuned],
+        ranked(mode), ranked("bm25"), [answer_places(corpus) for corpus in tuned]
     )
     digests = "".join(corpus.digest() for corpus in tuned)
     fusion = Fusion(
@@ -66,7 +69,7 @@ def tune_fusion(
         mode=mode,
         corpus=tuned[0].name if len(tuned) == 1 else f"{tuned[0].name} and {len(tuned) - 1} more",
         corpus_sha256=hashlib.sha256(digests.encode()).hexdigest(),
-        queries=sum(map(len, asked)),
+        queries=sum(map(len, questions)),
         mrr=mrr,
         mrr_model=mrr_model,
         mrr_bm25=mrr_words,
@@ -75,9 +78,9 @@ def tune_fusion(
         path = store_fusion(Path(model), fusion)
     except OSError as error:
         raise Stop(f"the weight cannot be stored beside the model: {error}") from error
-    said = (
+    note = (
         f"weight of BM25 {weight:g}, tuned on {fusion.queries} other questions "
         f"(MRR {100 * mrr:.1f}; {mode} alone {100 * mrr_model:.1f}, "
         f"bm25 alone {100 * mrr_words:.1f}), stored in {path}"
     )
-    return [part[1] for part in parts], said
+    return [part[1] for part in parts], note

@@ -1,0 +1,110 @@
+"""What a searcher is built over: the documents of a corpus, an encoder, a token index.
+
+Method: encoder and index are made when a searcher asks for them. A token index is kept in a folder
+under the fingerprints of model and corpus, so that `maxsim` and `xtr` share it and a second
+evaluation encodes nothing. Encoders are kept for the next corpus.
+Cost: encoding, 30 to 60 functions a second a core with a 22M encoder.
+Limits: the cache is cut to `CACHE_BYTES` after each new index, least recently used first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evaluate.corpora import Corpus
+
+if TYPE_CHECKING:
+    from evaluate.index import Precision, TokenIndex
+    from train.model import Encoder
+
+
+class SearcherError(ValueError):
+    """A mode that is not available; the message holds the reason and the remedy."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearcherOptions:
+    """How to search."""
+
+    hybrid: bool = False
+    """Fused with BM25."""
+    weight: float | None = None
+    """Of BM25 in the fusion; None takes what is stored with the model, or the careful default."""
+    precision: Precision = "fp16"
+    """Of the token index."""
+    retrieved: int | None = None
+    """Tokens that each query token retrieves (xtr); None is the default of `xtr`."""
+    cache: Path | None = None
+    """Folder of indexes; None is `evaluate.index.cache_folder()`."""
+    device: str | None = None
+    """cuda, mps or cpu; None takes the best there is."""
+    progress: Callable[[str, int, int], None] | None = None
+    """Is called with what is done, how much of it, and of how much."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The documents to search and how; `model` is the folder of a model where one is needed."""
+
+    corpus: Corpus
+    model: str
+    options: SearcherOptions
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The texts of the documents, in the order of the corpus."""
+        return [document.text for document in self.corpus.documents]
+
+    @property
+    def languages(self) -> set[str]:
+        """The languages of the documents."""
+        return {document.language for document in self.corpus.documents}
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The model on its device. Raises `SearcherError` without torch or the device, ValueError
+        or OSError for a model that cannot be loaded."""
+        try:
+            import torch  # noqa: F401
+        except ImportError as error:
+            raise SearcherError(
+                "a model needs torch: pip install -e '.[train]' -c constraints.txt"
+            ) from error
+        from train import Mismatch, place_of
+
+        try:
+            device = str(place_of(self.options.device or "auto"))
+        except Mismatch as error:
+            raise SearcherError(f"{error.message}: {error.remedy}") from error
+        return _encoder(self.model, device)
+
+    @cached_property
+    def index(self) -> TokenIndex:
+        """The token vectors of the documents, from the cache where they are there."""
+        from evaluate.index import IndexCache, cache_folder
+
+        cache = IndexCache(folder=self.options.cache or cache_folder())
+        return cache.index(
+            cache.key(self.model, self.corpus.digest(), self.options.precision),
+            self.texts,
+            partial(self.encoder.encode, kind="document"),
+            precision=self.options.precision,
+            progress=self.progress,
+        )
+
+    @property
+    def progress(self) -> Callable[[int, int], None] | None:
+        """Is called with the documents encoded and their total."""
+        report = self.options.progress
+        return partial(report, "documents encoded") if report is not None else None
+
+
+@lru_cache(maxsize=2)
+def _encoder(model: str, device: str) -> Encoder:
+    from train.checkpoint import load_model
+
+    return load_model(model, device)
