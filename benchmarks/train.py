@@ -5,7 +5,7 @@ an encoder of random weights of each size (ModernBERT shapes, vocabulary of the 
 pairs of the dataset and lets every implementation train on them in a process of its own
 (`train_child.py`): the same model folder, pairs, lengths, mini-batch tokens, k, temperature, AdamW
 and precision; tokenising is part of the step for all. Printed: pairs and real tokens a second, the
-share of padding the transformer sees, MFU as in `train.run.flops` (peak from the data sheet, or
+share of padding the transformer sees, MFU as in `train.run.cost` (peak from the data sheet, or
 measured), peak memory, and whether the first losses agree to 5e-3.
 sentence-transformers runs its plain loss and its cached one with `mini_batch_num_tokens`; PyLate
 is skipped, and said so, without `--pylate` or $XTROVE_PYLATE_PYTHON. (a), the loss alone, is
@@ -42,7 +42,7 @@ from train import choose
 from train.checkpoint import CardFacts, save_model
 from train.data import Collate
 from train.model import Encoder, EncoderOptions, scratch
-from train.objectives import train_k
+from train.objectives.base import train_k
 from train.run import arithmetic
 
 CHILD = Path(__file__).with_name("train_child.py")

@@ -3,7 +3,7 @@
 `python benchmarks/train_memory.py DATASET [--sizes tiny,17m] [--batches 64,256]
 [--mini-batches 2048,8192] [--steps 3]` trains an encoder from scratch for some steps in a process
 of its own for each line. Measured is the highest resident size of the process (Linux: VmHWM), less
-what it held when everything was imported and nothing made; stated is `train.run.memory`'s formula.
+what it held when everything was imported and nothing made; stated is `train.run.cost`'s formula.
 On CUDA the most that the allocator held is measured instead. A ratio below 1 is on the safe side.
 """
 

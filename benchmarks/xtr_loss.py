@@ -141,7 +141,7 @@ def measure(options: Options) -> Iterator[Row]:
     """Rows as they are measured, batch by batch, ours first."""
     # Run as a script, this folder comes first, and its train.py would stand for the room train/.
     sys.path.insert(0, str(CHILD.resolve().parents[1]))
-    from train.objectives import train_k
+    from train.objectives.base import train_k
 
     alive = engines(options)
     with tempfile.TemporaryDirectory() as folder:

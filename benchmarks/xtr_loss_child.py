@@ -62,20 +62,21 @@ def peer_step(engine: str, k: int, chunk: int, tensors: dict[str, Any], torch: A
 def own_step(k: int, tensors: dict[str, Any], torch: Any) -> Step:
     """One step of ours."""
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    from train.objectives import Loss, Objective
+    from train.objectives import Loss, Xtr
+    from train.objectives.terms import LossInputs
+    from train.scores import pack_tokens
 
-    loss = Loss(Objective(k_train=k, temperature=TEMPERATURE, learn_temperature=False))
+    loss = Loss(Xtr(k_train=k, temperature=TEMPERATURE, learn_temperature=False))
     loss.to(tensors["queries"].device)
     positives = torch.arange(len(tensors["queries"]), device=tensors["queries"].device)
 
     def step() -> Any:
-        result = loss(
-            tensors["queries"],
-            tensors["query_mask"],
-            tensors["documents"],
-            tensors["document_mask"],
+        inputs = LossInputs(
+            queries=pack_tokens(tensors["queries"], tensors["query_mask"]),
+            documents=pack_tokens(tensors["documents"], tensors["document_mask"]),
             positives=positives,
         )
+        result = loss(inputs)
         result.loss.backward()
         return result.loss.detach()
 

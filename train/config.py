@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ingest.sources.base import parse_bytes
+from train.objectives import AnyObjective, Xtr
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -74,7 +75,7 @@ class EncoderSection(Section):
     max_text_bytes: Annotated[int, BeforeValidator(parse_bytes), Field(ge=64, le=1 << 24)] = 16_384
     """Longer sources are cut there before tokenising."""
     projection: Literal["principal", "random"] = "principal"
-    """How the projection of a base without one begins; see `train.model.projection`."""
+    """How the projection of a base without one begins; see `train.model.pretrained`."""
     dropout: bool = True
     """What the base has, while it trains (BERT 0.1, ModernBERT none); false is a third quicker."""
 
@@ -85,25 +86,6 @@ class LoraSection(Section):
     rank: Annotated[int, Field(ge=1, le=1024)] = 16
     alpha: Positive = 32
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-
-
-class ObjectiveSection(Section):
-    """The loss; see `train.objectives.losses.Objective`."""
-
-    kind: Literal["xtr", "maxsim", "mix", "kd"] = "xtr"
-    mix: Share = 0.5
-    """The share of XTR in `mix`."""
-    student: Literal["xtr", "maxsim"] = "xtr"
-    """The scores that `kd` trains, on the scores that `xtrove mine` wrote."""
-    k_train: Positive | None = None
-    """Tokens each query token retrieves; None: 1% of the token pool, within 64..2048."""
-    k_warmup: Annotated[float, Field(ge=1, le=64)] = 4.0
-    """k starts at so many times its size and comes down to it over the first tenth of the steps."""
-    temperature: Annotated[float, Field(ge=0.01, le=1)] = 0.05
-    learn_temperature: bool = True
-    teacher_temperature: Annotated[float, Field(gt=0)] = 1.0
-    normalize_teacher: bool = False
-    """Scale each query's teacher scores to 0..1."""
 
 
 class BatchSection(Section):
@@ -193,7 +175,7 @@ class TrainConfig(Section):
     scratch: ScratchSection = ScratchSection()
     encoder: EncoderSection = EncoderSection()
     lora: LoraSection | None = None
-    objective: ObjectiveSection = ObjectiveSection()
+    objective: AnyObjective = Xtr()
     batch: BatchSection = BatchSection()
     negatives: NegativesSection | None = None
     optimizer: OptimizerSection = OptimizerSection()
@@ -212,10 +194,10 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.objective.kind == "kd" and self.negatives is None:
+        if self.objective.needs_teacher and self.negatives is None:
             raise ValueError(
-                "objective.kind: kd learns from the scores of mined negatives: name their folder "
-                "under negatives.path (`xtrove mine` writes it)"
+                f"objective.kind: {self.objective.kind} learns from the scores of mined "
+                "negatives: name their folder under negatives.path (`xtrove mine` writes it)"
             )
         longest = max(self.encoder.query_length, self.encoder.document_length)
         if self.batch.mini_batch_tokens < longest:

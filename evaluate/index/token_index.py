@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from train.model import TokenVectors
-    from train.objectives import Compact
+    from train.scores import PackedTokens
 
 Precision = Literal["fp16", "int8"]
 FORMAT: Final = "xtrove-tokens-1"
@@ -120,30 +120,30 @@ class TokenIndex:
             found *= scales.to(device).unsqueeze(1)
         return found
 
-    def compact(self, documents: range, device: torch.device) -> Compact:
+    def packed(self, documents: range, device: torch.device) -> PackedTokens:
         """The documents of a run, for scoring."""
         import torch
 
-        from train.objectives import Compact
+        from train.scores import PackedTokens
 
         bounds = self.offsets[documents.start : documents.stop + 1]
         owners = np.repeat(np.arange(len(documents)), np.diff(bounds))
-        return Compact(
+        return PackedTokens(
             values=self.vectors(int(bounds[0]), int(bounds[-1]), device),
             owners=torch.from_numpy(owners).to(device),
             count=len(documents),
         )
 
-    def some(self, documents: Sequence[int], device: torch.device) -> Compact:
+    def some(self, documents: Sequence[int], device: torch.device) -> PackedTokens:
         """Any documents, in the order given."""
         import torch
 
-        from train.objectives import Compact
+        from train.scores import PackedTokens
 
         bounds = [(int(self.offsets[one]), int(self.offsets[one + 1])) for one in documents]
         parts = [self.vectors(first, last, device) for first, last in bounds]
         lengths = torch.tensor([last - first for first, last in bounds])
-        return Compact(
+        return PackedTokens(
             values=torch.cat(parts) if parts else torch.zeros(0, self.values.shape[1]).to(device),
             owners=torch.repeat_interleave(torch.arange(len(parts)), lengths).to(device),
             count=len(parts),

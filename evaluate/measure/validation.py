@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from evaluate.metrics import quick
 from train.model import Encoder, TokenVectors
-from train.objectives import Compact, compact_maxsim_scores
+from train.scores import PackedTokens, packed_maxsim_scores
 
 _QUERY_BLOCK = 256
 _DOCUMENT_BLOCK = 2_048
@@ -109,9 +109,9 @@ def maxsim_matrix(
     scores = np.empty((len(queries), len(documents)), dtype=np.float32)
     with torch.inference_mode():
         for block in _blocks(len(documents), _DOCUMENT_BLOCK):
-            pool = _compact(documents, block, device)
+            pool = _packed(documents, block, device)
             for asked in _blocks(len(queries), _QUERY_BLOCK):
-                found = compact_maxsim_scores(_compact(queries, asked, device), pool)
+                found = packed_maxsim_scores(_packed(queries, asked, device), pool)
                 scores[asked.start : asked.stop, block.start : block.stop] = found.cpu().numpy()
     return scores
 
@@ -127,10 +127,10 @@ def _blocks(total: int, size: int) -> Iterator[range]:
         yield range(start, min(start + size, total))
 
 
-def _compact(vectors: TokenVectors, block: range, device: torch.device) -> Compact:
+def _packed(vectors: TokenVectors, block: range, device: torch.device) -> PackedTokens:
     bounds = vectors.offsets[block.start : block.stop + 1]
     owners = np.repeat(np.arange(len(block)), np.diff(bounds))
-    return Compact(
+    return PackedTokens(
         values=torch.from_numpy(vectors.values[bounds[0] : bounds[-1]]).to(device),
         owners=torch.from_numpy(owners).to(device),
         count=len(block),

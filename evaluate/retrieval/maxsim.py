@@ -23,7 +23,7 @@ from evaluate.retrieval.pool import Pool
 from evaluate.retrieval.searcher import Hits, joined, top
 from train import quick_products
 from train.model import TokenVectors
-from train.objectives import Compact, compact_maxsim_scores
+from train.scores import PackedTokens, packed_maxsim_scores
 
 SCORES = 1 << 24
 QUERIES = 128
@@ -64,15 +64,15 @@ class MaxSimSearcher:
             )
 
     @torch.inference_mode()
-    def _scores(self, queries: Compact) -> NDArray[np.float32]:
+    def _scores(self, queries: PackedTokens) -> NDArray[np.float32]:
         scores = np.zeros((queries.count, len(self._index)), dtype=np.float32)
         tokens = queries.lengths().clamp(min=1).unsqueeze(1)
         chunk = None
         if self._device.type == "cpu":
             chunk = max(4096, 4 * PADDED * max(64, queries.values.shape[1]))
         for block in self._index.blocks():
-            documents = self._index.compact(block, self._device)
-            sums = compact_maxsim_scores(queries, documents, chunk_bytes=chunk)
+            documents = self._index.packed(block, self._device)
+            sums = packed_maxsim_scores(queries, documents, chunk_bytes=chunk)
             scores[:, block.start : block.stop] = (sums / tokens).cpu().numpy()
         scores[:, np.diff(self._index.offsets) == 0] = -np.inf
         scores[(queries.lengths() == 0).cpu().numpy()] = -np.inf
@@ -81,7 +81,7 @@ class MaxSimSearcher:
 
 def query_parts(
     vectors: TokenVectors, device: torch.device, *, most: int | None = None, rows: int | None = None
-) -> Iterator[Compact]:
+) -> Iterator[PackedTokens]:
     """Questions in blocks of at most `most`, with at most `rows` tokens; at least one each."""
     offsets, start = vectors.offsets, 0
     while start < len(vectors):
@@ -91,7 +91,7 @@ def query_parts(
             stop = min(stop, max(start + 1, int(np.searchsorted(offsets, limit, "right")) - 1))
         bounds = offsets[start : stop + 1]
         start = stop
-        yield Compact(
+        yield PackedTokens(
             values=torch.from_numpy(vectors.values[bounds[0] : bounds[-1]]).to(device),
             owners=torch.from_numpy(np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))).to(
                 device

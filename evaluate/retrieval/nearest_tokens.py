@@ -2,7 +2,7 @@
 
 Method: the maxima of groups of a block's similarities are compared with the k-th best so far of
 each query token; the few that are above it are put aside, and merged
-(`train.objectives.topk.merge`) once some query token has no room for those of another block. While
+(`train.scores.topk.merge`) once some query token has no room for those of another block. While
 many are above it, as in the first blocks, all are merged. A later token that equals the k-th best
 is not above it: ties go to the token that comes first, whatever the blocks.
 Cost: the product and one pass over its similarities: about k ln(tokens / k) are put aside in all.
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from train.objectives import NOTHING, Best, merge
+from train.scores import NOTHING, Best, merge
 
 _SIMILARITIES = 1 << 21
 """Computed together: 8 MiB."""

@@ -10,7 +10,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import torch
 import torch.distributed as dist
@@ -18,9 +18,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from train.objectives.all_gather import Labels, global_loss, reduce_gradients
+from train.objectives.base import Objective
+from train.objectives.distillation import Distillation
 from train.objectives.grad_cache import MiniBatch, cached_step, plain_step, split_by_tokens
-from train.objectives.losses import Loss, LossResult, Objective
-from train.objectives.unpadded import Compact
+from train.objectives.loss import Loss, LossResult
+from train.objectives.mix import Mix
+from train.objectives.xtr import Xtr
+from train.scores.unpadded import PackedTokens
 
 QUERIES: Final = 7
 DOCUMENTS: Final = 10
@@ -31,7 +35,7 @@ DIM: Final = 8
 class Setting:
     """One case: the objective and which query each rank has."""
 
-    kind: Literal["xtr", "maxsim", "mix", "kd"] = "xtr"
+    objective: Objective = Xtr(k_train=11)
     cached: bool = False
     first_rank: int = 4
     """Queries of rank 0; the rest are rank 1's."""
@@ -40,10 +44,10 @@ class Setting:
 CASES: Final = {
     "xtr": Setting(),
     "cached": Setting(cached=True),
-    "mix": Setting(kind="mix", first_rank=1),
-    "kd": Setting(kind="kd", cached=True),
+    "mix": Setting(objective=Mix(k_train=11), first_rank=1),
+    "kd": Setting(objective=Distillation(k_train=11), cached=True),
     "lonely": Setting(first_rank=QUERIES),
-    "lonely cached": Setting(kind="mix", cached=True, first_rank=QUERIES),
+    "lonely cached": Setting(objective=Mix(k_train=11), cached=True, first_rank=QUERIES),
 }
 
 
@@ -89,7 +93,7 @@ def run(setting: Setting, rank: int, world: int) -> dict[str, Tensor]:
 
     all_queries, all_documents = texts(QUERIES, 6), texts(DOCUMENTS, 20)
     torch.manual_seed(6)
-    encoder, loss = Encoder(), Loss(Objective(kind=setting.kind, k_train=11))
+    encoder, loss = Encoder(), Loss(setting.objective)
     queries, documents = share(setting, rank, world)
     groups = torch.tensor([1, 2, 3, 4, 5, 1, 7, 0, 0, 0])
     hashes = torch.tensor([11, 12, 13, 14, 15, 16, 12, 0, 13, 0])
@@ -104,7 +108,7 @@ def run(setting: Setting, rank: int, world: int) -> dict[str, Tensor]:
         ).long(),
     )
     teacher = None
-    if setting.kind == "kd":
+    if setting.objective.needs_teacher:
         # Only documents of the rank of a query are scored by the teacher.
         teacher = torch.randn(QUERIES, DOCUMENTS, generator=torch.Generator().manual_seed(7))
         for query in range(QUERIES):
@@ -116,7 +120,7 @@ def run(setting: Setting, rank: int, world: int) -> dict[str, Tensor]:
                     teacher[query, document] = torch.nan
         teacher = teacher[queries][:, documents]
 
-    def judge(q: Compact, d: Compact) -> LossResult:
+    def judge(q: PackedTokens, d: PackedTokens) -> LossResult:
         return global_loss(loss, q, d, labels, teacher=teacher)
 
     step = cached_step if setting.cached else plain_step

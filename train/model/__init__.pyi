@@ -8,15 +8,15 @@ from .files import read_json as read_json
 from .from_scratch import scratch as scratch
 from .lora import LoraOptions as LoraOptions
 from .lora import plain_base as plain_base
+from .pretrained import PROJECTION_TEXTS as PROJECTION_TEXTS
 from .pretrained import check_lengths as check_lengths
 from .pretrained import drawn_from as drawn_from
 from .pretrained import has_projection as has_projection
 from .pretrained import linear_of as linear_of
 from .pretrained import load_base as load_base
 from .pretrained import load_transformer as load_transformer
+from .pretrained import principal_projection as principal_projection
 from .pretrained import quiet as quiet
-from .projection import TEXTS as TEXTS
-from .projection import principal_projection as principal_projection
 from .token_vectors import TokenVectors as TokenVectors
 from .tokenizer import EncoderOptions as EncoderOptions
 from .tokenizer import Kind as Kind

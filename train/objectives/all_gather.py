@@ -19,9 +19,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from train.objectives.false_negatives import duplicates_mask
-from train.objectives.losses import Loss, LossResult
-from train.objectives.unpadded import Compact
+from train.objectives.loss import Loss, LossResult
+from train.objectives.terms import LossInputs
+from train.scores import PackedTokens
 
 BUCKET_ELEMENTS: Final = 1 << 24
 
@@ -52,8 +52,8 @@ def world() -> tuple[int, int]:
 
 def global_loss(
     loss: Loss,
-    queries: Compact,
-    documents: Compact,
+    queries: PackedTokens,
+    documents: PackedTokens,
     labels: Labels,
     *,
     teacher: Tensor | None = None,
@@ -83,16 +83,46 @@ def global_loss(
         wide[:, first : first + documents.count] = teacher
         teacher = wide
     total = sum(_sizes(queries.count, documents.values.device))
-    result = loss.of(
-        queries,
-        everything,
+    inputs = LossInputs(
+        queries=queries,
+        documents=everything,
         positives=positives,
         excluded=excluded,
         teacher=teacher,
         k_factor=k_factor,
-        divisor=total,
     )
+    result: LossResult = loss(inputs, divisor=total)
     return LossResult(loss=result.loss, facts=_global_facts(result, queries.count, total))
+
+
+def duplicates_mask(
+    query_groups: Tensor,
+    code_hashes: Tensor,
+    *,
+    positives: Tensor,
+    document_groups: Tensor,
+    document_hashes: Tensor,
+    negatives_of: Tensor | None = None,
+) -> Tensor:
+    """True where a document is a false negative of a query, shape (queries, documents).
+
+    Two pairs with one `query_group` answer the same query, and two with one `code_sha256` are the
+    same function: as negatives they teach the opposite of the truth, and in XTR they take slots of
+    the top-k. Both are compared as 64-bit numbers; 0 means unknown and equals nothing.
+
+    `query_groups` and `code_hashes` (queries,) int64: the group of each query and the code of its
+    positive; `document_groups` and `document_hashes` (documents,) the same of each document.
+    `positives` (queries,): the column of each positive, never excluded. `negatives_of`
+    (documents,): the query that a hard negative was listed for and alone may be scored with, -1
+    for every query. 64-bit unsigned numbers come as `array.view(numpy.int64)`.
+    """
+    group, code = query_groups.unsqueeze(1), code_hashes.unsqueeze(1)
+    excluded = (group == document_groups) & (group != 0)
+    excluded |= (code == document_hashes) & (code != 0)
+    if negatives_of is not None:
+        asking = torch.arange(len(query_groups), device=query_groups.device).unsqueeze(1)
+        excluded |= (negatives_of != -1) & (negatives_of != asking)
+    return excluded.scatter_(1, positives.unsqueeze(1), False)
 
 
 def _elsewhere(owners: Tensor, counts: list[int], rank: int) -> Tensor:
@@ -117,14 +147,14 @@ def _global_facts(result: LossResult, queries: int, total: int) -> dict[str, flo
     return result.facts | {"queries": float(total)} | reduced
 
 
-def gather_documents(documents: Compact) -> tuple[Compact, list[int]]:
+def gather_documents(documents: PackedTokens) -> tuple[PackedTokens, list[int]]:
     """The documents of all ranks, differentiable, and how many each rank has."""
     if world()[1] == 1:
         return documents, [documents.count]
     counts = _sizes(documents.count, documents.values.device)
     values: Tensor = _GatherRows.apply(documents.values)  # type: ignore[no-untyped-call]
     owners = gather_numbers(documents.owners + sum(counts[: world()[0]]))
-    return Compact(values=values, owners=owners, count=sum(counts)), counts
+    return PackedTokens(values=values, owners=owners, count=sum(counts)), counts
 
 
 def gather_numbers(values: Tensor) -> Tensor:

@@ -19,12 +19,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from train.objectives.losses import LossResult
-from train.objectives.unpadded import Compact, compact
+from train.objectives.loss import LossResult
+from train.scores import PackedTokens, pack_tokens
 
 Encode = Callable[[Tensor, Tensor], Tensor]
 """Ids (n, length) and mask (n, length) to vectors (n, length, dim)."""
-Judge = Callable[[Compact, Compact], LossResult]
+Judge = Callable[[PackedTokens, PackedTokens], LossResult]
 """Vectors of all queries and all documents of the batch to the loss."""
 
 
@@ -117,16 +117,18 @@ def cached_step(
 def _vectors(encode: Encode, mini: MiniBatch) -> Tensor:
     """Vectors of the real tokens of a mini-batch, (tokens, dim)."""
     padded = encode(mini.input_ids, mini.attention_mask)
-    return compact(padded, mini.attention_mask).values
+    return pack_tokens(padded, mini.attention_mask).values
 
 
-def _join(minis: Sequence[MiniBatch], vectors: Sequence[Tensor], nothing: Tensor | None) -> Compact:
+def _join(
+    minis: Sequence[MiniBatch], vectors: Sequence[Tensor], nothing: Tensor | None
+) -> PackedTokens:
     """Vectors of mini-batches as those of the batch, texts in the order of the batch."""
     if not minis:
         if nothing is None:
             raise ValueError("a side without mini-batches: give `nothing`, a tensor of (0, dim)")
         empty = torch.zeros(0, dtype=torch.int64, device=nothing.device)
-        return Compact(values=nothing.detach().requires_grad_(), owners=empty, count=0)
+        return PackedTokens(values=nothing.detach().requires_grad_(), owners=empty, count=0)
     owners = torch.cat(
         [
             torch.repeat_interleave(mini.positions, mini.attention_mask.bool().sum(dim=1))
@@ -134,7 +136,7 @@ def _join(minis: Sequence[MiniBatch], vectors: Sequence[Tensor], nothing: Tensor
         ]
     )
     turn = owners.argsort(stable=True)
-    return Compact(
+    return PackedTokens(
         values=torch.cat(list(vectors)).index_select(0, turn),
         owners=owners[turn],
         count=sum(len(mini.positions) for mini in minis),

@@ -1,4 +1,4 @@
-from .flops import arithmetic as arithmetic
+from .cost import arithmetic as arithmetic
 from .log import MAX_LINE_BYTES as MAX_LINE_BYTES
 from .log import Speed as Speed
 from .log import StepFacts as StepFacts

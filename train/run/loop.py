@@ -27,8 +27,8 @@ from train.device import Device, choose, self_test
 from train.distributed import Processes, join, processes
 from train.errors import Stopped, TrainingFault
 from train.model import Encoder
+from train.run.cost import explained
 from train.run.log import Meter, RunLog, Silent, StepFacts, Watch
-from train.run.out_of_memory import explained
 from train.run.plan import RunPlan, check_memory, plan_run
 from train.run.run_folder import Keeper, Output, alone, as_begun, begin, claim, is_finished
 from train.run.schedule import learning_rate

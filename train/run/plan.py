@@ -2,7 +2,7 @@
 
 Method: the batches of the epochs are counted from the index; the tokens of a pair are the mean of
 `_SAMPLES` samples spread over the first window, whose shards must be fetched anyway, through the
-run's tokenizer; memory is the formula of `train.run.memory` on these; time is that of one
+run's tokenizer; memory is the formula of `train.run.cost` on these; time is that of one
 mini-batch of full documents, measured on the device (two forward passes and one backward, the
 fastest of two) where the memory suffices, a token of it times the tokens of a step.
 Cost: about 2 s, and two mini-batches. Limits: the loss, the optimizer and the loader are not in the
@@ -24,9 +24,8 @@ from train.device import Device
 from train.distributed import Processes
 from train.errors import TrainingFault
 from train.model import Encoder
-from train.objectives import CPU_CHUNK_BYTES, DEVICE_CHUNK_BYTES, train_k
-from train.run.memory import RESERVE, SLACK, Demand, activation_bytes, advice
-from train.run.out_of_memory import explained
+from train.run.cost import RESERVE, SLACK, Demand, activation_bytes, advice, explained
+from train.scores import CPU_CHUNK_BYTES, DEVICE_CHUNK_BYTES
 
 _SAMPLES = 512
 _FEWEST = 8
@@ -52,6 +51,7 @@ class RunPlan:
     pool_tokens: int
     """Document tokens that a query token chooses from, over all processes."""
     k: int
+    """Tokens that it chooses after the warm-up; 0 for an objective that retrieves none."""
     query_mini_batches: int
     document_mini_batches: int
     demand: Demand
@@ -69,7 +69,7 @@ class RunPlan:
             f"batch: {self.batch_size:,} pairs over {self.world} process"
             + ("es" if self.world > 1 else ""),
             f"texts: {self.query_tokens:.1f} tokens a query, {self.document_tokens:.1f} a document",
-            f"pool: {self.pool_tokens:,} tokens, k {self.k:,}",
+            f"pool: {self.pool_tokens:,} tokens" + (f", k {self.k:,}" if self.k else ""),
             f"mini-batches a step: {self.query_mini_batches} of queries, "
             f"{self.document_mini_batches} of documents",
             f"memory: {self.demand.total() / 1e9:.2f} GB of {self.available / 1e9:.1f} GB "
@@ -95,38 +95,16 @@ def plan_run(
     measure: bool = False,
 ) -> RunPlan:
     """The plan; `measure` times a mini-batch on the device."""
-    queries, documents, most = _lengths(config, reader, encoder)
-    here = -(-config.batch.size // group.world)
-    wanted = 1 + (config.negatives.per_query if config.negatives else 0)
+    lengths = _lengths(config, reader, encoder)
+    pairs = -(-config.batch.size // group.world)
+    own_documents = pairs * _documents_a_query(config)
+    pool = round(lengths.document * own_documents * group.world)
+    demand = _demand(config, encoder, device, group, lengths)
+    query_tokens, document_tokens = lengths.query * pairs, lengths.document * own_documents
     budget = config.batch.mini_batch_tokens
-    own_documents = here * wanted
-    pool = round(documents * own_documents * group.world)
-    k = train_k(pool, config.objective.k_train)
-    bf16 = device.precision == "bf16"
-    longest = config.encoder.document_length
-    tokens = queries * here + most * own_documents
-    demand = Demand(
-        parameters=sum(one.numel() for one in encoder.parameters()),
-        trained=sum(one.numel() for one in encoder.parameters() if one.requires_grad),
-        activation_bytes=_activations(encoder, longest, bf16=bf16),
-        mini_batch_tokens=min(budget, round(_PADDING * tokens) + longest),
-        query_tokens=round(queries * here),
-        document_tokens=round(most * own_documents * group.world),
-        queries=here,
-        documents=own_documents * group.world,
-        dim=config.encoder.dim,
-        k=round(k * config.objective.k_warmup) if config.objective.k_train is None else k,
-        chunk_bytes=CPU_CHUNK_BYTES if device.torch.type == "cpu" else DEVICE_CHUNK_BYTES,
-        bf16=bf16,
-        slack=SLACK if device.torch.type == "cpu" else 0.0,
-    )
-    minis = [
-        max(1, -(-round(mean * count) // budget))
-        for mean, count in ((queries, here), (documents, own_documents))
-    ]
     seconds = None
     if measure and demand.total() <= RESERVE * device.memory_bytes:
-        seconds = _measured(config, encoder, device, queries * here, documents * own_documents)
+        seconds = _measured(config, encoder, device, query_tokens, document_tokens)
     return RunPlan(
         dataset=reader.manifest.name,
         samples=len(reader),
@@ -134,16 +112,54 @@ def plan_run(
         steps=total_steps(config, reader),
         batch_size=config.batch.size,
         world=group.world,
-        query_tokens=queries,
-        document_tokens=documents,
+        query_tokens=lengths.query,
+        document_tokens=lengths.document,
         pool_tokens=pool,
-        k=k,
-        query_mini_batches=minis[0],
-        document_mini_batches=minis[1],
+        k=config.objective.k(pool),
+        query_mini_batches=max(1, -(-round(query_tokens) // budget)),
+        document_mini_batches=max(1, -(-round(document_tokens) // budget)),
         demand=demand,
         available=device.memory_bytes,
         seconds_per_step=seconds,
         device=device.words(),
+    )
+
+
+def _documents_a_query(config: TrainConfig) -> int:
+    return 1 + (config.negatives.per_query if config.negatives else 0)
+
+
+def _demand(
+    config: TrainConfig, encoder: Encoder, device: Device, group: Processes, lengths: _Lengths
+) -> Demand:
+    """What a step of this process holds, a batch of the longest language taken."""
+    pairs = -(-config.batch.size // group.world)
+    own_documents = pairs * _documents_a_query(config)
+    documents = own_documents * group.world
+    tokens = lengths.query * pairs + lengths.longest_document * own_documents
+    longest = config.encoder.document_length
+    bf16 = device.precision == "bf16"
+    on_cpu = device.torch.type == "cpu"
+    with torch.random.fork_rng(devices=[]):
+        activations = activation_bytes(encoder, longest, bf16=bf16)
+    return Demand(
+        parameters=sum(p.numel() for p in encoder.parameters()),
+        trained=sum(p.numel() for p in encoder.parameters() if p.requires_grad),
+        activation_bytes=activations,
+        mini_batch_tokens=min(config.batch.mini_batch_tokens, round(_PADDING * tokens) + longest),
+        query_tokens=round(lengths.query * pairs),
+        document_tokens=round(lengths.longest_document * documents),
+        queries=pairs,
+        documents=documents,
+        dim=config.encoder.dim,
+        score_state=config.objective.state_bytes(
+            query_tokens=round(lengths.query * pairs),
+            documents=documents,
+            pool_tokens=round(lengths.document * documents),
+        ),
+        chunk_bytes=CPU_CHUNK_BYTES if on_cpu else DEVICE_CHUNK_BYTES,
+        bf16=bf16,
+        slack=SLACK if on_cpu else 0.0,
     )
 
 
@@ -169,27 +185,30 @@ def check_memory(plan: RunPlan, config: TrainConfig, device: Device) -> None:
     )
 
 
-def _lengths(config: TrainConfig, reader: Reader, encoder: Encoder) -> tuple[float, float, float]:
-    """Mean real tokens of a query, of a document, of a document of the longest language.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Lengths:
+    """Mean real tokens of a query, of a document, of a document of the longest language."""
 
-    A batch of one language is as long as that language's code.
-    """
+    query: float
+    document: float
+    longest_document: float
+    """A batch of one language is as long as that language's code."""
+
+
+def _lengths(config: TrainConfig, reader: Reader, encoder: Encoder) -> _Lengths:
     samples = reader.samples(reader.spread(plan_options(config), _SAMPLES))
-    queries = encoder.tokenize([str(one["query"]) for one in samples], "query")
-    documents = encoder.tokenize([str(one["code"]) for one in samples], "document")
+    queries = encoder.tokenize([str(sample["query"]) for sample in samples], "query")
+    documents = encoder.tokenize([str(sample["code"]) for sample in samples], "document")
     mean = float(np.mean([len(row) for row in documents]))
-    lengths: dict[str, list[int]] = {}
-    for one, row in zip(samples, documents, strict=True):
-        lengths.setdefault(str(one["language"]), []).append(len(row))
-    most = [float(np.mean(some)) for some in lengths.values() if len(some) >= _FEWEST]
-    if not config.batch.one_language:
-        most = []
-    return float(np.mean([len(row) for row in queries])), mean, max([mean, *most])
-
-
-def _activations(encoder: Encoder, longest: int, *, bf16: bool) -> float:
-    with torch.random.fork_rng(devices=[]):
-        return activation_bytes(encoder, longest, bf16=bf16)
+    by_language: dict[str, list[int]] = {}
+    for sample, row in zip(samples, documents, strict=True):
+        by_language.setdefault(str(sample["language"]), []).append(len(row))
+    means = [float(np.mean(rows)) for rows in by_language.values() if len(rows) >= _FEWEST]
+    return _Lengths(
+        query=float(np.mean([len(row) for row in queries])),
+        document=mean,
+        longest_document=max([mean, *means]) if config.batch.one_language else mean,
+    )
 
 
 def _measured(

@@ -53,11 +53,11 @@ def new_encoder(config: TrainConfig, reader: Reader) -> Encoder:
 
 def fit_projection(encoder: Encoder, reader: Reader, options: PlanOptions) -> None:
     """Gives the projection the principal components of samples spread over the first window."""
-    from train.model import TEXTS, principal_projection
+    from train.model import PROJECTION_TEXTS, principal_projection
 
     if encoder.projection.out_features > encoder.projection.in_features:
         return
-    samples = reader.samples(reader.spread(options, TEXTS))
+    samples = reader.samples(reader.spread(options, PROJECTION_TEXTS))
     weight = principal_projection(
         encoder,
         [str(one["query"]) for one in samples],

@@ -26,21 +26,20 @@ from train.device import Device
 from train.distributed import Processes
 from train.model import Encoder
 from train.objectives import (
-    Compact,
     Labels,
     Loss,
     LossResult,
     MiniBatch,
-    Objective,
     cached_step,
     global_loss,
     plain_step,
     reduce_gradients,
 )
-from train.run.flops import arithmetic
+from train.run.cost import arithmetic
 from train.run.schedule import k_factor
 from train.run.setup import lengths_of
 from train.run.state import Parameters
+from train.scores import PackedTokens
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +89,7 @@ class Stepper:
             group["lr"] = rate
         self.encoder.train()
         self.optimizer.zero_grad(set_to_none=True)
-        factor = k_factor(step, total=total, start=self._config.objective.k_warmup)
+        factor = k_factor(step, total=total, start=self._config.objective.k_start)
         queries, documents = self._packed(batch.queries, 0), self._packed(batch.documents, 1)
         with self._quick():
             result = self.gradients(batch, queries, documents, factor)
@@ -131,7 +130,7 @@ class Stepper:
         labels = self._labels(batch)
         teacher = self._teacher(batch)
 
-        def judge(asked: Compact, pool: Compact) -> LossResult:
+        def judge(asked: PackedTokens, pool: PackedTokens) -> LossResult:
             return global_loss(self.loss, asked, pool, labels, teacher=teacher, k_factor=factor)
 
         tokens = sum(mini.input_ids.numel() for mini in (*queries, *documents))
@@ -172,10 +171,10 @@ class Stepper:
 
     def _teacher(self, batch: TokenBatch) -> Tensor | None:
         """Scores of the teacher in their columns, NaN elsewhere; (queries, documents)."""
-        if self._config.objective.kind != "kd":
+        if not self._config.objective.needs_teacher:
             return None
         if batch.teacher is None or batch.owners is None:
-            raise ValueError("objective kd without the scores of mined negatives")
+            raise ValueError("the batch has no teacher scores of mined negatives")
         count = len(batch.queries)
         scores = np.full((count, len(batch.documents)), np.nan, dtype=np.float32)
         # Without a score of its own the answer alone is listed, which teaches nothing.
@@ -201,8 +200,7 @@ class Stepper:
 
 def new_stepper(config: TrainConfig, encoder: Encoder, device: Device, group: Processes) -> Stepper:
     """Encoder, loss and optimizer before the first step."""
-    objective = Objective(**config.objective.model_dump(exclude={"k_warmup"}))
-    loss = Loss(objective).to(device.torch)
+    loss = Loss(config.objective).to(device.torch)
     if config.compile:
         # In place: names and state stay those of the plain model.
         encoder.base.compile()

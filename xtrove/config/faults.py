@@ -11,13 +11,12 @@ import difflib
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from extract.redaction import published_name
-from ingest.sources import SourceOptions
 
 _QUOTED = re.compile(r"'([^']*)'")
 _BRANCH = re.compile(r"(?:literal|tuple|list|constrained-\w+)\[.*\]")
@@ -27,25 +26,28 @@ _BRANCH = re.compile(r"(?:literal|tuple|list|constrained-\w+)\[.*\]")
 def faults_of(error: ValidationError, root: type[BaseModel]) -> list[str]:
     """Every fault of a config, one a line."""
     entries = error.errors(include_url=False)
-    words = {_place(entry["loc"]) for entry in entries if entry["type"] == "literal_error"}
+    kinds = _kinds(root)
+    places = [_place(entry["loc"], kinds) for entry in entries]
+    words, lists = (
+        {place for entry, place in zip(entries, places, strict=True) if entry["type"] in types_}
+        for types_ in (_NO_WORD, _NO_LIST)
+    )
     return [
-        _fault(entry, root, listed=any(_is_list_at(one, _place(entry["loc"])) for one in entries))
-        for entry in entries
+        _fault(entry, root, place, kinds, listed=place in lists)
+        for entry, place in zip(entries, places, strict=True)
         # A word of a set, or a list: one fault, not one for each.
-        if not (entry["type"] in _NO_LIST and _place(entry["loc"]) in words)
+        if not (entry["type"] in _NO_LIST and place in words)
     ]
 
 
+_NO_WORD = frozenset({"literal_error"})
 _NO_LIST = frozenset({"tuple_type", "list_type"})
 
 
-def _is_list_at(entry: Mapping[str, Any], place: str) -> bool:
-    return entry["type"] in _NO_LIST and _place(entry["loc"]) == place
-
-
-def _fault(entry: Any, root: type[BaseModel], *, listed: bool) -> str:
+def _fault(
+    entry: Any, root: type[BaseModel], place: str, kinds: Sequence[str], *, listed: bool
+) -> str:
     loc: tuple[str | int, ...] = entry["loc"]
-    place = _place(loc)
     match entry["type"]:
         case "extra_forbidden":
             known = _known_keys(loc[:-1], root)
@@ -57,8 +59,7 @@ def _fault(entry: Any, root: type[BaseModel], *, listed: bool) -> str:
             hint = _hint(kind, _QUOTED.findall(entry["ctx"]["expected_tags"]), "known kinds")
             return f"{place}.kind: unknown kind {published_name(repr(kind))}; {hint}"
         case "union_tag_not_found":
-            kinds = ", ".join(_kinds())
-            return f"{place}.kind: is missing; known kinds: {kinds}"
+            return f"{place}.kind: is missing; known kinds: {', '.join(kinds)}"
         case "literal_error" if isinstance(entry.get("input"), str):
             known = _QUOTED.findall(entry["ctx"]["expected"])
             hint = _hint(entry["input"], known, "known words")
@@ -78,19 +79,27 @@ def _hint(word: str, known: Iterable[str], what: str) -> str:
     return f"did you mean {folded[near[0]]!r}?" if near else f"{what}: {', '.join(folded.values())}"
 
 
-def _place(loc: Iterable[str | int]) -> str:
-    """A place as it is written in the config."""
-    kinds = _kinds()
-    steps = [str(part) for part in loc if part not in kinds]
-    return ".".join(one for one in steps if not _BRANCH.fullmatch(one))
+def _place(loc: Sequence[str | int], kinds: Sequence[str]) -> str:
+    """A place as it is written in the config: without the tags and branches of unions."""
+    steps: list[str] = []
+    tagged = False
+    for part in loc:
+        # Behind a tag comes a key, which may have the name of a kind (`mix`).
+        tagged = part in kinds and not tagged
+        if not tagged and not _BRANCH.fullmatch(str(part)):
+            steps.append(str(part))
+    return ".".join(steps)
 
 
-def _kinds() -> list[str]:
-    return [str(model.model_fields["kind"].default) for model in _source_models()]
-
-
-def _source_models() -> list[type[BaseModel]]:
-    return [model for model in _models(SourceOptions) if "kind" in model.model_fields]
+def _kinds(root: type[BaseModel]) -> list[str]:
+    """The values of `kind` that tell the unions of a config apart."""
+    kinds: list[str] = []
+    for field in root.model_fields.values():
+        for model in _models(field.annotation):
+            if "kind" in model.model_fields:
+                kinds.append(str(model.model_fields["kind"].default))
+            kinds += _kinds(model)
+    return kinds
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

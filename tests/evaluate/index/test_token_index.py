@@ -64,7 +64,7 @@ def test_blocks_hold_every_document_once_and_no_more_than_they_may(tmp_path: Pat
 def test_runs_and_single_documents_are_what_was_written(tmp_path: Path, precision: Any) -> None:
     documents = drawn([3, 0, 5, 1], 4, 0, coarse=True)
     index = indexed(tmp_path / "index", documents, precision)
-    run, picked = index.compact(range(1, 4), CPU), index.some([2, 1, 0], CPU)
+    run, picked = index.packed(range(1, 4), CPU), index.some([2, 1, 0], CPU)
     rounding = 0.01 if precision == "int8" else 0
     np.testing.assert_allclose(run.values, documents.values[3:], atol=rounding)
     assert run.owners.tolist() == [1] * 5 + [2] and run.count == 3

@@ -14,8 +14,7 @@ from train.checkpoint.model_card import CardFacts
 from train.checkpoint.save_load import save_model
 from train.data.dataset import open_reader
 from train.model.encoder import EncoderOptions
-from train.model.pretrained import has_projection, load_base
-from train.model.projection import principal_projection
+from train.model.pretrained import has_projection, load_base, principal_projection
 from train.run.setup import new_encoder
 
 OPTIONS = EncoderOptions(dim=16, query_length=20, document_length=64)

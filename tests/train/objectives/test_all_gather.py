@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tests.train.gather_child import CASES, run
 from train.objectives.all_gather import gather_documents, gather_numbers, reduce_gradients, world
-from train.objectives.unpadded import Compact
+from train.scores.unpadded import PackedTokens
 
 ROOT = Path(__file__).parents[3]
 
@@ -57,7 +57,7 @@ def test_two_ranks_are_one_process_with_the_whole_batch(
 
 def test_one_process_gathers_what_it_has() -> None:
     assert world() == (0, 1)
-    documents = Compact(values=torch.ones(3, 2), owners=torch.tensor([0, 0, 1]), count=2)
+    documents = PackedTokens(values=torch.ones(3, 2), owners=torch.tensor([0, 0, 1]), count=2)
     assert gather_documents(documents) == (documents, [2])
     numbers = torch.arange(3)
     assert gather_numbers(numbers) is numbers

@@ -9,8 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from train.objectives.grad_cache import MiniBatch, cached_step, plain_step, split_by_tokens
-from train.objectives.losses import Loss, LossResult, Objective
-from train.objectives.unpadded import Compact
+from train.objectives.loss import Loss, LossResult
+from train.objectives.maxsim import MaxSim
+from train.objectives.terms import LossInputs
+from train.objectives.xtr import Xtr
+from train.scores.unpadded import PackedTokens
 
 Step = Callable[..., LossResult]
 
@@ -46,10 +49,12 @@ def mini_batches(ids: list[Tensor], budget: int) -> list[MiniBatch]:
 
 def run(step: Step, query_budget: int, document_budget: int, *, train: bool) -> dict[str, Tensor]:
     torch.manual_seed(0)
-    encoder, loss = Tiny().train(train), Loss(Objective(k_train=20))
+    encoder, loss = Tiny().train(train), Loss(Xtr(k_train=20))
 
-    def judge(queries: Compact, documents: Compact) -> LossResult:
-        return loss.of(queries, documents, positives=torch.arange(6))
+    def judge(queries: PackedTokens, documents: PackedTokens) -> LossResult:
+        inputs = LossInputs(queries=queries, documents=documents, positives=torch.arange(6))
+        result: LossResult = loss(inputs)
+        return result
 
     torch.manual_seed(1)
     found = step(
@@ -100,11 +105,15 @@ def test_mini_batches_hold_similar_lengths_within_the_budget() -> None:
 
 
 def test_a_side_without_texts_needs_its_width() -> None:
-    loss = Loss(Objective(kind="maxsim"))
+    loss = Loss(MaxSim())
 
-    def judge(queries: Compact, documents: Compact) -> LossResult:
+    def judge(queries: PackedTokens, documents: PackedTokens) -> LossResult:
         assert queries.count == 0 and queries.values.shape == (0, 16)
-        return loss.of(queries, documents, positives=torch.zeros(0, dtype=torch.int64))
+        inputs = LossInputs(
+            queries=queries, documents=documents, positives=torch.zeros(0, dtype=torch.int64)
+        )
+        result: LossResult = loss(inputs)
+        return result
 
     documents = mini_batches(texts(3, 2, 4), 100)
     for step in (plain_step, cached_step):

@@ -8,22 +8,53 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from tests.train.scoring import case, oracle
-from train.objectives.false_negatives import duplicates_mask
-from train.objectives.losses import Loss, LossResult, Objective, train_k
-from train.objectives.maxsim import maxsim_scores
-from train.objectives.xtr import xtr_scores
+from train.objectives.all_gather import duplicates_mask
+from train.objectives.base import Objective, train_k
+from train.objectives.distillation import Distillation
+from train.objectives.loss import Loss, LossResult
+from train.objectives.maxsim import MaxSim
+from train.objectives.mix import Mix
+from train.objectives.registry import AnyObjective
+from train.objectives.terms import LossInputs
+from train.objectives.xtr import Xtr
+from train.scores.maxsim import maxsim_scores
+from train.scores.unpadded import pack_tokens
+from train.scores.xtr import xtr_scores
 
 
-def result(objective: Objective, seed: int = 1, **options: Any) -> LossResult:
-    given = case(seed)
-    options.setdefault("positives", torch.arange(5))
-    loss: LossResult = Loss(objective)(
-        given.queries, given.query_mask, given.documents, given.document_mask, **options
+def loss_of(
+    loss: Loss,
+    queries: Tensor,
+    query_mask: Tensor,
+    documents: Tensor,
+    document_mask: Tensor,
+    **known: Any,
+) -> LossResult:
+    """The loss of padded vectors."""
+    inputs = LossInputs(
+        queries=pack_tokens(queries, query_mask),
+        documents=pack_tokens(documents, document_mask),
+        **known,
     )
-    return loss
+    result: LossResult = loss(inputs)
+    return result
+
+
+def result(objective: Objective, seed: int = 1, **known: Any) -> LossResult:
+    given = case(seed)
+    known.setdefault("positives", torch.arange(5))
+    return loss_of(
+        Loss(objective),
+        given.queries,
+        given.query_mask,
+        given.documents,
+        given.document_mask,
+        **known,
+    )
 
 
 def one_dimension(values: list[list[float]]) -> tuple[Tensor, Tensor]:
@@ -36,8 +67,13 @@ def test_hand_worked_xtr_loss() -> None:
     # -log(e^0.6 / (e^1.8 + e^0.6 + e^1.0)).
     queries, query_mask = one_dimension([[1.0, -1.0]])
     documents, document_mask = one_dimension([[0.9, 0.8], [0.7, 0.1], [-0.5, 0.2]])
-    given = Loss(Objective(k_train=3, temperature=0.5))(
-        queries, query_mask, documents, document_mask, positives=torch.tensor([1])
+    given = loss_of(
+        Loss(Xtr(k_train=3, temperature=0.5)),
+        queries,
+        query_mask,
+        documents,
+        document_mask,
+        positives=torch.tensor([1]),
     )
     expected = math.log(math.exp(1.8) + math.exp(0.6) + math.exp(1.0)) - 0.6
     assert given.loss.item() == pytest.approx(expected, abs=1e-6)
@@ -58,8 +94,13 @@ def test_hand_worked_maxsim_loss_is_of_means() -> None:
     # d0: (0.9 - 0.8) / 2 = 0.05, d1: (0.7 - 0.1) / 2 = 0.3; temperature 0.1.
     queries, query_mask = one_dimension([[1.0, -1.0]])
     documents, document_mask = one_dimension([[0.9, 0.8], [0.7, 0.1]])
-    given = Loss(Objective(kind="maxsim", temperature=0.1))(
-        queries, query_mask, documents, document_mask, positives=torch.tensor([0])
+    given = loss_of(
+        Loss(MaxSim(temperature=0.1)),
+        queries,
+        query_mask,
+        documents,
+        document_mask,
+        positives=torch.tensor([0]),
     )
     assert given.loss.item() == pytest.approx(math.log(1 + math.exp(2.5)), abs=1e-6)
 
@@ -67,8 +108,13 @@ def test_hand_worked_maxsim_loss_is_of_means() -> None:
 def test_a_positive_of_which_nothing_was_retrieved_is_counted() -> None:
     queries, query_mask = one_dimension([[1.0], [1.0]])
     documents, document_mask = one_dimension([[0.9, 0.8], [0.1, 0.2]])
-    given = Loss(Objective(k_train=2))(
-        queries, query_mask, documents, document_mask, positives=torch.tensor([0, 1])
+    given = loss_of(
+        Loss(Xtr(k_train=2)),
+        queries,
+        query_mask,
+        documents,
+        document_mask,
+        positives=torch.tensor([0, 1]),
     )
     assert given.facts["empty_positives"] == 0.5
     assert given.facts["mean_z"] == 0.5
@@ -84,7 +130,8 @@ def test_xtr_loss_and_gradients_are_those_of_sentence_transformers(k: int) -> No
             scores = oracle(queries, documents, given, k) * 20.0
             loss = torch.nn.functional.cross_entropy(scores, torch.arange(5))
         else:
-            loss = Loss(Objective(k_train=k))(
+            loss = loss_of(
+                Loss(Xtr(k_train=k)),
                 queries,
                 given.query_mask,
                 documents,
@@ -98,8 +145,8 @@ def test_xtr_loss_and_gradients_are_those_of_sentence_transformers(k: int) -> No
 
 
 def test_the_mix_lies_between_its_parts() -> None:
-    xtr, maxsim = (result(Objective(kind=kind, k_train=9)).loss for kind in ("xtr", "maxsim"))
-    mixed = result(Objective(kind="mix", k_train=9, mix=0.25)).loss
+    xtr, maxsim = (result(part).loss for part in (Xtr(k_train=9), MaxSim()))
+    mixed = result(Mix(k_train=9, mix=0.25)).loss
     torch.testing.assert_close(mixed, 0.25 * xtr + 0.75 * maxsim)
     assert xtr.item() != pytest.approx(maxsim.item())
 
@@ -109,10 +156,10 @@ def test_distillation_is_the_divergence_from_the_teacher(student: Any) -> None:
     given = case(3)
     teacher = torch.randn(5, 7, generator=torch.Generator().manual_seed(0))
     teacher[:, 5:] = torch.nan
-    loss = Loss(Objective(kind="kd", student=student, k_train=15, temperature=0.5))
+    loss = Loss(Distillation(student=student, k_train=15, temperature=0.5))
     queries, documents = given.leaves()
     arguments = (queries, given.query_mask, documents, given.document_mask)
-    found = loss(*arguments, positives=torch.arange(5), teacher=teacher)
+    found = loss_of(loss, *arguments, positives=torch.arange(5), teacher=teacher)
     if student == "xtr":
         scores = xtr_scores(*arguments, k=15).scores
     else:
@@ -131,24 +178,24 @@ def test_a_perfect_student_has_no_divergence_and_the_teacher_may_be_scaled() -> 
     given = case(4)
     arguments = (given.queries, given.query_mask, given.documents, given.document_mask)
     scores = xtr_scores(*arguments, k=15).scores
-    perfect = Loss(Objective(kind="kd", k_train=15, temperature=0.5))
-    loss = perfect(*arguments, positives=torch.arange(5), teacher=scores / 0.5).loss
+    perfect = Loss(Distillation(k_train=15, temperature=0.5))
+    loss = loss_of(perfect, *arguments, positives=torch.arange(5), teacher=scores / 0.5).loss
     assert loss.item() == pytest.approx(0.0, abs=1e-6)
-    scaled = Loss(Objective(kind="kd", k_train=15, normalize_teacher=True, teacher_temperature=0.2))
+    scaled = Loss(Distillation(k_train=15, normalize_teacher=True, teacher_temperature=0.2))
     one, other = (
-        scaled(*arguments, positives=torch.arange(5), teacher=teacher).loss
+        loss_of(scaled, *arguments, positives=torch.arange(5), teacher=teacher).loss
         for teacher in (scores, 40.0 * scores - 3.0)
     )
     torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["xtr", "maxsim", "mix"])
-def test_excluded_documents_count_for_nothing(kind: Any) -> None:
+@pytest.mark.parametrize("objective", [Xtr(k_train=8), MaxSim(), Mix(k_train=8)])
+def test_excluded_documents_count_for_nothing(objective: Objective) -> None:
     given = case(5, queries=3, documents=6)
     excluded = torch.zeros(3, 6, dtype=torch.bool)
     excluded[:, 4:] = True
-    objective = Objective(kind=kind, k_train=8)
-    masked = Loss(objective)(
+    masked = loss_of(
+        Loss(objective),
         given.queries,
         given.query_mask,
         given.documents,
@@ -156,7 +203,8 @@ def test_excluded_documents_count_for_nothing(kind: Any) -> None:
         positives=torch.arange(3),
         excluded=excluded,
     )
-    without = Loss(objective)(
+    without = loss_of(
+        Loss(objective),
         given.queries,
         given.query_mask,
         given.documents[:4],
@@ -169,7 +217,8 @@ def test_excluded_documents_count_for_nothing(kind: Any) -> None:
 def test_hard_negatives_are_columns_of_nobody() -> None:
     given = case(6, queries=2, documents=4)
     scores = oracle(given.queries, given.documents, given, 10)
-    loss = Loss(Objective(k_train=10))(
+    loss = loss_of(
+        Loss(Xtr(k_train=10)),
         given.queries,
         given.query_mask,
         given.documents,
@@ -183,11 +232,15 @@ def test_hard_negatives_are_columns_of_nobody() -> None:
 def test_a_document_without_tokens_is_no_negative() -> None:
     given = case(7, queries=2, documents=3)
     given.document_mask[2] = False
-    whole = Loss(Objective(k_train=5))
+    whole = Loss(Xtr(k_train=5))
     arguments = (given.queries, given.query_mask)
     positives = torch.arange(2)
-    with_empty = whole(*arguments, given.documents, given.document_mask, positives=positives)
-    without = whole(*arguments, given.documents[:2], given.document_mask[:2], positives=positives)
+    with_empty = loss_of(
+        whole, *arguments, given.documents, given.document_mask, positives=positives
+    )
+    without = loss_of(
+        whole, *arguments, given.documents[:2], given.document_mask[:2], positives=positives
+    )
     torch.testing.assert_close(with_empty.loss, without.loss)
 
 
@@ -225,18 +278,19 @@ def test_k_follows_the_pool_within_its_bounds() -> None:
     assert train_k(100, 256) == 100
     with pytest.raises(ValueError, match="the factor of k is 0"):
         train_k(100, None, 0)
-    assert result(Objective()).facts["k"] == min(64, result(Objective()).facts["pool_tokens"])
-    assert result(Objective(k_train=5), k_factor=3.0).facts["k"] == 15
+    assert result(Xtr()).facts["k"] == min(64, result(Xtr()).facts["pool_tokens"])
+    assert result(Xtr(k_train=5), k_factor=3.0).facts["k"] == 15
 
 
 def test_the_temperature_is_learned_and_kept_in_range() -> None:
-    loss = Loss(Objective(k_train=9))
+    loss = Loss(Xtr(k_train=9))
     assert loss.temperature().item() == pytest.approx(0.05)
     given = case(8)
     optimizer = torch.optim.SGD(loss.parameters(), lr=100.0)
     for _ in range(3):
         optimizer.zero_grad()
-        found = loss(
+        found = loss_of(
+            loss,
             given.queries,
             given.query_mask,
             given.documents,
@@ -247,38 +301,40 @@ def test_the_temperature_is_learned_and_kept_in_range() -> None:
         assert loss.log_temperature.grad is not None and loss.log_temperature.grad.abs() > 0
         assert 0.00999 < found.facts["temperature"] < 1.00001
         optimizer.step()
-    fixed = Loss(Objective(learn_temperature=False))
+    fixed = Loss(Xtr(learn_temperature=False))
     assert not any(parameter.requires_grad for parameter in fixed.parameters())
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"kind": "cosine"}, "kind is 'cosine'"),
-        ({"student": "dense"}, "student is 'dense'"),
-        ({"mix": 1.5}, "mix is 1.5"),
-        ({"k_train": 0}, "k_train is 0"),
-        ({"temperature": 2.0}, "temperature is 2.0"),
-        ({"temperature": math.nan}, "temperature is nan"),
-        ({"teacher_temperature": 0.0}, "teacher_temperature is 0.0"),
+        ({"kind": "cosine"}, "'cosine'"),
+        ({"kind": "kd", "student": "dense"}, "student"),
+        ({"kind": "mix", "mix": 1.5}, "mix.mix"),
+        ({"mix": 0.5}, "Extra inputs"),
+        ({"kind": "maxsim", "k_train": 9}, "Extra inputs"),
+        ({"k_train": 0}, "k_train"),
+        ({"temperature": 2.0}, "temperature"),
+        ({"temperature": math.nan}, "temperature"),
+        ({"kind": "kd", "teacher_temperature": 0.0}, "teacher_temperature"),
     ],
 )
 def test_an_objective_out_of_range_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        Objective(**options)
+        TypeAdapter(AnyObjective).validate_python(options)
 
 
 @pytest.mark.parametrize(
     ("objective", "options", "said"),
     [
-        (Objective(), {"positives": torch.tensor([0, 1, 2, 3, 7])}, "positives lie in 0..7"),
-        (Objective(), {"positives": torch.arange(4)}, r"positives has shape \(4,\)"),
-        (Objective(), {"teacher": torch.zeros(5, 7)}, "teacher scores go with kd"),
-        (Objective(kind="kd"), {}, "teacher scores go with kd"),
-        (Objective(kind="kd"), {"teacher": torch.zeros(5, 6)}, r"teacher has shape \(5, 6\)"),
-        (Objective(), {"excluded": torch.ones(5, 7, dtype=torch.bool)}, "positive is excluded"),
+        (Xtr(), {"positives": torch.tensor([0, 1, 2, 3, 7])}, "positives lie in 0..7"),
+        (Xtr(), {"positives": torch.arange(4)}, r"positives has shape \(4,\)"),
+        (Xtr(), {"teacher": torch.zeros(5, 7)}, "teacher scores"),
+        (Distillation(), {}, "teacher scores"),
+        (Distillation(), {"teacher": torch.zeros(5, 6)}, r"teacher has shape \(5, 6\)"),
+        (Xtr(), {"excluded": torch.ones(5, 7, dtype=torch.bool)}, "positive is excluded"),
         (
-            Objective(kind="kd"),
+            Distillation(),
             {"teacher": torch.full((5, 7), torch.nan)},
             "query 0 has no teacher score",
         ),
@@ -294,10 +350,9 @@ def test_what_does_not_fit_is_named(
 def test_no_queries_is_no_loss_but_has_a_graph() -> None:
     given = case(9)
     queries, documents = given.leaves()
-    for kind in ("xtr", "maxsim", "mix"):
-        found = Loss(
-            Objective(kind=kind)
-        )(  # type: ignore[arg-type]
+    for objective in (Xtr(), MaxSim(), Mix()):
+        found = loss_of(
+            Loss(objective),
             queries[:0],
             given.query_mask[:0],
             documents,
@@ -307,3 +362,14 @@ def test_no_queries_is_no_loss_but_has_a_graph() -> None:
         assert found.loss.item() == 0.0
         found.loss.backward()
         assert documents.grad is not None and not documents.grad.any()
+
+
+def test_what_is_kept_until_the_backward_pass() -> None:
+    size = {"query_tokens": 100, "documents": 50, "pool_tokens": 10_000}
+    xtr, maxsim = Xtr(k_train=10, k_warmup=2.0), MaxSim()
+    assert xtr.state_bytes(**size) == 16 * 100 * 20
+    assert maxsim.state_bytes(**size) == 4 * 100 * 50
+    assert Mix(k_train=10, k_warmup=2.0).state_bytes(**size) == 32_000 + 20_000
+    student = Distillation(student="maxsim", k_train=10)
+    assert (student.state_bytes(**size), student.k(10_000)) == (20_000, 0)
+    assert (maxsim.k(10_000), maxsim.k_start, Xtr().k(10_000)) == (0, 1.0, 100)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from train.objectives.losses import Loss
 
 from tests.train.runs import child, config, dataset, losses, steps
 from train import device as devices
@@ -19,7 +20,6 @@ from train.config import TrainConfig
 from train.data.dataset import open_reader
 from train.errors import Mismatch, Stopped, TrainingFault
 from train.model.encoder import Encoder
-from train.objectives.losses import Loss
 from train.run.log import Silent, read_log
 from train.run.loop import train
 from train.run.run_folder import RUNNING, Output, alone, begin

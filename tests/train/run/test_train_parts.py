@@ -19,7 +19,7 @@ from train.data.dataset import open_reader
 from train.device import choose, self_test
 from train.distributed import Processes
 from train.errors import Mismatch, TrainingFault
-from train.run.flops import Arithmetic
+from train.run.cost import Arithmetic
 from train.run.log import Meter, StepFacts, cut_from, read_log
 from train.run.schedule import k_factor, learning_rate
 from train.run.setup import new_encoder

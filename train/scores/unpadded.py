@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Compact:
+class PackedTokens:
     """Vectors of the real tokens of `count` texts, in the order of the texts."""
 
     values: Tensor
@@ -28,8 +28,8 @@ class Compact:
         return torch.bincount(self.owners, minlength=self.count)
 
 
-def compact(values: Tensor, mask: Tensor) -> Compact:
-    """`Compact` of padded vectors (n, length, dim) and their mask (n, length), true at tokens.
+def pack_tokens(values: Tensor, mask: Tensor) -> PackedTokens:
+    """`PackedTokens` of padded vectors (n, length, dim) and their mask (n, length), true at tokens.
 
     `ValueError` where the shapes do not belong together.
     """
@@ -40,7 +40,7 @@ def compact(values: Tensor, mask: Tensor) -> Compact:
         )
     length = values.shape[1]
     real = mask.bool().flatten().nonzero().squeeze(1)
-    return Compact(
+    return PackedTokens(
         values=_pack(values.flatten(0, 1), real),
         owners=real // length if length else real,
         count=values.shape[0],

@@ -21,7 +21,7 @@ _SLICE: Final = 1 << 18
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pairs:
+class WinnerPairs:
     """Winning tokens of a run of query tokens, row by row."""
 
     first: int
@@ -33,21 +33,21 @@ class Pairs:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Won:
+class Winners:
     """What a search for winners found; everything without gradients."""
 
     sums: Tensor
     """Sum of the winning similarities, shape (queries, documents)."""
     divisors: Tensor
     """What a score is divided by, broadcastable to `sums`."""
-    pairs: list[Pairs]
+    pairs: list[WinnerPairs]
     query_owners: Tensor
     document_owners: Tensor
 
 
-def winner_scores(queries: Tensor, tokens: Tensor, won: Won) -> Tensor:
-    """Scores (queries, documents) of vectors (n, dim) and (m, dim), those `won` was found with."""
-    scores: Tensor = _WinnerScores.apply(queries, tokens, won)  # type: ignore[no-untyped-call]
+def winner_scores(queries: Tensor, tokens: Tensor, winners: Winners) -> Tensor:
+    """Scores (queries, documents) of vectors (n, dim) and (m, dim); `winners` are theirs."""
+    scores: Tensor = _WinnerScores.apply(queries, tokens, winners)  # type: ignore[no-untyped-call]
     return scores
 
 
@@ -55,25 +55,25 @@ class _WinnerScores(torch.autograd.Function):
     """Scores (queries, documents) as a differentiable function of the token vectors."""
 
     @staticmethod
-    def forward(ctx: Any, queries: Tensor, tokens: Tensor, won: Won) -> Tensor:
-        """`queries` (n, dim) and `tokens` (m, dim) are those that `won` was found with."""
+    def forward(ctx: Any, queries: Tensor, tokens: Tensor, winners: Winners) -> Tensor:
+        """`queries` (n, dim) and `tokens` (m, dim) are those that `winners` was found with."""
         ctx.save_for_backward(queries, tokens)
-        ctx.won = won
-        return won.sums / won.divisors
+        ctx.winners = winners
+        return winners.sums / winners.divisors
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         """Gradients of both sides, in the dtype of each."""
         queries, tokens = ctx.saved_tensors
-        won: Won = ctx.won
+        winners: Winners = ctx.winners
         wanted_queries, wanted_tokens, _ = ctx.needs_input_grad
-        share = gradients[0] / won.divisors
+        share = gradients[0] / winners.divisors
         left = queries.to(share.dtype)
         right = tokens.to(share.dtype)
         d_queries = torch.zeros_like(left) if wanted_queries else None
         d_tokens = torch.zeros_like(right) if wanted_tokens else None
-        for pairs in won.pairs:
-            _pull(pairs, won, share, left, right, d_queries, d_tokens)
+        for pairs in winners.pairs:
+            _pull(pairs, winners, share, left, right, d_queries, d_tokens)
         return (
             None if d_queries is None else d_queries.to(queries.dtype),
             None if d_tokens is None else d_tokens.to(tokens.dtype),
@@ -82,8 +82,8 @@ class _WinnerScores(torch.autograd.Function):
 
 
 def _pull(
-    pairs: Pairs,
-    won: Won,
+    pairs: WinnerPairs,
+    winners: Winners,
     share: Tensor,
     queries: Tensor,
     tokens: Tensor,
@@ -96,7 +96,7 @@ def _pull(
         torch.arange(count, device=column.device), pairs.counts, output_size=len(column)
     )
     run = slice(pairs.first, pairs.first + count)
-    place = won.query_owners[run][row] * share.shape[1] + won.document_owners[column]
+    place = winners.query_owners[run][row] * share.shape[1] + winners.document_owners[column]
     weight = share.flatten().index_select(0, place)
     del place
     if d_queries is not None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from train.objectives.topk import NOTHING, Best, block_shape, chunk_elements, top_tokens
+from train.scores.topk import NOTHING, Best, block_shape, chunk_elements, top_tokens
 
 
 def sets(best: Best) -> list[list[tuple[float, int]]]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.train.scoring import Case, Largest, case
-from train.objectives.maxsim import maxsim_scores
+from train.scores.maxsim import maxsim_scores
 
 
 def ours(queries: Tensor, documents: Tensor, given: Case, chunk_bytes: int | None = None) -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-import train.objectives.sparse_gradients
-from train.objectives.sparse_gradients import add_by_owner, add_in_bags, add_in_slices
+import train.scores.sparse_gradients
+from train.scores.sparse_gradients import add_by_owner, add_in_bags, add_in_slices
 
 
 @pytest.mark.parametrize("weighted", [True, False])
@@ -14,7 +14,7 @@ from train.objectives.sparse_gradients import add_by_owner, add_in_bags, add_in_
 def test_bags_and_slices_are_the_written_out_sum(
     weighted: bool, slice_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train.objectives.sparse_gradients, "_SLICE", slice_size)
+    monkeypatch.setattr(train.scores.sparse_gradients, "_SLICE", slice_size)
     generator = torch.Generator().manual_seed(1)
     rows = torch.randint(0, 6, (40,), generator=generator).sort().values
     columns = torch.randint(0, 9, (40,), generator=generator)

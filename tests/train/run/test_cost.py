@@ -10,7 +10,7 @@ import pytest
 from tests.train.tiny_models import made
 from train.model.encoder import Encoder, EncoderOptions
 from train.model.pretrained import load_base
-from train.run.memory import RESERVE, SLACK, Demand, activation_bytes, advice, saved_bytes
+from train.run.cost import RESERVE, SLACK, Demand, activation_bytes, advice, saved_bytes
 
 DEMAND = Demand(
     parameters=10_000_000,
@@ -22,7 +22,7 @@ DEMAND = Demand(
     queries=1024,
     documents=1024,
     dim=128,
-    k=1024,
+    score_state=16 * 20_000 * 1024,
     chunk_bytes=64 << 20,
     bf16=False,
 )

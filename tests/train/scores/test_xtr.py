@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.train.scoring import Case, Largest, case, first_of_equals, oracle
-from train.objectives.xtr import xtr_scores
+from train.scores.xtr import xtr_scores
 
 
 def ours(queries: Tensor, documents: Tensor, given: Case, k: int, **options: Any) -> Tensor:

@@ -1,0 +1,10 @@
+from .maxsim import packed_maxsim_scores as packed_maxsim_scores
+from .topk import CPU_CHUNK_BYTES as CPU_CHUNK_BYTES
+from .topk import DEVICE_CHUNK_BYTES as DEVICE_CHUNK_BYTES
+from .topk import NOTHING as NOTHING
+from .topk import Best as Best
+from .topk import merge as merge
+from .unpadded import PackedTokens as PackedTokens
+from .unpadded import pack_tokens as pack_tokens
+from .xtr import XtrScores as XtrScores
+from .xtr import packed_xtr_scores as packed_xtr_scores
