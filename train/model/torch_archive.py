@@ -1,39 +1,32 @@
-"""One matrix out of a PyTorch archive, without unpickling.
+"""One matrix out of a PyTorch archive of unknown origin, for layers that come in no other form.
 
-google/xtr-base-en has its projection as `2_Dense/pytorch_model.bin` only. Such a file is a ZIP with
-the numbers in an entry of their own and a pickle that names them. Method: the pickle's operations
-are listed, never carried out; unless they are those of one contiguous float matrix and nothing
-else, the file is refused. Then the numbers are read as bytes.
+google/xtr-base-en has its projection as `2_Dense/pytorch_model.bin` only. `torch.load` with
+`weights_only=True` reads it, after a copy that it can be trusted with: the three entries it needs,
+stored, not compressed, in a new archive in memory, and a pickle that names nothing but a matrix.
+Without the copy a ZIP with two directories shows torch other entries than were checked; without
+the look at the names a pickle of 32 bytes makes a `bytearray` of any size.
 
-Each entry is read up to the size it may have, and the list of entries up to 1 MB: what unpacks
-to more is refused. `torch.load(weights_only=True)` takes the place of none of it: its reader
-unpacks the entry that names the byte order whole (409 kB to 0.8 GB).
-
-Cost: the file, capped at 64 MB. Limits: one float32 matrix in the ZIP form (PyTorch 1.6 and later).
+Cost: the file, at most 16 MB, twice. Limits: one float32 matrix in the ZIP form (PyTorch 1.6 on).
 """
 
 from __future__ import annotations
 
 import io
-import os
+import pickle
 import pickletools
 import zipfile
-import zlib
 from pathlib import Path
+from typing import Final
 
-import numpy as np
 import torch
 
-MAX_BYTES = 64 << 20
-MAX_PICKLE_BYTES = 4096
-MAX_ORDER_BYTES = 16
-_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError)
-MAX_READ_BYTES = 1 << 20
-"""At once: `zipfile` reads the list of all entries so."""
-GLOBALS = frozenset(
+MAX_BYTES: Final = 16 << 20
+MAX_PICKLE_BYTES: Final = 4096
+GLOBALS: Final = frozenset(
     {"collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch FloatStorage"}
 )
-REMEDY = "convert it to safetensors on a machine where running its code does no harm"
+REMEDY: Final = "convert it to safetensors on a machine where running its code does no harm"
+_FAULTS: Final = (zipfile.BadZipFile, EOFError, KeyError, ValueError, RuntimeError, OSError)
 
 
 def matrix_of(path: Path, name: str) -> torch.Tensor:
@@ -44,66 +37,51 @@ def matrix_of(path: Path, name: str) -> torch.Tensor:
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path}: {path.stat().st_size:,} bytes, {MAX_BYTES:,} at most")
     try:
-        with _Bounded(path) as file, zipfile.ZipFile(file) as archive:
-            entries = {e.filename.partition("/")[2]: e for e in archive.infolist()}
-            listing = entries["data.pkl"]
-            key, rows, columns = _shape(_read(archive, listing, MAX_PICKLE_BYTES), name)
-            numbers = entries[f"data/{key}"]
-            order = entries.get("byteorder")
-            if order is not None and _read(archive, order, MAX_ORDER_BYTES) != b"little":
-                raise ValueError("not little-endian")
-            if numbers.file_size != rows * columns * 4 or numbers.compress_type:
-                raise ValueError(f"{numbers.file_size} bytes for {rows} x {columns} numbers")
-            data = _read(archive, numbers, MAX_BYTES)
-    except (*_FAULTS, KeyError, ValueError, NotImplementedError) as error:
-        raise ValueError(f"{path}: no plain matrix {name} ({error}); {REMEDY}") from error
-    return torch.from_numpy(np.frombuffer(data, dtype="<f4").reshape(rows, columns).copy())
+        tensors = torch.load(_checked_copy(path), weights_only=True, map_location="cpu")
+        return _only_matrix(tensors, name)
+    except (*_FAULTS, pickle.UnpicklingError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise ValueError(f"{path}: no plain matrix {name} ({reason}); {REMEDY}") from error
 
 
-class _Bounded(io.FileIO):
-    """A file that gives no more than `MAX_READ_BYTES` at once. Raises ValueError beyond."""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        rest = max(os.fstat(self.fileno()).st_size - self.tell(), 0)
-        count = rest if size is None or size < 0 else size
-        if count > MAX_READ_BYTES:
-            raise ValueError(f"it asks for {count:,} bytes at once")
-        return super().read(count) or b""
-
-
-def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> bytes:
-    """An entry, whatever its header says, of at most so many bytes. Raises ValueError."""
-    if entry.file_size > most:
-        raise ValueError(f"{entry.file_size:,} bytes in an entry, {most:,} at most")
-    parts: list[bytes] = []
-    with archive.open(entry) as stream:
-        while data := stream.read(MAX_READ_BYTES // 2):
-            parts.append(data)
-            if sum(map(len, parts)) > most:
-                raise ValueError(f"an entry unpacks to more than {most:,} bytes")
-    return b"".join(parts)
+def _checked_copy(path: Path) -> io.BytesIO:
+    """The archive rebuilt from its entries for one tensor. Raises ValueError or KeyError."""
+    copy = io.BytesIO()
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(copy, "w") as target:
+        entries = {entry.filename.partition("/")[2]: entry for entry in archive.infolist()}
+        numbers = [name for name in entries if name.startswith("data/")]
+        if len(numbers) != 1:
+            raise ValueError(f"it holds the numbers of {len(numbers)} tensors")
+        order = [name for name in entries if name == "byteorder"]
+        for name in ("data.pkl", *numbers, *order):
+            entry = entries[name]
+            if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > MAX_BYTES:
+                raise ValueError(f"entry {name} is compressed or too large")
+            data = archive.read(entry)
+            if name == "data.pkl":
+                _check_pickle(data)
+            target.writestr(f"archive/{name}", data)
+        target.writestr("archive/version", b"3\n")
+    copy.seek(0)
+    return copy
 
 
-def _shape(pickled: bytes, name: str) -> tuple[str, int, int]:
-    """Entry, rows and columns as the operations tell them, if those are of one whole matrix."""
-    words: list[str] = []
-    numbers: list[int] = []
+def _check_pickle(pickled: bytes) -> None:
+    """Raises ValueError unless every name that the pickle asks for is in `GLOBALS`."""
+    if len(pickled) > MAX_PICKLE_BYTES:
+        raise ValueError(f"a pickle of {len(pickled):,} bytes, {MAX_PICKLE_BYTES:,} at most")
     for operation, value, _ in pickletools.genops(pickled):
         if operation.name == "GLOBAL" and value not in GLOBALS:
             raise ValueError(f"it asks for {value}")
-        if operation.name in {"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX"}:
-            raise ValueError(f"it holds {operation.name}")
-        if operation.name in {"BINUNICODE", "SHORT_BINUNICODE", "UNICODE"}:
-            if value == "_metadata":
-                # What follows are versions of layers.
-                break
-            words.append(str(value))
-        elif operation.name in {"BININT", "BININT1", "BININT2"}:
-            numbers.append(int(value or 0))
-    # The storage's count, its offset, two sizes, two strides.
-    if words[:2] != [name, "storage"] or len(words) != 4 or len(numbers) != 6:
-        raise ValueError(f"it holds {words[:5]}")
-    count, offset, rows, columns, *strides = numbers
-    if offset or strides != [columns, 1] or count != rows * columns or not count:
-        raise ValueError(f"sizes {numbers} are no whole matrix")
-    return words[2], rows, columns
+
+
+def _only_matrix(tensors: object, name: str) -> torch.Tensor:
+    if not isinstance(tensors, dict) or list(tensors) != [name]:
+        raise ValueError("it holds other values")
+    matrix = tensors[name]
+    if type(matrix) is not torch.Tensor or matrix.dtype != torch.float32 or matrix.ndim != 2:
+        raise ValueError("the value is not a float32 matrix")
+    # A view of few numbers may state any shape (stride 0): copying it would take that much memory.
+    if not matrix.is_contiguous() or matrix.untyped_storage().nbytes() != 4 * matrix.numel():
+        raise ValueError("the matrix is a view of other numbers")
+    return matrix

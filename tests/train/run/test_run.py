@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from train.objectives.losses import Loss
 
 from tests.train.runs import child, config, dataset, losses, steps
 from train import device as devices
@@ -20,6 +19,7 @@ from train.config import TrainConfig
 from train.data.dataset import open_reader
 from train.errors import Mismatch, Stopped, TrainingFault
 from train.model.encoder import Encoder
+from train.objectives.loss import Loss
 from train.run.log import Silent, read_log
 from train.run.loop import train
 from train.run.run_folder import RUNNING, Output, alone, begin
@@ -187,7 +187,7 @@ def test_an_interrupt_saves_and_the_rest_is_the_same(data: Path, tmp_path: Path)
 def test_a_loss_that_is_no_number_names_the_batch(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = Loss.of
+    original = Loss.forward
     calls = iter(range(100))
 
     def poisoned(self: Loss, *args: Any, **kwargs: Any) -> Any:
@@ -196,7 +196,7 @@ def test_a_loss_that_is_no_number_names_the_batch(
             object.__setattr__(result, "loss", result.loss * float("nan"))
         return result
 
-    monkeypatch.setattr(Loss, "of", poisoned)
+    monkeypatch.setattr(Loss, "forward", poisoned)
     with pytest.raises(TrainingFault, match=r"step 7: the loss is nan.*batch 7 \(") as fault:
         train(config(data, tmp_path / "run"))
     bad = json.loads((tmp_path / "run" / "trainer_state" / "bad_batch.json").read_text())
@@ -228,7 +228,7 @@ def test_out_of_memory_says_what_to_lower(
     def full(self: Loss, *args: Any, **kwargs: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(Loss, "of", full)
+    monkeypatch.setattr(Loss, "forward", full)
     with pytest.raises(TrainingFault, match="out of memory on cpu") as fault:
         train(config(data, tmp_path / "run", batch={"mini_batch_tokens": tokens}))
     assert words in fault.value.remedy
