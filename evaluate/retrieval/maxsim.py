@@ -1,7 +1,7 @@
 """Exact MaxSim over a token index: every document is scored.
 
 Method: blocks of documents are read from the index, brought to float32 on the device of the
-encoder and scored with all questions of a block at once (`train.objectives.maxsim`); a score is the
+encoder and scored with all questions of a block at once (`train.scores.maxsim`); a score is the
 mean over the question's tokens of the best similarity, so that it is comparable with XTR's. A
 question or a document without tokens has no score, and neither finds nor is found.
 Cost: 2 x dim operations a (query token, document token): 4 s for one question of 16 tokens over
