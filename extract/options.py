@@ -18,8 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from ingest.files import MAX_FILE_BYTES
-from ingest.sources.base import parse_bytes
+from ingest import MAX_FILE_BYTES, parse_bytes
 
 Choice = Literal["drop", "keep"]
 RedactKind = Literal["email", "ip", "key"]

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from ingest.sources.base import parse_bytes
+from ingest import parse_bytes
 from train.objectives import AnyObjective, Xtr
 
 Positive = Annotated[int, Field(ge=1)]

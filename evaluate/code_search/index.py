@@ -34,8 +34,8 @@ from evaluate.code_search.segments import (
     write_segment,
 )
 from evaluate.code_search.state import FileState, State, hint_of, sure
-from ingest import LANGUAGES
-from ingest.files import MAX_FILE_BYTES, UNREADABLE, Found, read_capped, walk
+from ingest import LANGUAGES, MAX_FILE_BYTES
+from ingest.files import UNREADABLE, Found, read_capped, walk
 from xtrove.core import private_folder
 
 if TYPE_CHECKING:

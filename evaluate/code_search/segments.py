@@ -6,7 +6,7 @@ token index, int8) and `means.bin` (float16, the mean token vector of each docum
 and `segment.json`. It is written under a temporary name, synced and renamed. Merging copies what is
 live of many into one: nothing is cut or encoded again.
 Cost: with a model 0.4 kB a token at dim 384, 0.14 kB at 128; without, 3 kB a function.
-Limits: a document is a line of JSON of at most a file of `ingest.files.tree_walk.MAX_FILE_BYTES`.
+Limits: a document is a line of JSON of at most a file of `ingest.MAX_FILE_BYTES`.
 """
 
 from __future__ import annotations

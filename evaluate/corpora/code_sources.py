@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from evaluate.corpora.chunking import CodeFile
-from ingest import LANGUAGES, Part, SourceError
-from ingest.files import MAX_FILE_BYTES, Checkout, Found, excluded, read_capped, read_checkout, walk
+from ingest import LANGUAGES, MAX_FILE_BYTES, Part, SourceError
+from ingest.files import Checkout, Found, excluded, read_capped, read_checkout, walk
 from ingest.licenses import LicensePolicy
 from ingest.sources.installed import InstalledOptions, plan
 

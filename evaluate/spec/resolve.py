@@ -34,7 +34,8 @@ from evaluate.corpora import (
 )
 from evaluate.spec.answers import AnswerError, Answers, Content, Target
 from evaluate.spec.spec import Problem, Spec, SpecError, SpecQuery
-from ingest.files import MAX_FILE_BYTES, read_capped
+from ingest import MAX_FILE_BYTES
+from ingest.files import read_capped
 from shards.format import MANIFEST
 
 

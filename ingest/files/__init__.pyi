@@ -11,7 +11,6 @@ from .repository_tree import Choice as Choice
 from .repository_tree import Repository as Repository
 from .repository_tree import repositories as repositories
 from .tree_walk import INVALID_PATH as INVALID_PATH
-from .tree_walk import MAX_FILE_BYTES as MAX_FILE_BYTES
 from .tree_walk import MISSING as MISSING
 from .tree_walk import NOT_A_FILE as NOT_A_FILE
 from .tree_walk import SYMLINK as SYMLINK

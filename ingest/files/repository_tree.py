@@ -18,12 +18,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from ingest.errors import SourceError
+from ingest.file_sizes import MAX_FILE_BYTES
 from ingest.files.git_blobs import BlobReader, blob_sizes
 from ingest.files.git_checkout import Checkout, checkout_above, read_checkout, tracked_files
 from ingest.files.git_process import GitFault
 from ingest.files.tree_walk import (
     INVALID_PATH,
-    MAX_FILE_BYTES,
     MISSING,
     SYMLINK,
     TOO_LARGE,

@@ -18,10 +18,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO
 
+from ingest.file_sizes import MAX_FILE_BYTES
 from ingest.languages import language_of
 from ingest.licenses import DEP5_FOLDER, DEP5_NAME, is_notice
-
-MAX_FILE_BYTES = 1_000_000
 
 SYMLINK = "symlink"
 UNREADABLE = "unreadable"

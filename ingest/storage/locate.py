@@ -40,8 +40,6 @@ from ingest.errors import ChangedInput
 from ingest.files import FileDigest, Progress, Wish, digest_files, open_regular
 from ingest.records import Part
 from ingest.slicing import content_revision
-from ingest.storage import fsspec_store as elsewhere
-from ingest.storage import hub, s3
 from ingest.storage.entry import Entry
 from ingest.storage.local import LocalPlace, is_local
 from ingest.storage.ranged_file import RangedFile
@@ -85,6 +83,34 @@ class Place(Protocol):
         """The names of the folders directly in a folder, sorted; () if it is not there."""
 
 
+class _Store(Protocol):
+    """What opens places of one kind."""
+
+    def pin(self, uri: str, limits: ReadLimits, /) -> Place:
+        """See `pin`."""
+
+    def open_file(
+        self, uri: str, name: str, size: int, digest: str, limits: ReadLimits, /
+    ) -> RangedFile:
+        """See `open_part`."""
+
+
+def _store(uri: str) -> _Store:
+    """What opens an address that is not local. Each takes 0.1 s and more to import (the Hub's
+    client, botocore, fsspec), which a build from local files should not wait for."""
+    if uri.startswith("hf://"):
+        from ingest.storage import hub
+
+        return hub
+    if uri.startswith("s3://"):
+        from ingest.storage import s3
+
+        return s3
+    from ingest.storage import fsspec_store
+
+    return fsspec_store
+
+
 def _valid(value: str) -> str:
     if not value.strip() or "\0" in value:
         raise ValueError(f"{value!r} is no path: name a local path or a URI (hf://datasets/...)")
@@ -97,8 +123,12 @@ def _valid(value: str) -> str:
     if "::" in value and not is_local(value):
         raise ValueError(f"{value!r} is a chain of file systems (`::`): name the file itself")
     if value.startswith("hf://"):
+        from ingest.storage import hub
+
         hub.parse(value)
     if value.startswith("s3://"):
+        from ingest.storage import s3
+
         s3.parse(value)
     return value
 
@@ -122,16 +152,16 @@ def pin(path: str, limits: ReadLimits | None = None) -> Place:
     """
     if is_local(path):
         return LocalPlace.at(path)
-    if path.startswith("hf://"):
-        return hub.pin(path, limits or ReadLimits())
-    if path.startswith("s3://"):
-        return s3.pin(path, limits or ReadLimits())
-    return elsewhere.pin(path, limits or ReadLimits())
+    return _store(path).pin(path, limits or ReadLimits())
 
 
 def terms_at(place: Place) -> str:
     """The terms of what is read from a place, as far as the place makes any."""
-    return GATED if isinstance(place, hub.HubPlace) and place.gated else OPEN
+    if not place.uri.startswith("hf://"):
+        return OPEN
+    from ingest.storage.hub import HubPlace
+
+    return GATED if isinstance(place, HubPlace) and place.gated else OPEN
 
 
 def digested(
@@ -148,12 +178,12 @@ def digested(
     identified = {
         entry.uri: _with(entry, answer) for entry, answer in zip(near, answers, strict=True)
     }
-    far = [entry for entry in todo if not is_local(entry.uri)]
-    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="place") as pool:
-        answers_far = pool.map(
-            lambda entry: elsewhere.identified(entry, limits or ReadLimits()), far
-        )
-        identified.update((entry.uri, entry) for entry in answers_far)
+    if far := [entry for entry in todo if not is_local(entry.uri)]:
+        from ingest.storage.fsspec_store import identified as identified_far
+
+        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="place") as pool:
+            answers_far = pool.map(lambda entry: identified_far(entry, limits or ReadLimits()), far)
+            identified.update((entry.uri, entry) for entry in answers_far)
     return tuple(identified.get(entry.uri, entry) for entry in entries)
 
 
@@ -181,11 +211,7 @@ def open_entry(entry: Entry, limits: ReadLimits | None = None) -> BinaryIO:
 def _open(uri: str, name: str, size: int, digest: str, limits: ReadLimits) -> BinaryIO:
     if is_local(uri):
         return open_regular(uri)
-    if uri.startswith("hf://"):
-        return cast(BinaryIO, hub.open_file(uri, name, size, digest, limits))
-    if uri.startswith("s3://"):
-        return cast(BinaryIO, s3.open_file(uri, name, size, digest, limits))
-    return cast(BinaryIO, elsewhere.open_file(uri, name, size, digest, limits))
+    return cast(BinaryIO, _store(uri).open_file(uri, name, size, digest, limits))
 
 
 def _with(entry: Entry, answer: FileDigest | str) -> Entry:

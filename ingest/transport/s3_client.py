@@ -19,10 +19,8 @@ from functools import lru_cache
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import botocore.session  # type: ignore[import-untyped]
 import urllib3
-from botocore import UNSIGNED
-from botocore.config import Config  # type: ignore[import-untyped]
+from botocore import UNSIGNED  # type: ignore[import-untyped]
 from botocore.exceptions import (  # type: ignore[import-untyped]
     BotoCoreError,
     ClientError,
@@ -176,6 +174,10 @@ def tried(uri: str, limits: ReadLimits, call: Callable[[], T], got: bytearray | 
 @lru_cache(maxsize=4)
 def service_of(timeout_s: float) -> Service:
     """The client of this process. Raises `SourceError` when there are no keys."""
+    # 0.1 s, for builds that read from S3 alone.
+    import botocore.session  # type: ignore[import-untyped]
+    from botocore.config import Config  # type: ignore[import-untyped]
+
     session = botocore.session.Session()
     is_open = os.environ.get(_OPEN, "").upper() in ("1", "YES", "TRUE", "ON")
     region = session.get_config_variable("region") or os.environ.get("AWS_REGION") or "us-east-1"

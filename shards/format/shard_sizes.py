@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from ingest.sources.base import parse_bytes
+from ingest import parse_bytes
 from shards.format.split import SplitOptions
 
 END_BLOCKS: Final = 1024

@@ -6,7 +6,6 @@ from .opt_out import without as without
 from .options import CommonOptions as CommonOptions
 from .options import LocalPath as LocalPath
 from .options import local_path as local_path
-from .options import parse_bytes as parse_bytes
 from .pair_row import FIELDS as FIELDS
 from .pair_row import Columns as Columns
 from .pair_row import RefusedRow as RefusedRow

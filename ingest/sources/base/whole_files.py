@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ingest.errors import ChangedInput, TransientFault, is_transient
+from ingest.file_sizes import MAX_FILE_BYTES
 from ingest.files import (
-    MAX_FILE_BYTES,
     MISSING,
     NOT_A_FILE,
     UNREADABLE,

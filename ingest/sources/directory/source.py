@@ -20,8 +20,8 @@ from urllib.parse import quote
 from pydantic import Field
 
 from ingest.errors import SourceError
+from ingest.file_sizes import MAX_FILE_BYTES
 from ingest.files import (
-    MAX_FILE_BYTES,
     BlobReader,
     Checkout,
     Choice,

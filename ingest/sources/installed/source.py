@@ -27,9 +27,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from ingest.errors import SourceError
+from ingest.file_sizes import MAX_FILE_BYTES
 from ingest.files import (
     INVALID_PATH,
-    MAX_FILE_BYTES,
     SYMLINK,
     FileDigest,
     Found,

@@ -16,7 +16,8 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
-from ingest.files import MAX_FILE_BYTES, publishable
+from ingest.file_sizes import MAX_FILE_BYTES
+from ingest.files import publishable
 from ingest.formats import Column, binary
 from ingest.languages import normalise_language
 from ingest.licenses import LicensePolicy

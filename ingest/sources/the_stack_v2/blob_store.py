@@ -22,10 +22,8 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-import botocore.session  # type: ignore[import-untyped]
 import urllib3
-from botocore import UNSIGNED
-from botocore.config import Config  # type: ignore[import-untyped]
+from botocore import UNSIGNED  # type: ignore[import-untyped]
 from botocore.exceptions import (  # type: ignore[import-untyped]
     BotoCoreError,
     CredentialRetrievalError,
@@ -234,6 +232,10 @@ class BlobStore:
 def _s3(options: BlobOptions) -> Callable[[str], str]:
     found = _S3.fullmatch(options.url)
     bucket, prefix = (found[1], found[2].lstrip("/")) if found else ("", "")
+    # 0.1 s, for builds that read from S3 alone.
+    import botocore.session  # type: ignore[import-untyped]
+    from botocore.config import Config  # type: ignore[import-untyped]
+
     session = botocore.session.Session()
     config = Config(
         # The default for one region is still the signature of 2006.

@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ingest.errors import SourceError
-from ingest.files import INVALID_PATH, MAX_FILE_BYTES, TOO_LARGE, Progress, publishable
+from ingest.file_sizes import MAX_FILE_BYTES
+from ingest.files import INVALID_PATH, TOO_LARGE, Progress, publishable
 from ingest.formats import LINES, PACKED_LINES, BadRow, json_problem, line_units, read_rows
 from ingest.languages import folder_language, normalise_language
 from ingest.licenses import LicensePolicy, is_known

@@ -36,7 +36,8 @@ from typing import Generic, TypeVar
 
 from ingest.errors import SourceError, TransientFault
 from ingest.fault_text import fault_of
-from ingest.files import MAX_FILE_BYTES, TOO_LARGE
+from ingest.file_sizes import MAX_FILE_BYTES
+from ingest.files import TOO_LARGE
 from ingest.sources.the_stack_v2.blob_cache import BlobCache
 from ingest.sources.the_stack_v2.blob_store import (
     KEYS_REMEDY,

@@ -25,7 +25,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from ingest.files import INVALID_PATH, MAX_FILE_BYTES, TOO_LARGE, publishable
+from ingest.file_sizes import MAX_FILE_BYTES
+from ingest.files import INVALID_PATH, TOO_LARGE, publishable
 from ingest.languages import normalise_language
 from ingest.licenses import NO_ASSERTION, NOT_PERMISSIVE, UNKNOWN, LicensePolicy
 from ingest.records import Skip, SourceFile

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from ingest.file_sizes import MAX_FILE_BYTES
 from ingest.files.tree_walk import (
     INVALID_PATH,
-    MAX_FILE_BYTES,
     NOT_A_FILE,
     SYMLINK,
     TOO_LARGE,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ingest.sources.base.options import parse_bytes
+from ingest import parse_bytes
 from shards.format.sample import tar_size
 from shards.format.shard_sizes import (
     ShardOptions,

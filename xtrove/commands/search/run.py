@@ -33,7 +33,8 @@ from evaluate.code_search import (
     update,
 )
 from evaluate.retrieval import Hits, Searcher
-from ingest.files import MAX_FILE_BYTES, read_capped
+from ingest import MAX_FILE_BYTES
+from ingest.files import read_capped
 from xtrove.core import Interrupted, Misuse, Stop
 from xtrove.terminal import duration, err, one_line, out, printable
 
