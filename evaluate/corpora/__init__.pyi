@@ -19,6 +19,7 @@ from .cosqa import cosqa_corpus as cosqa_corpus
 from .dataset import dataset_corpora as dataset_corpora
 from .dataset import place_name as place_name
 from .dataset import some_queries as some_queries
+from .pools import pool_corpora as pool_corpora
 from .rows import ROW_FILES as ROW_FILES
 from .rows import RowError as RowError
 from .rows import dataset_documents as dataset_documents

@@ -35,6 +35,8 @@ class Document:
     end_line: int
     language: str
     repo: str = ""
+    scope: str = ""
+    """Names of the classes, modules and functions around it, outermost first; "" where unknown."""
     code_sha256: str = ""
     """As a dataset would have it, "" where there is none: see `code_digest`."""
 
@@ -57,6 +59,10 @@ class Query:
     """Document -> target, where the two differ."""
     language: str = ""
     repo: str = ""
+    ignore: frozenset[str] = frozenset()
+    """Documents that are neither right nor wrong: they leave the ranking."""
+    easy: bool = False
+    """Names its answer: measured apart from the headline."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +74,8 @@ class Corpus:
     queries: Sequence[Query]
     facts: Mapping[str, Fact] = field(default_factory=dict)
     """What the pool was made of and how, for the result."""
+    by_repository: bool = False
+    """Means are taken within each repository and then, unweighted, over them."""
 
     def digest(self) -> str:
         """SHA-256 (hex) over ids and texts of the documents in order: what an index is made of."""

@@ -1,7 +1,8 @@
 """Documents that are rows already: a dataset's samples, a JSONL file of functions.
 
 A row of JSONL is an object with `code` (or `text`, `positive`, `function`) and, where known, `id`,
-`path`, `name`, `language`, `repo`, `start_line`, `end_line`; plain or gzip. Documentation in
+`path`, `scope` (names of what encloses it), `name`, `language`, `repo`, `start_line`, `end_line`;
+plain or gzip. Documentation in
 its code is cut out by the extractor, unless it is to be kept; a dataset's code never holds any.
 Method: strict: a line that is not understood stops the reading, with its number.
 Cost: 0.1 ms a Python row for the parse. Limits: lines of 16 MiB, 2 million rows.
@@ -72,7 +73,7 @@ def row_documents(path: Path, *, keep_documentation: bool = False) -> list[Docum
     """The functions of a JSONL file, ids unique. Raises `RowError`."""
     made: dict[str, Document] = {}
     for line, row in json_rows(path):
-        document = _document(path, line, row, keep_documentation)
+        document = row_document(path, line, row, keep_documentation=keep_documentation)
         if document.id in made:
             raise RowError(f"{path}:{line}: the id {document.id!r} stands there twice: keep one")
         made[document.id] = document
@@ -159,7 +160,10 @@ def row_id(path: Path, line: int, row: Mapping[str, object], name: str) -> str:
     return row_text(path, line, row, name)
 
 
-def _document(path: Path, line: int, row: Mapping[str, object], keep: bool) -> Document:
+def row_document(
+    path: Path, line: int, row: Mapping[str, object], *, keep_documentation: bool
+) -> Document:
+    """The function of a row; its id is its line where it has none. Raises `RowError`."""
     code = row_text(path, line, row, *_CODE)
     if not code.strip():
         raise RowError(f"{path}:{line}: no code: one of {', '.join(_CODE)} must hold it")
@@ -169,8 +173,9 @@ def _document(path: Path, line: int, row: Mapping[str, object], keep: bool) -> D
     identity = row.get("id", row.get("_id"))
     return Document(
         id=str(identity) if isinstance(identity, str | int) and identity != "" else f"line{line}",
-        text=code if keep else bare,
+        text=code if keep_documentation else bare,
         path=row_text(path, line, row, "path"),
+        scope=row_text(path, line, row, "scope"),
         name=row_text(path, line, row, "name"),
         start_line=_number(row.get("start_line")),
         end_line=_number(row.get("end_line")),

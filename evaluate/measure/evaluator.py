@@ -3,7 +3,8 @@
 Method: intervals by bootstrap (`evaluate.metrics.bootstrap_intervals`); groups by language, by
 words of the question and by repository, those of fewer than `SMALLEST` questions left out; every
 further system is compared with the first, question by question. The first system is what was asked
-for, the others are what it must be judged beside.
+for, the others are what it must be judged beside. Questions that name their answer (`easy`) are a
+group beside the headline, unless there are no others.
 Cost: 0.15 s for 1,000 questions, once for the whole and once for each group of each system.
 Limits: `REPOSITORIES` repositories, the ones most asked about.
 """
@@ -32,7 +33,16 @@ from evaluate.measure.result import (
 )
 from evaluate.measure.run import Measured
 from evaluate.measure.seen_in_training import Seen, seen_answers
-from evaluate.metrics import LEVEL, RESAMPLES, SEED, Floats, QueryValues, bootstrap, paired
+from evaluate.metrics import (
+    LEVEL,
+    RESAMPLES,
+    SEED,
+    Floats,
+    QueryValues,
+    bootstrap,
+    column_means,
+    paired,
+)
 from train.checkpoint import TrainedOn
 
 SMALLEST = 5
@@ -78,6 +88,7 @@ def evaluation(
         ids_sha256=_joined(one.id for corpus in corpora for one in corpus.documents),
         settings={**settings, "resamples": RESAMPLES, "level": LEVEL, "seed": SEED},
         versions=dict(versions),
+        by_repository=corpora[0].by_repository,
         queries=asked,
         systems=[
             _system(system, corpora, twins, None if place == 0 else first)
@@ -88,7 +99,7 @@ def evaluation(
 
 def estimates(values: QueryValues) -> dict[str, Estimate]:
     """The mean of each metric with its interval."""
-    return dict(zip(values.names, _means(values.values), strict=True))
+    return dict(zip(values.names, _means(values.values, values.strata), strict=True))
 
 
 def length_group(text: str) -> str:
@@ -105,15 +116,17 @@ def _system(
 ) -> SystemResult:
     values, speed = system.measured.values, system.measured.speed
     queries = [query for corpus in corpora for query in corpus.queries]
-    found = _means(np.hstack([values.values, values.recall]))
+    rows = headline([query.easy for query in queries])
+    hard = values.rows(rows)
+    found = _means(np.hstack([hard.values, hard.recall]), hard.strata)
     return SystemResult(
         name=system.name,
         mode=system.mode,
         model=system.model,
         metrics=dict(zip(values.names, found, strict=False)),
         recall_curve=found[len(values.names) :],
-        groups=_groups(values, queries),
-        seen=_seen(values, seen_answers(corpora, system.known)) if system.known else None,
+        groups=_groups(hard, [queries[row] for row in rows]) | _difficulty(values, queries),
+        seen=_seen(values, rows, seen_answers(corpora, system.known)) if system.known else None,
         duplicates_first=_duplicates_first(system.measured, twins),
         times=Times(
             index_seconds=round(speed.index_seconds, 3),
@@ -126,7 +139,7 @@ def _system(
             },
             timed=speed.timed,
         ),
-        against=_against(values, first) if first is not None else None,
+        against=_against(hard, first.rows(rows)) if first is not None else None,
         ranks=values.ranks.tolist(),
         scores=_scores(system.measured, queries),
         firsts=_firsts(system.measured, corpora),
@@ -140,7 +153,7 @@ def _system(
 
 def _against(values: QueryValues, first: QueryValues) -> Difference:
     name = "MRR" if "MRR" in values.names else values.names[0]
-    found = paired(values.column(name), first.column(name))
+    found = paired(values.column(name), first.column(name), values.strata)
     return Difference(
         value=found.difference,
         low=found.low,
@@ -151,10 +164,22 @@ def _against(values: QueryValues, first: QueryValues) -> Difference:
     )
 
 
-def _means(table: Floats) -> list[Estimate]:
+def headline(easy: Sequence[bool]) -> list[int]:
+    """The questions whose means are the metrics: those that are not easy; all, if only such."""
+    return [row for row, one in enumerate(easy) if not one] or list(range(len(easy)))
+
+
+def _means(table: Floats, strata: Sequence[str]) -> list[Estimate]:
     """Each column's mean with its interval; one bootstrap for all of them."""
-    low, high = bootstrap(table)
-    return [_estimate(*one) for one in zip(table.mean(axis=0), low, high, strict=True)]
+    means = column_means(table, strata)
+    low, high = bootstrap(table, strata)
+    return [_estimate(*one) for one in zip(means, low, high, strict=True)]
+
+
+def _difficulty(values: QueryValues, queries: Sequence[Query]) -> dict[str, dict[str, Group]]:
+    labels = ["easy" if query.easy else "hard" for query in queries]
+    groups = _grouped(values, labels, ("hard", "easy")) if "easy" in labels else {}
+    return {"difficulty": groups} if groups else {}
 
 
 def _groups(values: QueryValues, queries: Sequence[Query]) -> dict[str, dict[str, Group]]:
@@ -182,16 +207,19 @@ def _grouped(values: QueryValues, labels: Sequence[str], order: Sequence[str]) -
     return made
 
 
-def _seen(values: QueryValues, found: Mapping[str, Seen]) -> dict[str, SeenShare]:
+def _seen(
+    values: QueryValues, asked: Sequence[int], found: Mapping[str, Seen]
+) -> dict[str, SeenShare]:
+    """What was trained on, and the metrics of those of the `asked` rows whose answers were not."""
     made: dict[str, SeenShare] = {}
     for by, one in found.items():
-        rows = np.flatnonzero(one.unseen_queries)
+        rows = [row for row in asked if one.unseen_queries[row]]
         made[by] = SeenShare(
             answers=one.answers,
             seen_answers=one.seen_answers,
-            queries=len(values.queries),
+            queries=len(asked),
             unseen_queries=len(rows),
-            unseen=estimates(values.rows(rows)) if len(rows) else {},
+            unseen=estimates(values.rows(rows)) if rows else {},
         )
     return made
 
@@ -235,6 +263,7 @@ def _asked(
         language=query.language,
         repo=query.repo,
         duplicates=len(twins.get(query.id, ())),
+        easy=query.easy,
     )
 
 

@@ -100,7 +100,7 @@ class SystemResult(_Model):
     recall_curve: list[Estimate] = []
     """Recall@k for k = 1..100."""
     groups: dict[str, dict[str, Group]] = {}
-    """language, query length, repository -> group -> metrics."""
+    """language, query length, repository, difficulty -> group -> metrics."""
     seen: dict[str, SeenShare] | None = None
     """By code and repository; None where the model names nothing it was trained on."""
     duplicates_first: int = 0
@@ -128,6 +128,8 @@ class Asked(_Model):
     repo: str = ""
     duplicates: int = 0
     """Copies of an answer in the pool that are no answer."""
+    easy: bool = False
+    """Names its answer: no part of the metrics, but of the group "easy"."""
 
 
 class Evaluation(_Model):
@@ -146,6 +148,8 @@ class Evaluation(_Model):
     """Over ids alone: the same functions, whatever their text."""
     settings: dict[str, str | int | float | bool]
     versions: dict[str, str]
+    by_repository: bool = False
+    """Metrics are unweighted means over repositories of the means within each."""
     queries: list[Asked]
     systems: list[SystemResult]
 

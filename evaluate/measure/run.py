@@ -31,20 +31,24 @@ Run = Mapping[str, Sequence[tuple[str, float]]]
 
 
 class Rankings(Mapping[str, list[tuple[str, float]]]):
-    """Query -> documents with scores, best first; a list is made when it is asked for."""
+    """Query -> documents with scores, best first; a list is made when it is asked for.
+
+    Documents that a query ignores are not in its list.
+    """
 
     def __init__(self) -> None:
-        self._rows: dict[str, tuple[Sequence[Document], Hits, int]] = {}
+        self._rows: dict[str, tuple[Sequence[Document], Hits, int, frozenset[str]]] = {}
 
     def add(self, corpus: Corpus, queries: Sequence[Query], hits: Hits) -> None:
         """The hits of some questions of a corpus."""
         for row, query in enumerate(queries):
-            self._rows[query.id] = (corpus.documents, hits, row)
+            self._rows[query.id] = (corpus.documents, hits, row, query.ignore)
 
     def __getitem__(self, query: str) -> list[tuple[str, float]]:
-        documents, hits, row = self._rows[query]
+        documents, hits, row, ignore = self._rows[query]
         found = zip(hits.ids[row].tolist(), hits.scores[row].tolist(), strict=True)
-        return [(documents[place].id, score) for place, score in found if place != NOTHING]
+        ranked = [(documents[place].id, score) for place, score in found if place != NOTHING]
+        return [hit for hit in ranked if hit[0] not in ignore] if ignore else ranked
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
@@ -129,7 +133,10 @@ def measure_system(
 def measure_targets(run: Run, corpora: Sequence[Corpus]) -> QueryValues:
     """The metrics of `evaluate.metrics.metrics` over the questions of all corpora."""
     queries = [query for corpus in corpora for query in corpus.queries]
-    pool = min(len(corpus.documents) for corpus in corpora if corpus.queries)
+    sizes = [len(corpus.documents) for corpus in corpora if corpus.queries]
+    by_repository = corpora[0].by_repository
+    # Pools of a set that is made of them count together: its figures have an R@100 AUC.
+    pool = sum(sizes) if by_repository else min(sizes)
     parts: list[QueryValues] = []
     for first in range(0, len(queries), _BATCH):
         some = queries[first : first + _BATCH]
@@ -142,6 +149,7 @@ def measure_targets(run: Run, corpora: Sequence[Corpus]) -> QueryValues:
         values=np.concatenate([part.values for part in parts]),
         recall=np.concatenate([part.recall for part in parts]),
         ranks=np.concatenate([part.ranks for part in parts]),
+        strata=tuple(query.repo for query in queries) if by_repository else (),
     )
 
 

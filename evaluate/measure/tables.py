@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from evaluate.measure.result import COMPARED, Estimate, Evaluation, Group, ResultError, SystemResult
-from evaluate.metrics import paired
+from evaluate.metrics import column_means, paired
 
 SHOWN = ("P@1", "MRR", "nDCG@10", "Recall@10", "Recall@100", "R@100 AUC")
 _GROUP_SHOWN = 3
@@ -41,6 +43,11 @@ def systems_table(result: Evaluation) -> Table:
     names = names or list(result.systems[0].metrics)
     beside = len(result.systems) > 1
     pool = f", pools from {result.pool:,}" if result.pool < result.documents else ""
+    hard = sum(not one.easy for one in result.queries)
+    if 0 < hard < len(result.queries):
+        pool += f"; of the {hard:,} hard questions"
+    if result.by_repository:
+        pool += f", mean over {len({one.repo for one in result.queries})} repositories"
     against = ("first - this, MRR",) if beside else ()
     return Table(
         title=f"{result.name}: {len(result.queries):,} questions, {result.documents:,} documents"
@@ -126,7 +133,7 @@ def compare_tables(one: Evaluation, two: Evaluation, names: tuple[str, str]) -> 
         (asked.id, asked.text) for asked in two.queries
     ]:
         raise ResultError("the two results answer different questions: compare like with like")
-    if one.ids_sha256 != two.ids_sha256:
+    if one.ids_sha256 != two.ids_sha256 or one.by_repository != two.by_repository:
         raise ResultError("the two results searched different documents: compare like with like")
     first, second = one.systems[0], two.systems[0]
     metrics = [name for name in COMPARED if name in first.values and name in second.values]
@@ -135,12 +142,18 @@ def compare_tables(one: Evaluation, two: Evaluation, names: tuple[str, str]) -> 
     if one.corpus_sha256 != two.corpus_sha256:
         title += ", whose documents have other texts (documentation cut out or left in)"
     header = ("metric", names[0], names[1], "difference", "95% interval", "p", "won", "lost")
-    tests = Table(
-        title=title,
-        header=header,
-        rows=tuple(_test_row(name, first, second) for name in metrics),
-    )
-    return [tests, _moved(two, first, second, won=True), _moved(two, first, second, won=False)]
+    easy = [row for row, asked in enumerate(two.queries) if asked.easy]
+    hard = [row for row, asked in enumerate(two.queries) if not asked.easy]
+    tests = [
+        Table(
+            title=title + label,
+            header=header,
+            rows=tuple(_test_row(name, first, second, two, rows) for name in metrics),
+        )
+        for label, rows in ((", hard" if easy else "", hard), (", easy", easy))
+        if rows
+    ]
+    return [*tests, _moved(two, first, second, won=True), _moved(two, first, second, won=False)]
 
 
 def markdown(result: Evaluation, tables: Sequence[Table], lines: Sequence[str]) -> str:
@@ -175,12 +188,16 @@ def _group_row(label: str, group: Group, names: Sequence[str]) -> tuple[str, ...
     return (label, f"{group.queries:,}", *(percent(group.metrics[name]) for name in names))
 
 
-def _test_row(name: str, first: SystemResult, second: SystemResult) -> tuple[str, ...]:
-    found = paired(first.values[name], second.values[name])
+def _test_row(
+    name: str, first: SystemResult, second: SystemResult, asked: Evaluation, rows: Sequence[int]
+) -> tuple[str, ...]:
+    """The test of a metric over some of the questions."""
+    before, after = (np.array(one.values[name])[rows] for one in (first, second))
+    strata = [asked.queries[row].repo for row in rows] if asked.by_repository else ()
+    found = paired(before, after, strata)
     return (
         name,
-        f"{100 * first.metrics[name].value:.1f}",
-        f"{100 * second.metrics[name].value:.1f}",
+        *(f"{100 * column_means(one[:, None], strata)[0]:.1f}" for one in (before, after)),
         f"{100 * found.difference:+.1f}",
         f"[{100 * found.low:+.1f}, {100 * found.high:+.1f}]",
         f"{found.p:.3g}",

@@ -3,6 +3,7 @@ from .bootstrap_intervals import RESAMPLES as RESAMPLES
 from .bootstrap_intervals import SEED as SEED
 from .bootstrap_intervals import Floats as Floats
 from .bootstrap_intervals import bootstrap as bootstrap
+from .bootstrap_intervals import column_means as column_means
 from .bootstrap_intervals import paired as paired
 from .metrics import Hits as Hits
 from .metrics import QueryValues as QueryValues

@@ -53,6 +53,8 @@ class QueryValues:
     """Shape (queries, 100): Recall@k for k = 1..100."""
     ranks: NDArray[np.int64]
     """Shape (queries,): 1-based rank of the first relevant document, 0 where it is not there."""
+    strata: tuple[str, ...] = ()
+    """The repository of each query, where means are taken within repositories; else empty."""
 
     def column(self, name: str) -> Floats:
         """The values of one metric, one a query."""
@@ -67,6 +69,7 @@ class QueryValues:
             values=self.values[places],
             recall=self.recall[places],
             ranks=self.ranks[places],
+            strata=tuple(self.strata[place] for place in places.tolist()) if self.strata else (),
         )
 
 

@@ -2,24 +2,26 @@
 
 Method: encoder and index are made when a searcher asks for them. A token index is kept in a folder
 under the fingerprints of model and corpus, so that `maxsim` and `xtr` share it and a second
-evaluation encodes nothing. Encoders are kept for the next corpus.
+evaluation encodes nothing. Encoders are kept for the next corpus, and where pools share functions
+so are their vectors.
 Cost: encoding, 30 to 60 functions a second a core with a 22M encoder.
 Limits: the cache is cut to `CACHE_BYTES` after each new index, least recently used first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evaluate.corpora import Corpus
+from evaluate.retrieval.remembered import Remembered
 
 if TYPE_CHECKING:
     from evaluate.index import Precision, TokenIndex
-    from train.model import Encoder
+    from train.model import Encoder, TokenVectors
 
 
 class SearcherError(ValueError):
@@ -91,10 +93,16 @@ class Pool:
         return cache.index(
             cache.key(self.model, self.corpus.digest(), self.options.precision),
             self.texts,
-            partial(self.encoder.encode, kind="document"),
+            self._encode_documents,
             precision=self.options.precision,
             progress=self.progress,
         )
+
+    @property
+    def _encode_documents(self) -> Callable[[Sequence[str]], TokenVectors]:
+        if self.corpus.by_repository:
+            return _remembered(self.encoder)
+        return partial(self.encoder.encode, kind="document")
 
     @property
     def progress(self) -> Callable[[int, int], None] | None:
@@ -108,3 +116,8 @@ def _encoder(model: str, device: str) -> Encoder:
     from train.checkpoint import load_model
 
     return load_model(model, device)
+
+
+@lru_cache(maxsize=1)
+def _remembered(encoder: Encoder) -> Remembered:
+    return Remembered(encode=partial(encoder.encode, kind="document"))

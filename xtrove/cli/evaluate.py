@@ -27,6 +27,13 @@ Beir = Annotated[
     Path | None,
     typer.Option(help="BEIR- or MTEB-style folder: corpus, queries, qrels.", metavar="DIR"),
 ]
+Pools = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of corpus.jsonl and queries.jsonl: each question against its own pool.",
+        metavar="DIR",
+    ),
+]
 Csn = Annotated[
     Path | None,
     typer.Option(
@@ -115,6 +122,7 @@ def evaluate(
     dataset: Dataset = None,
     cosqa: Cosqa = None,
     beir: Beir = None,
+    pools: Pools = None,
     csn: Csn = None,
     predictions: Predictions = None,
     model_path: Model = None,
@@ -150,6 +158,7 @@ def evaluate(
         dataset=dataset,
         cosqa=cosqa,
         beir=beir,
+        pools=pools,
         csn=csn,
         predictions=predictions,
         model=model_path,

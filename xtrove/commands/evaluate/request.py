@@ -22,6 +22,7 @@ class Request:
     """A folder or an address."""
     cosqa: Path | None = None
     beir: Path | None = None
+    pools: Path | None = None
     csn: Path | None = None
     predictions: Path | None = None
     model: str | None = None
@@ -44,19 +45,19 @@ class Request:
     @property
     def source(self) -> Path | str:
         """What the corpus is read from."""
-        sources = (self.spec, self.cosqa, self.beir, self.csn, self.dataset)
+        sources = (self.spec, self.cosqa, self.beir, self.pools, self.csn, self.dataset)
         return next(source for source in sources if source is not None)
 
 
 def check(request: Request) -> None:
     """Raises `Misuse` for words that do not go together: none is ignored."""
-    sources = [request.spec, request.cosqa, request.beir, request.csn]
+    sources = [request.spec, request.cosqa, request.beir, request.pools, request.csn]
     named = sum(source is not None for source in sources)
     if named + (request.dataset is not None and request.csn is None) != 1:
         raise Misuse(
             "evaluate what? Exactly one corpus is needed",
-            remedy="Name one of --spec, --dataset, --cosqa, --beir, --csn (with --dataset or "
-            "--predictions), or --compare A B.",
+            remedy="Name one of --spec, --dataset, --cosqa, --beir, --pools, --csn (with "
+            "--dataset or --predictions), or --compare A B.",
         )
     if request.csn is not None and (request.dataset is None) == (request.predictions is None):
         raise Misuse("--csn needs either --dataset or --predictions", remedy="Name one of them.")

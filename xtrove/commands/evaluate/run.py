@@ -25,6 +25,7 @@ from evaluate.corpora import (
     cosqa_corpus,
     dataset_corpora,
     place_name,
+    pool_corpora,
     some_queries,
 )
 from evaluate.measure import (
@@ -150,6 +151,8 @@ def _task(request: Request) -> _Task:
                 keep_documentation=keep,
             )
         ]
+    elif request.pools is not None:
+        corpora = pool_corpora(request.pools)
     else:
         corpora = dataset_corpora(
             request.source,
