@@ -55,8 +55,8 @@ def _pools(path: Path) -> dict[str, dict[str, Document]]:
     pools: dict[str, dict[str, Document]] = {}
     lines: dict[str, int] = {}
     for line, row in json_rows(path):
+        _claim(path, line, _needed(path, line, row, "id"), lines)
         document = row_document(path, line, row, keep_documentation=True)
-        _claim(path, line, document.id, lines)
         pools.setdefault(_needed(path, line, row, "pool"), {})[document.id] = document
     if not pools:
         raise RowError(f"{path} holds no rows: name a folder with some")

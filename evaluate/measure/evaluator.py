@@ -177,9 +177,16 @@ def _means(table: Floats, strata: Sequence[str]) -> list[Estimate]:
 
 
 def _difficulty(values: QueryValues, queries: Sequence[Query]) -> dict[str, dict[str, Group]]:
-    labels = ["easy" if query.easy else "hard" for query in queries]
-    groups = _grouped(values, labels, ("hard", "easy")) if "easy" in labels else {}
-    return {"difficulty": groups} if groups else {}
+    """The headline and, however few they are, the easy questions beside it."""
+    easy = [row for row, query in enumerate(queries) if query.easy]
+    if not 0 < len(easy) < len(queries):
+        return {}
+    parts = {"hard": headline([query.easy for query in queries]), "easy": easy}
+    made = {
+        label: Group(queries=len(rows), metrics=estimates(values.rows(rows)))
+        for label, rows in parts.items()
+    }
+    return {"difficulty": made}
 
 
 def _groups(values: QueryValues, queries: Sequence[Query]) -> dict[str, dict[str, Group]]:

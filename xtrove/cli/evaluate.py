@@ -144,15 +144,12 @@ def evaluate(
     depth: Depth = 1_000,
     compare: Compare = None,
 ) -> None:
-    """Measure a search model the way it is used, beside its baselines, with 95% intervals.
-
-    Documentation is cut out of the code that is searched."""
+    """Measure a search model the way it is used, beside its baselines, with 95% intervals."""
     from evaluate.retrieval import SearcherOptions
     from xtrove.commands.evaluate import request, run
 
     if compare is not None:
-        _compare(context, compare)
-        return
+        return _compare(context, compare)
     asked = request.Request(
         spec=spec,
         dataset=dataset,

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from evaluate.metrics.bootstrap_intervals import bootstrap, paired
+from evaluate.metrics.bootstrap_intervals import bootstrap, column_means, paired
 
 
 def test_the_interval_of_a_share_is_near_the_normal_one() -> None:
@@ -65,3 +65,17 @@ def test_nothing_to_compare_is_refused() -> None:
         paired([0.0], [0.0, 1.0])
     with pytest.raises(ValueError, match="rows of queries"):
         bootstrap(np.zeros((0, 3)))
+
+
+def test_strata_count_alike_and_are_drawn_from_alone() -> None:
+    values = np.array([[1.0], [1.0], [1.0], [0.0]])
+    strata = ["a", "a", "a", "b"]
+    assert column_means(values, strata)[0] == 0.5
+    # Within each repository all is equal: nothing is left to chance.
+    assert [bound[0] for bound in bootstrap(values, strata)] == [0.5, 0.5]
+    assert bootstrap(values)[0][0] < 0.5 < bootstrap(values)[1][0]
+    found = paired([0.0, 0.0, 0.0, 1.0], values[:, 0], strata)
+    assert (found.difference, found.low, found.high) == (0.0, 0.0, 0.0)
+    assert (found.won, found.lost) == (3, 1)
+    # Three flips of a third each against one of a whole: 2 of 16 reach their sum of 0, all do.
+    assert found.p == 1.0

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,18 @@ def test_every_mode_finds_a_text_by_itself(
     assert isinstance(searcher, HybridSearcher) == (hybrid and mode != "bm25")
     if mode != "bm25":
         assert told[-1] == ("documents encoded", len(TEXTS), len(TEXTS))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("hybrid", [False, True])
+def test_pools_that_share_texts_are_searched_alike_in_every_mode(
+    model: Path, tmp_path: Path, mode: Mode, hybrid: bool
+) -> None:
+    options = SearcherOptions(cache=tmp_path, device="cpu", hybrid=hybrid)
+    for texts in (TEXTS, TEXTS[::-1]):
+        pool = replace(corpus(texts), by_repository=True)
+        found = make_searcher(mode, str(model), pool, options).search([texts[1]], 2)
+        assert found.ids[0, 0] == 1
 
 
 def test_an_index_is_made_once_for_both_modes_and_anew_for_another_precision(

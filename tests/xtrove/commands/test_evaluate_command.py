@@ -166,6 +166,8 @@ def test_two_results_are_compared(spec: Path, tmp_path: Path) -> None:
         (("--spec", "no-such-file"), "no regular file"),
         (("--dataset", "no-such-folder"), "not a dataset"),
         (("--cosqa", "/"), "no codebase.jsonl"),
+        (("--pools", "/"), "no corpus.jsonl"),
+        (("--pools", "/", "--split", "dev"), "--split does not go"),
         (("--compare", "a", "b", "--spec", "c"), "nothing else"),
     ],
 )
@@ -214,6 +216,26 @@ def test_fewer_questions_of_a_whole_pool(tmp_path: Path) -> None:
     ran(*words, "--output", tmp_path / "all")
     few, everything = load_result(tmp_path / "few"), load_result(tmp_path / "all")
     assert (len(few.queries), few.documents) == (5, everything.documents)
+
+
+def test_pools_are_measured_by_name(tmp_path: Path) -> None:
+    folder = tmp_path / "commits"
+    folder.mkdir()
+    code = [
+        {"id": one, "pool": pool, "code": f"def {one}(glass): pass", "path": "a.py"}
+        for pool, one in (("p", "drink"), ("p", "wash"), ("q", "fill"))
+    ]
+    asked = [
+        {"id": "1", "pool": "p", "query": "wash it", "relevant": ["wash"]},
+        {"id": "2", "pool": "q", "query": "fill it", "relevant": ["fill"], "easy": True},
+    ]
+    for name, rows in (("corpus", code), ("queries", asked)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = ran("--pools", folder, "--output", tmp_path / "out")
+    assert "commits: 2 questions, 3 documents" in said and "bm25 by difficulty" in said
+    result = load_result(tmp_path / "out")
+    assert result.facts["kind"] == "pools" and result.by_repository
+    assert [one.easy for one in result.queries] == [False, True]
 
 
 def test_given_rankings_of_the_challenge(tmp_path: Path) -> None:
