@@ -149,7 +149,8 @@ def evaluate(
     from xtrove.commands.evaluate import request, run
 
     if compare is not None:
-        return _compare(context, compare)
+        _compare(context, compare)
+        return
     asked = request.Request(
         spec=spec,
         dataset=dataset,
