@@ -63,10 +63,10 @@ def test_every_mode_finds_a_text_by_itself(
         assert told[-1] == ("documents encoded", len(TEXTS), len(TEXTS))
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", SEARCHERS)
 @pytest.mark.parametrize("hybrid", [False, True])
 def test_pools_that_share_texts_are_searched_alike_in_every_mode(
-    model: Path, tmp_path: Path, mode: Mode, hybrid: bool
+    model: Path, tmp_path: Path, mode: str, hybrid: bool
 ) -> None:
     options = SearcherOptions(cache=tmp_path, device="cpu", hybrid=hybrid)
     for texts in (TEXTS, TEXTS[::-1]):
