@@ -7,6 +7,8 @@ more; see docs/testing.md.
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -18,6 +20,8 @@ _ALWAYS = settings(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
+# Pauses between tries, here and in the processes that tests start.
+os.environ.setdefault("XTROVE_RETRY_PAUSE", "0.1")
 settings.register_profile("fixed", _ALWAYS, derandomize=True, max_examples=60)
 settings.register_profile("long", _ALWAYS, derandomize=False, max_examples=2_000)
 

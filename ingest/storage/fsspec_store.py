@@ -16,7 +16,6 @@ import asyncio
 import hashlib
 import re
 import socket
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -30,8 +29,8 @@ from ingest.files import UNREADABLE, publishable
 from ingest.storage.entry import Entry
 from ingest.storage.ranged_file import RangedFile
 from ingest.transport import ReadLimits, RedirectRefused, addresses_of, bucket, may_lead, meter
+from xtrove.core import GaveUp, PassingFault, RetryPolicy, may_pass, retry_call
 
-TRIES = 5
 _TAGS = ("ETag", "etag", "md5Hash", "content_md5", "checksum", "sha256")
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
 T = TypeVar("T")
@@ -184,8 +183,8 @@ def _client(host: str, scheme: str) -> Callable[..., Awaitable[Any]]:
 
 def _tried(uri: str, limits: ReadLimits, call: Callable[[], T]) -> T:
     """Call, and again after faults that may pass. `FileNotFoundError` goes through."""
-    began = time.monotonic()
-    for number in range(TRIES):
+
+    def attempt() -> T:
         bucket(limits.requests_per_second).take()
         meter().add(_host(uri), 1, 0)
         try:
@@ -197,12 +196,12 @@ def _tried(uri: str, limits: ReadLimits, call: Callable[[], T]) -> T:
                 raise
             if not _may_pass(fault):
                 raise SourceError("reading failed", value=_shown(uri), remedy=cause) from error
-            wait = 0.5 * 2**number
-            spent = time.monotonic() - began
-            if number + 1 == TRIES or spent + wait > limits.patience_s:
-                raise TransientFault(_shown(uri), cause) from error
-            time.sleep(wait)
-    raise AssertionError("unreachable")
+            raise PassingFault(cause) from error
+
+    try:
+        return retry_call(attempt, RetryPolicy(deadline_s=limits.patience_s))
+    except GaveUp as error:
+        raise TransientFault(_shown(uri), str(error)) from error
 
 
 def _is_http(uri: str) -> bool:
@@ -224,7 +223,7 @@ def _meant(error: Exception) -> Exception:
 
 def _may_pass(error: Exception) -> bool:
     """Errors of the network; not what a server means, a lack of rights or a wrong address."""
-    if 400 <= _status(error) < 500 and _status(error) not in (408, 425, 429):
+    if _status(error) >= 400 and not may_pass(_status(error)):
         return False
     return not isinstance(error, (PermissionError, ValueError)) and (
         _is_networked(error) or isinstance(error, (OSError, asyncio.TimeoutError))

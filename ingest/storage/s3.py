@@ -9,8 +9,8 @@ Environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_PR
 roles; AWS_DEFAULT_REGION or AWS_REGION; AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL; and
 AWS_NO_SIGN_REQUEST=YES (as GDAL has it) for buckets that are open to all.
 Cost: a request a 1,000 names and one a range; none of them counts for the Hub's budget.
-Limits: `TRIES` failures in a row without a byte, `patience_s` in all; no versions, no requester
-pays; a region other than the bucket's is an error that names the right one.
+Limits: no versions, no requester pays; a region other than the bucket's is an error that names
+the right one.
 Sources: S3 API reference (ListObjectsV2, GetObject, HeadObject, error responses).
 """
 
@@ -29,7 +29,6 @@ from ingest.files import publishable
 from ingest.storage.entry import Entry
 from ingest.storage.ranged_file import RangedFile
 from ingest.transport import (
-    Again,
     Denied,
     ReadLimits,
     SlowBody,
@@ -42,6 +41,7 @@ from ingest.transport import (
     signed,
     tried,
 )
+from xtrove.core import PassingFault
 
 MAX_PAGES = 10_000
 SLOWEST_BYTES_A_SECOND = 50_000
@@ -140,17 +140,17 @@ def _get(
             if answer.status != 206 and (answer.status, start) != (200, 0):
                 raise _refused(answer, bucket, key, name)
             if answer.status == 206 and not _begins(answer, start):
-                raise Again("another range than was asked for")
+                raise PassingFault("another range than was asked for")
             receive(answer, got, want, 2 * limits.timeout_s + want / SLOWEST_BYTES_A_SECOND)
     except SlowBody as error:
-        raise Again("the answer is too slow") from error
+        raise PassingFault("the answer is too slow") from error
     except (HTTPError, OSError) as error:
         # The message of urllib3 holds the signed address.
-        raise Again(type(error).__name__) from error
+        raise PassingFault(type(error).__name__) from error
     finally:
         meter().add(service.host, 0, len(got) - before)
     if len(got) < want:
-        raise Again(f"{len(got)} bytes of {want}")
+        raise PassingFault(f"{len(got)} bytes of {want}")
 
 
 def _begins(answer: urllib3.BaseHTTPResponse, start: int) -> bool:

@@ -19,7 +19,6 @@ from .rate_limit import HubOptions as HubOptions
 from .rate_limit import ReadLimits as ReadLimits
 from .rate_limit import bucket as bucket
 from .s3_client import BAD_KEYS as BAD_KEYS
-from .s3_client import Again as Again
 from .s3_client import Denied as Denied
 from .s3_client import called as called
 from .s3_client import fault as fault

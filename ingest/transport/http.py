@@ -5,25 +5,20 @@ its calls: `HfApi.list_repo_tree` has no deadline at all (the session's timeout 
 own repetitions can be neither counted nor bounded from outside, and `HfFileSystem` asks the
 resolver for every range where one request a file is enough. Redirects are followed here, so
 that the token goes to the endpoint alone, a range keeps its header, and none leads to an address
-that is not public (`ingest.transport.addresses` has the rule). 408, 425, 429, 5xx,
-dropped connections and slow answers are repeated after the wait the server states
-(`Retry-After`, `RateLimit`) or 0.25 s doubled up to 30 s; an answer that broke off goes on
-where it stopped.
-Cost: one request where nothing fails. Limits: `TRIES` failures in a row without progress, and
-`patience_s` in all; tokens are never part of a message.
-Source: RFC 9110 (ranges, Retry-After), draft-ietf-httpapi-ratelimit-headers-09.
+that is not public (`ingest.transport.addresses` has the rule). 408, 425, 429, 5xx, dropped
+connections and slow answers are repeated (`xtrove.core.retry`) within `patience_s`; an answer
+that broke off goes on where it stopped.
+Cost: one request where nothing fails. Limits: tokens are never part of a message.
+Source: RFC 9110 (ranges).
 """
 
 from __future__ import annotations
 
-import random
 import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import httpx2
 from huggingface_hub import get_session
@@ -33,15 +28,13 @@ from ingest.errors import SourceError, TransientFault
 from ingest.transport.addresses import addresses_of, may_lead, without_user
 from ingest.transport.rate_limit import ReadLimits, bucket
 from ingest.transport.traffic import meter
+from xtrove.core import GaveUp, PassingFault, RetryPolicy, may_pass, retry_call, stated_wait
 
-TRIES = 8
 MAX_HOPS = 5
 MAX_BODY_BYTES = 64 << 20
 SLOWEST_BYTES_A_SECOND = 50_000
 _USUAL_BYTES = 1 << 20
-_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LINK = re.compile(r'<([^<>]{1,4096})>\s*;\s*rel="?(\w+)"?', re.ASCII)
-_RATE = re.compile(r"\br\s*=\s*0\b.{0,256}?\bt\s*=\s*(\d+)", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,34 +78,22 @@ class Refused(Exception):
         self.url = url
 
 
-class _Again(Exception):
-    """This try failed; `wait` is what the server asked for."""
-
-    def __init__(self, cause: str, wait: float | None = None) -> None:
-        super().__init__(cause)
-        self.wait = wait
-
-
 def ask(question: Question) -> Answer:
     """The whole answer.
 
     Raises `Refused`, `TransientFault` when patience is over, `SourceError` for what is neither.
     """
-    began = time.monotonic()
     got = bytearray()
-    failures = 0
-    while True:
-        before = len(got)
-        try:
-            headers, resolved, url = _try(question, got)
-            return Answer(body=bytes(got), headers=headers, resolved=resolved, url=url)
-        except _Again as fault:
-            failures = 0 if len(got) > before else failures + 1
-            wait = max(_pause(failures), fault.wait or 0.0)
-            spent = time.monotonic() - began
-            if failures >= TRIES or spent + wait > question.limits.patience_s:
-                raise TransientFault(_shown(question.url), f"{fault} ({spent:.0f} s)") from fault
-            time.sleep(wait)
+
+    def call() -> Answer:
+        headers, resolved, url = _try(question, got)
+        return Answer(body=bytes(got), headers=headers, resolved=resolved, url=url)
+
+    policy = RetryPolicy(deadline_s=question.limits.patience_s)
+    try:
+        return retry_call(call, policy, progress=lambda: len(got))
+    except GaveUp as error:
+        raise TransientFault(_shown(question.url), str(error)) from error
 
 
 def origin(url: str) -> str:
@@ -127,22 +108,6 @@ def stated_next(answer: Answer) -> str | None:
         if relation == "next":
             return str(httpx2.URL(answer.url).join(target))
     return None
-
-
-def stated_wait(headers: Mapping[str, str]) -> float | None:
-    """The seconds a server asks to wait, if it does (names in lower case)."""
-    value = headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    if value:
-        try:
-            when = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        when = when if when.tzinfo else when.replace(tzinfo=UTC)
-        return max(0.0, (when - datetime.now(UTC)).total_seconds())
-    found = _RATE.search(headers.get("ratelimit", ""))
-    return float(found[1][:9]) if found else None
 
 
 def _try(question: Question, got: bytearray) -> tuple[Mapping[str, str], Mapping[str, str], str]:
@@ -189,15 +154,15 @@ def _sent(question: Question, url: str, done: int) -> Iterator[httpx2.Response]:
             remedy="Unset HF_HUB_OFFLINE, or name a local copy under `path`.",
         ) from error
     except httpx2.TransportError as error:
-        raise _Again(f"{type(error).__name__}: {error}"[:200]) from error
+        raise PassingFault(f"{type(error).__name__}: {error}"[:200]) from error
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise SourceError("a request failed", value=_shown(url), remedy=str(error)[:200]) from error
 
 
 def _check(response: httpx2.Response, headers: Mapping[str, str], url: str) -> None:
     status = response.status_code
-    if status in _AGAIN:
-        raise _Again(f"HTTP {status}", stated_wait(headers))
+    if may_pass(status):
+        raise PassingFault(f"HTTP {status}", stated_wait(headers))
     if status not in (200, 206):
         raise Refused(
             status, headers.get("x-error-code", ""), headers.get("x-error-message", ""), _shown(url)
@@ -216,7 +181,7 @@ def _receive(
     headers: Mapping[str, str],
     got: bytearray,
 ) -> None:
-    """Append the body; raises `_Again` when it is too short or too slow."""
+    """Append the body; raises `PassingFault` when it is too short or too slow."""
     if question.stop is None:
         got.clear()
         want, skip = _USUAL_BYTES, 0
@@ -224,7 +189,7 @@ def _receive(
         want = question.stop - question.start
         first = headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
         if response.status_code == 206 and first != str(question.start + len(got)):
-            raise _Again("another range than was asked for")
+            raise PassingFault("another range than was asked for")
         # A server without ranges sends the file from its first byte.
         skip = question.start + len(got) if response.status_code == 200 else 0
         if skip > MAX_BODY_BYTES:
@@ -240,7 +205,7 @@ def _receive(
         got += piece[skip:] if question.stop is None else piece[skip : skip + want - len(got)]
         skip = max(skip - len(piece), 0)
         if time.monotonic() > deadline:
-            raise _Again("the answer is too slow")
+            raise PassingFault("the answer is too slow")
         if question.stop is not None and len(got) >= want:
             return
         if question.stop is None and len(got) >= MAX_BODY_BYTES:
@@ -251,7 +216,7 @@ def _receive(
             )
     # Of a whole answer, the client itself notices that it broke off.
     if question.stop is not None:
-        raise _Again(f"{len(got)} bytes of {want}")
+        raise PassingFault(f"{len(got)} bytes of {want}")
 
 
 def _next(question: Question, url: str, location: str) -> str:
@@ -273,10 +238,6 @@ def _next(question: Question, url: str, location: str) -> str:
             "HF_ENDPOINT and any proxy.",
         )
     return str(target)
-
-
-def _pause(failures: int) -> float:
-    return min(30.0, 0.125 * 2.0**failures) * random.uniform(0.75, 1.25)
 
 
 def _host(url: str) -> str:

@@ -2,8 +2,8 @@
 
 Method: botocore finds keys, region and endpoint where the AWS tools find them, calls (listings,
 heads) and signs addresses; its own retries are off, so that each try is seen, counted and
-bounded here. Cost: 0.1 s to make a client, once a process.
-Limits: `TRIES` failures in a row without a byte, `patience_s` in all; a region other than the
+bounded (`xtrove.core.retry`). Cost: 0.1 s to make a client, once a process.
+Limits: a region other than the
 bucket's is an error that names the right one.
 Sources: S3 API reference (error responses), botocore's configuration.
 """
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,8 +31,8 @@ from ingest.errors import SourceError, TransientFault
 from ingest.transport.connection_pool import connections
 from ingest.transport.rate_limit import ReadLimits
 from ingest.transport.traffic import meter
+from xtrove.core import GaveUp, PassingFault, RetryPolicy, may_pass, retry_call, stated_wait
 
-TRIES = 6
 BAD_KEYS = frozenset(
     {
         "ExpiredToken",
@@ -44,7 +43,6 @@ BAD_KEYS = frozenset(
         "TokenRefreshRequired",
     }
 )
-_AGAIN = frozenset({408, 425, 429})
 _AGAIN_CODES = frozenset({"RequestTimeout", "SlowDown", "ServiceUnavailable", "InternalError"})
 _REGION = re.compile(r"[a-z0-9-]{2,32}")
 _SIGNED_SECONDS = 3600
@@ -58,14 +56,6 @@ _ACCESS_REMEDY = (
     f"same where nothing is there and listing is not allowed); {_OPEN}=YES reads without keys."
 )
 T = TypeVar("T")
-
-
-class Again(Exception):
-    """This try failed; `wait` is what the server asked for."""
-
-    def __init__(self, cause: str, wait: float = 0.0) -> None:
-        super().__init__(cause)
-        self.wait = wait
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +90,7 @@ def called(uri: str, limits: ReadLimits, name: str, **words: Any) -> Mapping[str
             code = str(error.response.get("Error", {}).get("Code", ""))
             raise fault(status, code, words["Bucket"], words.get("Key", ""), headers) from error
         except (HTTPClientError, CredentialRetrievalError) as error:
-            raise Again(_brief(error)) from error
+            raise PassingFault(_brief(error)) from error
         except BotoCoreError as error:
             raise SourceError(
                 "S3 cannot be asked", value=_brief(error), remedy=_KEYS_REMEDY
@@ -110,7 +100,7 @@ def called(uri: str, limits: ReadLimits, name: str, **words: Any) -> Mapping[str
 
 
 def signed(service: Service, bucket: str, key: str) -> str:
-    """The address of an object. Raises `Again`, `SourceError`."""
+    """The address of an object. Raises `PassingFault`, `SourceError`."""
     try:
         return str(
             service.client.generate_presigned_url(
@@ -118,7 +108,7 @@ def signed(service: Service, bucket: str, key: str) -> str:
             )
         )
     except CredentialRetrievalError as error:
-        raise Again(_brief(error)) from error
+        raise PassingFault(_brief(error)) from error
     except BotoCoreError as error:
         raise SourceError(
             "requests to S3 cannot be signed", value=_brief(error), remedy=_KEYS_REMEDY
@@ -128,9 +118,8 @@ def signed(service: Service, bucket: str, key: str) -> str:
 def fault(status: int, code: str, bucket: str, key: str, headers: Mapping[str, str]) -> Exception:
     """What an answer that is none means."""
     where, said = f"s3://{bucket}/{key}", f"HTTP {status} {code}".strip()
-    if status >= 500 or status in _AGAIN or code in _AGAIN_CODES:
-        wait = headers.get("retry-after", "")
-        return Again(said, float(wait) if re.fullmatch(r"\d{1,4}", wait) else 0.0)
+    if may_pass(status) or code in _AGAIN_CODES:
+        return PassingFault(said, stated_wait(headers))
     if status == 401 or code in BAD_KEYS:
         return SourceError(
             "S3 refuses the credentials", value=f"{where}: {said}", remedy=_KEYS_REMEDY
@@ -156,19 +145,11 @@ def fault(status: int, code: str, bucket: str, key: str, headers: Mapping[str, s
 
 def tried(uri: str, limits: ReadLimits, call: Callable[[], T], got: bytearray | None = None) -> T:
     """Call, and again after faults that may pass; bytes that were got count as progress."""
-    began = time.monotonic()
-    failures, before = 0, 0
-    while True:
-        try:
-            return call()
-        except Again as fault:
-            now = len(got or b"")
-            failures, before = (1, now) if now > before else (failures + 1, before)
-            wait = max(0.25 * 2.0**failures, fault.wait)
-            spent = time.monotonic() - began
-            if failures >= TRIES or spent + wait > limits.patience_s:
-                raise TransientFault(uri, f"{fault} ({spent:.0f} s)") from fault
-            time.sleep(wait)
+    policy = RetryPolicy(deadline_s=limits.patience_s)
+    try:
+        return retry_call(call, policy, progress=lambda: len(got or b""))
+    except GaveUp as error:
+        raise TransientFault(uri, str(error)) from error
 
 
 @lru_cache(maxsize=4)

@@ -1,16 +1,14 @@
-"""Which faults of the Hub pass by themselves, and how long to wait for that.
+"""Which faults of the Hub pass by themselves.
 
-A cut connection, a timeout, 408, 425, 429 and 5xx are tried again: after what `Retry-After`
-asks, else after 1, 2, 4 ... 60 s with a spread of a quarter, up to `tries` times in a row.
-Everything else is answered at once. What the client library retries inside its own calls comes
+A cut connection, a timeout, 408, 425, 429 and 5xx are tried again (`xtrove.core.retry`), after
+what `Retry-After` asks, else after 1, 2, 4 ... 60 s. Everything else is answered at once.
+What the client library retries inside its own calls comes
 on top. Nothing here repeats a request that may have been carried out: that is for the caller,
 who looks at the state of the repository first.
 """
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -18,13 +16,13 @@ from typing import Final, TypeVar
 import httpx2
 from huggingface_hub.errors import HfHubHTTPError
 
+from xtrove.core import GaveUp, PassingFault, Retries, RetryPolicy, may_pass, stated_wait
+
 T = TypeVar("T")
 Say = Callable[[str], None]
 FAULTS: Final = (HfHubHTTPError, httpx2.TransportError, RuntimeError)
 """What calls of the client library raise where the Hub or the way to it fails."""
-_PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-_MOST_S: Final = 60.0
-_MOST_ASKED_S: Final = 600.0
+POLICY: Final = RetryPolicy(tries=8, first_s=1.0, longest_s=60.0, longest_asked_s=600.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,9 +43,8 @@ def read_fault(error: BaseException) -> Fault:
     while seen is not None:
         if isinstance(seen, HfHubHTTPError):
             status = seen.response.status_code
-            asked = seen.response.headers.get("Retry-After", "")
-            wait = float(asked) if asked.isdigit() else None
-            return Fault(passes=status in _PASSING, wait_s=wait, status=status)
+            wait = stated_wait(seen.response.headers)
+            return Fault(passes=may_pass(status), wait_s=wait, status=status)
         if isinstance(seen, httpx2.TransportError):
             return Fault(passes=True, wait_s=None, status=0)
         seen = seen.__cause__
@@ -61,38 +58,40 @@ def _is_of_xet(error: BaseException) -> bool:
     )
 
 
-@dataclass(kw_only=True, slots=True)
 class Patience:
     """Counts failures in a row and waits between them."""
 
-    say: Say
-    tries: int = 8
-    first_s: float = 1.0
-    failures: int = 0
+    def __init__(self, say: Say, policy: RetryPolicy = POLICY) -> None:
+        self._say = say
+        self._policy = policy
+        self._what = ""
+        self._retries = Retries(policy, waiting=self._waiting)
 
     def reset(self) -> None:
         """Something went well."""
-        self.failures = 0
+        self._retries.reset()
 
     def wait(self, what: str, error: BaseException) -> None:
         """Waits before another try; raises the error where another makes no sense."""
         fault = read_fault(error)
-        self.failures += 1
-        if not fault.passes or self.failures >= self.tries:
+        if not fault.passes:
             raise error
-        spread = random.uniform(0.75, 1.25)
-        seconds = min(_MOST_S, self.first_s * 2.0 ** (self.failures - 1)) * spread
-        if fault.wait_s is not None:
-            seconds = min(_MOST_ASKED_S, fault.wait_s) + random.uniform(0, 0.2)
+        self._what = what
         reason = f"HTTP {fault.status}" if fault.status else type(error).__name__
-        self.say(f"{what}: {reason}, again in {seconds:.0f} s ({self.failures} of {self.tries})")
-        time.sleep(seconds)
+        try:
+            self._retries.failed(PassingFault(reason, fault.wait_s))
+        except GaveUp:
+            raise error from None
 
     def insist(self, what: str, call: Callable[[], T]) -> T:
         """The result of a call that may be repeated without harm; it has a count of its own."""
-        own = Patience(say=self.say, tries=self.tries, first_s=self.first_s)
+        own = Patience(self._say, self._policy)
         while True:
             try:
                 return call()
             except FAULTS as error:
                 own.wait(what, error)
+
+    def _waiting(self, fault: PassingFault, seconds: float, failures: int) -> None:
+        count = f"({failures} of {self._policy.tries})"
+        self._say(f"{self._what}: {fault}, again in {seconds:.0f} s {count}")

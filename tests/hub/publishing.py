@@ -20,6 +20,7 @@ from shards.publish.local import read_local
 from shards.publish.preview import PublishError, PublishOptions, look
 from shards.publish.publication import Publication
 from shards.publish.retry import Patience
+from xtrove.core import RetryPolicy
 
 
 def main() -> None:
@@ -44,7 +45,7 @@ def _publish(job: dict[str, Any], said: list[str]) -> Any:
     """What a publication did, or (`look`) would do."""
     local = read_local(Path(job["path"]), lambda what, done, total: None)
     tries = job.get("tries", 4)
-    patience = Patience(say=said.append, tries=tries, first_s=0.02)
+    patience = Patience(said.append, RetryPolicy(tries=tries, first_s=0.02))
     hub = HubRepo.open(job["repo"], job.get("token", "hf_write_secret"), patience)
     options = PublishOptions(**job.get("options", {}))
     if job.get("look"):

@@ -70,7 +70,7 @@ def publish(path: Path, repo: str, options: PublishOptions, *, dry_run: bool) ->
             _lock(base, stack)
         with byte_progress() as report, _is_dataset(base):
             local = read_local(base, report)
-        hub = HubRepo.open(repo, token, Patience(say=_say))
+        hub = HubRepo.open(repo, token, Patience(_say))
         if dry_run:
             _show_plan(local, look(local, hub, options), hub, options)
             return

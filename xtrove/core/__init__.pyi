@@ -18,3 +18,10 @@ from .lock import UnsafeLock as UnsafeLock
 from .lock import hold_lock as hold_lock
 from .lock import open_lock as open_lock
 from .lock import take_lock as take_lock
+from .retry import GaveUp as GaveUp
+from .retry import PassingFault as PassingFault
+from .retry import Retries as Retries
+from .retry import RetryPolicy as RetryPolicy
+from .retry import may_pass as may_pass
+from .retry import retry_call as retry_call
+from .retry import stated_wait as stated_wait

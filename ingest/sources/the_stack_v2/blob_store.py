@@ -42,6 +42,7 @@ from ingest.transport import (
     receive,
     without_user,
 )
+from xtrove.core import may_pass, stated_wait
 
 BODY_TIMEOUTS = 4
 SOFTWARE_HERITAGE = "s3://softwareheritage/content"
@@ -49,7 +50,6 @@ _ERROR_BYTES = 4096
 _SIGNED_SECONDS = 3600
 _S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9._=-]+)*)/?")
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,64})</Code>")
-_WAIT_STATUSES = frozenset({408, 425, 429})
 KEYS_REMEDY = (
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE) for every worker, or "
     "`anonymous: true` if the bucket is open to all. Bulk access to Software Heritage needs "
@@ -143,7 +143,7 @@ class Fault:
     """An answer that may be different next time."""
 
     detail: str
-    wait_s: float = 0.0
+    wait_s: float | None = None
     """How long the server asks to wait."""
 
 
@@ -207,8 +207,8 @@ class BlobStore:
         match = _CODE.search(answer.read1(_ERROR_BYTES))
         code = match[1].decode("ascii") if match else ""
         detail = f"HTTP {answer.status} {code}".strip()
-        if answer.status >= 500 or answer.status in _WAIT_STATUSES or code == "RequestTimeout":
-            return Fault(detail=detail, wait_s=_seconds(answer.headers.get("Retry-After", "")))
+        if may_pass(answer.status) or code == "RequestTimeout":
+            return Fault(detail=detail, wait_s=stated_wait(answer.headers))
         if answer.status == 401 or code in BAD_KEYS:
             raise SourceError(
                 "the blob store refuses the credentials",
@@ -268,10 +268,6 @@ def _s3(options: BlobOptions) -> Callable[[str], str]:
 
 def _plain(url: str) -> Callable[[str], str]:
     return lambda blob_id: f"{url}/{blob_id}"
-
-
-def _seconds(header: str) -> float:
-    return float(header) if re.fullmatch(r"\d{1,4}", header) else 0.0
 
 
 def _brief(error: Exception) -> str:

@@ -5,8 +5,8 @@ Method: a window of futures on threads. A row may enter while fewer than `AHEAD`
 blob does not stop the others and memory has a bound. Each blob is unpacked up to its stated
 length, its SHA-1 compared with its id (which is the SHA-1 of the raw bytes) and its length
 with the row, and its text decoded strictly by the encoding of the row and stored as UTF-8:
-every offset that is taken later is one of the UTF-8 text. Faults are tried again after waits
-that double, with jitter, and then raised as `TransientFault`.
+every offset that is taken later is one of the UTF-8 text. Faults are tried again
+(`xtrove.core.retry`), and then raised as `TransientFault`.
 Outcomes: content, or `blob_missing`, `blob_mismatch` (not this blob, damaged, or longer than
 stated), `blob_undecodable`, `too_large` (as UTF-8), `blob_denied`. Where a caller may not list
 a bucket, S3 answers 403 for a blob that is not there: a 403 is `blob_missing` once the store
@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-import random
 import threading
 import zlib
 from collections import deque
@@ -47,6 +46,7 @@ from ingest.sources.the_stack_v2.blob_store import (
     Fault,
     Refusal,
 )
+from xtrove.core import GaveUp, PassingFault, RetryPolicy, retry_call
 
 MISSING = "blob_missing"
 DENIED = "blob_denied"
@@ -57,8 +57,7 @@ AHEAD = 4
 HELD_BYTES = 64_000_000
 DENIED_FIRST = 16
 _MAX_QUEUE = 16_384
-_FIRST_WAIT_S = 0.25
-_LONGEST_WAIT_S = 30.0
+_LONGEST_ASKED_S = 30.0
 _MAX_NAME = 40
 # Quadratic in time, or no encodings of files at all.
 _NO_ENCODINGS = frozenset(
@@ -184,20 +183,23 @@ class BlobReader:
         kept = self._kept(wanted) if cached else None
         if kept is not None:
             return kept
-        detail, pause = "", 0.0
-        for attempt in range(self._options.retries + 1):
-            if self._stop.wait(pause):
-                break
-            answer = self._store.get(wanted.blob_id, _packed_cap(wanted))
-            if isinstance(answer, Refusal):
-                return Lost(reason=DENIED if answer.denied else MISSING, detail=answer.detail)
-            if isinstance(answer, Body):
-                opened = _unpacked(answer.data, wanted)
-                if isinstance(opened, bytes) and self._cache is not None:
-                    self._cache.put(wanted.blob_id, answer.data)
-                return _decoded(opened, wanted)
-            detail, pause = answer.detail, _pause(attempt, answer)
-        raise TransientFault(f"blob {wanted.blob_id}", detail)
+        policy = RetryPolicy(tries=self._options.retries + 1, longest_asked_s=_LONGEST_ASKED_S)
+        try:
+            answer = retry_call(lambda: self._asked(wanted), policy, stop=self._stop)
+        except GaveUp as error:
+            raise TransientFault(f"blob {wanted.blob_id}", str(error)) from error
+        if isinstance(answer, Refusal):
+            return Lost(reason=DENIED if answer.denied else MISSING, detail=answer.detail)
+        opened = _unpacked(answer.data, wanted)
+        if isinstance(opened, bytes) and self._cache is not None:
+            self._cache.put(wanted.blob_id, answer.data)
+        return _decoded(opened, wanted)
+
+    def _asked(self, wanted: Wanted) -> Body | Refusal:
+        answer = self._store.get(wanted.blob_id, _packed_cap(wanted))
+        if isinstance(answer, Fault):
+            raise PassingFault(answer.detail, answer.wait_s)
+        return answer
 
     def _kept(self, wanted: Wanted) -> Outcome | None:
         data = self._cache.get(wanted.blob_id, _packed_cap(wanted)) if self._cache else None
@@ -346,8 +348,3 @@ def _decoded(raw: bytes | Lost, wanted: Wanted, *, cached: bool = False) -> Outc
         return Lost(reason=TOO_LARGE, detail=f"{len(data)} bytes as UTF-8", cached=cached)
     git_id = hashlib.sha1(b"blob %d\0" % len(raw) + raw, usedforsecurity=False).hexdigest()
     return Content(data=data, git_id=git_id, cached=cached)
-
-
-def _pause(attempt: int, fault: Fault) -> float:
-    most: float = min(_FIRST_WAIT_S * 2**attempt, _LONGEST_WAIT_S)
-    return max(most * random.uniform(0.5, 1.0), min(fault.wait_s, _LONGEST_WAIT_S))

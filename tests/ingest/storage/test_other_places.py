@@ -7,8 +7,6 @@ import http.server
 import os
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
 
 import fsspec  # type: ignore[import-untyped]
@@ -21,7 +19,6 @@ from ingest.sources.registry import DirectoryOptions, plan, read, resolve_paths
 from ingest.sources.the_stack.source import TheStackOptions
 from ingest.storage.hub import parse
 from ingest.storage.locate import absolute, digested, open_entry, open_part, pin, revision_of
-from ingest.transport.http import stated_wait
 from ingest.transport.rate_limit import ReadLimits
 from ingest.transport.traffic import meter
 from tests.ingest.stack_tables import row, write
@@ -140,16 +137,6 @@ def test_paths_of_the_config(tmp_path: Path) -> None:
     assert parse(str(address)) == address
     assert parse("hf://datasets/a/b@refs/convert/parquet/x").path == "x"
     assert parse("hf://datasets/a/b/x@y").revision == ""
-
-
-def test_the_wait_a_server_states() -> None:
-    later = datetime.now(UTC) + timedelta(seconds=100)
-    assert 95 < (stated_wait({"retry-after": format_datetime(later, usegmt=True)}) or 0) <= 100
-    assert stated_wait({"retry-after": "7", "ratelimit": '"api";r=0;t=55'}) == 7
-    assert stated_wait({"ratelimit": '"resolvers";r=0;t=55'}) == 55
-    assert stated_wait({"ratelimit": '"resolvers";r=12;t=55'}) is None
-    assert stated_wait({"retry-after": "soon"}) is None
-    assert stated_wait({}) is None
 
 
 def test_lists_of_opt_outs(tmp_path: Path) -> None:
