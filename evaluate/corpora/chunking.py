@@ -14,16 +14,18 @@ encoded files are left out and counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from evaluate.corpora.corpus import Document, Fact, code_digest
-from evaluate.corpora.windows import windows
 from extract import FilterOptions, RowLimits
 from extract.filters import refuse_content
 from extract.parsing import LANGUAGES, FileFunctions, Function, FunctionsError, functions
 from extract.pipeline import Stopped, shared
 
+LINES = 40
+STRIDE = 30
+"""Of windows: what a border cuts is whole in the next one."""
 LEAST_LINES = 3
 """Shorter pieces between the functions of a broken file are closing brackets and imports."""
 # One long line in a docstring does not make a file minified: people still ask for its functions.
@@ -124,6 +126,32 @@ def _document(file: CodeFile, function: Function, keep: bool) -> Document:
         repo=file.repo,
         code_sha256=code_digest(function.code),
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """Lines of a file, from 1, inclusive."""
+
+    start_line: int
+    end_line: int
+    text: str
+
+
+def windows(text: str, *, lines: int = LINES, stride: int = STRIDE) -> Iterator[Window]:
+    """`lines` lines at a time, each window `stride` after the one before, to the end of the text;
+    blank windows are left out."""
+    rows = text.split("\n")
+    if rows and not rows[-1]:
+        rows.pop()
+    start = 0
+    while start < len(rows):
+        end = min(start + lines, len(rows))
+        lines_text = "\n".join(rows[start:end])
+        if lines_text.strip():
+            yield Window(start_line=start + 1, end_line=end, text=lines_text)
+        if end == len(rows):
+            return
+        start += stride
 
 
 def _windows(file: CodeFile, found: Sequence[Function]) -> list[Document]:

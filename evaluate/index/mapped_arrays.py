@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import numpy as np
 def mapped(path: Path, kind: str, shape: tuple[int, ...]) -> Any:
     """The numbers of a file; `ValueError` where its size is not that of the shape."""
     dtype = np.dtype(kind)
-    wanted = int(np.prod(shape)) * dtype.itemsize
+    expected = math.prod(shape) * dtype.itemsize
     size = path.stat().st_size
-    if size != wanted:
-        raise ValueError(f"{path} holds {size} bytes, not {wanted}")
-    if not wanted:
+    if size != expected:
+        raise ValueError(f"{path} holds {size} bytes, not {expected}")
+    if not expected:
         return np.zeros(shape, dtype=dtype)
+    # Read only: a private map that could be written would be charged as memory.
     return np.memmap(path, dtype=dtype, mode="r", shape=shape)

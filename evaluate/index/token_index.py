@@ -16,7 +16,6 @@ a change of size are not noticed.
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import time
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from evaluate.index.mapped_arrays import mapped
 from xtrove.core import new_folder, take_lock
 
 if TYPE_CHECKING:
@@ -269,15 +269,9 @@ def _write(
 
 
 def _mapped(path: Path, kind: str, shape: tuple[int, ...]) -> Any:
-    dtype = np.dtype(kind)
-    wanted = math.prod(shape) * dtype.itemsize
     try:
-        size = path.stat().st_size
+        return mapped(path, kind, shape)
     except OSError as error:
         raise TokenIndexError(f"{path}: {error.strerror}") from error
-    if size != wanted:
-        raise TokenIndexError(f"{path} holds {size} bytes, not {wanted}: delete the folder")
-    if not wanted:
-        return np.zeros(shape, dtype=dtype)
-    # Read only: a private map that could be written would be charged as memory.
-    return np.memmap(path, dtype=dtype, mode="r", shape=shape)
+    except ValueError as error:
+        raise TokenIndexError(f"{error}: delete the folder") from error

@@ -17,6 +17,7 @@ from .result import load_result as load_result
 from .result import write_files as write_files
 from .run import DEPTH as DEPTH
 from .run import Measure as Measure
+from .run import Run as Run
 from .run import measure_system as measure_system
 from .tables import SHOWN as SHOWN
 from .tables import Table as Table
@@ -27,6 +28,4 @@ from .tables import markdown as markdown
 from .tables import question_lines as question_lines
 from .tables import seen_lines as seen_lines
 from .tables import systems_table as systems_table
-from .trec import qrels_lines as qrels_lines
-from .trec import trec_lines as trec_lines
 from .validation import validation_measure as validation_measure

@@ -21,15 +21,15 @@ import numpy as np
 from evaluate.corpora import Corpus, Document, Query, duplicates, members
 from evaluate.measure.result import (
     COMPARED,
-    Asked,
     Difference,
     Estimate,
     Evaluation,
-    First,
     Group,
+    QueryRecord,
     SeenShare,
     SystemResult,
     Times,
+    TopHit,
 )
 from evaluate.measure.run import Measured
 from evaluate.measure.seen_in_training import Seen, seen_answers
@@ -74,7 +74,7 @@ def evaluation(
 ) -> Evaluation:
     """The result of systems over corpora; at least one system."""
     twins = {query: found for corpus in corpora for query, found in duplicates(corpus).items()}
-    asked: list[Asked] = []
+    asked: list[QueryRecord] = []
     for corpus in corpora:
         documents = {one.id: one for one in corpus.documents} if corpus.queries else {}
         asked += [_asked(query, documents, twins) for query in corpus.queries]
@@ -246,8 +246,8 @@ def _scores(measured: Measured, queries: Sequence[Query]) -> list[float | None]:
     return made
 
 
-def _firsts(measured: Measured, corpora: Sequence[Corpus]) -> list[First | None]:
-    made: list[First | None] = []
+def _firsts(measured: Measured, corpora: Sequence[Corpus]) -> list[TopHit | None]:
+    made: list[TopHit | None] = []
     for corpus in corpora:
         places = {one.id: one for one in corpus.documents} if corpus.queries else {}
         for query in corpus.queries:
@@ -256,14 +256,14 @@ def _firsts(measured: Measured, corpora: Sequence[Corpus]) -> list[First | None]
     return made
 
 
-def _first(hit: tuple[str, float], document: Document) -> First:
-    return First(id=hit[0], place=document.place(), score=round(hit[1], _DIGITS))
+def _first(hit: tuple[str, float], document: Document) -> TopHit:
+    return TopHit(id=hit[0], place=document.place(), score=round(hit[1], _DIGITS))
 
 
 def _asked(
     query: Query, documents: Mapping[str, Document], twins: Mapping[str, list[str]]
-) -> Asked:
-    return Asked(
+) -> QueryRecord:
+    return QueryRecord(
         id=query.id,
         text=query.text,
         relevant=[_place(target, group, documents) for target, group in members(query).items()],

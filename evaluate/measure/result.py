@@ -82,7 +82,7 @@ class Difference(_Model):
     lost: int
 
 
-class First(_Model):
+class TopHit(_Model):
     """The document that stood first for a question."""
 
     id: str
@@ -112,12 +112,12 @@ class SystemResult(_Model):
     """Of the first relevant document, a question each; 0 where it was not found."""
     scores: list[float | None]
     """Of that document."""
-    firsts: list[First | None]
+    firsts: list[TopHit | None]
     values: dict[str, list[float]]
     """Metric -> value of each question."""
 
 
-class Asked(_Model):
+class QueryRecord(_Model):
     """One question."""
 
     id: str
@@ -150,7 +150,7 @@ class Evaluation(_Model):
     versions: dict[str, str]
     by_repository: bool = False
     """Metrics are unweighted means over repositories of the means within each."""
-    queries: list[Asked]
+    queries: list[QueryRecord]
     systems: list[SystemResult]
 
     def to_json(self) -> bytes:

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluate.corpora.chunking import CodeFile, cut_files
+from evaluate.corpora.chunking import LINES, STRIDE, CodeFile, cut_files, windows
 from evaluate.corpora.corpus import Corpus, Query, collapse, duplicates, members
-from evaluate.corpora.windows import LINES, STRIDE, windows
 from extract.options import RowLimits
 
 DEEP = b"".join(b" " * n + b"if x:\n" for n in range(320)) + b"name_of_it = other_name\n" * 3000

@@ -2,33 +2,40 @@
 
 Written: result.json (everything), result.md (the tables), run.trec of each system (the first is
 what was asked for) and qrels.trec. The folder is whole when result.json stands in it.
+A line of a TREC run is `query Q0 document rank score system`; white space and "%" in ids are
+percent-encoded, for the format splits fields at white space. Scores are written in full, ties in
+the order the metrics count them, so that reading gives the same ranking.
 Limits: nothing is overwritten.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from rich.table import Table as RichTable
 
-from evaluate.corpora import Corpus
+from evaluate.corpora import Corpus, Query, collapse
 from evaluate.measure import (
     FILE,
     Evaluation,
+    Run,
     System,
     Table,
     duplicate_line,
     group_tables,
     markdown,
-    qrels_lines,
     question_lines,
     seen_lines,
     systems_table,
-    trec_lines,
     write_files,
 )
+from evaluate.metrics import settle_ties
 from xtrove.terminal import err, out
+
+_UNSAFE = re.compile(r"[\s%\x00-\x1f\x7f]")
 
 
 def shown(result: Evaluation, notes: Sequence[str]) -> tuple[list[Table], list[str]]:
@@ -89,3 +96,24 @@ def write(
     files[FILE] = result.to_json()
     write_files(folder, files)
     err().print(f"written to {folder}")
+
+
+def trec_lines(run: Run, queries: Iterable[Query], system: str) -> Iterator[str]:
+    """The lines of one system, question by question, without line ends."""
+    for query in queries:
+        hits = collapse(run.get(query.id, ()), query)
+        scores = dict(hits)
+        for rank, document in enumerate(settle_ties(hits, query.relevant), start=1):
+            fields = (query.id, "Q0", document, str(rank), repr(scores[document]), system)
+            yield " ".join(_safe(field) for field in fields)
+
+
+def qrels_lines(relevant: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """The judgements beside a run: `query 0 document grade`."""
+    for query, grades in relevant.items():
+        for document, grade in grades.items():
+            yield f"{_safe(query)} 0 {_safe(document)} {grade}"
+
+
+def _safe(field: str) -> str:
+    return _UNSAFE.sub(lambda match: quote(match[0], safe=""), field) or "%20"
