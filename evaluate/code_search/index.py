@@ -100,7 +100,7 @@ def update(
     `encode` loads the model, when there is something to encode; None makes an index of words.
     An index that is damaged is made anew.
     """
-    work = _Update(store=store, root=root, encode=encode, told=progress or _silent)
+    work = _Update(store=store, root=root, encode=encode, progress=progress or _silent)
     try:
         return work.run()
     except SegmentError:
@@ -118,7 +118,7 @@ class _Update:
     store: Path
     root: Path
     encode: Callable[[], Encode] | None
-    told: Progress
+    progress: Progress
     state: State = field(default_factory=State)
     pending: dict[str, FileState] = field(default_factory=dict)
     documents: list[CodeDocument] = field(default_factory=list)
@@ -133,12 +133,12 @@ class _Update:
         except ValueError as error:
             raise SegmentError(str(error)) from error
         tree = walk(self.root, wanted=frozenset(LANGUAGES))
-        files = {one.name: one for one in tree.files if not one.problem}
+        files = {file.name: file for file in tree.files if not file.problem}
         removed = [name for name in self.state.files if name not in files]
         for name in removed:
             del self.state.files[name]
         self.dirty = bool(removed) or not self.state.files
-        changed = [one for one in files.values() if not self._as_it_was(one)]
+        changed = [file for file in files.values() if not self._as_it_was(file)]
         if changed:
             self._read(changed)
         if self.dirty:
@@ -146,13 +146,13 @@ class _Update:
         changes = Changes(
             read=len(changed), cut=self.cut, removed=len(removed), documents=self.made
         )
-        problems = Counter(one.problem for one in tree.files if one.problem)
+        problems = Counter(file.problem for file in tree.files if file.problem)
         return self._snapshot(changes, problems)
 
-    def _as_it_was(self, found: Found) -> bool:
-        known = self.state.files.get(found.name)
+    def _as_it_was(self, file: Found) -> bool:
+        known = self.state.files.get(file.name)
         try:
-            return known is not None and known.hint == hint_of(found.path)
+            return known is not None and known.hint == hint_of(file.path)
         except OSError:
             return False
 
@@ -160,57 +160,57 @@ class _Update:
         from evaluate.corpora import CodeFile, cut_files
 
         most = COUNTED if self.encode is None else ENCODED
-        for number, (found, content, state) in enumerate(self._contents(changed), 1):
-            known = self.state.files.get(found.name)
+        for number, (file, content, state) in enumerate(self._contents(changed), 1):
+            known = self.state.files.get(file.name)
             self.dirty = True
             if known is not None and known.sha256 == state.sha256:
-                self.state.files[found.name] = _with(known, hint=state.hint)
+                self.state.files[file.name] = _with(known, hint=state.hint)
                 continue
             if state.reason:
-                self.pending[found.name] = state
+                self.pending[file.name] = state
                 continue
             self.cut += 1
-            file = CodeFile(
-                path=found.name, language=found.language, content=content, repo=self.root.name
+            code = CodeFile(
+                path=file.name, language=file.language, content=content, repo=self.root.name
             )
-            cut = cut_files([file], keep_documentation=True)
-            reason = cut.left_out.get(found.name, "")
-            self.pending[found.name] = _with(
+            cut = cut_files([code], keep_documentation=True)
+            reason = cut.left_out.get(file.name, "")
+            self.pending[file.name] = _with(
                 state, first=len(self.documents), count=len(cut.documents), reason=reason
             )
             self.documents.extend(
                 CodeDocument(
-                    path=one.path,
-                    name=one.name,
-                    start_line=one.start_line,
-                    end_line=one.end_line,
-                    language=one.language,
-                    text=one.text,
+                    path=document.path,
+                    name=document.name,
+                    start_line=document.start_line,
+                    end_line=document.end_line,
+                    language=document.language,
+                    text=document.text,
                 )
-                for one in cut.documents
+                for document in cut.documents
             )
             if len(self.documents) >= most:
                 self._flush()
-            self.told("files read", number, len(changed))
+            self.progress("files read", number, len(changed))
         self._flush()
 
     def _contents(self, changed: list[Found]) -> Iterator[tuple[Found, bytes, FileState]]:
         """Each file with its bytes; one that cannot be read loses its documents."""
-        for found in changed:
+        for file in changed:
             now = time.time_ns()
             try:
-                before = hint_of(found.path)
-                content = read_capped(found.path, MAX_FILE_BYTES)
-                hint = sure(before, hint_of(found.path), now)
+                before = hint_of(file.path)
+                content = read_capped(file.path, MAX_FILE_BYTES)
+                hint = sure(before, hint_of(file.path), now)
             except OSError:
                 content, hint = None, (-1, -1, -1)
             yield (
-                found,
+                file,
                 content or b"",
                 FileState(
                     hint=hint,
                     sha256="" if content is None else hashlib.sha256(content).hexdigest(),
-                    language=found.language,
+                    language=file.language,
                     segment="",
                     reason=UNREADABLE if content is None else "",
                 ),
@@ -221,9 +221,9 @@ class _Update:
         if self.documents:
             encode = self.encode() if self.encode is not None else None
             segment = write_segment(self.store, self.documents, encode)
-            for name, one in self.pending.items():
-                place = segment.folder.name if one.count else ""
-                self.pending[name] = _with(one, segment=place)
+            for name, file_state in self.pending.items():
+                place = segment.folder.name if file_state.count else ""
+                self.pending[name] = _with(file_state, segment=place)
             self.made += len(self.documents)
         if self.pending:
             self.state.files.update(self.pending)
@@ -235,7 +235,9 @@ class _Update:
         names = self.state.segments()
         segments = [Segment.open(self.store / name) for name in names]
         numbers = _numbers(self.state, segments)
-        chosen = _to_merge([len(one) for one in segments], [int((n >= 0).sum()) for n in numbers])
+        chosen = _to_merge(
+            [len(segment) for segment in segments], [int((n >= 0).sum()) for n in numbers]
+        )
         if chosen:
             self._merge([segments[i] for i in chosen], [numbers[i] for i in chosen])
         self.state.save(self.store)
@@ -253,21 +255,25 @@ class _Update:
             live = part >= 0
             fresh.append(np.where(live, start + np.cumsum(live) - 1, -1).astype(np.int32))
             start += int(live.sum())
-        self.told("segments merged", 0, len(segments))
+        self.progress("segments merged", 0, len(segments))
         made = merge_segments(self.store, segments, fresh)
-        moved = {one.folder.name: part for one, part in zip(segments, fresh, strict=True)}
-        for name, one in self.state.files.items():
-            if one.segment in moved:
-                first = int(moved[one.segment][one.first])
-                self.state.files[name] = _with(one, segment=made.folder.name, first=first)
+        moved = {segment.folder.name: part for segment, part in zip(segments, fresh, strict=True)}
+        for name, file_state in self.state.files.items():
+            if file_state.segment in moved:
+                first = int(moved[file_state.segment][file_state.first])
+                self.state.files[name] = _with(file_state, segment=made.folder.name, first=first)
 
     def _snapshot(self, changes: Changes, problems: Counter[str]) -> Snapshot:
         segments = [Segment.open(self.store / name) for name in self.state.segments()]
-        reasons = Counter(one.reason for one in self.state.files.values() if one.reason)
+        reasons = Counter(
+            file_state.reason for file_state in self.state.files.values() if file_state.reason
+        )
         return Snapshot(
             segments=tuple(segments),
             numbers=tuple(_numbers(self.state, segments)),
-            languages=frozenset(one.language for one in self.state.files.values() if one.count),
+            languages=frozenset(
+                file_state.language for file_state in self.state.files.values() if file_state.count
+            ),
             files=len(self.state.files),
             left_out=dict(sorted((problems + reasons).items())),
             changes=changes,
@@ -276,14 +282,14 @@ class _Update:
 
 def _numbers(state: State, segments: list[Segment]) -> list[NDArray[np.int32]]:
     """The number of each live document, ascending over all segments."""
-    places = {one.folder.name: i for i, one in enumerate(segments)}
-    live = [np.zeros(len(one), dtype=bool) for one in segments]
-    for one in state.files.values():
-        if one.count:
-            part = live[places[one.segment]]
-            if not 0 <= one.first <= one.first + one.count <= len(part):
-                raise SegmentError(f"{one.segment} has no {one.count} documents at {one.first}")
-            part[one.first : one.first + one.count] = True
+    places = {segment.folder.name: i for i, segment in enumerate(segments)}
+    live = [np.zeros(len(segment), dtype=bool) for segment in segments]
+    for file in state.files.values():
+        if file.count:
+            part = live[places[file.segment]]
+            if not 0 <= file.first <= file.first + file.count <= len(part):
+                raise SegmentError(f"{file.segment} has no {file.count} documents at {file.first}")
+            part[file.first : file.first + file.count] = True
     start = 0
     numbers = []
     for part in live:

@@ -59,16 +59,16 @@ class LiveTokens(TokenIndex):
     def floats(self, runs: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
         """The vectors of runs of tokens, one after the other: (tokens, dim)."""
         size = sum(last - first for first, last in runs)
-        found = np.empty((size, self.values.shape[1]), dtype=np.float32)
+        vectors = np.empty((size, self.values.shape[1]), dtype=np.float32)
         done = 0
         for first, last in runs:
             for index, start, stop in self._slices(first, last):
-                part = found[done : done + stop - start]
+                part = vectors[done : done + stop - start]
                 part[:] = index.values[start:stop]
                 if index.scales is not None:
                     part *= index.scales[start:stop, None]
                 done += stop - start
-        return found
+        return vectors
 
     def _slices(self, first: int, last: int) -> Iterator[tuple[TokenIndex, int, int]]:
         place = max(0, int(np.searchsorted(self.starts, first, side="right")) - 1)
@@ -94,13 +94,13 @@ def live_tokens(parts: Sequence[tuple[TokenIndex, NDArray[np.int32]]]) -> LiveTo
             tokens = int(index.offsets[first]), int(index.offsets[last])
             pieces.append(_Piece(index=index, first=tokens[0], start=start))
             start += tokens[1] - tokens[0]
-    dim = next((one.values.shape[1] for one, _ in parts), 0)
+    dim = next((index.values.shape[1] for index, _ in parts), 0)
     return LiveTokens(
         values=np.zeros((0, dim), dtype=np.int8),
         scales=None,
         offsets=np.concatenate([np.zeros(1, dtype=np.int64), *lengths]).cumsum(),
         pieces=tuple(pieces),
-        starts=np.array([one.start for one in pieces], dtype=np.int64),
+        starts=np.array([piece.start for piece in pieces], dtype=np.int64),
     )
 
 

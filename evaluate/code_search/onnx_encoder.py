@@ -111,7 +111,7 @@ class QuestionGraph:
 
 def wanted(folder: Path) -> bool:
     """Whether a graph can be made and has not been tried."""
-    return _settings(folder) is None and all(find_spec(one) for one in _PACKAGES)
+    return _settings(folder) is None and all(find_spec(name) for name in _PACKAGES)
 
 
 def make_graph(encoder: Encoder, folder: Path) -> None:
@@ -150,10 +150,10 @@ def _fill(folder: Path, encoder: Encoder) -> None:
         raise ValueError("the graph cannot be opened")
     kinds: tuple[Kind, ...] = ("query", "document")
     for text, kind in product(CHECKS, kinds):
-        expected, found = encoder.encode([text], kind).values, graph(text, kind)
-        if expected.shape != found.shape:
-            raise ValueError(f"{found.shape} instead of {expected.shape} for {text[:40]!r}")
-        worst = float(np.abs(expected - found).max())
+        expected, vectors = encoder.encode([text], kind).values, graph(text, kind)
+        if expected.shape != vectors.shape:
+            raise ValueError(f"{vectors.shape} instead of {expected.shape} for {text[:40]!r}")
+        worst = float(np.abs(expected - vectors).max())
         if not worst < MAX_DIFFERENCE:
             raise ValueError(f"differs from torch by {worst:.2e} for {text[:40]!r}")
 
@@ -187,6 +187,10 @@ def _settings(folder: Path) -> dict[str, Any] | None:
 
 
 def _keep_newest(place: Path) -> None:
-    held = [(one.stat().st_mtime, one) for one in place.iterdir() if not one.name.startswith(".")]
-    for _, folder in sorted(held)[:-GRAPHS]:
+    by_age = [
+        (graph.stat().st_mtime, graph)
+        for graph in place.iterdir()
+        if not graph.name.startswith(".")
+    ]
+    for _, folder in sorted(by_age)[:-GRAPHS]:
         shutil.rmtree(folder, ignore_errors=True)

@@ -51,11 +51,11 @@ class Postings:
         known: dict[str, int] = {}
         words, documents, counts, lengths = (array("i") for _ in range(4))
         for number, text in enumerate(texts):
-            found = Counter(code_words(text))
-            lengths.append(found.total())
-            words.extend(known.setdefault(word, len(known)) for word in found)
-            documents.extend([number] * len(found))
-            counts.extend(found.values())
+            occurrences = Counter(code_words(text))
+            lengths.append(occurrences.total())
+            words.extend(known.setdefault(word, len(known)) for word in occurrences)
+            documents.extend([number] * len(occurrences))
+            counts.extend(occurrences.values())
         return _sorted(list(known), *map(_whole, (words, documents, counts, lengths)))
 
     @classmethod
@@ -122,10 +122,10 @@ def bm25_scores(
         return scores
     norms = K1 * (1 - B + B * lengths / lengths.mean(dtype=np.float64))
     for word, times in Counter(words).items():
-        found = [(numbers[part.documents[run]], part.counts[run]) for part, numbers in parts
+        matches = [(numbers[part.documents[run]], part.counts[run]) for part, numbers in parts
                  for run in [part.of_word(word)]]  # fmt: skip
-        documents = np.concatenate([one for one, _ in found])
-        counts = np.concatenate([one for _, one in found])[documents >= 0]
+        documents = np.concatenate([numbers for numbers, _ in matches])
+        counts = np.concatenate([matched for _, matched in matches])[documents >= 0]
         documents = documents[documents >= 0]
         if len(documents):
             weight = math.log(1 + (size - len(documents) + 0.5) / (len(documents) + 0.5))

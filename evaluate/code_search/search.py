@@ -42,11 +42,12 @@ class WordsSearch:
 
     def scores(self, query: str) -> NDArray[np.float32]:
         """Score of each document."""
-        found = self._snapshot
+        snapshot = self._snapshot
         parts = [
-            (one.postings, part) for one, part in zip(found.segments, found.numbers, strict=True)
+            (segment.postings, part)
+            for segment, part in zip(snapshot.segments, snapshot.numbers, strict=True)
         ]
-        return bm25_scores(query_words(query, found.languages), parts, len(found))
+        return bm25_scores(query_words(query, snapshot.languages), parts, len(snapshot))
 
     def search(self, queries: list[str], k: int) -> Hits:
         """The best `k` documents of each question that hold one of its words."""
@@ -84,9 +85,9 @@ class VectorSearch:
         vectors = self._question(query)
         every = np.arange(len(self._snapshot))
         chosen = every if self.whole else self._candidates(query, vectors)
-        found = top(maxsim(self.tokens, chosen, vectors)[None, :], k)
-        ids = np.where(found.ids < 0, -1, chosen[found.ids] if len(chosen) else -1)
-        return Hits(ids=ids.astype(np.int32), scores=found.scores)
+        hits = top(maxsim(self.tokens, chosen, vectors)[None, :], k)
+        ids = np.where(hits.ids < 0, -1, chosen[hits.ids] if len(chosen) else -1)
+        return Hits(ids=ids.astype(np.int32), scores=hits.scores)
 
     def _candidates(self, query: str, vectors: NDArray[np.float32]) -> NDArray[np.int64]:
         """Places of documents, ascending."""

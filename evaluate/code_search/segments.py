@@ -100,10 +100,10 @@ class Segment:
 
 def write_segment(store: Path, documents: Sequence[CodeDocument], encode: Encode | None) -> Segment:
     """Makes a segment of documents, with their vectors where `encode` gives them."""
-    texts = [one.text for one in documents]
+    texts = [document.text for document in documents]
 
     def fill(folder: Path) -> dict[str, int]:
-        rows = [json.dumps(asdict(one)).encode() + b"\n" for one in documents]
+        rows = [json.dumps(asdict(document)).encode() + b"\n" for document in documents]
         _write_rows(folder, rows)
         dim = _encoded(folder, texts, encode) if encode is not None else 0
         return {**Postings.of(texts).write(folder), "documents": len(rows), "dim": dim}
@@ -119,16 +119,20 @@ def merge_segments(
     pairs = list(zip(segments, numbers, strict=True))
 
     def fill(folder: Path) -> dict[str, int]:
-        _write_rows(folder, (row for one, live in pairs for row in _rows(one, live)))
-        postings = Postings.merged([(one.postings, live) for one, live in pairs], size)
+        _write_rows(folder, (row for segment, live in pairs for row in _rows(segment, live)))
+        postings = Postings.merged([(segment.postings, live) for segment, live in pairs], size)
         dim = 0
         if segments[0].means is not None:
             dim = segments[0].means.shape[1]
-            means = [one.means[live >= 0] for one, live in pairs if one.means is not None]
+            means = [
+                segment.means[live >= 0] for segment, live in pairs if segment.means is not None
+            ]
             (folder / "means.bin").write_bytes(np.concatenate(means).astype("<f2").tobytes())
             from evaluate.code_search.live_tokens import merge_tokens
 
-            tokens = [(one.tokens, live) for one, live in pairs if one.tokens is not None]
+            tokens = [
+                (segment.tokens, live) for segment, live in pairs if segment.tokens is not None
+            ]
             merge_tokens(folder / TOKENS, tokens)
         return {**postings.write(folder), "documents": size, "dim": dim}
 
@@ -189,10 +193,10 @@ def mean_rows(values: NDArray[np.float32], offsets: NDArray[np.int64]) -> NDArra
 def _tokens(folder: Path, documents: int) -> TokenIndex:
     from evaluate.index import TokenIndex
 
-    found = TokenIndex.open(folder / TOKENS)
-    if len(found) != documents:
-        raise SegmentError(f"{folder} has vectors of {len(found)} documents, not {documents}")
-    return found
+    index = TokenIndex.open(folder / TOKENS)
+    if len(index) != documents:
+        raise SegmentError(f"{folder} has vectors of {len(index)} documents, not {documents}")
+    return index
 
 
 def _meta(folder: Path) -> dict[str, Any]:

@@ -49,7 +49,11 @@ class State:
 
     def segments(self) -> list[str]:
         """Names of the folders that hold something live, in the order of their making."""
-        return list(dict.fromkeys(one.segment for one in self.files.values() if one.segment))
+        return list(
+            dict.fromkeys(
+                file_state.segment for file_state in self.files.values() if file_state.segment
+            )
+        )
 
     @classmethod
     def load(cls, store: Path) -> State:
@@ -73,9 +77,9 @@ class State:
     def save(self, store: Path) -> None:
         """Replaces the file."""
         rows = {
-            name: [*one.hint, one.sha256, one.language, one.segment, one.first, one.count,
-                   one.reason]
-            for name, one in self.files.items()
+            name: [*file.hint, file.sha256, file.language, file.segment, file.first, file.count,
+                   file.reason]
+            for name, file in self.files.items()
         }  # fmt: skip
         write_file(store / STATE, json.dumps({"format": FORMAT, "files": rows}).encode())
 

@@ -44,13 +44,13 @@ def beir_corpus(
             raise RowError(f"{where}:{line}: a second question {identity!r}: fix its id")
         texts[identity] = row_text(Path(where), line, row, "text", "query")
     judged = _judgements(folder, split, documents, texts)
-    asked = {
-        query: {one: grade for one, grade in grades.items() if grade > 0}
+    relevant = {
+        query: {document: grade for document, grade in grades.items() if grade > 0}
         for query, grades in judged.items()
     }
     queries = [
         Query(id=query, text=texts[query], relevant=grades, language=language)
-        for query, grades in asked.items()
+        for query, grades in relevant.items()
         if grades
     ]
     if not queries:
@@ -62,7 +62,7 @@ def beir_corpus(
         facts={
             "kind": "beir",
             "split": split,
-            "questions_without_answer": len(asked) - len(queries),
+            "questions_without_answer": len(relevant) - len(queries),
             "documentation": "cut out" if language and not keep_documentation else "left in",
         },
     )
@@ -122,11 +122,11 @@ def _judgement_rows(folder: Path, split: str) -> Iterator[Row]:
         yield from _tsv_rows(table)
         return
     files = [
-        one
+        path
         for inner in ("qrels", "data")
         if (folder / inner).is_dir()
-        for one in sorted((folder / inner).iterdir())
-        if one.name.startswith((f"{split}.", f"{split}-")) and _is_rows(one)
+        for path in sorted((folder / inner).iterdir())
+        if path.name.startswith((f"{split}.", f"{split}-")) and _is_rows(path)
     ]
     if not files:
         raise RowError(f"{folder} has no judgements for {split!r}: qrels/{split}.tsv is expected")
@@ -165,7 +165,7 @@ def _rows(folder: Path, name: str) -> Iterator[Row]:
         yield from _file_rows(single)
         return
     inner = folder / name
-    files = sorted(one for one in inner.iterdir() if _is_rows(one)) if inner.is_dir() else []
+    files = sorted(path for path in inner.iterdir() if _is_rows(path)) if inner.is_dir() else []
     if not files:
         raise RowError(f"{folder} has no {name}.jsonl and no folder {name}: name a BEIR folder")
     for file in files:

@@ -59,7 +59,9 @@ class Cut:
         reasons = Counter(self.left_out.values())
         return {
             **{name: self.counts[name] for name in ("files", "functions", "windows")},
-            "languages": dict(sorted(Counter(one.language for one in self.documents).items())),
+            "languages": dict(
+                sorted(Counter(document.language for document in self.documents).items())
+            ),
             "left_out": dict(sorted(reasons.items())),
         }
 
@@ -107,11 +109,11 @@ def cut_file(file: CodeFile, keep: bool) -> FileCut:
     if reason:
         return FileCut(reason=reason)
     parsed = _functions(file)
-    found = parsed.functions if parsed is not None else ()
-    documents = [_document(file, function, keep) for function in found]
-    if parsed is None or not found or parsed.has_error or parsed.left_out:
-        documents += _windows(file, found)
-    return FileCut(documents=tuple(documents), functions=len(found))
+    extracted = parsed.functions if parsed is not None else ()
+    documents = [_document(file, function, keep) for function in extracted]
+    if parsed is None or not extracted or parsed.has_error or parsed.left_out:
+        documents += _windows(file, extracted)
+    return FileCut(documents=tuple(documents), functions=len(extracted))
 
 
 def _document(file: CodeFile, function: Function, keep: bool) -> Document:
@@ -154,14 +156,14 @@ def windows(text: str, *, lines: int = LINES, stride: int = STRIDE) -> Iterator[
         start += stride
 
 
-def _windows(file: CodeFile, found: Sequence[Function]) -> list[Document]:
+def _windows(file: CodeFile, extracted: Sequence[Function]) -> list[Document]:
     """Windows over the lines that no function covers."""
     rows = file.content.decode("utf-8").split("\n")
     documents: list[Document] = []
     first = 1
-    for start, end in [(f.start_line, f.end_line) for f in found] + [(len(rows) + 1, 0)]:
+    for start, end in [(f.start_line, f.end_line) for f in extracted] + [(len(rows) + 1, 0)]:
         for window in windows("\n".join(rows[first - 1 : start - 1])):
-            if found and sum(map(bool, map(str.strip, window.text.split("\n")))) < LEAST_LINES:
+            if extracted and sum(map(bool, map(str.strip, window.text.split("\n")))) < LEAST_LINES:
                 continue
             start_line = first + window.start_line - 1
             end_line = first + window.end_line - 1

@@ -82,24 +82,26 @@ def folder(
     """
     if not root.is_dir():
         raise PlaceError(f"no folder {str(root)!r}: name one, or stdlib: or package:NAME")
-    wanted = frozenset(languages or LANGUAGES)
+    chosen = frozenset(languages or LANGUAGES)
     # Files of no language are listed under "".
-    tree = walk(root, wanted=wanted | ({""} if suffixes else set()), exclude=exclude)
+    tree = walk(root, wanted=chosen | ({""} if suffixes else set()), exclude=exclude)
     checkout = _checkout(root) if "" in tree.checkouts else None
-    found = [
-        one
-        for one in tree.files
-        if (one.language or PurePosixPath(one.name).suffix.lower() in suffixes)
-        and _is_tracked(one, checkout, tree.checkouts)
+    files = [
+        file
+        for file in tree.files
+        if (file.language or PurePosixPath(file.name).suffix.lower() in suffixes)
+        and _is_tracked(file, checkout, tree.checkouts)
     ]
-    if not any(not one.problem for one in found):
+    if not any(not file.problem for file in files):
         raise PlaceError(f"no readable file in {str(root)!r}: check languages and exclude")
     repo = checkout.repo if checkout is not None else root.resolve().name
     return CodePlace(
         name=root.resolve().name,
         revision=checkout.commit if checkout is not None else "",
-        files=tuple((one.name, one.path, one.language, repo) for one in found if not one.problem),
-        unreadable={one.name: one.problem for one in found if one.problem},
+        files=tuple(
+            (file.name, file.path, file.language, repo) for file in files if not file.problem
+        ),
+        unreadable={file.name: file.problem for file in files if file.problem},
     )
 
 
@@ -112,11 +114,11 @@ def _checkout(root: Path) -> Checkout:
         raise PlaceError(str(error)) from error
 
 
-def _is_tracked(found: Found, checkout: Checkout | None, checkouts: Sequence[str]) -> bool:
+def _is_tracked(file: Found, checkout: Checkout | None, checkouts: Sequence[str]) -> bool:
     if checkout is None:
         return True
-    inner = any(one and found.name.startswith(f"{one}/") for one in checkouts)
-    return inner or found.name in checkout.blobs
+    inner = any(inner_path and file.name.startswith(f"{inner_path}/") for inner_path in checkouts)
+    return inner or file.name in checkout.blobs
 
 
 def _installed(
@@ -131,7 +133,7 @@ def _installed(
     return CodePlace(
         name=name,
         revision=revision,
-        files=tuple(sorted(one for one in readable if not excluded(one[0], exclude))),
+        files=tuple(sorted(entry for entry in readable if not excluded(entry[0], exclude))),
         unreadable={
             part.name: dict(part.meta)["skip"] for part in parts if "skip" in dict(part.meta)
         },

@@ -100,10 +100,10 @@ def collapse(hits: Hits, query: Query) -> list[tuple[str, float]]:
 
 def members(query: Query) -> dict[str, list[str]]:
     """Target -> its documents."""
-    found: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for document, target in query.aliases.items():
-        found.setdefault(target, []).append(document)
-    return {target: found.get(target, [target]) for target in query.relevant}
+        groups.setdefault(target, []).append(document)
+    return {target: groups.get(target, [target]) for target in query.relevant}
 
 
 def code_digest(code: str) -> str:
@@ -122,13 +122,15 @@ def duplicates(corpus: Corpus) -> dict[str, list[str]]:
         if document.text.strip():
             places.setdefault(key, []).append(document.id)
     own = {document.id: key for document, key in zip(corpus.documents, keys, strict=True)}
-    found: dict[str, list[str]] = {}
+    copies: dict[str, list[str]] = {}
     for query in corpus.queries:
-        answers = [one for group in members(query).values() for one in group]
-        twins = {twin for one in answers for twin in places.get(own[one], ())} - set(answers)
-        if twins:
-            found[query.id] = sorted(twins)
-    return found
+        answers = [document for group in members(query).values() for document in group]
+        others = {other for answer in answers for other in places.get(own[answer], ())} - set(
+            answers
+        )
+        if others:
+            copies[query.id] = sorted(others)
+    return copies
 
 
 def _key(document: Document) -> bytes:

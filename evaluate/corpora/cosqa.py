@@ -32,7 +32,7 @@ def cosqa_corpus(
         raise RowError(f"{folder} holds no {CODE_BASE[0]}: name a CoSQA-style folder")
     file = _questions(folder, split)
     documents = row_documents(code, keep_documentation=keep_documentation)
-    known = {one.id: one for one in documents}
+    known = {document.id: document for document in documents}
     queries = _queries(file, known)
     if not queries:
         raise RowError(f"{file} holds no question with an answer: check its `label` column")
@@ -49,16 +49,16 @@ def cosqa_corpus(
 
 def _questions(folder: Path, split: str | None) -> Path:
     files = sorted(
-        one
-        for one in folder.iterdir()
-        if one.name.endswith((".jsonl", ".jsonl.gz")) and one.name not in CODE_BASE
+        file
+        for file in folder.iterdir()
+        if file.name.endswith((".jsonl", ".jsonl.gz")) and file.name not in CODE_BASE
     )
-    names = ", ".join(one.name.partition(".")[0] for one in files)
+    names = ", ".join(file.name.partition(".")[0] for file in files)
     if split is not None:
-        found = [one for one in files if one.name.partition(".")[0] == split]
-        if not found:
+        named = [file for file in files if file.name.partition(".")[0] == split]
+        if not named:
             raise RowError(f"{folder} has no questions {split!r}: it has {names or 'none'}")
-        return found[0]
+        return named[0]
     if len(files) != 1:
         raise RowError(f"{folder} has the questions {names or 'none'}: choose with --split")
     return files[0]
@@ -81,8 +81,8 @@ def _queries(file: Path, known: Mapping[str, Document]) -> list[Query]:
             raise RowError(
                 f"{file}:{line}: the id {identity!r} is that of line {lines[identity]}: fix one"
             )
-        held = made.setdefault(fold(text), (identity, text, {}))
-        held[2][answer] = 1
+        question = made.setdefault(fold(text), (identity, text, {}))
+        question[2][answer] = 1
     return [
         Query(
             id=identity,

@@ -78,18 +78,18 @@ def blocks(corpus: Corpus, distractors: int, seed: int = SEED) -> list[Corpus]:
     for number, row in enumerate(order.tolist()):
         for place in row:
             home.setdefault(corpus.documents[place].id, number)
-    asked: dict[int, list[Query]] = {}
+    by_block: dict[int, list[Query]] = {}
     for query in corpus.queries:
-        asked.setdefault(min(home[one] for one in query.relevant), []).append(query)
+        by_block.setdefault(min(home[answer] for answer in query.relevant), []).append(query)
     made: list[Corpus] = []
     for number, row in enumerate(order.tolist()):
         documents = [corpus.documents[place] for place in row]
-        held = {one.id for one in documents}
+        ids = {document.id for document in documents}
         made.append(
             Corpus(
                 name=f"{corpus.name}, block {number + 1}",
                 documents=documents,
-                queries=[_within(query, held) for query in asked.get(number, ())],
+                queries=[_within(query, ids) for query in by_block.get(number, ())],
                 facts={**corpus.facts, "distractors": distractors, "seed": seed},
             )
         )
@@ -105,7 +105,7 @@ def some_queries(corpora: Sequence[Corpus], count: int) -> list[Corpus]:
     made: list[Corpus] = []
     at = 0
     for corpus in corpora:
-        chosen = [one for place, one in enumerate(corpus.queries, start=at) if place in kept]
+        chosen = [query for place, query in enumerate(corpus.queries, start=at) if place in kept]
         at += len(corpus.queries)
         made.append(
             Corpus(
@@ -118,8 +118,8 @@ def some_queries(corpora: Sequence[Corpus], count: int) -> list[Corpus]:
     return made
 
 
-def _within(query: Query, held: set[str]) -> Query:
-    relevant = {one: grade for one, grade in query.relevant.items() if one in held}
+def _within(query: Query, ids: set[str]) -> Query:
+    relevant = {answer: grade for answer, grade in query.relevant.items() if answer in ids}
     return Query(
         id=query.id, text=query.text, relevant=relevant, language=query.language, repo=query.repo
     )
@@ -145,7 +145,7 @@ def _query(group: Sequence[Sample], language: str) -> Query:
     return Query(
         id=text(first, "id"),
         text=text(first, "query"),
-        relevant={text(one, "id"): 1 for one in group},
+        relevant={text(sample, "id"): 1 for sample in group},
         language=language,
         repo=text(first, "repo"),
     )

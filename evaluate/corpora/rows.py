@@ -86,7 +86,7 @@ def dataset_documents(
     path: Path, *, split: str | None = None, keep_documentation: bool = False
 ) -> list[Document]:
     """The samples of a dataset, in its order; `path` of each begins with its repository."""
-    return [sample_document(one, keep_documentation) for one in dataset_samples(path, split)]
+    return [sample_document(sample, keep_documentation) for sample in dataset_samples(path, split)]
 
 
 def dataset_samples(place: Path | str, split: str | None) -> Iterator[Sample]:

@@ -114,11 +114,11 @@ class TokenIndex:
         import torch
 
         # Copies: torch takes no read-only memory, and none of it may stay mapped on a device.
-        found = torch.from_numpy(np.array(self.values[first:last])).to(device).float()
+        vectors = torch.from_numpy(np.array(self.values[first:last])).to(device).float()
         if self.scales is not None:
             scales = torch.from_numpy(np.array(self.scales[first:last]))
-            found *= scales.to(device).unsqueeze(1)
-        return found
+            vectors *= scales.to(device).unsqueeze(1)
+        return vectors
 
     def packed(self, documents: range, device: torch.device) -> PackedTokens:
         """The documents of a run, for scoring."""
@@ -140,7 +140,9 @@ class TokenIndex:
 
         from train.scores import PackedTokens
 
-        bounds = [(int(self.offsets[one]), int(self.offsets[one + 1])) for one in documents]
+        bounds = [
+            (int(self.offsets[document]), int(self.offsets[document + 1])) for document in documents
+        ]
         parts = [self.vectors(first, last, device) for first, last in bounds]
         lengths = torch.tensor([last - first for first, last in bounds])
         return PackedTokens(

@@ -40,17 +40,19 @@ Predictions = dict[str, dict[str, list[str]]]
 
 def read_annotations(path: Path) -> Annotations:
     """annotationStore.csv: Language, Query, GitHubUrl, Relevance. Raises `RowError`."""
-    held: dict[tuple[str, str, str], list[float]] = {}
+    relevances: dict[tuple[str, str, str], list[float]] = {}
     for line, row in _csv_rows(path, ("Language", "Query", "GitHubUrl", "Relevance")):
         try:
             relevance = float(row["Relevance"])
         except ValueError as error:
             raise RowError(f"{path}:{line}: relevance {row['Relevance']!r} is no number") from error
-        held.setdefault((row["Query"], row["Language"], row["GitHubUrl"]), []).append(relevance)
+        relevances.setdefault((row["Query"], row["Language"], row["GitHubUrl"]), []).append(
+            relevance
+        )
     made: Annotations = {}
-    for (query, language, url), found in sorted(held.items()):
+    for (query, language, url), values in sorted(relevances.items()):
         urls = made.setdefault(language.lower(), {}).setdefault(query.lower(), {})
-        urls[url] = sum(found) / len(found)
+        urls[url] = sum(values) / len(values)
     return made
 
 
@@ -79,12 +81,12 @@ def mean_ndcg(
     predictions: Mapping[str, Sequence[str]], annotations: Mapping[str, Relevance], *, within: bool
 ) -> float:
     """The reference's number for one language: the mean over annotated queries with an ideal."""
-    found = [
+    values = [
         value
         for query, relevance in annotations.items()
         if (value := ndcg(predictions.get(query, ()), relevance, within=within)) is not None
     ]
-    return sum(found) / len(found) if found else math.nan
+    return sum(values) / len(values) if values else math.nan
 
 
 def coverage(
@@ -92,11 +94,11 @@ def coverage(
 ) -> float:
     """Share of the annotated URLs of a language that were returned at all."""
     total = sum(len(relevance) for relevance in annotations.values())
-    held = sum(
+    returned = sum(
         len(relevance.keys() & set(predictions.get(query, ())[:MAX_URLS]))
         for query, relevance in annotations.items()
     )
-    return held / total if total else math.nan
+    return returned / total if total else math.nan
 
 
 def prediction_corpora(annotations: Annotations, predictions: Predictions) -> list[Corpus]:
@@ -104,7 +106,7 @@ def prediction_corpora(annotations: Annotations, predictions: Predictions) -> li
     made: list[Corpus] = []
     for language, ranked in sorted(predictions.items()):
         urls = {url for query in annotations.get(language, {}).values() for url in query}
-        urls |= {url for found in ranked.values() for url in found}
+        urls |= {url for urls_of_query in ranked.values() for url in urls_of_query}
         documents = [_bare(url, language) for url in sorted(urls)]
         made.append(_corpus(language, documents, annotations.get(language, {})))
     return made
@@ -119,12 +121,12 @@ def dataset_corpora(annotations: Annotations, dataset: Path | str) -> list[Corpu
     for sample in dataset_samples(dataset, None):
         url = text(sample, "url")
         if url:
-            one = sample_document(sample)
-            fields = {name: getattr(one, name) for name in Document.__slots__}
-            documents.setdefault(one.language, {})[url] = Document(**{**fields, "id": url})
+            document = sample_document(sample)
+            fields = {name: getattr(document, name) for name in Document.__slots__}
+            documents.setdefault(document.language, {})[url] = Document(**{**fields, "id": url})
     made = [
-        _corpus(language, list(found.values()), annotations[language])
-        for language, found in sorted(documents.items())
+        _corpus(language, list(by_url.values()), annotations[language])
+        for language, by_url in sorted(documents.items())
         if language in annotations
     ]
     if not any(corpus.queries for corpus in made):
@@ -136,16 +138,16 @@ class GivenRankings:
     """A searcher that answers with the rankings of a file, for one language."""
 
     def __init__(self, *, corpus: Corpus, ranked: Mapping[str, Sequence[str]]) -> None:
-        self._places = {one.id: place for place, one in enumerate(corpus.documents)}
+        self._places = {document.id: position for position, document in enumerate(corpus.documents)}
         self._ranked = ranked
 
     def search(self, queries: list[str], k: int) -> Hits:
         """The ranking of each query; scores fall by one."""
         ids = np.full((len(queries), min(k, len(self._places))), NOTHING, dtype=np.int32)
         for row, query in enumerate(queries):
-            found = [self._places[url] for url in self._ranked.get(query.lower(), ())]
-            found = found[: ids.shape[1]]
-            ids[row, : len(found)] = found
+            positions = [self._places[url] for url in self._ranked.get(query.lower(), ())]
+            positions = positions[: ids.shape[1]]
+            ids[row, : len(positions)] = positions
         falling = -np.arange(ids.shape[1], dtype=np.float32)
         return Hits(ids=ids, scores=np.broadcast_to(falling, ids.shape))
 
@@ -175,25 +177,28 @@ def measure_ndcg(annotations: Annotations) -> Measure:
 
 
 def _gain(relevances: Iterable[float]) -> float:
-    gains = ((2.0**one - 1) / math.log2(rank + 1) for rank, one in enumerate(relevances, start=1))
+    gains = (
+        (2.0**relevance - 1) / math.log2(rank + 1)
+        for rank, relevance in enumerate(relevances, start=1)
+    )
     return math.fsum(gains)
 
 
 def _first(ranked: Sequence[str], relevance: Mapping[str, float]) -> int:
-    found = (rank for rank, url in enumerate(ranked, start=1) if relevance.get(url, 0) > 0)
-    return next(found, 0)
+    ranks = (rank for rank, url in enumerate(ranked, start=1) if relevance.get(url, 0) > 0)
+    return next(ranks, 0)
 
 
 def _corpus(
     language: str, documents: Sequence[Document], annotated: Mapping[str, Relevance]
 ) -> Corpus:
-    held = {one.id for one in documents}
+    ids = {document.id for document in documents}
     queries: list[Query] = []
     for query, relevance in annotated.items():
         if ndcg((), relevance, within=True) is None:
             continue
         # What the pool lacks still counts in the ideal: the reference asks for it too.
-        grades = {url: round(one) for url, one in relevance.items() if one > 0 and url in held}
+        grades = {url: round(grade) for url, grade in relevance.items() if grade > 0 and url in ids}
         queries.append(
             Query(
                 id=f"{language}/{query}",

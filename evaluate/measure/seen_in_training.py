@@ -36,28 +36,28 @@ class Seen:
 def seen_answers(corpora: Sequence[Corpus], known: TrainedOn) -> dict[str, Seen]:
     """For "code" and "repository": what the model was trained on."""
     answers = [_answers(corpus) for corpus in corpora]
-    flat = [one for corpus in answers for query in corpus for one in query]
+    flat = [document for corpus in answers for query in corpus for document in query]
     saw = {
         "code": _saw_code(flat, known),
-        "repository": known.saw_repo([one.repo for one in flat]),
+        "repository": known.saw_repo([document.repo for document in flat]),
     }
     return {by: _seen(answers, flat, saw[by]) for by in BY}
 
 
 def _answers(corpus: Corpus) -> list[list[Document]]:
     """The documents that answer each question."""
-    documents = {one.id: one for one in corpus.documents}
+    documents = {document.id: document for document in corpus.documents}
     return [
-        [documents[one] for group in members(query).values() for one in group]
+        [documents[document_id] for group in members(query).values() for document_id in group]
         for query in corpus.queries
     ]
 
 
 def _saw_code(documents: Sequence[Document], known: TrainedOn) -> NDArray[np.bool_]:
     saw = np.zeros(len(documents), dtype=np.bool_)
-    held = [place for place, one in enumerate(documents) if one.code_sha256]
-    if held:
-        saw[held] = known.saw_code([documents[place].code_sha256 for place in held])
+    rows = [row for row, document in enumerate(documents) if document.code_sha256]
+    if rows:
+        saw[rows] = known.saw_code([documents[row].code_sha256 for row in rows])
     return saw
 
 
@@ -66,7 +66,7 @@ def _seen(
     flat: Sequence[Document],
     saw: NDArray[np.bool_],
 ) -> Seen:
-    distinct = {one.id: bool(hit) for one, hit in zip(flat, saw, strict=True)}
+    distinct = {document.id: bool(hit) for document, hit in zip(flat, saw, strict=True)}
     unseen: list[bool] = []
     at = 0
     for query in (query for corpus in answers for query in corpus):

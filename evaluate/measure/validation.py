@@ -75,11 +75,11 @@ def validation_measure(
         groups.add(sample["query_group"])
         codes.add(sample["code_sha256"])
         chosen.append((str(sample["query"]), str(sample["code"])))
-    asked = _spread(len(chosen), queries)
+    positions = _spread(len(chosen), queries)
     return Validation(
-        queries=tuple(chosen[place][0] for place in asked),
+        queries=tuple(chosen[position][0] for position in positions),
         documents=tuple(code for _, code in chosen),
-        answers=np.array(asked, dtype=np.int64),
+        answers=np.array(positions, dtype=np.int64),
     )
 
 
@@ -110,16 +110,18 @@ def maxsim_matrix(
     with torch.inference_mode():
         for block in _blocks(len(documents), _DOCUMENT_BLOCK):
             pool = _packed(documents, block, device)
-            for asked in _blocks(len(queries), _QUERY_BLOCK):
-                found = packed_maxsim_scores(_packed(queries, asked, device), pool)
-                scores[asked.start : asked.stop, block.start : block.stop] = found.cpu().numpy()
+            for rows in _blocks(len(queries), _QUERY_BLOCK):
+                block_scores = packed_maxsim_scores(_packed(queries, rows, device), pool)
+                scores[rows.start : rows.stop, block.start : block.stop] = (
+                    block_scores.cpu().numpy()
+                )
     return scores
 
 
-def _spread(total: int, wanted: int) -> list[int]:
+def _spread(total: int, most: int) -> list[int]:
     """At most `wanted` of 0..total-1, evenly spaced, ascending."""
-    count = min(total, wanted)
-    return [place * total // count for place in range(count)]
+    count = min(total, most)
+    return [number * total // count for number in range(count)]
 
 
 def _blocks(total: int, size: int) -> Iterator[range]:

@@ -82,20 +82,20 @@ def quick(ranks: ArrayLike, *, documents: int | None = None) -> dict[str, float]
     rank = np.asarray(ranks, dtype=np.int64)
     if rank.ndim != 1 or not rank.size or rank.min() < 0:
         raise ValueError(f"ranks of shape {rank.shape}: give one rank from 0 a query, at least one")
-    found = rank > 0
-    place = np.where(found, rank, 1).astype(np.float64)
-    reciprocal = np.where(found, 1 / place, 0.0)
-    in_ten = found & (rank <= 10)
+    ranked = rank > 0
+    place = np.where(ranked, rank, 1).astype(np.float64)
+    reciprocal = np.where(ranked, 1 / place, 0.0)
+    in_ten = ranked & (rank <= 10)
     made = {
         "P@1": float((rank == 1).mean()),
         "MRR": float(reciprocal.mean()),
         "MRR@10": float((reciprocal * in_ten).mean()),
         "nDCG@10": float((in_ten / np.log2(place + 1)).mean()),
     }
-    made |= {f"Recall@{k}": float((found & (rank <= k)).mean()) for k in RECALL_AT}
+    made |= {f"Recall@{k}": float((ranked & (rank <= k)).mean()) for k in RECALL_AT}
     if documents is None or documents >= AUC_DOCUMENTS:
         above = np.maximum(0, AUC_DEPTH + 1 - rank) / AUC_DEPTH
-        made[AUC] = float((above * found).mean())
+        made[AUC] = float((above * ranked).mean())
     return made
 
 
@@ -106,7 +106,7 @@ def settle_ties(hits: Hits, relevant: Mapping[str, int]) -> list[str]:
     """
     ids = [document for document, _ in hits]
     if len(set(ids)) != len(ids):
-        twice = next(one for one in ids if ids.count(one) > 1)
+        twice = next(identity for identity in ids if ids.count(identity) > 1)
         raise ValueError(f"document {twice!r} stands twice in one ranking: keep its best score")
     for document, score in hits:
         if score != score:
@@ -170,21 +170,21 @@ def _fill_measured(
     rows = {query: row for row, query in enumerate(relevant)}
     # trec_eval orders by score and then by id: scores that fall by one leave it no choice.
     scored = {
-        query: {document: float(-place) for place, document in enumerate(found)}
-        for query, found in ranked.items()
-        if found
+        query: {document: float(-place) for place, document in enumerate(documents)}
+        for query, documents in ranked.items()
+        if documents
     }
-    grades = {query: dict(one) for query, one in relevant.items()}
+    grades = {query: dict(relevance) for query, relevance in relevant.items()}
     for metric in ir_measures.iter_calc(list(columns), grades, scored):
         values[rows[metric.query_id], columns[metric.measure]] = metric.value
 
 
 def _recall_curve(ranked: Sequence[str], relevant: Mapping[str, int]) -> Floats:
-    wanted = {document for document, grade in relevant.items() if grade > 0}
+    positives = {document for document, grade in relevant.items() if grade > 0}
     hits = np.zeros(AUC_DEPTH)
     for place, document in enumerate(ranked[:AUC_DEPTH]):
-        hits[place] = document in wanted
-    return np.asarray(hits.cumsum() / len(wanted), dtype=np.float64)
+        hits[place] = document in positives
+    return np.asarray(hits.cumsum() / len(positives), dtype=np.float64)
 
 
 def _first(ranked: Sequence[str], relevant: Mapping[str, int]) -> int:

@@ -117,15 +117,15 @@ def line_chart(title: str, lines: Iterable[Line], x: Axis, y: Axis, note: str = 
     y_ticks = _axis_ticks(y, np.concatenate([[*line.ys, *line.low, *line.high] for line in drawn]))
     frame = _Frame(x_ticks[0], x_ticks[-1], y_ticks[0], y_ticks[-1])
     marks = [frame.grid(x_ticks, y_ticks)]
-    for place, line in enumerate(drawn):
+    for series, line in enumerate(drawn):
         if len(line.low):
             band = frame.points(line.xs, line.high) + frame.points(line.xs, line.low)[::-1]
-            marks.append((f"area a{place}", f"M{'L'.join(band)}Z"))
-    for place, line in enumerate(drawn):
+            marks.append((f"area a{series}", f"M{'L'.join(band)}Z"))
+    for series, line in enumerate(drawn):
         points = frame.points(line.xs, line.ys)
-        marks.append((f"line l{place}", f"M{'L'.join(points)}"))
+        marks.append((f"line l{series}", f"M{'L'.join(points)}"))
         if line.dots or len(points) == 1:
-            marks.append((f"dots d{place}", "".join(f"M{point}h.01" for point in points)))
+            marks.append((f"dots d{series}", "".join(f"M{point}h.01" for point in points)))
     positions = np.unique(np.concatenate([line.xs for line in drawn]))
     cells = [dict(zip(line.xs, _cells(line, y.percent), strict=True)) for line in drawn]
     return Chart(
@@ -214,8 +214,8 @@ def histogram(
     y_ticks = ticks(0, max([*counts, 1]))
     frame = _Frame(0, len(counts), 0, y_ticks[-1])
     marks = [frame.grid([0], y_ticks)]
-    for place, count in enumerate(counts):
-        corners = frame.points([place, place, place + 1, place + 1], [0, count, count, 0])
+    for column, count in enumerate(counts):
+        corners = frame.points([column, column, column + 1, column + 1], [0, count, count, 0])
         marks.append(("kept column", f"M{'L'.join(corners)}Z"))
     names = [f"{number(edges[n])} to {number(edges[n + 1])}" for n in range(len(counts))]
     top = names[int(np.argmax(counts))]

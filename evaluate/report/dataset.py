@@ -174,8 +174,8 @@ def draw(dataset: Dataset, count: int, seed: int) -> list[Sample]:
     sizes = {language: sum(splits.values()) for language, splits in dataset.counts().items()}
     ranked = [name for name, _ in _ranked(sizes)[:count]]
     shares = {
-        name: count // len(ranked) + (place < count % len(ranked))
-        for place, name in enumerate(ranked)
+        name: count // len(ranked) + (rank < count % len(ranked))
+        for rank, name in enumerate(ranked)
     }
     return [
         _sample_at(dataset, language, row)

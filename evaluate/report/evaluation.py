@@ -103,8 +103,8 @@ def _measures(systems: Sequence[SystemResult]) -> dict[str, Any]:
     names = [name for name in SHOWN if name in metrics] or list(metrics)[: len(SHOWN)]
     return {
         "measure_bars": [
-            (name, [_bar(system.name, system.metrics[name], place)
-                    for place, system in enumerate(systems) if name in system.metrics])
+            (name, [_bar(system.name, system.metrics[name], series)
+                    for series, system in enumerate(systems) if name in system.metrics])
             for name in names[:2]
         ],
         "measure_names": names,
@@ -125,12 +125,12 @@ def _measures(systems: Sequence[SystemResult]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _bar(name: str, estimate: Estimate, place: int, note: str = "") -> Bar:
+def _bar(name: str, estimate: Estimate, series: int, note: str = "") -> Bar:
     return Bar(
         name=name,
         note=note,
         number=f"{100 * estimate.value:.1f}",
-        parts=((estimate.value, f"a{place % SERIES}"),),
+        parts=((estimate.value, f"a{series % SERIES}"),),
         interval=(estimate.low, estimate.high),
     )
 
@@ -190,10 +190,10 @@ def _groups(systems: Sequence[SystemResult]) -> list[tuple[str, str, list[Bar]]]
 def _group_bars(systems: Sequence[SystemResult], kind: str, measure: str) -> list[Bar]:
     labels = list(dict.fromkeys(x for system in systems for x in system.groups.get(kind, {})))
     return [
-        _bar(label[:100], group.metrics[measure], place,
+        _bar(label[:100], group.metrics[measure], series,
              f"{system.name}, {group.queries:,} questions")
         for label in labels[:GROUPS]
-        for place, system in enumerate(systems[: _BESIDE + 1])
+        for series, system in enumerate(systems[: _BESIDE + 1])
         if (group := system.groups.get(kind, {}).get(label)) and measure in group.metrics
     ]  # fmt: skip
 
@@ -218,8 +218,8 @@ def _seen(systems: Sequence[SystemResult]) -> dict[str, Any]:
 
 def worst_places(ranks: Sequence[int]) -> list[int]:
     """Positions of the questions whose first relevant document is not at rank 1, worst first."""
-    missed = [place for place, rank in enumerate(ranks) if rank != 1]
-    return sorted(missed, key=lambda place: (-(ranks[place] or 1 << 62), place))[:WORST]
+    missed = [row for row, rank in enumerate(ranks) if rank != 1]
+    return sorted(missed, key=lambda row: (-(ranks[row] or 1 << 62), row))[:WORST]
 
 
 def _worst(result: Evaluation, systems: Sequence[SystemResult]) -> dict[str, Any]:
@@ -229,13 +229,13 @@ def _worst(result: Evaluation, systems: Sequence[SystemResult]) -> dict[str, Any
         "missed": sum(rank != 1 for rank in first.ranks),
         "worst": [
             {
-                "question": result.queries[place].text,
-                "ranks": "; ".join(f"{system.name[:60]}: {_rank(system.ranks[place])}"
+                "question": result.queries[row].text,
+                "ranks": "; ".join(f"{system.name[:60]}: {_rank(system.ranks[row])}"
                                    for system in systems[: _BESIDE + 1]),
-                "top": top.place if (top := first.firsts[place]) is not None else "nothing",
-                "relevant": "; ".join(result.queries[place].relevant[:_ANSWERS]),
+                "top": top.place if (top := first.firsts[row]) is not None else "nothing",
+                "relevant": "; ".join(result.queries[row].relevant[:_ANSWERS]),
             }
-            for place in worst_places(first.ranks)
+            for row in worst_places(first.ranks)
         ],
     }  # fmt: skip
 

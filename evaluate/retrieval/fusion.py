@@ -74,7 +74,7 @@ class HybridSearcher:
     @property
     def bytes(self) -> int:
         """Size of both indexes; -1 where one does not say."""
-        sizes = [getattr(one, "bytes", NOTHING) for one in (self._model, self._words)]
+        sizes = [getattr(searcher, "bytes", NOTHING) for searcher in (self._model, self._words)]
         return sum(sizes) if min(sizes) >= 0 else NOTHING
 
     def search(self, queries: list[str], k: int) -> Hits:
@@ -86,7 +86,10 @@ class HybridSearcher:
 
 def fuse(model: Hits, words: Hits, *, weight: float, k: int) -> Hits:
     """Both lists of each question as one of `k`; a list of weight 0 adds no document."""
-    rows = [_fused(one, two, weight, k) for one, two in zip(model.ids, words.ids, strict=True)]
+    rows = [
+        _fused(model_ids, word_ids, weight, k)
+        for model_ids, word_ids in zip(model.ids, words.ids, strict=True)
+    ]
     return joined(rows)
 
 
@@ -97,12 +100,12 @@ def tune(
 
     `answers` holds, for each corpus, the places of the relevant documents of each question.
     """
-    found = {weight: _mrr(model, words, answers, weight) for weight in GRID}
-    alone = max((found[0.0], 0.0), (found[1.0], 1.0), key=lambda one: one[0])
-    best = max(GRID, key=lambda weight: (found[weight], -weight))
-    if found[best] <= alone[0]:
+    mrr = {weight: _mrr(model, words, answers, weight) for weight in GRID}
+    alone = max((mrr[0.0], 0.0), (mrr[1.0], 1.0), key=lambda pair: pair[0])
+    best = max(GRID, key=lambda weight: (mrr[weight], -weight))
+    if mrr[best] <= alone[0]:
         best = alone[1]
-    return best, found[best], found[0.0], found[1.0]
+    return best, mrr[best], mrr[0.0], mrr[1.0]
 
 
 def halves(corpus: Corpus) -> tuple[Corpus, Corpus]:
@@ -117,9 +120,14 @@ def halves(corpus: Corpus) -> tuple[Corpus, Corpus]:
 
 def answer_places(corpus: Corpus) -> list[set[int]]:
     """The places of the documents that answer each question."""
-    places = {document.id: place for place, document in enumerate(corpus.documents)}
+    places = {document.id: position for position, document in enumerate(corpus.documents)}
     return [
-        {places[one] for group in members(query).values() for one in group if one in places}
+        {
+            places[document]
+            for group in members(query).values()
+            for document in group
+            if document in places
+        }
         for query in corpus.queries
     ]
 
@@ -166,10 +174,12 @@ def _fused(model: NDArray[np.int32], words: NDArray[np.int32], weight: float, k:
         for ids, share in ((model, 1 - weight), (words, weight))
         if share > 0
     ]
-    ids = np.concatenate([one for one, _ in parts])
-    gains = np.concatenate([share / (CONSTANT + 1.0 + np.arange(len(one))) for one, share in parts])
-    documents, place = np.unique(ids, return_inverse=True)
-    scores = np.bincount(place, weights=gains, minlength=len(documents))
+    ids = np.concatenate([ranked for ranked, _ in parts])
+    gains = np.concatenate(
+        [share / (CONSTANT + 1.0 + np.arange(len(ranked))) for ranked, share in parts]
+    )
+    documents, owner = np.unique(ids, return_inverse=True)
+    scores = np.bincount(owner, weights=gains, minlength=len(documents))
     # Equal scores in the order of the model's list.
     order = np.lexsort((_places(documents, parts[0][0]), -scores))[:k]
     row = np.full((1, k), NOTHING, dtype=np.int32)
@@ -181,11 +191,11 @@ def _fused(model: NDArray[np.int32], words: NDArray[np.int32], weight: float, k:
 
 def _places(documents: NDArray[np.int32], ranked: NDArray[np.int32]) -> NDArray[np.int64]:
     """The place of each document in a list; behind all others where it is not in it."""
-    found = np.full(len(documents), len(ranked), dtype=np.int64)
-    held = np.flatnonzero(np.isin(documents, ranked))
+    places = np.full(len(documents), len(ranked), dtype=np.int64)
+    listed = np.flatnonzero(np.isin(documents, ranked))
     order = np.argsort(ranked, kind="stable")
-    found[held] = order[np.searchsorted(ranked, documents[held], sorter=order)]
-    return found
+    places[listed] = order[np.searchsorted(ranked, documents[listed], sorter=order)]
+    return places
 
 
 def _mrr(
@@ -195,9 +205,9 @@ def _mrr(
     weight: float,
 ) -> float:
     values: list[float] = []
-    for one, two, wanted in zip(model, words, answers, strict=True):
-        fused = fuse(one, two, weight=weight, k=DEPTH)
-        for ids, relevant in zip(fused.ids.tolist(), wanted, strict=True):
-            rank = next((place for place, one in enumerate(ids, 1) if one in relevant), 0)
+    for model_hits, word_hits, relevant_sets in zip(model, words, answers, strict=True):
+        fused = fuse(model_hits, word_hits, weight=weight, k=DEPTH)
+        for ids, relevant in zip(fused.ids.tolist(), relevant_sets, strict=True):
+            rank = next((rank for rank, document in enumerate(ids, 1) if document in relevant), 0)
             values.append(1 / rank if rank else 0.0)
     return float(np.mean(values)) if values else 0.0

@@ -77,8 +77,8 @@ class NearestTokens:
             self._join(Best(values=scores, tokens=numbers.expand_as(scores)))
             return
         members = grouped[rows, :, places]
-        one, member = (members > self._least[rows]).nonzero(as_tuple=True)
-        self._put(rows[one], members[one, member], member * whole + places[one] + first)
+        row, member = (members > self._least[rows]).nonzero(as_tuple=True)
+        self._put(rows[row], members[row, member], member * whole + places[row] + first)
         rows, places = (rest > self._least).nonzero(as_tuple=True)
         self._put(rows, rest[rows, places], places + whole * _GROUP + first)
 
@@ -119,9 +119,9 @@ class NearestTokens:
         self._filled.zero_()
         self._fullest = 0
 
-    def _join(self, found: Best) -> None:
+    def _join(self, candidates: Best) -> None:
         """The best of both; the k-th best of each row is what others must beat."""
-        self._best = merge(self._best, found, self._k)
+        self._best = merge(self._best, candidates, self._k)
         real = self._best.values != NOTHING
         whole = real.sum(dim=1, keepdim=True) >= self._k
         least = torch.where(real, self._best.values, math.inf).amin(dim=1, keepdim=True)

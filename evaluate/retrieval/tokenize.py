@@ -39,14 +39,16 @@ _SPOKEN = {
 
 def code_words(text: str) -> list[str]:
     """The words of a document, in order, repeated as they are."""
-    return [word for found in _IDENTIFIER.findall(text) for word in _words(found)]
+    return [word for identifier in _IDENTIFIER.findall(text) for word in _words(identifier)]
 
 
 def query_words(text: str, languages: Collection[str]) -> list[str]:
     """The words of a question asked of a corpus in these languages; all, if only such are left."""
-    found = _IDENTIFIER.findall(text)
-    kept = [one for one in found if _SPOKEN.get(one.lower()) not in languages]
-    return [word for one in kept or found for word in _words(one)]
+    identifiers = _IDENTIFIER.findall(text)
+    kept = [
+        identifier for identifier in identifiers if _SPOKEN.get(identifier.lower()) not in languages
+    ]
+    return [word for identifier in kept or identifiers for word in _words(identifier)]
 
 
 @lru_cache(maxsize=200_000)

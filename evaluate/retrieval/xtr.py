@@ -117,8 +117,8 @@ class XtrSearcher:
         # Tokens stand in the order of the corpus, so those of one document stand side by side.
         edges = (owners[1:] != owners[:-1]) | (rows[1:] != rows[:-1])
         starts = np.concatenate([[0], np.flatnonzero(edges) + 1])
-        documents, place = np.unique(owners[starts], return_inverse=True)
-        scores = np.bincount(place, weights=np.maximum.reduceat(gains, starts))
+        documents, owner = np.unique(owners[starts], return_inverse=True)
+        scores = np.bincount(owner, weights=np.maximum.reduceat(gains, starts))
         scores = ((scores + least.sum(dtype=np.float64)) / count).astype(np.float32)
         order = np.argsort(-scores, kind="stable")[:k]
         ids[0, : len(order)] = documents[order]

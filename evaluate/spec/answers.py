@@ -73,50 +73,56 @@ class Answers:
         return _target(text, self._documents(text))
 
     def _documents(self, path: str) -> Sequence[Document]:
-        found = self.paths.get(path)
-        if found is not None:
-            return found
+        documents = self.paths.get(path)
+        if documents is not None:
+            return documents
         if path in self.left_out:
             raise AnswerError(
                 f"{path!r} is not in the corpus ({self.left_out[path]}): leave it out"
             )
         last = path.rpartition("/")[2]
-        alike = sorted(one for one in self.paths if one.rpartition("/")[2] == last)
+        alike = sorted(known for known in self.paths if known.rpartition("/")[2] == last)
         near = alike[:_SHOWN] or difflib.get_close_matches(path, self.paths, n=3)
         hint = f"did you mean {_listed(near)}?" if near else "paths are relative to the corpus"
         raise AnswerError(f"no file {path!r} in the corpus: {hint}")
 
     def _line(self, documents: Sequence[Document], path: str, line: int) -> Target:
-        holding = [one for one in documents if one.start_line <= line <= one.end_line]
+        holding = [
+            document for document in documents if document.start_line <= line <= document.end_line
+        ]
         if not holding:
-            last = max(one.end_line for one in documents)
+            last = max(document.end_line for document in documents)
             raise AnswerError(
                 f"line {line} of {path!r} stands in no function (the last ends on line {last}): "
                 "name a line inside one"
             )
         if holding[0].name:
             # The innermost function: windows overlap, and any of them shows the line.
-            holding = [min(holding, key=lambda one: one.end_line - one.start_line)]
+            holding = [min(holding, key=lambda document: document.end_line - document.start_line)]
         return _target(f"{path}:{line}", holding)
 
     def _function(self, text: str, documents: Sequence[Document], path: str, name: str) -> Target:
-        wanted = tuple(name.replace("::", ".").split("."))
-        named = [one for one in documents if one.name == wanted[-1]]
+        parts = tuple(name.replace("::", ".").split("."))
+        named = [document for document in documents if document.name == parts[-1]]
         if not named:
-            known = sorted({one.name for one in documents if one.name})
-            near = difflib.get_close_matches(wanted[-1], known, n=3) or known[:_SHOWN]
+            known = sorted({document.name for document in documents if document.name})
+            near = difflib.get_close_matches(parts[-1], known, n=3) or known[:_SHOWN]
             hint = f"it has {_listed(near)}" if near else "it has none"
-            raise AnswerError(f"no function {wanted[-1]!r} in {path!r}: {hint}")
-        if len(named) == 1 and len(wanted) == 1:
+            raise AnswerError(f"no function {parts[-1]!r} in {path!r}: {hint}")
+        if len(named) == 1 and len(parts) == 1:
             return _target(text, named)
         names = dict(
-            zip((one.id for one in documents), self._qualified(path, documents), strict=True)
+            zip(
+                (document.id for document in documents),
+                self._qualified(path, documents),
+                strict=True,
+            )
         )
-        fitting = [one for one in named if names[one.id][-len(wanted) :] == wanted]
-        fewest = min((len(names[one.id]) for one in fitting), default=0)
-        clear = [one for one in fitting if len(names[one.id]) == fewest]
-        if not clear or len({names[one.id] for one in clear}) > 1:
-            choices = sorted({".".join(names[one.id]) for one in clear or named})
+        fitting = [document for document in named if names[document.id][-len(parts) :] == parts]
+        fewest = min((len(names[document.id]) for document in fitting), default=0)
+        clear = [document for document in fitting if len(names[document.id]) == fewest]
+        if not clear or len({names[document.id] for document in clear}) > 1:
+            choices = sorted({".".join(names[document.id]) for document in clear or named})
             problem = "is ambiguous" if clear else "does not exist"
             raise AnswerError(f"{name!r} {problem} in {path!r}: write one of {_listed(choices)}")
         return _target(text, clear)
@@ -125,20 +131,20 @@ class Answers:
         if path not in self._names:
             content = self.content(path)
             if content is None:
-                self._names[path] = [(one.name,) for one in documents]
+                self._names[path] = [(document.name,) for document in documents]
             else:
                 language = documents[0].language
-                found = functions(language, path, content, want_undocumented=True).functions
-                self._names[path] = qualified_names(language, path, content, found)
+                parsed = functions(language, path, content, want_undocumented=True).functions
+                self._names[path] = qualified_names(language, path, content, parsed)
         return self._names[path]
 
 
 def _target(name: str, documents: Sequence[Document]) -> Target:
     if len(documents) == 1:
         return Target(name=documents[0].id, documents=(documents[0].id,))
-    return Target(name=name, documents=tuple(one.id for one in documents))
+    return Target(name=name, documents=tuple(document.id for document in documents))
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(one) for one in names[: 2 * _SHOWN])
+    shown = ", ".join(repr(name) for name in names[: 2 * _SHOWN])
     return f"{shown}, ..." if len(names) > 2 * _SHOWN else shown

@@ -60,14 +60,14 @@ def owners(language: str, path: str, content: bytes) -> list[Owner]:
         return []
     parts = [_NAMED.format(kind=kind) for kind in _KINDS.get(language, ())]
     query = Query(grammar, "\n".join([*parts, _EXTRA.get(language, "")]))
-    found: list[Owner] = []
+    spans: list[Owner] = []
     for _, captured in QueryCursor(query).matches(root):
         owner, name = captured["owner"][0], captured["name"][0]
         text = content[name.start_byte : name.end_byte].decode("utf-8", "replace")
-        found.append(
+        spans.append(
             Owner(name=_bare(language, text), start_byte=owner.start_byte, end_byte=owner.end_byte)
         )
-    return sorted(found, key=lambda one: (one.start_byte, -one.end_byte))
+    return sorted(spans, key=lambda owner: (owner.start_byte, -owner.end_byte))
 
 
 def qualified_names(
@@ -75,8 +75,11 @@ def qualified_names(
 ) -> list[tuple[str, ...]]:
     """For each function the names of its owners, outermost first, and its own at the end."""
     spans = [
-        *((one.start_byte, one.end_byte, one.name) for one in owners(language, path, content)),
-        *((one.start_byte, one.end_byte, one.name) for one in functions),
+        *(
+            (owner.start_byte, owner.end_byte, owner.name)
+            for owner in owners(language, path, content)
+        ),
+        *((function.start_byte, function.end_byte, function.name) for function in functions),
     ]
     spans.sort(key=lambda span: (span[0], -span[1]))
     made: list[tuple[str, ...]] = []

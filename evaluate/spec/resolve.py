@@ -82,7 +82,7 @@ def _query(query: SpecQuery, answers: Answers, refuse: Callable[[Problem], None]
         except AnswerError as error:
             refuse(Problem(line=answer.line, message=str(error)))
             continue
-        twice = next((owner[one] for one in target.documents if one in owner), None)
+        twice = next((owner[document] for document in target.documents if document in owner), None)
         if twice is not None:
             refuse(
                 Problem(line=answer.line, message=f"{answer.text!r} is part of {twice!r}: keep one")
@@ -91,8 +91,8 @@ def _query(query: SpecQuery, answers: Answers, refuse: Callable[[Problem], None]
         owner.update(dict.fromkeys(target.documents, answer.text))
         relevant[target.name] = 1
         aliases.update(_aliases(target))
-    languages = {answers.ids[one].language for one in owner}
-    repos = {answers.ids[one].repo for one in owner}
+    languages = {answers.ids[document].language for document in owner}
+    repos = {answers.ids[document].repo for document in owner}
     return Query(
         id=query.id,
         text=query.text,
@@ -104,7 +104,7 @@ def _query(query: SpecQuery, answers: Answers, refuse: Callable[[Problem], None]
 
 
 def _aliases(target: Target) -> dict[str, str]:
-    return {one: target.name for one in target.documents if one != target.name}
+    return {document: target.name for document in target.documents if document != target.name}
 
 
 def _check_version(spec: Spec) -> None:
@@ -112,12 +112,14 @@ def _check_version(spec: Spec) -> None:
     if need is None:
         return
     try:
-        found = platform.python_version() if need.name == "python" else metadata.version(need.name)
+        version = (
+            platform.python_version() if need.name == "python" else metadata.version(need.name)
+        )
     except metadata.PackageNotFoundError as error:
         message = f"the spec requires {need}, which is not installed: run `pip install '{need}'`"
         raise SpecError(spec.path, [Problem(line=spec.requires_line, message=message)]) from error
-    if not need.specifier.contains(found, prereleases=True):
-        message = f"the answers were checked on {need}; {found} is installed: use another spec"
+    if not need.specifier.contains(version, prereleases=True):
+        message = f"the answers were checked on {need}; {version} is installed: use another spec"
         raise SpecError(spec.path, [Problem(line=spec.requires_line, message=message)])
 
 
@@ -136,8 +138,8 @@ def _pool(spec: Spec, keep: bool) -> _Pool:
     if (path / MANIFEST).is_file():
         _no_cutting(spec)
         return _rows(dataset_documents(path, keep_documentation=keep), "dataset")
-    found = folder(path, languages=spec.languages, exclude=spec.exclude, suffixes=spec.suffixes)
-    return _code(found, keep)
+    place = folder(path, languages=spec.languages, exclude=spec.exclude, suffixes=spec.suffixes)
+    return _code(place, keep)
 
 
 def _only_folders(spec: Spec) -> None:

@@ -46,13 +46,13 @@ class SpecError(ValueError):
     """A spec that is refused; `problems` are sorted by line."""
 
     def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
-        found = sorted(set(problems), key=lambda one: (one.line, one.message))
-        shown = [f"{path}:{one.line}: {one.message}" for one in found[:_SHOWN]]
-        if len(found) > _SHOWN:
-            shown.append(f"and {len(found) - _SHOWN} more")
+        ordered = sorted(set(problems), key=lambda problem: (problem.line, problem.message))
+        shown = [f"{path}:{problem.line}: {problem.message}" for problem in ordered[:_SHOWN]]
+        if len(ordered) > _SHOWN:
+            shown.append(f"and {len(ordered) - _SHOWN} more")
         super().__init__("\n".join(shown))
         self.path = path
-        self.problems = tuple(found)
+        self.problems = tuple(ordered)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,8 +145,8 @@ class _Reader:
                 self._add(("queries",), f"queries must be a list of 1 to {MAX_QUERIES} questions")
             return ()
         made = [self._query(row, number) for number, row in enumerate(rows)]
-        self._once([(fold(one.text), one.line) for one in made if one.text], "the question")
-        self._once([(one.id, one.line) for one in made], "the id")
+        self._once([(fold(query.text), query.line) for query in made if query.text], "the question")
+        self._once([(query.id, query.line) for query in made], "the id")
         return tuple(made)
 
     def _query(self, row: object, number: int) -> SpecQuery:
@@ -178,7 +178,7 @@ class _Reader:
                 self._add((*place, number), f"{row!r} is no answer: write text like 'a.py::name'")
                 continue
             made.append(Answer(text=row.strip(), line=self._placed.line((*place, number))))
-        self._once([(one.text, one.line) for one in made], "the answer")
+        self._once([(answer.text, answer.line) for answer in made], "the answer")
         return tuple(made)
 
     def _requirement(self, whole: Mapping[str, object]) -> Requirement | None:
@@ -220,7 +220,7 @@ class _Reader:
 
     def _texts(self, fields: Mapping[str, object], key: str) -> tuple[str, ...]:
         value = fields.get(key, [])
-        if isinstance(value, list) and all(isinstance(one, str) and one for one in value):
+        if isinstance(value, list) and all(isinstance(item, str) and item for item in value):
             return tuple(value)
         self._add((key,), f"{key} is {str(value)[:60]!r}: it must be a list of texts")
         return ()
