@@ -7,8 +7,8 @@ goes on with the next one, so that a stray quote costs a line and not the rest o
 Cost: 17 MB/s with records of some 20 lines. Memory: one record and what was read ahead,
 at most `MAX_RECORD` bytes.
 Limits: UTF-8, commas, `"` doubled inside quotes; fields up to 131,072 characters (the module's
-own limit) and records up to `MAX_RECORD` bytes and `MAX_LINES` lines. Looking ahead in vain
-costs no more than reading twice: a line that opens a quote would close the one before it.
+own limit) and records up to `MAX_RECORD` bytes and `MAX_LINES` lines. A line is looked at once
+outside and once inside quotes, however many records were begun before it.
 Lines inside a record whose quotes are broken are read as rows, and pass if they have the right
 count of columns: nothing in the format tells them apart. Blank lines are no rows. Source: RFC 4180.
 """
@@ -18,6 +18,8 @@ from __future__ import annotations
 import csv
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Literal
 
 from ingest.fault_text import digest_of
 from ingest.formats.bad_row import BadRow
@@ -67,21 +69,30 @@ def _names(record: list[str] | BadRow | None) -> list[str]:
 
 
 class _Records:
-    """Records with a way back: lines that did not belong to a record are read again."""
+    """Records with a way back: lines that did not belong to a record are read again.
+
+    Inside quotes every line leads to the same state whatever stood before it, so that it is looked
+    at once: `_scanned` lines ahead are known to leave a quote open that is open before them,
+    and `_ending` says how the line after them ends it.
+    """
 
     def __init__(self, lines: Iterator[bytes | None]) -> None:
         self._lines = lines
-        self._again: deque[bytes | None] = deque()
+        self._ahead: deque[bytes] = deque()
+        """Lines that were read, the first of them next; b"" for one over the cap."""
+        self._scanned = 0
+        self._scanned_bytes = 0
+        self._ending: Literal["", "closed", "broken"] = ""
 
     def first(self) -> list[str] | BadRow | None:
-        line = self._line()
+        line = self._take()
         if line is not None:
-            self._again.appendleft(line.removeprefix(_MARK) or None)
+            self._ahead.appendleft(line.removeprefix(_MARK))
         return self.next(None)
 
     def next(self, columns: int | None) -> list[str] | BadRow | None:
         """The next record; None at the end."""
-        while (line := self._line()) is not None:
+        while (line := self._take()) is not None:
             if not line:
                 return BadRow(reason="line_too_long")
             if line.strip():
@@ -89,42 +100,62 @@ class _Records:
         return None
 
     def _record(self, line: bytes, columns: int | None) -> list[str] | BadRow:
-        grown = [line]
+        record = line
         fields = _parse(line)
-        quotes = line.count(b'"')
-        while fields is None and self._extend(grown):
-            quotes += grown[-1].count(b'"')
-            # Parsing after each line would take the square of the record.
-            fields = _parse(b"".join(grown)) if quotes % 2 == 0 and b'"' in grown[-1] else None
         if fields is None:
-            fields = _bad("unclosed_quote", line)
-        if isinstance(fields, BadRow):
-            if fields.reason in _BROKEN:
-                self._again.extendleft(reversed(grown[1:]))
-        elif columns not in (None, len(fields)):
+            self._scan(line)
+            if self._ending != "closed" or not self._fits(line, self._ahead[self._scanned]):
+                return _bad("invalid_csv" if self._ending == "broken" else "unclosed_quote", line)
+            rest = list(islice(self._ahead, self._scanned + 1))
+            record = b"".join([line, *rest])
+            fields = _parse(record)
+            if fields is None or (isinstance(fields, BadRow) and fields.reason in _BROKEN):
+                # A field over the module's limit: no later record ends there either.
+                self._ending = "broken"
+                return fields or _bad("unclosed_quote", line)
+            for _ in rest:
+                self._take()
+        if not isinstance(fields, BadRow) and columns not in (None, len(fields)):
             words = f"{len(fields)} columns, the header has {columns}"
-            return _bad("wrong_column_count", b"".join(grown), words)
+            return _bad("wrong_column_count", record, words)
         return fields
 
-    def _extend(self, grown: list[bytes]) -> bool:
-        """Take one more line, if there is one and the record may still grow."""
-        if len(grown) >= MAX_LINES:
-            return False
-        line = self._line()
-        if not line:
-            self._again.extendleft([] if line is None else [None])
-            return False
-        grown.append(line)
-        return sum(map(len, grown)) <= MAX_RECORD
+    def _scan(self, line: bytes) -> None:
+        """Look ahead for the line that ends the open quote, as far as a record may reach."""
+        while not self._ending and self._fits(line):
+            if self._scanned == len(self._ahead):
+                try:
+                    self._ahead.append(next(self._lines) or b"")
+                except StopIteration:
+                    return
+            following = self._ahead[self._scanned]
+            if not following:
+                return
+            fields = _parse_text('"' + following.decode("latin-1"))
+            if fields is None:
+                self._scanned += 1
+                self._scanned_bytes += len(following)
+            else:
+                self._ending = "broken" if isinstance(fields, BadRow) else "closed"
 
-    def _line(self) -> bytes | None:
+    def _fits(self, line: bytes, last: bytes = b"") -> bool:
+        size = len(line) + self._scanned_bytes + len(last)
+        return self._scanned < MAX_LINES - 1 and size <= MAX_RECORD
+
+    def _take(self) -> bytes | None:
         """The next line; b"" for one over the cap, None at the end."""
-        if self._again:
-            return self._again.popleft() or b""
-        try:
-            return next(self._lines) or b""
-        except StopIteration:
-            return None
+        if not self._ahead:
+            try:
+                return next(self._lines) or b""
+            except StopIteration:
+                return None
+        line = self._ahead.popleft()
+        if self._scanned:
+            self._scanned -= 1
+            self._scanned_bytes -= len(line)
+        else:
+            self._ending = ""
+        return line
 
 
 def _parse(record: bytes) -> list[str] | BadRow | None:
