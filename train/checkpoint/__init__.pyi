@@ -1,3 +1,4 @@
+from .average import average_models as average_models
 from .model_card import CardFacts as CardFacts
 from .onnx import export_graph as export_graph
 from .onnx import export_onnx as export_onnx

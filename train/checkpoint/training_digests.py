@@ -12,7 +12,7 @@ digests; they are no secret, the attribution names them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,32 +57,54 @@ def write_trained_on(pairs: Iterable[tuple[str, str]], destination: Path) -> int
 
     A function stands there as often as it comes. The file appears whole or not at all.
     """
+    count = 0
+
+    def batches() -> Iterator[tuple[int, Sequence[bytes]]]:
+        nonlocal count
+        codes: list[bytes] = []
+        repos: set[bytes] = set()
+        for code, repo in pairs:
+            codes.append(_bytes_of(code))
+            count += 1
+            if repo:
+                repos.add(repo_digest(repo))
+            if len(codes) == BATCH:
+                yield CODE, codes
+                codes = []
+        yield CODE, codes
+        yield REPO, sorted(repos)
+
+    _write(batches(), destination)
+    return count
+
+
+def merge_trained_on(models: Sequence[str | Path], destination: Path) -> bool:
+    """Writes all digests of several models, each once; False, and no file, where none has any."""
+    known = [one for one in map(trained_on, models) if one is not None]
+    if known:
+        merged = (
+            (CODE, np.unique(np.concatenate([one.code for one in known]))),
+            (REPO, np.unique(np.concatenate([one.repo for one in known]))),
+        )
+        # numpy leaves zeros at the end out.
+        _write(
+            ((kind, [one.ljust(WIDTH, b"\0") for one in rows.tolist()]) for kind, rows in merged),
+            destination,
+        )
+    return bool(known)
+
+
+def _write(batches: Iterable[tuple[int, Sequence[bytes]]], destination: Path) -> None:
     import pyarrow as pa
 
     schema = pa.schema([("kind", pa.int8()), ("digest", pa.binary(WIDTH))])
-    codes: list[bytes] = []
-    repos: set[bytes] = set()
-    count = 0
     with staged(destination.parent, destination.name, destination.parent) as sink:
         with pa.ipc.new_file(sink, schema) as writer:
-
-            def flush(kind: int, digests: list[bytes]) -> None:
+            for kind, digests in batches:
                 kinds = pa.array(np.full(len(digests), kind, dtype=np.int8))
                 column = pa.array(digests, pa.binary(WIDTH))
                 writer.write_batch(pa.record_batch([kinds, column], schema=schema))
-
-            for code, repo in pairs:
-                codes.append(_bytes_of(code))
-                count += 1
-                if repo:
-                    repos.add(repo_digest(repo))
-                if len(codes) == BATCH:
-                    flush(CODE, codes)
-                    codes.clear()
-            flush(CODE, codes)
-            flush(REPO, sorted(repos))
         sink.commit()
-    return count
 
 
 def trained_on(path: str | Path) -> TrainedOn | None:

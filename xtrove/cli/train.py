@@ -1,4 +1,4 @@
-"""`xtrove train` and `xtrove mine`. Torch is loaded only when one of them runs."""
+"""`xtrove train`, `average` and `mine`. Torch is loaded only when one of them runs."""
 
 from __future__ import annotations
 
@@ -56,6 +56,25 @@ def train(
         run(chosen, resume=resume)
 
 
+def average(
+    first: Annotated[Path, typer.Argument(help="Model of `xtrove train`.", show_default=False)],
+    second: Annotated[
+        Path, typer.Argument(help="Another one of the same architecture.", show_default=False)
+    ],
+    output: Annotated[Path, typer.Option(help="Folder of the mean.", show_default=False)],
+    weight: Annotated[
+        float, typer.Option(help="Share of SECOND: 0 is FIRST, 1 is SECOND.", min=0.0, max=1.0)
+    ] = 0.5,
+) -> None:
+    """Average the weights of two models, such as a model and the one its training began with.
+
+    The model before the first step is in `trainer_state/start` of a run.
+    """
+    from xtrove.commands import average as run
+
+    run(first, second, weight=weight, output=output)
+
+
 def mine(
     dataset: Annotated[
         str, typer.Argument(help="Folder or address of a finished build.", show_default=False)
@@ -104,4 +123,5 @@ def mine(
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command()(train)
+    app.command()(average)
     app.command()(mine)

@@ -8,6 +8,7 @@ from .inspecting import why as why
 from .mining import mine as mine
 from .publishing import publish as publish
 from .reporting import report as report
+from .training import average as average
 from .training import plan as plan
 from .training import train as train
 from .verifying import verify as verify

@@ -1,4 +1,4 @@
-"""`xtrove train`: the room's loop with a display, signals, validation and exit codes."""
+"""`xtrove train` and `xtrove average`: display, signals, validation and exit codes."""
 
 from __future__ import annotations
 
@@ -41,6 +41,20 @@ def train(config: TrainConfig, *, resume: bool) -> None:
     out().print(f"The model is in {trained.output}. Next:")
     words = f"--dataset {config.data.path} --model-path {trained.output}"
     out().print(f"  xtrove evaluate {words}")
+
+
+def average(first: Path, second: Path, *, weight: float, output: Path) -> None:
+    """Writes the mean of two models; exit 2 where they cannot be averaged or `output` stands."""
+    from train.checkpoint import average_models
+
+    with in_words():
+        try:
+            average_models(first, second, output, weight=weight)
+        except FileExistsError as fault:
+            raise Misuse(str(fault)) from None
+    shares = f"{1 - weight:g} of {first.name} and {weight:g} of {second.name}"
+    out().print(f"{output}: {shares}. Next:")
+    out().print(f"  xtrove evaluate --dataset DATASET --model-path {output}")
 
 
 def plan(config: TrainConfig) -> None:

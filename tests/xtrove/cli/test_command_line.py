@@ -17,7 +17,7 @@ from tests.xtrove import support
 
 COMMANDS = (
     *("build", "doctor", "verify", "inspect", "why", "forget", "publish", "export"),
-    *("evaluate", "train", "mine", "report", "search"),
+    *("evaluate", "train", "average", "mine", "report", "search"),
 )
 
 

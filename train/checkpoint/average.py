@@ -1,0 +1,116 @@
+"""The mean of two checkpoints: what a model knew before its training, and what it learned.
+
+Method: linear interpolation of every weight in float32 (Wortsman et al., "Robust fine-tuning of
+zero-shot models", 2022). Both models must have the same configuration, tokenizer, markers,
+lengths and shapes; the lengths of the result are theirs. What either was trained on, both were.
+Cost: both models in memory. Limits: float weights; models that did not begin at the same
+weights have no mean that means anything, which cannot be seen from the weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import torch
+
+from train.checkpoint.model_card import CardFacts
+from train.checkpoint.save_load import TRAINING, load_model, save_model
+from train.checkpoint.training_digests import merge_trained_on
+from train.model import Encoder, fetch_model, model_digest, read_json
+
+_NAMES: Final = ("_name_or_path", "transformers_version", "dtype", "torch_dtype")
+"""Keys of a transformer's config that do not decide what it computes."""
+
+
+def average_models(first: Path, second: Path, output: Path, *, weight: float = 0.5) -> None:
+    """Writes (1 - weight) of the first model and `weight` of the second to `output`.
+
+    ValueError where the two cannot be averaged or `weight` is outside 0..1; FileExistsError where
+    `output` stands.
+    """
+    if not 0 <= weight <= 1:
+        raise ValueError(f"weight is {weight}: a share from 0 to 1")
+    if output.exists():
+        raise FileExistsError(f"{output} stands already; give another name")
+    encoder, other = load_model(first), load_model(second)
+    difference = _difference(encoder, other)
+    if difference:
+        raise ValueError(
+            f"{first} and {second} cannot be averaged: {difference}; name two models of one base"
+        )
+    _interpolate(encoder, other, weight)
+    with TemporaryDirectory() as folder:
+        digests = Path(folder) / "trained_on.arrow"
+        has_digests = merge_trained_on((first, second), digests)
+        save_model(
+            encoder,
+            output,
+            card=_card(first, second, output, weight),
+            trained_on=digests if has_digests else None,
+        )
+
+
+def _difference(one: Encoder, other: Encoder) -> str:
+    """Why two encoders have no mean; "" where they have one."""
+    configs = [_config(encoder) for encoder in (one, other)]
+    keys = sorted(key for key in configs[0].keys() | configs[1].keys()
+                  if configs[0].get(key) != configs[1].get(key))  # fmt: skip
+    if keys:
+        return f"their configurations differ in {', '.join(keys[:5])}"
+    options = [asdict(encoder.options) for encoder in (one, other)]
+    keys = [key for key in options[0] if options[0][key] != options[1][key]]
+    if keys:
+        return f"their encoders differ in {', '.join(keys)}"
+    if _vocabulary(one) != _vocabulary(other):
+        return "their tokenizers differ"
+    shapes = [
+        {name: tuple(value.shape) for name, value in encoder.state_dict().items()}
+        for encoder in (one, other)
+    ]
+    names = sorted(name for name in shapes[0].keys() | shapes[1].keys()
+                   if shapes[0].get(name) != shapes[1].get(name))  # fmt: skip
+    return f"the shapes of {', '.join(names[:3])} differ" if names else ""
+
+
+def _config(encoder: Encoder) -> dict[str, Any]:
+    config: dict[str, Any] = encoder.base.config.to_dict()
+    return {key: value for key, value in config.items() if key not in _NAMES}
+
+
+def _vocabulary(encoder: Encoder) -> str:
+    backend = encoder.tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    return str(backend.to_str())
+
+
+def _interpolate(encoder: Encoder, other: Encoder, weight: float) -> None:
+    values = other.state_dict()
+    with torch.no_grad():
+        for name, value in encoder.state_dict().items():
+            if value.is_floating_point():
+                value.copy_(torch.lerp(value.float(), values[name].float(), weight))
+
+
+def _card(first: Path, second: Path, output: Path, weight: float) -> CardFacts:
+    facts = [read_json(fetch_model(str(one)) / TRAINING, {}) for one in (first, second)]
+    bases = [str(one.get("base") or "") for one in facts]
+    licenses = {str(one.get("license") or "other") for one in facts}
+    return CardFacts(
+        name=output.name,
+        base=bases[0] if bases[0] == bases[1] and bases[0] else first.name,
+        data={
+            f"{label}, trained on": one["data"]
+            for label, one in zip(("first", "second"), facts, strict=True)
+            if one.get("data")
+        },
+        progress={
+            "weights": f"{1 - weight:g} of first + {weight:g} of second",
+            "first": f"{first.name}, {model_digest(fetch_model(str(first)))}",
+            "second": f"{second.name}, {model_digest(fetch_model(str(second)))}",
+        },
+        license=licenses.pop() if len(licenses) == 1 else "other",
+    )
