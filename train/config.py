@@ -217,8 +217,10 @@ class TrainConfig(Section):
         for section, keys in SPEED_ONLY.items():
             data[section] = {k: v for k, v in data[section].items() if k not in keys}
         # The digest of the dataset is compared beside this: where it lies decides nothing.
-        places = ("path", "cache")
-        data["data"] = {key: value for key, value in data["data"].items() if key not in places}
+        location_keys = ("path", "cache")
+        data["data"] = {
+            key: value for key, value in data["data"].items() if key not in location_keys
+        }
         return data
 
     def reading(self, path: str) -> Self:
@@ -233,11 +235,11 @@ class TrainConfig(Section):
 
 def differences(before: dict[str, Any], after: dict[str, Any], prefix: str = "") -> list[str]:
     """`key: old -> new` for every leaf that differs, sorted."""
-    found: list[str] = []
+    lines: list[str] = []
     for key in sorted(before.keys() | after.keys()):
         old, new = before.get(key), after.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
-            found += differences(old, new, f"{prefix}{key}.")
+            lines += differences(old, new, f"{prefix}{key}.")
         elif old != new:
-            found.append(f"{prefix}{key}: {old!r} -> {new!r}")
-    return found
+            lines.append(f"{prefix}{key}: {old!r} -> {new!r}")
+    return lines

@@ -58,7 +58,7 @@ def _exact() -> bool:
     before = switch.fp32_precision
     switch.fp32_precision = "bf16"
     try:
-        found = left @ right.T
+        product = left @ right.T
     finally:
         switch.fp32_precision = before
-    return bool((found - left @ right.T).abs().max() <= _EXACT)
+    return bool((product - left @ right.T).abs().max() <= _EXACT)

@@ -83,70 +83,70 @@ class Device:
         )
 
 
-def choose(wanted: str, precision: str, *, local_rank: int = 0) -> Device:
+def choose(name: str, precision: str, *, local_rank: int = 0) -> Device:
     """The device of this process; `Mismatch` where the wanted one is not there."""
-    place = place_of(wanted, local_rank)
-    kind: Precision = "bf16" if _bf16(place, precision) else "fp32"
-    known = _known_peak(place, kind)
+    device = place_of(name, local_rank)
+    precision_used: Precision = "bf16" if _bf16(device, precision) else "fp32"
+    known = _known_peak(device, precision_used)
     return Device(
-        torch=place,
-        name=_name(place),
-        precision=kind,
-        memory_bytes=_free_memory(place),
-        peak_flops=known or measured_peak(place, kind),
+        torch=device,
+        name=_name(device),
+        precision=precision_used,
+        memory_bytes=_free_memory(device),
+        peak_flops=known or measured_peak(device, precision_used),
         peak_measured=known is None,
     )
 
 
-def place_of(wanted: str, local_rank: int = 0) -> torch.device:
+def place_of(name: str, local_rank: int = 0) -> torch.device:
     """`auto` (the best there is), `cpu`, `mps` or `cuda[:N]`; `Mismatch` where it is not there."""
-    if wanted == "auto":
+    if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda", local_rank)
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        place = torch.device(wanted)
+        device = torch.device(name)
     except RuntimeError:
         raise Mismatch(
-            f"device: {wanted!r} is none", remedy="use auto, cpu, mps, cuda or cuda:N"
+            f"device: {name!r} is none", remedy="use auto, cpu, mps, cuda or cuda:N"
         ) from None
-    if place.type == "cuda":
+    if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        place = place if place.index is not None else torch.device("cuda", local_rank)
-        if (place.index or 0) >= count:
+        device = device if device.index is not None else torch.device("cuda", local_rank)
+        if (device.index or 0) >= count:
             raise Mismatch(
-                f"device: {wanted!r} asks for card {place.index}, and torch {torch.__version__} "
+                f"device: {name!r} asks for card {device.index}, and torch {torch.__version__} "
                 f"sees {count} CUDA cards",
                 remedy="use device: auto, or install a torch wheel for CUDA",
             )
-        return place
-    if wanted == "mps" and not torch.backends.mps.is_available():
+        return device
+    if name == "mps" and not torch.backends.mps.is_available():
         raise Mismatch(
             f"device: 'mps' is not there (torch {torch.__version__})", remedy="use device: auto"
         )
-    return place
+    return device
 
 
-def _bf16(place: torch.device, precision: str) -> bool:
+def _bf16(device: torch.device, precision: str) -> bool:
     if precision == "auto":
-        return place.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return precision == "bf16"
 
 
-def _name(place: torch.device) -> str:
-    if place.type == "cuda":
-        return torch.cuda.get_device_name(place)
-    if place.type == "mps":
+def _name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "mps":
         return "Apple GPU"
     return f"{os.cpu_count()} CPUs, {torch.get_num_threads()} threads"
 
 
-def _free_memory(place: torch.device) -> int:
-    if place.type == "cuda":
-        return int(torch.cuda.mem_get_info(place)[0])
-    if place.type == "mps":
-        held = int(torch.mps.driver_allocated_memory())
-        return int(torch.mps.recommended_max_memory()) - held
+def _free_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "mps":
+        allocated = int(torch.mps.driver_allocated_memory())
+        return int(torch.mps.recommended_max_memory()) - allocated
     return min(psutil.virtual_memory().available, _cgroup_free())
 
 
@@ -161,19 +161,19 @@ def _cgroup_free() -> int:
     return max(0, int(limit) - used) if limit.isdigit() else 1 << 62
 
 
-def _known_peak(place: torch.device, kind: Precision) -> float | None:
-    if place.type != "cuda" or kind != "bf16":
+def _known_peak(device: torch.device, precision: Precision) -> float | None:
+    if device.type != "cuda" or precision != "bf16":
         return None
-    name = torch.cuda.get_device_name(place)
+    name = torch.cuda.get_device_name(device)
     return next((flops for part, flops in _PEAKS if part in name), None)
 
 
-def measured_peak(place: torch.device, kind: Precision, size: int = 1024) -> float:
+def measured_peak(device: torch.device, precision: Precision, size: int = 1024) -> float:
     """FLOP/s of the best of several square matrix products, within about 0.3 s."""
-    dtype = torch.bfloat16 if kind == "bf16" else torch.float32
-    left = torch.ones(size, size, dtype=dtype, device=place)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    left = torch.ones(size, size, dtype=dtype, device=device)
     best, end = float("inf"), time.perf_counter() + 0.3
-    with quick_products(place):
+    with quick_products(device):
         # Once at least: on a busy machine the time may be over before the first product.
         while best == float("inf") or time.perf_counter() < end:
             start = time.perf_counter()
@@ -183,22 +183,22 @@ def measured_peak(place: torch.device, kind: Precision, size: int = 1024) -> flo
     return 2 * size**3 / best
 
 
-def self_test(place: torch.device, topk: TopK = torch.topk) -> None:
+def self_test(device: torch.device, topk: TopK = torch.topk) -> None:
     """Compares a device's top-k with the CPU's; `TrainingFault` on a difference.
 
     `topk` is what is tested. Nothing to do on a CPU.
     """
-    if place.type == "cpu" and topk is torch.topk:
+    if device.type == "cpu" and topk is torch.topk:
         return
     values = torch.randn(64, 4096, generator=torch.Generator().manual_seed(0))
-    there = values.to(place)
+    on_device = values.to(device)
     for k in (1, 16, 17, 256, 2048):
-        wanted = torch.topk(values, k, dim=1).values
-        found, places = topk(there, k, dim=1)
-        picked = there.gather(1, places).cpu()
-        if not (torch.equal(found.cpu(), wanted) and torch.equal(picked, wanted)):
+        expected = torch.topk(values, k, dim=1).values
+        top, indices = topk(on_device, k, dim=1)
+        picked = on_device.gather(1, indices).cpu()
+        if not (torch.equal(top.cpu(), expected) and torch.equal(picked, expected)):
             raise TrainingFault(
-                f"top-k of {k} on {place} differs from the CPU's (torch {torch.__version__}): "
+                f"top-k of {k} on {device} differs from the CPU's (torch {torch.__version__}): "
                 "the XTR loss would be wrong there",
                 remedy="train with device: cpu, or with another torch version",
             )

@@ -75,9 +75,9 @@ class MappedIndex:
             raise
         except (pa.ArrowException, ValueError, OSError, EOFError, MemoryError) as error:
             raise BadIndex(f"{name} is no readable index: {error}") from error
-        found = sum(block.rows for block in blocks)
-        if found != samples:
-            raise BadIndex(f"{name} has {found} rows, the manifest says {samples}")
+        rows = sum(block.rows for block in blocks)
+        if rows != samples:
+            raise BadIndex(f"{name} has {rows} rows, the manifest says {samples}")
         return cls(name, maps, blocks, tar_bytes)
 
     def __len__(self) -> int:
@@ -85,21 +85,21 @@ class MappedIndex:
 
     def numbers(self, column: str, rows: Rows) -> NDArray[np.int64]:
         """`tokens`, `quality`, `offset` or `size` of these rows, shape (n,)."""
-        found = np.empty(len(rows), dtype=np.int64)
+        values = np.empty(len(rows), dtype=np.int64)
         for block, where, local in self._split(rows):
-            found[where] = block.numbers[column][local]
-        return found
+            values[where] = block.numbers[column][local]
+        return values
 
     def texts(self, column: str, rows: Rows) -> NDArray[np.bytes_]:
         """`key`, `query_group` or `code_sha256` of these rows, shape (n,), fixed width."""
         width = _WIDTHS[column]
-        found = np.empty(len(rows), dtype=f"S{width}")
+        texts = np.empty(len(rows), dtype=f"S{width}")
         for block, where, local in self._split(rows):
-            offsets, values, first = block.texts[column]
+            offsets, block_texts, first = block.texts[column]
             if not np.array_equal(offsets[local].astype(np.int64), first + local * width):
                 raise BadIndex(f"{self._name}: a {column} is not {width} characters long")
-            found[where] = values[local]
-        return found
+            texts[where] = block_texts[local]
+        return texts
 
     def hashes(self, column: str, rows: Rows) -> NDArray[np.uint64]:
         """The first 16 hex digits of `query_group` or `code_sha256` as numbers, shape (n,)."""
@@ -111,10 +111,10 @@ class MappedIndex:
         wrong = (sizes < 0) | (sizes > MAX_PAYLOAD_BYTES) | (offsets < 0)
         wrong |= offsets > self._tar_bytes - np.where(wrong, 0, sizes)
         if wrong.any():
-            place = int(np.flatnonzero(wrong)[0])
+            bad_row = int(np.flatnonzero(wrong)[0])
             raise BadIndex(
-                f"{self._name}: row {int(rows[place])} spans {int(sizes[place])} bytes at "
-                f"{int(offsets[place])}, outside a tar of {self._tar_bytes}"
+                f"{self._name}: row {int(rows[bad_row])} spans {int(sizes[bad_row])} bytes at "
+                f"{int(offsets[bad_row])}, outside a tar of {self._tar_bytes}"
             )
         return offsets, sizes
 
@@ -129,9 +129,9 @@ class MappedIndex:
                 raise BadIndex(f"{self._name}: license_class: {error}") from error
             fits = block.numbers["quality"] >= min_quality
             if classes is not None:
-                wanted = pa.array(list(classes), type=pa.string())
-                found = pc.is_in(block.classes, value_set=wanted).cast(pa.uint8())
-                fits &= _fixed_numbers(found, np.uint8) != 0
+                accepted = pa.array(list(classes), type=pa.string())
+                is_accepted = pc.is_in(block.classes, value_set=accepted).cast(pa.uint8())
+                fits &= _fixed_numbers(is_accepted, np.uint8) != 0
             parts.append(fits)
         return np.concatenate(parts)
 
@@ -163,8 +163,8 @@ def _numbers_of(texts: NDArray[np.bytes_], what: str) -> NDArray[np.uint64]:
     if (values > 15).any():
         raise BadIndex(f"{what} is not hexadecimal")
     pairs = np.ascontiguousarray((values[:, 0::2] << 4) | values[:, 1::2])
-    found: NDArray[np.uint64] = pairs.view(">u8").reshape(-1).astype(np.uint64)
-    return found
+    numbers: NDArray[np.uint64] = pairs.view(">u8").reshape(-1).astype(np.uint64)
+    return numbers
 
 
 def _hex_table() -> NDArray[np.uint8]:
@@ -208,11 +208,11 @@ def _fixed(column: Any, label: str, name: str) -> tuple[NDArray[np.int32], NDArr
     _, offsets, data = column.buffers()
     if not count:
         return np.empty(0, dtype=np.int32), np.empty(0, dtype=f"S{width}"), 0
-    places = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + count + 1]
-    first = int(places[0])
+    starts = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + count + 1]
+    first = int(starts[0])
     if first < 0 or data is None or data.size < first + count * width:
         raise BadIndex(f"{name}: column {label} is shorter than its rows")
-    return places, np.frombuffer(data, dtype=f"S{width}", count=count, offset=first), first
+    return starts, np.frombuffer(data, dtype=f"S{width}", count=count, offset=first), first
 
 
 def open_files() -> int:
@@ -231,13 +231,13 @@ class Indexes:
 
     def get(self, shard: int) -> MappedIndex:
         """The index of a shard, by its number."""
-        held = self._open.pop(shard, None)
-        if held is None:
+        index = self._open.pop(shard, None)
+        if index is None:
             while len(self._open) >= self._most:
                 self._open.pop(next(iter(self._open))).close()
-            held = self._opener(shard)
-        self._open[shard] = held
-        return held
+            index = self._opener(shard)
+        self._open[shard] = index
+        return index
 
     def release(self) -> None:
         """Gives the pages of all open indexes back."""

@@ -66,9 +66,9 @@ class RangedTar:
 
     def read(self, offset: int, size: int) -> bytes:
         """See `shard_files.OpenTar`."""
-        place = bisect_right(self._starts, offset) - 1
-        if place >= 0 and offset + size <= self._spans[place][0]:
-            at = self._spans[place][1] + offset - self._starts[place]
+        stretch = bisect_right(self._starts, offset) - 1
+        if stretch >= 0 and offset + size <= self._spans[stretch][0]:
+            at = self._spans[stretch][1] + offset - self._starts[stretch]
             data: bytes | None = os.pread(self._kept.fileno(), size, at)
         else:
             self._file.seek(offset)
@@ -84,12 +84,14 @@ class RangedTar:
 
     def _keep(self, start: int, stop: int) -> None:
         self._file.seek(start)
-        place = at = self._kept.seek(0, os.SEEK_END)
-        while at - place < stop - start:
-            at += self._kept.write(self._file.read(min(PIECE, stop - start - at + place)) or b"")
+        file_start = file_end = self._kept.seek(0, os.SEEK_END)
+        while file_end - file_start < stop - start:
+            file_end += self._kept.write(
+                self._file.read(min(PIECE, stop - start - file_end + file_start)) or b""
+            )
         self._kept.flush()
         self._starts.append(start)
-        self._spans.append((stop, place))
+        self._spans.append((stop, file_start))
 
 
 class RemoteShards:
@@ -110,16 +112,16 @@ class RemoteShards:
         """See `ShardFiles`."""
         facts = self._shards[shard]
         path = layout.index_path(facts.path)
-        wanted = self._index(facts)
+        request = self._index(facts)
         try:
-            held = self._cache.hold(wanted)
+            lease = self._cache.hold(request)
         except CacheFull:
-            with self._cache.beside(wanted) as stream:
+            with self._cache.beside(request) as stream:
                 return MappedIndex.of(stream, path, samples=facts.samples, tar_bytes=facts.bytes)
         try:
-            return MappedIndex.open(held.path, path, samples=facts.samples, tar_bytes=facts.bytes)
+            return MappedIndex.open(lease.path, path, samples=facts.samples, tar_bytes=facts.bytes)
         finally:
-            held.close()
+            lease.close()
 
     def open_tar(self, shard: int, release: Callable[[], None]) -> OpenTar:
         """See `ShardFiles`."""
@@ -207,18 +209,18 @@ class RemoteShards:
         )
 
     def _digest(self, path: str) -> str:
-        found = self._remote.sums.get(path)
-        if found is None:
+        sha256 = self._remote.sums.get(path)
+        if sha256 is None:
             raise DamagedShard(f"{path} is not in {layout.CHECKSUMS}: publish the dataset again")
-        return found
+        return sha256
 
 
 class CachedTar(LocalTar):
     """A tar of the cache, which keeps it from being removed."""
 
-    def __init__(self, held: Held, facts: ShardFacts) -> None:
-        super().__init__(facts.path, held.descriptor)
-        self._held = held
+    def __init__(self, lease: Held, facts: ShardFacts) -> None:
+        super().__init__(facts.path, lease.descriptor)
+        self._held = lease
 
     def close(self) -> None:
         """See `shard_files.OpenTar`."""

@@ -45,16 +45,16 @@ class Store(Protocol):
         """A file of that length, read by range; asks for nothing yet."""
 
 
-def is_remote(place: str) -> bool:
+def is_remote(location: str) -> bool:
     """Whether a place is a URI."""
-    return "://" in place
+    return "://" in location
 
 
-def store_of(place: str, limits: ReadLimits | None = None) -> Store:
+def store_of(uri: str, limits: ReadLimits | None = None) -> Store:
     """The files of a URI. `SourceError` where nothing is there or access is refused."""
-    if place.startswith(("http://", "https://")):
-        return WebStore(place, limits or ReadLimits(requests_per_second=WEB_REQUESTS_A_SECOND))
-    return ListedStore(place, limits or ReadLimits())
+    if uri.startswith(("http://", "https://")):
+        return WebStore(uri, limits or ReadLimits(requests_per_second=WEB_REQUESTS_A_SECOND))
+    return ListedStore(uri, limits or ReadLimits())
 
 
 class WebStore:
@@ -125,10 +125,10 @@ class WebStore:
 class ListedStore:
     """Files of the Hub or of any other file system that `ingest.storage.locate` can list."""
 
-    def __init__(self, place: str, limits: ReadLimits) -> None:
+    def __init__(self, uri: str, limits: ReadLimits) -> None:
         self._limits = limits
-        self._place = places.pin(place, limits)
-        self.place = place
+        self._place = places.pin(uri, limits)
+        self.place = uri
         if isinstance(self._place, hub.HubPlace):
             self.place = str(self._place.address)
         self._entries: dict[str, dict[str, Entry]] = {}
@@ -176,8 +176,8 @@ class ListedStore:
         """The entry of a file; one listing a folder."""
         folder = str(PurePosixPath(path).parent).removeprefix(".")
         if folder not in self._entries:
-            found = self._place.files(folder, recursive=False)
-            self._entries[folder] = {one.name: one for one in found}
+            entries = self._place.files(folder, recursive=False)
+            self._entries[folder] = {entry.name: entry for entry in entries}
         entry = self._entries[folder].get(path)
         if entry is not None and not entry.digest:
             # Listings of some stores know neither length nor ETag.
@@ -186,11 +186,11 @@ class ListedStore:
         return entry
 
 
-def required(store: Store, place: str, path: str) -> bytes:
+def required(store: Store, uri: str, path: str) -> bytes:
     """A small file that a dataset has. `NotADataset` where it is missing."""
     data = store.small(path)
     if data is None:
-        raise NotADataset(f"{_shown(place)} is not a dataset: it has no {path}")
+        raise NotADataset(f"{_shown(uri)} is not a dataset: it has no {path}")
     return data
 
 
@@ -199,6 +199,6 @@ def opener(store: Store, path: str, size: int, sha256: str) -> Callable[[], Bina
     return lambda: cast(BinaryIO, cast(io.RawIOBase, store.open(path, size, sha256)))
 
 
-def _shown(place: str) -> str:
-    parts = urlsplit(place)
+def _shown(uri: str) -> str:
+    parts = urlsplit(uri)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -157,12 +157,12 @@ class OpenTars:
 
     def get(self, shard: int) -> OpenTar:
         """The tar of a shard, by its number."""
-        held = self._open.get(shard)
-        if held is None:
+        tar = self._open.get(shard)
+        if tar is None:
             while len(self._open) >= self._most:
                 self._open.pop(next(iter(self._open))).close()
-            held = self._open[shard] = self._files.open_tar(shard, self.close)
-        return held
+            tar = self._open[shard] = self._files.open_tar(shard, self.close)
+        return tar
 
     def close(self) -> None:
         """Closes all."""

@@ -141,7 +141,7 @@ def chosen_shards(dataset: Dataset, options: ExportOptions) -> dict[str, list[Sh
             raise ExportError(
                 f"language {language!r} is not in the dataset: it has {', '.join(languages)}"
             )
-    found: dict[str, list[ShardFacts]] = {}
+    by_split: dict[str, list[ShardFacts]] = {}
     for split in options.splits:
         shards = [
             facts
@@ -149,10 +149,10 @@ def chosen_shards(dataset: Dataset, options: ExportOptions) -> dict[str, list[Sh
             if facts.split == split and facts.language in (options.languages or languages)
         ]
         if shards:
-            found[split] = shards
-    if not found:
+            by_split[split] = shards
+    if not by_split:
         raise ExportError(f"no samples in {', '.join(options.splits)}: choose another --split")
-    return found
+    return by_split
 
 
 def export(dataset: Dataset, output: Path, options: ExportOptions, progress: Progress) -> Exported:

@@ -50,10 +50,10 @@ def check_negatives(folder: Path, dataset: Dataset) -> list[Path]:
         facts = json.loads(layout.read_text_file(folder, FACTS, _MAX_FACTS))
     except (layout.UnsafePath, ValueError, RecursionError) as error:
         raise ExportError(f"--negatives {folder} holds no negatives ({error}): {_REMEDY}") from None
-    found = facts.get("content_sha256") if isinstance(facts, dict) else None
-    if found != dataset.manifest.content_sha256:
+    digest = facts.get("content_sha256") if isinstance(facts, dict) else None
+    if digest != dataset.manifest.content_sha256:
         raise ExportError(
-            f"--negatives {folder} belongs to the dataset {str(found)[:16]}, this is "
+            f"--negatives {folder} belongs to the dataset {str(digest)[:16]}, this is "
             f"{dataset.manifest.content_sha256[:16]}: mine this dataset"
         )
     if facts.get("complete") is False:
@@ -77,11 +77,11 @@ class _Triplets:
 
     def add(self, sample_id: str, negatives: list[str]) -> None:
         """The rows of one query."""
-        place = self.dataset.find(sample_id)
-        if place is None:
+        location = self.dataset.find(sample_id)
+        if location is None:
             self.skipped["query not in the dataset"] += 1
             return
-        shard, row = place
+        shard, row = location
         split = shard.facts.split
         if split not in self.writers or shard.facts.language not in self.languages:
             return
@@ -105,11 +105,11 @@ class _Triplets:
             self.skipped["query without negatives"] += 1
 
     def _negative(self, sample_id: str, split: str, sample: Sample) -> Sample | None:
-        place = self.dataset.find(sample_id)
-        if place is None:
+        location = self.dataset.find(sample_id)
+        if location is None:
             self.skipped["negative not in the dataset"] += 1
             return None
-        shard, row = place
+        shard, row = location
         if shard.facts.split != split:
             self.skipped["negative of another split"] += 1
             return None
@@ -169,8 +169,8 @@ def _write(
         )
         for path in parts:
             progress(path.name, done, total)
-            for sample_id, found in _lists(path):
-                triplets.add(sample_id, found)
+            for sample_id, negatives in _lists(path):
+                triplets.add(sample_id, negatives)
             done += path.stat().st_size
         progress("", done, total)
     return triplets
@@ -182,10 +182,12 @@ def _lists(path: Path) -> Iterator[tuple[str, list[str]]]:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(_BATCH, columns=["id", "negatives"]):
                 for row in batch.to_pylist():
-                    found = row["negatives"] or []
-                    if not isinstance(row["id"], str) or len(found) > _MOST_IDS:
-                        raise ExportError(f"{path.name}: {row['id']!r} has {len(found)} negatives")
-                    yield row["id"], [str(one) for one in found]
+                    negatives = row["negatives"] or []
+                    if not isinstance(row["id"], str) or len(negatives) > _MOST_IDS:
+                        raise ExportError(
+                            f"{path.name}: {row['id']!r} has {len(negatives)} negatives"
+                        )
+                    yield row["id"], [str(negative) for negative in negatives]
     except (pa.ArrowException, OSError, KeyError) as error:
         raise ExportError(f"{path} is no file of negatives: {error}") from error
 

@@ -67,29 +67,29 @@ class Survey:
 
 def survey(dataset: Dataset, names: Iterable[str], progress: Progress) -> Survey:
     """Looks for these repositories. `ForgetError` where the dataset contradicts itself."""
-    found = {name.casefold(): Found() for name in names}
+    counts = {name.casefold(): Found() for name in names}
     shards, owners = Counter[str](), dict[str, str]()
     total, done = sum(facts.bytes for facts in dataset.manifest.shards), 0
     for facts in dataset.manifest.shards:
         progress(facts.path, done, total)
-        for sample_id, repo in _twin_rows(dataset.path, facts.path, found):
+        for sample_id, repo in _twin_rows(dataset.path, facts.path, counts):
             owners[sample_id] = repo
-            found[repo].ids.append(sample_id)
-            found[repo].shards[facts.path] += 1
+            counts[repo].ids.append(sample_id)
+            counts[repo].shards[facts.path] += 1
             shards[facts.path] += 1
         done += facts.bytes
-    _hold_against_attribution(dataset.path, found)
+    _hold_against_attribution(dataset.path, counts)
     progress("removals", total, total)
     evidence = [
-        path.name for path in removal_files(dataset.path) if _count_evidence(path, found, owners)
+        path.name for path in removal_files(dataset.path) if _count_evidence(path, counts, owners)
     ]
-    return Survey(found=found, shards=shards, evidence=tuple(evidence), owners=owners)
+    return Survey(found=counts, shards=shards, evidence=tuple(evidence), owners=owners)
 
 
-def _twin_rows(base: Path, tar: str, wanted: dict[str, Found]) -> Iterator[tuple[str, str]]:
-    place = layout.safe_file(base, layout.parquet_path(tar))
-    for batch in _readable(place, open_parquet(place, ARROW_SCHEMA), ["id", "repo"]):
-        for row, repo in _rows_of(batch.column("repo"), wanted):
+def _twin_rows(base: Path, tar: str, counts: dict[str, Found]) -> Iterator[tuple[str, str]]:
+    path = layout.safe_file(base, layout.parquet_path(tar))
+    for batch in _readable(path, open_parquet(path, ARROW_SCHEMA), ["id", "repo"]):
+        for row, repo in _rows_of(batch.column("repo"), counts):
             yield batch.column("id")[row].as_py(), repo
 
 
@@ -98,52 +98,52 @@ def _evidence(path: Path, columns: list[str]) -> Iterator[Any]:
 
 
 def _readable(
-    place: Path, opened: AbstractContextManager[BoundedParquet], columns: list[str]
+    path: Path, opened: AbstractContextManager[BoundedParquet], columns: list[str]
 ) -> Iterator[Any]:
     try:
         with opened as file:
             yield from file.batches(columns)
     except (BadParquet, RemovalsError) as error:
-        raise ForgetError(f"{place.name} cannot be read: {error}") from error
+        raise ForgetError(f"{path.name} cannot be read: {error}") from error
 
 
-def _rows_of(column: Any, wanted: dict[str, Found]) -> Iterator[tuple[int, str]]:
+def _rows_of(column: Any, counts: dict[str, Found]) -> Iterator[tuple[int, str]]:
     """Rows whose repository is wanted, with its case-folded name; looks at each name once."""
     names = [str(name).casefold() for name in pc.unique(column).to_pylist()]
-    if not any(name in wanted for name in names):
+    if not any(name in counts for name in names):
         return
     for row, name in enumerate(column.to_pylist()):
-        if name.casefold() in wanted:
+        if name.casefold() in counts:
             yield row, name.casefold()
 
 
-def _count_evidence(path: Path, found: dict[str, Found], owners: dict[str, str]) -> bool:
+def _count_evidence(path: Path, counts: dict[str, Found], owners: dict[str, str]) -> bool:
     """Counts what changes in one file of evidence; returns whether anything does."""
     ids = pa.array(sorted(owners), type=pa.string())
     changes = False
     for batch in _evidence(path, ["repo", "witness_id"]):
-        gone = dict(_rows_of(batch.column("repo"), found))
+        gone = dict(_rows_of(batch.column("repo"), counts))
         for repo in gone.values():
-            found[repo].evidence += 1
+            counts[repo].evidence += 1
         column = batch.column("witness_id")
         hits = pc.indices_nonzero(pc.is_in(column, value_set=ids)).to_pylist()
         marked = [row for row in hits if row not in gone]
         for row in marked:
-            found[owners[column[row].as_py()]].witnesses += 1
+            counts[owners[column[row].as_py()]].witnesses += 1
         changes = changes or bool(gone or marked)
     return changes
 
 
-def _hold_against_attribution(base: Path, found: dict[str, Found]) -> None:
-    counted: Counter[str] = Counter()
+def _hold_against_attribution(base: Path, counts: dict[str, Found]) -> None:
+    attributed: Counter[str] = Counter()
     for record in attribution(base):
-        if record.repo.casefold() in found:
-            counted[record.repo.casefold()] += record.samples
-    for name, held in sorted(found.items()):
-        if counted[name] != len(held.ids):
+        if record.repo.casefold() in counts:
+            attributed[record.repo.casefold()] += record.samples
+    for name, repository in sorted(counts.items()):
+        if attributed[name] != len(repository.ids):
             raise ForgetError(
-                f"{layout.ATTRIBUTION} counts {counted[name]} samples of {name!r}, the shards "
-                f"hold {len(held.ids)}"
+                f"{layout.ATTRIBUTION} counts {attributed[name]} samples of {name!r}, the shards "
+                f"hold {len(repository.ids)}"
             )
 
 
@@ -164,9 +164,9 @@ def nearest(dataset: Dataset, name: str) -> list[str]:
     known: dict[str, str] = {}
     for repo in repo_names(dataset):
         known.setdefault(repo.casefold(), repo)
-    wanted = name.casefold()
-    owner, _, repo = wanted.rpartition("/")
-    close = difflib.get_close_matches(wanted, sorted(known)[:_COMPARED], n=_NAMED, cutoff=0.6)
+    folded = name.casefold()
+    owner, _, repo = folded.rpartition("/")
+    close = difflib.get_close_matches(folded, sorted(known)[:_COMPARED], n=_NAMED, cutoff=0.6)
     kin = [other for other in sorted(known) if _is_kin(other, owner, repo)]
     return [known[other] for other in dict.fromkeys([*close, *kin])][:_NAMED]
 

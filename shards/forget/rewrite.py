@@ -135,20 +135,20 @@ class Forgetting:
 
     def _rewrite(self, facts: ShardFacts) -> None:
         kept = self._kept(facts)
-        place = layout.parse_tar_path(facts.path)
+        parsed = layout.parse_tar_path(facts.path)
         if self.survey.shards[facts.path] == facts.samples:
             for key, _ in kept:
                 raise ForgetError(f"{facts.path}: {key} belongs to another repository in the tar")
             self.vanished.append(facts.path)
-        elif place is not None:
+        elif parsed is not None:
             files = write_shard(
-                self.redo.files, *place, kept, self.license_class,
+                self.redo.files, *parsed, kept, self.license_class,
                 tmp=self.redo.tmp, work=self.redo.work,
             )  # fmt: skip
             self.written.append(files)
             self.files.extend(files.published())
             self.digests.append(self.redo.work / files.digests.path)
-        counted = sum(held.get(facts.path, (0, 0))[0] for held in self.gone.members.values())
+        counted = sum(members.get(facts.path, (0, 0))[0] for members in self.gone.members.values())
         if counted != self.survey.shards[facts.path]:
             raise ForgetError(
                 f"{facts.path} holds {counted} samples to forget, its Parquet twin "
@@ -163,9 +163,9 @@ class Forgetting:
             if repo not in self.survey.found:
                 yield member.key, member.payload
                 continue
-            held = self.gone.members.setdefault(repo, {})
-            samples, size = held.get(facts.path, (0, 0))
-            held[facts.path] = (samples + 1, size + tar_size(len(member.payload)))
+            members = self.gone.members.setdefault(repo, {})
+            samples, size = members.get(facts.path, (0, 0))
+            members[facts.path] = (samples + 1, size + tar_size(len(member.payload)))
             self.gone.tokens += number(sample, "tokens")
             self.gone.licenses.update(set(licenses_of(sample)))
             self.gone.pairs[text(sample, "source"), facts.language] += 1
@@ -246,7 +246,7 @@ class Forgetting:
                 "tombstones": merge(old.tombstones, self._tombstones()),
                 "split": _without_name(old.split, names),
                 "quarantined": [
-                    one for one in old.quarantined if not _names_any(one.name, names)
+                    record for record in old.quarantined if not _names_any(record.name, names)
                 ],
                 "sources": [
                     source.model_copy(update={"provenance": [
@@ -262,15 +262,15 @@ class Forgetting:
         return [
             Tombstone(
                 repo_sha256=repo_sha256(name),
-                samples=len(found.ids),
-                evidence=found.evidence,
-                witnesses=found.witnesses,
+                samples=len(counted.ids),
+                evidence=counted.evidence,
+                witnesses=counted.witnesses,
                 shards=[
                     ForgottenMembers(path=path, samples=samples, bytes=size)
                     for path, (samples, size) in sorted(self.gone.members.get(name, {}).items())
                 ],
             )
-            for name, found in sorted(self.survey.found.items())
+            for name, counted in sorted(self.survey.found.items())
         ]
 
 

@@ -83,8 +83,8 @@ def _slot(message: bytes, table: int, number: int) -> int:
     (back,) = struct.unpack_from("<i", message, table)
     slots = table - back
     (size,) = struct.unpack_from("<H", message, slots)
-    place = 4 + 2 * number
-    if place + 2 > size:
+    vtable_entry = 4 + 2 * number
+    if vtable_entry + 2 > size:
         return 0
-    (offset,) = struct.unpack_from("<H", message, slots + place)
+    (offset,) = struct.unpack_from("<H", message, slots + vtable_entry)
     return table + int(offset) if offset else 0

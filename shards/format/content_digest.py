@@ -73,10 +73,10 @@ def duplicate_ids(sidecars: Sequence[Path]) -> Iterator[str]:
         equal = np.flatnonzero((ids[1:] == ids[:-1]).all(axis=1)) + 1
         across = [0] if len(ids) and ids[0].tobytes() == last else []
         for row in [*across, *equal.tolist()]:
-            found = ids[row].tobytes()
-            if found != reported:
-                yield found.hex()
-            reported = found
+            sample_id = ids[row].tobytes()
+            if sample_id != reported:
+                yield sample_id.hex()
+            reported = sample_id
         if len(ids):
             last = ids[-1].tobytes()
 

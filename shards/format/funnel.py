@@ -69,25 +69,25 @@ class Funnel:
         """Counts something seen: dropped for the reason, or kept where there is none."""
         if count < 0:
             raise ValueError(f"count {count} of {source}/{language}/{level} is negative")
-        held = self.at(source, language, level)
-        held.seen += count
+        counts = self.at(source, language, level)
+        counts.seen += count
         if reason:
-            held.dropped[reason] += count
+            counts.dropped[reason] += count
         else:
-            held.kept += count
+            counts.kept += count
 
     def drop_kept(
         self, source: str, language: str, level: str, *, reason: str, count: int = 1
     ) -> None:
         """Moves what an earlier stage kept to dropped (dedupe, query cap, quota)."""
-        held = self.at(source, language, level)
-        if count > held.kept:
+        counts = self.at(source, language, level)
+        if count > counts.kept:
             raise ValueError(
                 f"{source}/{language}/{level}: {count} cannot be dropped as {reason!r}, "
-                f"only {held.kept} are kept"
+                f"only {counts.kept} are kept"
             )
-        held.kept -= count
-        held.dropped[reason] += count
+        counts.kept -= count
+        counts.dropped[reason] += count
 
     def merge(self, other: Funnel) -> None:
         """Adds another funnel to this one."""
@@ -96,7 +96,7 @@ class Funnel:
 
     def kept_pairs(self) -> int:
         """Pairs that end in the shards."""
-        return sum(held.kept for (_, _, level), held in self.levels.items() if level == "pairs")
+        return sum(counts.kept for (_, _, level), counts in self.levels.items() if level == "pairs")
 
     def totals(self) -> dict[str, Level]:
         """Each level over all sources and languages."""
@@ -108,27 +108,32 @@ class Funnel:
     def check(self) -> list[str]:
         """What does not add up; empty for a sound funnel."""
         wrong: list[str] = []
-        for (source, language, level), held in sorted(self.levels.items()):
-            place = f"{source}/{language or '(unknown)'}/{level}"
-            if min(held.seen, held.kept, *held.dropped.values(), *held.noted.values(), 0) < 0:
-                wrong.append(f"{place}: a count is negative")
-            dropped = held.dropped.total()
-            if held.seen != dropped + held.kept:
-                wrong.append(f"{place}: {held.seen} seen, but {dropped} dropped + {held.kept} kept")
+        for (source, language, level), counts in sorted(self.levels.items()):
+            name = f"{source}/{language or '(unknown)'}/{level}"
+            if (
+                min(counts.seen, counts.kept, *counts.dropped.values(), *counts.noted.values(), 0)
+                < 0
+            ):
+                wrong.append(f"{name}: a count is negative")
+            dropped = counts.dropped.total()
+            if counts.seen != dropped + counts.kept:
+                wrong.append(
+                    f"{name}: {counts.seen} seen, but {dropped} dropped + {counts.kept} kept"
+                )
         for source, language in sorted({key[:2] for key in self.levels}):
             wrong.extend(self._check_chain(source, language))
         return wrong
 
     def _check_chain(self, source: str, language: str) -> list[str]:
-        place = f"{source}/{language or '(unknown)'}"
+        name = f"{source}/{language or '(unknown)'}"
         files, functions, pairs = (
             self.levels.get((source, language, level), Level()) for level in LEVELS
         )
         wrong = []
         if functions.kept != pairs.seen:
-            wrong.append(f"{place}: {functions.kept} functions kept, but {pairs.seen} pairs seen")
+            wrong.append(f"{name}: {functions.kept} functions kept, but {pairs.seen} pairs seen")
         if functions.seen and not files.kept:
-            wrong.append(f"{place}: {functions.seen} functions seen in no kept file")
+            wrong.append(f"{name}: {functions.seen} functions seen in no kept file")
         return wrong
 
     def to_json(self) -> bytes:

@@ -75,9 +75,9 @@ class Index:
 
     def find(self, key: str) -> int | None:
         """The row of a key by binary search, or None."""
-        wanted = key.encode("ascii", "replace")
-        row = int(np.searchsorted(self.keys, wanted))
-        return row if row < len(self.keys) and self.keys[row] == wanted else None
+        key_bytes = key.encode("ascii", "replace")
+        row = int(np.searchsorted(self.keys, key_bytes))
+        return row if row < len(self.keys) and self.keys[row] == key_bytes else None
 
 
 def _fixed_width(table: Any, name: str) -> NDArray[np.bytes_]:
@@ -92,12 +92,12 @@ def _fixed(chunk: Any, width: int, name: str) -> NDArray[np.bytes_]:
     _, offsets, data = chunk.buffers()
     if not count:
         return np.empty(0, dtype=f"S{width}")
-    places = np.frombuffer(offsets, dtype=np.int32)[start : start + count + 1]
-    even = np.arange(count + 1, dtype=np.int64) * width + int(places[0])
-    if not np.array_equal(places, even):
+    starts = np.frombuffer(offsets, dtype=np.int32)[start : start + count + 1]
+    even = np.arange(count + 1, dtype=np.int64) * width + int(starts[0])
+    if not np.array_equal(starts, even):
         raise BadIndex(f"column {name} has values that are not {width} characters long")
     view: NDArray[np.bytes_] = np.frombuffer(
-        data, dtype=f"S{width}", count=count, offset=int(places[0])
+        data, dtype=f"S{width}", count=count, offset=int(starts[0])
     )
     return view
 

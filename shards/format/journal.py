@@ -161,11 +161,11 @@ class Redo:
         return journal
 
     def _is_current(self, journal: _Journal) -> bool:
-        staged, place = self.files / layout.MANIFEST, self.base / layout.MANIFEST
-        there = file_sha256(place)[0] if place.exists() else ""
+        staged, published = self.files / layout.MANIFEST, self.base / layout.MANIFEST
+        published_sha256 = file_sha256(published)[0] if published.exists() else ""
         if staged.is_file():
-            return there in ("", journal.was)
-        if not there:
+            return published_sha256 in ("", journal.was)
+        if not published_sha256:
             raise DamagedJournal(f"{staged} is gone: build the dataset again")
         return False  # moved as the last step of all: the change is done
 
@@ -213,10 +213,10 @@ def _parsed(item: Sequence[object]) -> FileFacts:
 
 def _folders(base: Path, files: Iterable[Path]) -> list[Path]:
     """The folders of these files and those above them up to base, the deepest first."""
-    found = {base}
+    folders = {base}
     for file in files:
-        found.update(folder for folder in file.parents if folder.is_relative_to(base))
-    return sorted(found, key=lambda folder: (-len(folder.parts), folder))
+        folders.update(folder for folder in file.parents if folder.is_relative_to(base))
+    return sorted(folders, key=lambda folder: (-len(folder.parts), folder))
 
 
 def _remove_if_empty(folder: Path) -> None:

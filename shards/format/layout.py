@@ -94,24 +94,24 @@ def safe_file(base: Path, relative: str) -> Path:
     wrong = pure.is_absolute() or ".." in pure.parts or not pure.parts or "\\" in relative
     if wrong or str(pure) != relative:
         raise UnsafePath(f"{relative!r} is no plain relative path inside the dataset")
-    place = base
+    path = base
     for part in pure.parts:
-        place = place / part
+        path = path / part
         try:
-            mode = place.lstat().st_mode
+            mode = path.lstat().st_mode
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UnsafePath(f"{relative!r} is missing") from error
         if stat.S_ISLNK(mode):
             raise UnsafePath(f"{relative!r} goes through a symbolic link: replace it by the file")
-    if not stat.S_ISREG(place.lstat().st_mode):
+    if not stat.S_ISREG(path.lstat().st_mode):
         raise UnsafePath(f"{relative!r} is not a regular file")
-    return place
+    return path
 
 
 def read_text_file(base: Path, relative: str, limit: int = MAX_TEXT_BYTES) -> bytes:
     """The bytes of a small published file; `UnsafePath` where it is missing or too large."""
-    place = safe_file(base, relative)
-    with place.open("rb") as stream:
+    path = safe_file(base, relative)
+    with path.open("rb") as stream:
         data = stream.read(limit + 1)
     if len(data) > limit:
         raise UnsafePath(f"{relative!r} is larger than {limit} bytes")
@@ -125,9 +125,9 @@ def walk(base: Path) -> Iterator[str]:
             yield from _walk(entry, entry.name)
 
 
-def _walk(place: Path, relative: str) -> Iterator[str]:
-    if place.is_symlink() or not place.is_dir():
+def _walk(folder: Path, relative: str) -> Iterator[str]:
+    if folder.is_symlink() or not folder.is_dir():
         yield relative
         return
-    for entry in sorted(place.iterdir()):
+    for entry in sorted(folder.iterdir()):
         yield from _walk(entry, f"{relative}/{entry.name}")

@@ -70,8 +70,8 @@ class ShardFacts(_Model):
 
     @model_validator(mode="after")
     def _stands_in_the_layout(self) -> Self:
-        place = layout.parse_tar_path(self.path)
-        if place is None or place[:2] != (self.language, self.split):
+        parsed = layout.parse_tar_path(self.path)
+        if parsed is None or parsed[:2] != (self.language, self.split):
             raise ValueError(
                 f"{self.path!r} is not the path of a {self.language} {self.split} shard"
             )
@@ -164,8 +164,8 @@ class Manifest(_Model):
         for split in layout.SPLITS:
             for shard in self.shards:
                 if shard.split == split:
-                    held = counts[shard.language]
-                    held[split] = held.get(split, 0) + shard.samples
+                    by_split = counts[shard.language]
+                    by_split[split] = by_split.get(split, 0) + shard.samples
         return counts
 
 
@@ -175,13 +175,15 @@ def parse_manifest(data: bytes) -> Manifest:
         value = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{layout.MANIFEST} is not JSON in UTF-8: {error}") from error
-    found = value.get("format") if isinstance(value, dict) else None
-    match = re.fullmatch(r"xtrove-([0-9]{1,6})", found) if isinstance(found, str) else None
+    format_name = value.get("format") if isinstance(value, dict) else None
+    match = (
+        re.fullmatch(r"xtrove-([0-9]{1,6})", format_name) if isinstance(format_name, str) else None
+    )
     if match is None:
-        raise ManifestError(f"{layout.MANIFEST} has format {found!r}, expected {FORMAT!r}")
+        raise ManifestError(f"{layout.MANIFEST} has format {format_name!r}, expected {FORMAT!r}")
     if int(match[1]) > int(FORMAT.removeprefix("xtrove-")):
         raise NewerFormat(
-            f"{layout.MANIFEST} has format {found!r}; this version reads up to {FORMAT!r}: "
+            f"{layout.MANIFEST} has format {format_name!r}; this version reads up to {FORMAT!r}: "
             "update xtrove"
         )
     try:
@@ -196,8 +198,8 @@ def load_manifest(path: Path) -> Manifest:
     `UnfinishedBuild` where a build left no manifest, `NotADataset` where there is none at all,
     `NewerFormat` for a later format, `ManifestError` for a damaged one.
     """
-    place = path / layout.MANIFEST
-    if not place.exists() and not place.is_symlink():
+    file = path / layout.MANIFEST
+    if not file.exists() and not file.is_symlink():
         if Redo(base=path).is_committed():
             raise UnfinishedBuild(
                 f"{path}: a `xtrove forget` was stopped halfway (no {layout.MANIFEST}): run the "

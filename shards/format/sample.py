@@ -135,7 +135,7 @@ def _validate_content(sample: Mapping[str, Value]) -> None:
     if (
         not isinstance(licenses, list)
         or not licenses
-        or not all(isinstance(one, str) and one for one in licenses)
+        or not all(isinstance(license_, str) and license_ for license_ in licenses)
     ):
         raise _bad(sample, "licenses", "a non-empty list of identifiers")
     for name in ("query", "code", "language", "source"):
@@ -145,9 +145,9 @@ def _validate_content(sample: Mapping[str, Value]) -> None:
         raise _bad(sample, "quality", "within 0..1000")
 
 
-def _bad(sample: Mapping[str, Value], name: str, wanted: str) -> SampleError:
+def _bad(sample: Mapping[str, Value], name: str, expected: str) -> SampleError:
     shown = repr(sample[name])[:200]
-    return SampleError(f"sample {sample.get('id')!r}: {name} is {shown}, should be {wanted}")
+    return SampleError(f"sample {sample.get('id')!r}: {name} is {shown}, should be {expected}")
 
 
 def text(sample: Mapping[str, Value], name: str) -> str:

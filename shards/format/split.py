@@ -77,17 +77,17 @@ def choose_rule(options: SplitOptions, counts: Iterable[tuple[str, str, int]]) -
     languages: dict[str, Counter[str]] = {}
     for language, repo, pairs in counts:
         languages.setdefault(language, Counter())[repo] += pairs
-    totals = {language: held.total() for language, held in languages.items()}
-    for held in languages.values():
-        held.pop("", None)
-    repositories = len({repo for held in languages.values() for repo in held})
+    totals = {language: repos.total() for language, repos in languages.items()}
+    for repos in languages.values():
+        repos.pop("", None)
+    repositories = len({repo for repos in languages.values() for repo in repos})
     if repositories < MIN_REPOSITORIES:
         return SplitRule(
             by="path", reason=f"{repositories} repositories, fewer than {MIN_REPOSITORIES}"
         )
     for language in sorted(languages):
-        held, total = languages[language], totals[language]
-        pairs, repo = max(((pairs, repo) for repo, pairs in held.items()), default=(0, ""))
+        repos, total = languages[language], totals[language]
+        pairs, repo = max(((pairs, repo) for repo, pairs in repos.items()), default=(0, ""))
         if pairs * 100 > MAX_SHARE_PERCENT * total:
             return SplitRule(
                 by="path",
@@ -104,11 +104,11 @@ def split_of(
     if by == "source":
         raise ValueError("rule 'source' keeps the split of the source: it cannot be computed")
     group = group_hash(repo, path if by == "path" else None, code_sha256=code_sha256)
-    place = group * _PARTS >> 64
+    group_share = group * _PARTS >> 64
     validation = _millionths(options.validation)
-    if place < validation:
+    if group_share < validation:
         return "validation"
-    return "test" if place < validation + _millionths(options.test) else "train"
+    return "test" if group_share < validation + _millionths(options.test) else "train"
 
 
 def group_hash(repo: str, path: str | None, *, code_sha256: str) -> int:
@@ -135,8 +135,8 @@ def require_splits(
     """
     total = sum(samples.values())
     unit = {"repository": "repositories", "path": "files", "source": "parts"}[by]
-    wanted = {"validation": options.validation, "test": options.test}
-    for split, fraction in {"train": 1 - sum(wanted.values()), **wanted}.items():
+    shares = {"validation": options.validation, "test": options.test}
+    for split, fraction in {"train": 1 - sum(shares.values()), **shares}.items():
         if fraction and not samples.get(split, 0):
             raise EmptySplit(
                 f"split {split!r} ({fraction:g} of the data) came out empty: {total} pairs in "

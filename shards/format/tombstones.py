@@ -89,23 +89,23 @@ def kept_out(digests: Iterable[str]) -> list[Tombstone]:
 
 def merge(old: Sequence[Tombstone], new: Sequence[Tombstone]) -> list[Tombstone]:
     """Both lists as one, sorted by digest; equal digests are added up."""
-    held: dict[str, Tombstone] = {}
-    for one in (*old, *new):
-        before = held.get(one.repo_sha256)
-        held[one.repo_sha256] = _added(before, one) if before else one
-    return [held[digest] for digest in sorted(held)]
+    by_repo: dict[str, Tombstone] = {}
+    for tombstone in (*old, *new):
+        before = by_repo.get(tombstone.repo_sha256)
+        by_repo[tombstone.repo_sha256] = _added(before, tombstone) if before else tombstone
+    return [by_repo[digest] for digest in sorted(by_repo)]
 
 
-def _added(one: Tombstone, other: Tombstone) -> Tombstone:
+def _added(left: Tombstone, right: Tombstone) -> Tombstone:
     members: dict[str, tuple[int, int]] = {}
-    for part in (*one.shards, *other.shards):
+    for part in (*left.shards, *right.shards):
         samples, size = members.get(part.path, (0, 0))
         members[part.path] = (samples + part.samples, size + part.bytes)
     return Tombstone(
-        repo_sha256=one.repo_sha256,
-        samples=one.samples + other.samples,
-        evidence=one.evidence + other.evidence,
-        witnesses=one.witnesses + other.witnesses,
+        repo_sha256=left.repo_sha256,
+        samples=left.samples + right.samples,
+        evidence=left.evidence + right.evidence,
+        witnesses=left.witnesses + right.witnesses,
         shards=[
             ForgottenMembers(path=path, samples=samples, bytes=size)
             for path, (samples, size) in sorted(members.items())
@@ -115,9 +115,9 @@ def _added(one: Tombstone, other: Tombstone) -> Tombstone:
 
 def forgotten_members(tombstones: Iterable[Tombstone]) -> dict[str, tuple[int, int]]:
     """Shard path -> samples and tar bytes that stood in it and were forgotten."""
-    found: dict[str, tuple[int, int]] = {}
+    members: dict[str, tuple[int, int]] = {}
     for tombstone in tombstones:
         for part in tombstone.shards:
-            samples, size = found.get(part.path, (0, 0))
-            found[part.path] = (samples + part.samples, size + part.bytes)
-    return found
+            samples, size = members.get(part.path, (0, 0))
+            members[part.path] = (samples + part.samples, size + part.bytes)
+    return members

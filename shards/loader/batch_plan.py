@@ -106,7 +106,7 @@ def arrange(languages: list[tuple[int, Candidates]], options: PlanOptions, key: 
             whole = spent or len(members) == options.batch_size
             (full if whole else rest).append((language, samples.positions[members]))
     order = shuffled(len(full), key_of(key, "batches"))
-    arranged = [full[place] for place in order.tolist()] + rest
+    arranged = [full[index] for index in order.tolist()] + rest
     lengths = [len(positions) for _, positions in arranged]
     return WindowPlan(
         positions=np.concatenate([np.empty(0, dtype=np.int64), *(p for _, p in arranged)]),
@@ -172,7 +172,7 @@ class _Cutter:
 
     def _take_waiting(self) -> None:
         looked = self.waiting[: self._size + _LOOK]
-        kept = [place for place in looked if not self._take_repeat(place)]
+        kept = [candidate for candidate in looked if not self._take_repeat(candidate)]
         self.waiting[: len(looked)] = kept
 
     def _take_up_to(self, following: int) -> bool:
@@ -199,21 +199,24 @@ class _Cutter:
         self.at += 1
         return True
 
-    def _take_repeat(self, place: int) -> bool:
-        group, code = self._groups[place], self._codes[place]
+    def _take_repeat(self, candidate: int) -> bool:
+        group, code = self._groups[candidate], self._codes[candidate]
         groups, codes = self._held
-        if group in groups or code in codes or not self._fits(place):
+        if group in groups or code in codes or not self._fits(candidate):
             return False
         groups.add(group)
         codes.add(code)
-        self._taken.append(place)
+        self._taken.append(candidate)
         if self._bounded:
-            self._left -= int(self._sums[place + 1] - self._sums[place])
+            self._left -= int(self._sums[candidate + 1] - self._sums[candidate])
         return True
 
-    def _fits(self, place: int) -> bool:
+    def _fits(self, candidate: int) -> bool:
         if not self._taken:
             return True
         if len(self._taken) >= self._size:
             return False
-        return not self._bounded or int(self._sums[place + 1] - self._sums[place]) <= self._left
+        return (
+            not self._bounded
+            or int(self._sums[candidate + 1] - self._sums[candidate]) <= self._left
+        )

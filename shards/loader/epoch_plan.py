@@ -33,7 +33,7 @@ class Planner:
         """How many batches the windows before this one have."""
         known = self._windows(options, epoch)
         if window not in known:
-            last = max(one for one in known if one < window)
+            last = max(other for other in known if other < window)
             for number in range(last, window):
                 self.plan(options, epoch, number)
         return known[window]
@@ -48,27 +48,27 @@ class Planner:
         Behind the last batch it is the window after the last.
         """
         known, windows = self._windows(options, epoch), self.window_count(options)
-        window = max(one for one, before in known.items() if before <= batch)
+        window = max(number for number, before in known.items() if before <= batch)
         while window < windows and self.before(options, epoch, window + 1) <= batch:
             window += 1
         return window, known[window]
 
     def plan(self, options: PlanOptions, epoch: int, window: int) -> WindowPlan:
         """The batches of a window."""
-        made = self._plan(options, epoch, window)
+        plan = self._plan(options, epoch, window)
         self._indexes.release()
         known = self._windows(options, epoch)
         if window in known:
-            known[window + 1] = known[window] + len(made)
-        return made
+            known[window + 1] = known[window] + len(plan)
+        return plan
 
     def shards_of(self, options: PlanOptions, epoch: int, window: int) -> list[int]:
         """The shards that a window needs, ascending; without opening an index."""
         if window >= self.window_count(options):
             return []
         pieces = self._pieces(options, epoch, window)
-        found: list[int] = np.unique(self._selection.shard_of(np.concatenate(pieces))).tolist()
-        return found
+        shards: list[int] = np.unique(self._selection.shard_of(np.concatenate(pieces))).tolist()
+        return shards
 
     def _windows(self, options: PlanOptions, epoch: int) -> dict[int, int]:
         return self._known.setdefault((options, epoch), {0: 0})

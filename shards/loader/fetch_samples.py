@@ -44,7 +44,7 @@ class Located:
 def locate(selection: Selection, positions: Positions) -> Located:
     """Where the samples at these positions lie. `BadIndex` where an index points outside."""
     count = len(positions)
-    found = Located(
+    located = Located(
         positions=positions,
         shards=np.empty(count, dtype=np.int64),
         offsets=np.empty(count, dtype=np.int64),
@@ -53,10 +53,10 @@ def locate(selection: Selection, positions: Positions) -> Located:
     )
     for shard, where, rows in selection.by_shard(positions):
         index = selection.index(shard)
-        found.shards[where] = shard
-        found.offsets[where], found.sizes[where] = index.spans(rows)
-        found.keys[where] = index.texts("key", rows)
-    return found
+        located.shards[where] = shard
+        located.offsets[where], located.sizes[where] = index.spans(rows)
+        located.keys[where] = index.texts("key", rows)
+    return located
 
 
 def needs(located: Located) -> list[Need]:

@@ -69,12 +69,12 @@ class _Pool:
 
     def positions(self, start: int, stop: int) -> Positions:
         """Positions of the samples `start:stop` of the pool's order."""
-        place = np.arange(start, stop, dtype=np.int64)
-        run = np.searchsorted(self.stops, place, side="right") - 1
-        index = self.runs[run] + place - self.stops[run]
+        slot = np.arange(start, stop, dtype=np.int64)
+        run = np.searchsorted(self.stops, slot, side="right") - 1
+        index = self.runs[run] + slot - self.stops[run]
         shard = np.searchsorted(self.ends, index, side="right") - 1
-        found: Positions = self.bases[shard] + index - self.ends[shard]
-        return found
+        positions: Positions = self.bases[shard] + index - self.ends[shard]
+        return positions
 
 
 @dataclass(kw_only=True, slots=True)
@@ -100,8 +100,8 @@ class EpochOrder:
         sums = np.concatenate([[0], np.cumsum(self.counts[self._order])]).astype(np.int64)
         first = [0]
         while first[-1] < len(self.counts):
-            wanted = sums[first[-1]] + self.pool
-            first.append(min(int(np.searchsorted(sums, wanted)), len(self.counts)))
+            enough = sums[first[-1]] + self.pool
+            first.append(min(int(np.searchsorted(sums, enough)), len(self.counts)))
         self._first = np.array(first, dtype=np.int64)
         self._starts = sums[self._first]
 
@@ -120,12 +120,12 @@ class EpochOrder:
         return np.concatenate(pieces)
 
     def _pool(self, number: int) -> _Pool:
-        held = self._pools.get(number)
-        if held is None:
+        pool = self._pools.get(number)
+        if pool is None:
             while len(self._pools) >= _KEPT_POOLS:
                 del self._pools[next(iter(self._pools))]
-            held = self._pools[number] = self._made(number)
-        return held
+            pool = self._pools[number] = self._made(number)
+        return pool
 
     def _made(self, number: int) -> _Pool:
         shards = self._order[self._first[number] : self._first[number + 1]]

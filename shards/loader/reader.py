@@ -143,10 +143,10 @@ class Reader:
 
     def samples(self, positions: Sequence[int] | Positions) -> list[Sample]:
         """The samples at these positions, in their order."""
-        wanted = np.asarray(positions, dtype=np.int64)
-        if len(wanted) and not 0 <= int(wanted.min()) <= int(wanted.max()) < len(self):
-            raise IndexError(f"positions {wanted!r:.200} reach outside 0..{len(self) - 1}")
-        return self._read(locate(self._selection, wanted))
+        chosen = np.asarray(positions, dtype=np.int64)
+        if len(chosen) and not 0 <= int(chosen.min()) <= int(chosen.max()) < len(self):
+            raise IndexError(f"positions {chosen!r:.200} reach outside 0..{len(self) - 1}")
+        return self._read(locate(self._selection, chosen))
 
     def iterate(self) -> Iterator[Sample]:
         """All samples in the order of their positions."""
@@ -230,7 +230,7 @@ class Reader:
             self._tars.close()
             following = self._planner.shards_of(options, state.epoch, window + 1)
             self._files.expect(needs(located), following)
-            cuts = np.cumsum([0, *(len(one) for one in shares)]).tolist()
+            cuts = np.cumsum([0, *(len(positions) for positions in shares)]).tolist()
             for b, (first, last) in zip(picked, pairwise(cuts), strict=True):
                 language = int(plan.languages[b])
                 yield Batch(
@@ -248,12 +248,12 @@ class Reader:
 
     def check(self, state: State, options: PlanOptions) -> None:
         """`StateError` unless the state is of this dataset, selection, seed and options."""
-        wanted = self._state(options, state.epoch, state.batch, state.window, state.before)
+        expected = self._state(options, state.epoch, state.batch, state.window, state.before)
         for name, what in _PARTS.items():
-            found, value = getattr(state, name), getattr(wanted, name)
-            if found != value:
+            stated, value = getattr(state, name), getattr(expected, name)
+            if stated != value:
                 raise StateError(
-                    f"the state is of {what}: its {name} is {found!r}, here it is {value!r}; "
+                    f"the state is of {what}: its {name} is {stated!r}, here it is {value!r}; "
                     "resume with what it was made with, or start a new run"
                 )
 
@@ -273,10 +273,10 @@ _PARTS: Final = {
 
 def _chosen(opened: OpenedDataset, select: Select) -> tuple[ShardFacts, ...]:
     """The shards of the wanted languages and splits."""
-    there = sorted({facts.language for facts in opened.manifest.shards})
-    unknown = sorted(set(select.languages or ()) - set(there))
+    present = sorted({facts.language for facts in opened.manifest.shards})
+    unknown = sorted(set(select.languages or ()) - set(present))
     if unknown:
-        raise PlanError(f"languages {unknown} are not in the dataset, which has {there}")
+        raise PlanError(f"languages {unknown} are not in the dataset, which has {present}")
     return tuple(
         facts
         for facts in opened.manifest.shards

@@ -39,15 +39,17 @@ class Selection:
         self.counts = np.array(counts, dtype=np.int64)
         self.bases = np.concatenate([[0], np.cumsum(self.counts)]).astype(np.int64)
         numbers = {language: number for number, language in enumerate(self.languages)}
-        self.shard_languages = np.array([numbers[one.language] for one in shards], dtype=np.int64)
+        self.shard_languages = np.array(
+            [numbers[shard.language] for shard in shards], dtype=np.int64
+        )
 
     def __len__(self) -> int:
         return int(self.bases[-1])
 
     def shard_of(self, positions: Positions) -> Positions:
         """The number of each position's shard, shape (n,)."""
-        found: Positions = np.searchsorted(self.bases, positions, side="right") - 1
-        return found
+        shards: Positions = np.searchsorted(self.bases, positions, side="right") - 1
+        return shards
 
     def by_shard(self, positions: Positions) -> Iterator[tuple[int, Positions, Rows]]:
         """For each shard of the positions: its number, where they stand among them, their rows."""
@@ -64,10 +66,10 @@ class Selection:
 
     def numbers(self, column: str, positions: Positions) -> NDArray[np.int64]:
         """`tokens` or `quality` of these positions, shape (n,)."""
-        found = np.empty(len(positions), dtype=np.int64)
+        values = np.empty(len(positions), dtype=np.int64)
         for shard, where, rows in self.by_shard(positions):
-            found[where] = self.index(shard).numbers(column, rows)
-        return found
+            values[where] = self.index(shard).numbers(column, rows)
+        return values
 
     def hashes(self, column: str, positions: Positions) -> NDArray[np.uint64]:
         """`query_group` or `code_sha256` of these positions as 64-bit numbers, shape (n,)."""
@@ -77,12 +79,12 @@ class Selection:
         self, columns: Sequence[str], positions: Positions
     ) -> tuple[NDArray[np.uint64], ...]:
         """The same of several columns, each index opened once."""
-        found = tuple(np.empty(len(positions), dtype=np.uint64) for _ in columns)
+        hashes = tuple(np.empty(len(positions), dtype=np.uint64) for _ in columns)
         for shard, where, rows in self.by_shard(positions):
             index = self.index(shard)
-            for column, values in zip(columns, found, strict=True):
+            for column, values in zip(columns, hashes, strict=True):
                 values[where] = index.hashes(column, rows)
-        return found
+        return hashes
 
     def _choose(self, shard: int, select: Select) -> int:
         index = self.index(shard)
@@ -93,15 +95,15 @@ class Selection:
         index.release()
         return int(chosen.sum())
 
-    def _rows_of(self, shard: int, places: Rows) -> Rows:
+    def _rows_of(self, shard: int, chosen: Rows) -> Rows:
         bits = self._bits.get(shard)
         if bits is None:
-            return places
+            return chosen
         rows = self._rows.pop(shard, None)
         if rows is None:
             while len(self._rows) >= _KEPT:
                 del self._rows[next(iter(self._rows))]
             rows = np.flatnonzero(np.unpackbits(bits))
         self._rows[shard] = rows
-        found: Rows = rows[places]
-        return found
+        shard_rows: Rows = rows[chosen]
+        return shard_rows

@@ -90,7 +90,7 @@ class State:
         """The state in a JSON object. `StateError` where it is none."""
         kinds = {field.name: str if field.name in ("dataset", "plan") else int for field in _FIELDS}
         known = {name: value[name] for name in kinds if name in value}
-        wrong = [name for name, one in known.items() if type(one) is not kinds[name]]
+        wrong = [name for name, entry in known.items() if type(entry) is not kinds[name]]
         missing = sorted({"dataset", "plan", "seed", "epoch", "batch"} - known.keys())
         unknown = sorted(set(value) - set(kinds))
         if wrong or missing or unknown:

@@ -167,11 +167,14 @@ class Loader(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         """From the state to the end of its epoch; the state is then the next one's start."""
         state = self.state
-        for made in self._made(state):
+        for transformed in self._made(state):
             self._state = replace(
-                state, batch=made.number + 1, window=made.window, before=made.before
+                state,
+                batch=transformed.number + 1,
+                window=transformed.window,
+                before=transformed.before,
             )
-            yield made.value
+            yield transformed.value
         self._state = replace(state, epoch=state.epoch + 1, batch=0, window=0, before=0)
 
     def close(self) -> None:
@@ -203,5 +206,5 @@ class Loader(Generic[T]):
         )
 
 
-def _unchanged(made: Any) -> Any:
-    return made
+def _unchanged(batch: Any) -> Any:
+    return batch

@@ -108,14 +108,14 @@ def make_plan(
             staged.append(file)
         else:
             to_stage.append(file)
-    wanted = {file.path for file in local.files}
+    paths = {file.path for file in local.files}
     total = sum(file.bytes for file in to_stage)
     return Plan(
         unchanged=tuple(unchanged),
         staged=tuple(staged),
         to_stage=tuple(to_stage),
         texts=tuple(texts),
-        stale=tuple(p for p in sorted(target) if layout.is_published_name(p) and p not in wanted),
+        stale=tuple(p for p in sorted(target) if layout.is_published_name(p) and p not in paths),
         foreign=tuple(foreign(target)),
         batches=tuple(_batches(to_stage, files_per_commit, max(bytes_per_commit,
                                                                total // MAX_COMMITS))),
@@ -167,5 +167,5 @@ def mismatches(local: LocalDataset, tree: Tree) -> list[str]:
             wrong.append(f"{file.path} has SHA-256 {remote.sha256}, should have {file.sha256}")
         elif not is_same(local.base, file, remote):
             wrong.append(f"{file.path} has git id {remote.git_oid}, and other bytes")
-    wanted = {file.path for file in local.files}
-    return wrong + [f"{path} should not be there" for path in ours(tree) if path not in wanted]
+    paths = {file.path for file in local.files}
+    return wrong + [f"{path} should not be there" for path in ours(tree) if path not in paths]

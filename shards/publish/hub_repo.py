@@ -97,12 +97,12 @@ class HubRepo:
 
     def refs(self) -> Refs:
         """Its branches and tags."""
-        found = self.patience.insist(
+        refs = self.patience.insist(
             "branches", lambda: self.api.list_repo_refs(self.repo, repo_type=_KIND)
         )
         return Refs(
-            branches={one.name: one.target_commit for one in found.branches},
-            tags={one.name: one.target_commit for one in found.tags},
+            branches={ref.name: ref.target_commit for ref in refs.branches},
+            tags={ref.name: ref.target_commit for ref in refs.tags},
         )
 
     def head(self, revision: str) -> str | None:
@@ -122,18 +122,18 @@ class HubRepo:
         return self.patience.insist("listing", lambda: self._tree(commit))
 
     def _tree(self, commit: str) -> dict[str, RemoteFile]:
-        found = {}
-        for one in self.api.list_repo_tree(
+        blobs = {}
+        for entry in self.api.list_repo_tree(
             self.repo, recursive=True, revision=commit, repo_type=_KIND
         ):
-            if isinstance(one, RepoFile):
-                found[one.path] = RemoteFile(
-                    path=one.path,
-                    bytes=one.lfs.size if one.lfs else one.size,
-                    git_oid=one.blob_id,
-                    sha256=one.lfs.sha256 if one.lfs else "",
+            if isinstance(entry, RepoFile):
+                blobs[entry.path] = RemoteFile(
+                    path=entry.path,
+                    bytes=entry.lfs.size if entry.lfs else entry.size,
+                    git_oid=entry.blob_id,
+                    sha256=entry.lfs.sha256 if entry.lfs else "",
                 )
-        return found
+        return blobs
 
     def read(self, path: str, commit: str, most_bytes: int) -> bytes:
         """The bytes of a small file of a commit, cut after `most_bytes`."""

@@ -88,7 +88,9 @@ def read_local(base: Path, progress: Progress) -> LocalDataset:
     check_files(base, manifest, findings, progress)
     report = findings.report()
     if not report.sound:
-        shown = "; ".join(f"{one.subject} {one.message}" for one in report.findings[:SHOWN])
+        shown = "; ".join(
+            f"{finding.subject} {finding.message}" for finding in report.findings[:SHOWN]
+        )
         raise NotPublishable(f"{len(report.findings)} files are not what they should be: {shown}")
     if unknown := terms.unpublishable(manifest):
         raise NotPublishable(

@@ -60,8 +60,8 @@ class Outlook:
     @property
     def replaces(self) -> str:
         """Name and content of the dataset that stands there; "" where there is none."""
-        one = self.standing
-        return f"{one.name} {one.content_sha256[:12]}" if one else ""
+        standing = self.standing
+        return f"{standing.name} {standing.content_sha256[:12]}" if standing else ""
 
 
 def tag_name(local: LocalDataset, *, long: bool = False) -> str:
@@ -84,9 +84,9 @@ def look(local: LocalDataset, hub: HubRepo, options: PublishOptions) -> Outlook:
     head, is_new, refs = "", False, None
     if facts is not None:
         refs = hub.refs()
-        found = hub.head(options.revision)
-        is_new = found is None
-        head = found or refs.branches.get("main", "")
+        commit = hub.head(options.revision)
+        is_new = commit is None
+        head = commit or refs.branches.get("main", "")
         target = hub.tree(head) if head else {}
         for closed in (False, True):
             branch = refs.branches.get(staging_branch(options.revision, closed=closed))

@@ -281,12 +281,12 @@ class Publication:
         """The tag of this dataset; one that stands at the same files is as good."""
         tags = self.hub.refs().tags
         for name in (tag_name(self.local), tag_name(self.local, long=True)):
-            held = tags.get(name)
-            if held is None:
+            tagged = tags.get(name)
+            if tagged is None:
                 self.say(f"tag {name}")
                 self.hub.tag(name, commit, self.local.manifest.name)
                 return name
-            if held == commit or not mismatches(self.local, self.hub.tree(held)):
+            if tagged == commit or not mismatches(self.local, self.hub.tree(tagged)):
                 return name
         raise PublishError(
             f"the tag {name} stands at other files", remedy=f"delete the tag {name} on the Hub"
@@ -321,5 +321,5 @@ class Publication:
                 self.hub.delete_branch(name)
 
 
-def _difference(one: Tree, other: Tree) -> list[str]:
-    return sorted(path for path in {*one, *other} if one.get(path) != other.get(path))
+def _difference(left: Tree, right: Tree) -> list[str]:
+    return sorted(path for path in {*left, *right} if left.get(path) != right.get(path))

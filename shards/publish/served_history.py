@@ -42,8 +42,8 @@ def still_served(
 
     `before`: the manifest that stood on the branch when the publication began.
     """
-    wanted = _forgotten(manifest)
-    if not wanted:
+    forgotten = _forgotten(manifest)
+    if not forgotten:
         return Served()
     refs = hub.refs()
     tags = {name: at for name, at in refs.tags.items() if name.startswith(TAGS)}
@@ -52,8 +52,8 @@ def still_served(
         for name, at in refs.branches.items()
         if name != revision and not name.startswith(STAGING)
     }
-    older_tags, older_branches = _older(tags, wanted, hub), _older(branches, wanted, hub)
-    lacks = wanted - _forgotten(before) if before else set()
+    older_tags, older_branches = _older(tags, forgotten, hub), _older(branches, forgotten, hub)
+    lacks = forgotten - _forgotten(before) if before else set()
     missing = lacks.union(*older_tags.values(), *older_branches.values())
     return Served(
         repositories=len(missing),
@@ -67,15 +67,15 @@ def _forgotten(manifest: Manifest) -> set[str]:
     return {tombstone.repo_sha256 for tombstone in manifest.tombstones}
 
 
-def _older(refs: Mapping[str, str], wanted: set[str], hub: HubRepo) -> dict[str, set[str]]:
+def _older(refs: Mapping[str, str], forgotten: set[str], hub: HubRepo) -> dict[str, set[str]]:
     """Name -> the digests that the dataset there does not know to be forgotten."""
-    found = {}
+    served = {}
     for name, commit in refs.items():
         manifest = _manifest(hub, commit)
-        lacks = wanted - _forgotten(manifest) if manifest else set()
+        lacks = forgotten - _forgotten(manifest) if manifest else set()
         if lacks:
-            found[name] = lacks
-    return found
+            served[name] = lacks
+    return served
 
 
 def _manifest(hub: HubRepo, commit: str) -> Manifest | None:

@@ -93,13 +93,13 @@ class Dataset:
 
     def shard(self, facts: ShardFacts) -> Shard:
         """The shard with its index mapped; `UnsafePath` or `BadIndex` where it is damaged."""
-        held = self._shards.get(facts.path)
-        if held is None:
+        shard = self._shards.get(facts.path)
+        if shard is None:
             tar = layout.safe_file(self.path, facts.path)
             index = layout.safe_file(self.path, layout.index_path(facts.path))
-            held = Shard(facts=facts, tar=tar, index=open_index(index))
-            self._shards[facts.path] = held
-        return held
+            shard = Shard(facts=facts, tar=tar, index=open_index(index))
+            self._shards[facts.path] = shard
+        return shard
 
     def shards(self, *, language: str | None = None, split: str | None = None) -> Iterator[Shard]:
         """The shards in the order of their paths, all or those of a language or split."""
@@ -118,11 +118,11 @@ class Dataset:
         One binary search over the first ids of each language and split, one in an index.
         """
         for firsts, shards in self._series().values():
-            place = bisect_right(firsts, sample_id) - 1
-            if place >= 0:
-                row = shards[place].index.find(sample_id)
+            number = bisect_right(firsts, sample_id) - 1
+            if number >= 0:
+                row = shards[number].index.find(sample_id)
                 if row is not None:
-                    return shards[place], row
+                    return shards[number], row
         return None
 
     def _series(self) -> dict[tuple[str, str], tuple[list[str], list[Shard]]]:
@@ -136,8 +136,8 @@ class Dataset:
 
     def get(self, sample_id: str) -> Sample | None:
         """A sample by id, or None where it is not in the dataset."""
-        place = self.find(sample_id)
-        return place[0].sample(place[1]) if place else None
+        location = self.find(sample_id)
+        return location[0].sample(location[1]) if location else None
 
     def removal(self, sample_id: str) -> Removal | None:
         """Why a pair was removed, or None."""

@@ -70,13 +70,13 @@ class BoundedParquet:
         names = self._schema.names if columns is None else list(columns)
         with _readable(self._name):
             for group in range(self.groups) if groups is None else groups:
-                held = 0
+                rows = 0
                 for batch in self._file.iter_batches(
                     batch_size=BATCH_ROWS, row_groups=[group], columns=names
                 ):
                     for piece, size in _pieces(batch, self._schema, names):
-                        held += size
-                        if held > MOST_GROUP_BYTES:
+                        rows += size
+                        if rows > MOST_GROUP_BYTES:
                             raise BadParquet(
                                 f"row group {group} spells out to more than {MOST_GROUP_BYTES} "
                                 "bytes"
@@ -95,20 +95,22 @@ def open_parquet(path: Path, *schemas: pa.Schema) -> Iterator[BoundedParquet]:
         for number, group in enumerate(pages):
             _require(number, group)
         with pq.ParquetFile(path, memory_map=True) as file:
-            schema = next((one for one in schemas if file.schema_arrow.equals(one)), None)
+            schema = next(
+                (candidate for candidate in schemas if file.schema_arrow.equals(candidate)), None
+            )
             if schema is None:
                 raise BadParquet(f"it has another schema: {str(file.schema_arrow)[:500]}")
             if file.num_row_groups != len(pages):
                 raise BadParquet(f"it has {file.num_row_groups} row groups or {len(pages)}")
             columns = [file.schema.column(number) for number in range(len(file.schema))]
-            texts = [one.path for one in columns if one.physical_type == "BYTE_ARRAY"]
+            texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
         file = pq.ParquetFile(path, memory_map=True, read_dictionary=texts)
     with file:
         yield BoundedParquet(path.name, file, schema, pages)
 
 
 def _require(number: int, group: Sequence[ColumnPages]) -> None:
-    most, size = max((one.values for one in group), default=0), sum(one.bytes for one in group)
+    most, size = max((page.values for page in group), default=0), sum(page.bytes for page in group)
     if most > MOST_VALUES:
         raise BadParquet(f"row group {number} has a column of {most} values: over {MOST_VALUES}")
     if size > MOST_GROUP_BYTES:
@@ -131,15 +133,15 @@ def _pieces(batch: Any, schema: pa.Schema, names: Sequence[str]) -> Iterator[tup
     if not batch.num_rows:
         return
     fields = pa.schema([schema.field(name) for name in names])
-    held = [batch.column(name) for name in names]
-    sizes = np.sum([_row_bytes(column) for column in held], axis=0)
+    columns = [batch.column(name) for name in names]
+    sizes = np.sum([_row_bytes(column) for column in columns], axis=0)
     if int(sizes.max()) > MOST_ROW_BYTES:
         raise BadParquet(f"a row has {int(sizes.max())} bytes, more than {MOST_ROW_BYTES}")
     start = 0
     while start < len(sizes):
         reach = np.cumsum(sizes[start : start + PIECE_ROWS])
         count = max(1, int(np.searchsorted(reach, PIECE_BYTES, side="right")))
-        arrays = [_plain(column.slice(start, count)) for column in held]
+        arrays = [_plain(column.slice(start, count)) for column in columns]
         piece = pa.RecordBatch.from_arrays(arrays, schema=fields)
         piece.validate(full=True)
         yield piece, int(reach[count - 1])
@@ -150,13 +152,13 @@ def _row_bytes(column: Any) -> NDArray[np.int64]:
     """What each row takes once its texts are spelled out, shape (n,)."""
     if pa.types.is_dictionary(column.type):
         lengths = pc.fill_null(pc.binary_length(column.dictionary), 0).to_numpy()
-        places = pc.drop_null(column.indices).to_numpy()
+        codes = pc.drop_null(column.indices).to_numpy()
         # Arrow checks this where it spells texts out, not where it hands out dictionaries.
-        if len(places) and not 0 <= int(places.min()) <= int(places.max()) < len(lengths):
-            raise BadParquet(f"a text names entry {int(places.max())} of {len(lengths)}")
-        found = np.zeros(len(column), dtype=np.int64)
-        found[column.is_valid().to_numpy(zero_copy_only=False)] = lengths[places]
-        return found
+        if len(codes) and not 0 <= int(codes.min()) <= int(codes.max()) < len(lengths):
+            raise BadParquet(f"a text names entry {int(codes.max())} of {len(lengths)}")
+        sizes = np.zeros(len(column), dtype=np.int64)
+        sizes[column.is_valid().to_numpy(zero_copy_only=False)] = lengths[codes]
+        return sizes
     if pa.types.is_list(column.type):
         offsets = column.offsets.to_numpy()
         values = column.values.slice(int(offsets[0]), int(offsets[-1] - offsets[0]))

@@ -57,11 +57,11 @@ def read_pages(path: Path) -> list[list[ColumnPages]]:
             if data[-4:] != _MAGIC or length > min(size - 12, MOST_FOOTER_BYTES):
                 raise BadParquet(f"its footer of {length} bytes cannot be read")
             walk = _Walk(data, size - 8 - length, size - 8)
-            found = []
+            pages = []
             budget = [MOST_PAGES]
             for _ in walk.only((4, _LIST)):
-                found = [_group(walk, budget) for _ in walk.structs()]
-            return found
+                pages = [_group(walk, budget) for _ in walk.structs()]
+            return pages
 
 
 class _Walk:
@@ -81,9 +81,9 @@ class _Walk:
     def varint(self) -> int:
         value = shift = 0
         while True:
-            one = self.byte()
-            value |= (one & 0x7F) << shift
-            if one < 0x80:
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
                 return value
             shift += 7
             if shift > 63:
@@ -109,10 +109,10 @@ class _Walk:
             number = number + (head >> 4) if head >> 4 else self.number(16)
             yield number, head & 0x0F
 
-    def only(self, *wanted: tuple[int, int]) -> Iterator[int]:
+    def only(self, *fields: tuple[int, int]) -> Iterator[int]:
         """The numbers of these fields (number, type) of a struct; the caller reads their values."""
         for number, kind in self.fields():
-            if (number, kind) in wanted:
+            if (number, kind) in fields:
                 yield number
             else:
                 self.skip(kind)

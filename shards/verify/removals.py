@@ -63,7 +63,7 @@ def check_removals(dataset: Dataset, findings: Findings) -> RemovalsSeen:
     """Reads all evidence and reports what does not hold; never raises over its content."""
     seen = RemovalsSeen()
     rule = _Rule.of(dataset, findings)
-    forgotten = {one.repo_sha256 for one in dataset.manifest.tombstones}
+    forgotten = {tombstone.repo_sha256 for tombstone in dataset.manifest.tombstones}
     for path in removal_files(dataset.path):
         name, last = f"removals/{path.name}", ""
         try:
@@ -120,9 +120,9 @@ def _check_row(
     dataset: Dataset, subject: str, row: Removal, rule: _Rule, findings: Findings
 ) -> None:
     try:
-        place = dataset.find(row.id)
-        if place is not None and not _is_another(dataset, row):
-            findings.add("removal", subject, f"is kept in {place[0].facts.path} all the same")
+        location = dataset.find(row.id)
+        if location is not None and not _is_another(dataset, row):
+            findings.add("removal", subject, f"is kept in {location[0].facts.path} all the same")
         if row.reason not in (EXACT, NEAR, CAP):
             return
         witness = dataset.get(row.witness_id)
@@ -215,6 +215,6 @@ def _check_rule(
         )
 
 
-def _expect(subject: str, name: str, found: object, wanted: object, findings: Findings) -> None:
-    if found != wanted:
-        findings.add("witness", subject, f"{name} is {found!r}, recomputed {wanted!r}")
+def _expect(subject: str, name: str, actual: object, expected: object, findings: Findings) -> None:
+    if actual != expected:
+        findings.add("witness", subject, f"{name} is {actual!r}, recomputed {expected!r}")

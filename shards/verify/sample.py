@@ -40,7 +40,7 @@ class SampleRules:
         """The rules of a dataset."""
         facts = manifest.split
         options = SplitOptions(validation=facts.validation, test=facts.test, by=facts.requested)
-        forgotten = frozenset(one.repo_sha256 for one in manifest.tombstones)
+        forgotten = frozenset(tombstone.repo_sha256 for tombstone in manifest.tombstones)
         return cls(splits=options, by=facts.by, forgotten=forgotten)
 
 
@@ -85,6 +85,6 @@ def _id(sample: Sample) -> str:
     )
 
 
-def _expect(subject: str, name: str, found: object, wanted: object, findings: Findings) -> None:
-    if found != wanted:
-        findings.add("sample", subject, f"{name} is {found!r}, recomputed {wanted!r}")
+def _expect(subject: str, name: str, actual: object, expected: object, findings: Findings) -> None:
+    if actual != expected:
+        findings.add("sample", subject, f"{name} is {actual!r}, recomputed {expected!r}")

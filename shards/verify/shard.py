@@ -201,7 +201,7 @@ def _check_entry(
     if entry is None:
         findings.add("index", subject, "has no row in the index")
         return
-    wanted: _Row = {
+    expected: _Row = {
         **{name: sample[name] for name in ("tokens", "query_group", "quality", "code_sha256")},
         "key": member.key,
         "offset": member.offset,
@@ -209,7 +209,7 @@ def _check_entry(
     }
     if license_class is not None:
         licenses = sample["licenses"]
-        wanted["license_class"] = license_class(licenses if isinstance(licenses, list) else [])
-    for name, value in wanted.items():
+        expected["license_class"] = license_class(licenses if isinstance(licenses, list) else [])
+    for name, value in expected.items():
         if entry[name] != value:
             findings.add("index", subject, f"{name} is {entry[name]!r}, should be {value!r}")

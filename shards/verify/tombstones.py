@@ -63,15 +63,15 @@ def check_forgotten_pairs(
     manifest: Manifest, dropped: Counter[tuple[str, str, str]], findings: Findings
 ) -> None:
     """Takes `forgotten` out of the dropped pairs: tombstones, not evidence, account for them."""
-    found = 0
+    counted = 0
     for key in [key for key in dropped if key[2] == FORGOTTEN]:
-        found += dropped.pop(key)
-    wanted = sum(one.samples + one.evidence for one in manifest.tombstones)
-    if found != wanted:
+        counted += dropped.pop(key)
+    stated = sum(tombstone.samples + tombstone.evidence for tombstone in manifest.tombstones)
+    if counted != stated:
         findings.add(
             "funnel",
             layout.FUNNEL,
-            f"{found} pairs dropped as {FORGOTTEN}, the tombstones account for {wanted}",
+            f"{counted} pairs dropped as {FORGOTTEN}, the tombstones account for {stated}",
         )
 
 
@@ -80,16 +80,16 @@ def check_thinned(
 ) -> frozenset[str]:
     """Checks each language and split that lost members; returns their names."""
     before: dict[str, dict[int, tuple[int, int]]] = {}
-    for path, held in forgotten_members(manifest.tombstones).items():
-        place = layout.parse_tar_path(path)
-        if place is not None:
-            before.setdefault(f"data/{place[0]}/{place[1]}", {})[place[2]] = held
+    for path, counts in forgotten_members(manifest.tombstones).items():
+        parsed = layout.parse_tar_path(path)
+        if parsed is not None:
+            before.setdefault(f"data/{parsed[0]}/{parsed[1]}", {})[parsed[2]] = counts
     for shard in shards:
-        place = layout.parse_tar_path(shard.facts.path)
+        parsed = layout.parse_tar_path(shard.facts.path)
         series = before.get(f"data/{shard.facts.language}/{shard.facts.split}")
-        if place is not None and series is not None:
-            samples, size = series.get(place[2], (0, 0))
-            series[place[2]] = (samples + shard.samples, size + int(shard.sizes.sum()))
+        if parsed is not None and series is not None:
+            samples, size = series.get(parsed[2], (0, 0))
+            series[parsed[2]] = (samples + shard.samples, size + int(shard.sizes.sum()))
     for name, series in sorted(before.items()):
         _check_series(name, series, manifest.max_bytes, findings)
     return frozenset(before)

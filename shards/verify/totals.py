@@ -76,29 +76,29 @@ def check_boundaries(manifest: Manifest, shards: Sequence[ShardSeen], findings: 
         series.setdefault(f"data/{shard.facts.language}/{shard.facts.split}", []).append(shard)
     for name, members in series.items():
         ordered = sorted(members, key=lambda s: layout.parse_tar_path(s.facts.path) or ("", "", 0))
-        for one, other in zip(ordered, ordered[1:], strict=False):
-            if other.samples and other.first <= one.last:
+        for left, right in zip(ordered, ordered[1:], strict=False):
+            if right.samples and right.first <= left.last:
                 findings.add(
                     "boundaries",
-                    f"{other.facts.path} {other.first}",
-                    f"does not come after {one.last} of {one.facts.path}",
+                    f"{right.facts.path} {right.first}",
+                    f"does not come after {left.last} of {left.facts.path}",
                 )
         if name in thinned:
             continue
         for number, shard in enumerate(ordered):
-            wanted = layout.tar_path(shard.facts.language, shard.facts.split, number)
-            if shard.facts.path != wanted:
-                findings.add("boundaries", shard.facts.path, f"should be {wanted}")
+            path = layout.tar_path(shard.facts.language, shard.facts.split, number)
+            if shard.facts.path != path:
+                findings.add("boundaries", shard.facts.path, f"should be {path}")
         sizes = np.concatenate([shard.sizes for shard in ordered])
         planned = [stop - start for start, stop in plan_ranges(sizes, manifest.max_bytes)]
-        found = [shard.samples for shard in ordered]
-        if planned != found:
+        counted = [shard.samples for shard in ordered]
+        if planned != counted:
             findings.add(
                 "boundaries",
                 name,
                 f"{int(sizes.sum())} bytes at max_bytes {manifest.max_bytes} make "
-                f"{len(planned)} shards of {planned[:10]} samples, found {len(found)} of "
-                f"{found[:10]}",
+                f"{len(planned)} shards of {planned[:10]} samples, found {len(counted)} of "
+                f"{counted[:10]}",
             )
 
 
@@ -125,8 +125,8 @@ def _crowded(rows: NDArray[np.uint64], limit: int) -> list[int]:
     values = rows[surplus]
     first = np.ones(len(surplus), dtype=np.bool_)
     first[1:] = (values[1:] != values[:-1]).any(axis=1)
-    places: list[int] = surplus[first].tolist()
-    return places
+    members: list[int] = surplus[first].tolist()
+    return members
 
 
 def _id_of_row(shards: Sequence[ShardSeen], row: int) -> str:
@@ -161,17 +161,17 @@ def check_funnel(
         findings.add("funnel", layout.FUNNEL, wrong)
     kept = sum((shard.kept for shard in shards), Counter[tuple[str, str]]())
     dropped: Counter[tuple[str, str, str]] = Counter()
-    for (source, language, level), held in funnel.levels.items():
+    for (source, language, level), counts in funnel.levels.items():
         if level != "pairs":
             continue
-        found = kept.pop((source, language), 0)
-        if held.kept != found:
+        kept_pairs = kept.pop((source, language), 0)
+        if counts.kept != kept_pairs:
             findings.add(
                 "funnel",
                 layout.FUNNEL,
-                f"{source}/{language}: {held.kept} pairs kept, the shards hold {found}",
+                f"{source}/{language}: {counts.kept} pairs kept, the shards hold {kept_pairs}",
             )
-        for reason, count in held.dropped.items():
+        for reason, count in counts.dropped.items():
             dropped[source, language, reason] += count
     check_forgotten_pairs(manifest, dropped, findings)
     for source, language in sorted(kept):
@@ -197,10 +197,10 @@ def check_texts(
 ) -> None:
     """ATTRIBUTION.jsonl is what the shards say; the card's configs and tables are right."""
     ordered = sorted(shards, key=lambda shard: shard.facts.path)
-    wanted = write_attribution(scratch, [shard.attribution for shard in ordered], scratch)
+    expected = write_attribution(scratch, [shard.attribution for shard in ordered], scratch)
     try:
-        found = file_sha256(layout.safe_file(base, layout.ATTRIBUTION))[0]
-        if found != wanted.sha256:
+        actual = file_sha256(layout.safe_file(base, layout.ATTRIBUTION))[0]
+        if actual != expected.sha256:
             findings.add(
                 "attribution", layout.ATTRIBUTION, "is not the attribution of these shards"
             )
@@ -233,11 +233,11 @@ def _check_plots(
         if f"]({path})" not in text:
             continue
         try:
-            found = plots.texts(layout.read_text_file(base, path, plots.MAX_BYTES))
+            texts = plots.texts(layout.read_text_file(base, path, plots.MAX_BYTES))
         except layout.UnsafePath as error:
             findings.add("card", path, str(error))
             continue
-        if found != plots.rows(shown):
+        if texts != plots.rows(shown):
             findings.add("card", path, "has other names or numbers than the manifest and funnel")
 
 
@@ -248,12 +248,12 @@ def _check_front_matter(text: str, manifest: Manifest, findings: Findings) -> No
     except (yaml.YAMLError, RecursionError) as error:
         findings.add("card", layout.CARD, f"its front matter is no YAML: {error}")
         return
-    wanted = card.front_matter(manifest)
+    expected = card.front_matter(manifest)
     if not isinstance(head, dict):
         findings.add("card", layout.CARD, "has no YAML front matter")
         return
     for name in ("configs", "dataset_info", "size_categories"):
-        if head.get(name) != wanted[name]:
+        if head.get(name) != expected[name]:
             findings.add("card", layout.CARD, f"{name} in its front matter is wrong")
     for contradiction in terms.contradictions(manifest):
         findings.add("manifest", layout.MANIFEST, contradiction)

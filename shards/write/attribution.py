@@ -54,8 +54,8 @@ class Attribution:
             return cls(
                 repo=str(fields["repo"]),
                 source=str(fields["source"]),
-                licenses=tuple(str(one) for one in fields["licenses"]),
-                revisions=tuple(str(one) for one in fields["revisions"]),
+                licenses=tuple(str(license_) for license_ in fields["licenses"]),
+                revisions=tuple(str(license_) for license_ in fields["revisions"]),
                 samples=int(fields["samples"]),
             )
         except (KeyError, TypeError, RecursionError) as error:
@@ -79,11 +79,11 @@ class Tally:
         self.licenses.update(set(licenses))
         self.tokens += number(sample, "tokens")
         key = (text(sample, "repo"), text(sample, "source"))
-        held = self.repositories.setdefault(key, (set(), set(), [0]))
-        held[0].update(licenses)
+        repository = self.repositories.setdefault(key, (set(), set(), [0]))
+        repository[0].update(licenses)
         if revision := text(sample, "revision"):
-            held[1].add(revision)
-        held[2][0] += 1
+            repository[1].add(revision)
+        repository[2][0] += 1
 
     def lines(self) -> Iterator[str]:
         """Sorted attribution lines."""
@@ -107,8 +107,8 @@ def merge(parts: Iterable[Iterable[str]]) -> Iterator[str]:
         yield Attribution(
             repo=same[0].repo,
             source=same[0].source,
-            licenses=tuple(sorted({one for part in same for one in part.licenses})),
-            revisions=tuple(sorted({one for part in same for one in part.revisions})),
+            licenses=tuple(sorted({license_ for part in same for license_ in part.licenses})),
+            revisions=tuple(sorted({license_ for part in same for license_ in part.revisions})),
             samples=sum(part.samples for part in same),
         ).line()
 
@@ -119,12 +119,12 @@ def _key(record: Attribution) -> tuple[str, str]:
 
 def write_attribution(base: Path, sidecars: Sequence[Path], tmp: Path) -> FileFacts:
     """Merges the sidecars of all shards into ATTRIBUTION.jsonl."""
-    left, made = list(sidecars), 0
+    left, number = list(sidecars), 0
     scratch: list[Path] = []
     try:
         while len(left) > _FAN_IN:
-            facts = _merge_files(tmp, f"attribution-{made}.part", left[:_FAN_IN], tmp)
-            made += 1
+            facts = _merge_files(tmp, f"attribution-{number}.part", left[:_FAN_IN], tmp)
+            number += 1
             scratch.append(tmp / facts.path)
             left = [*left[_FAN_IN:], tmp / facts.path]
         return _merge_files(base, ATTRIBUTION, left, tmp)

@@ -51,10 +51,10 @@ def front_matter(manifest: Manifest) -> dict[str, object]:
             if shards:
                 folder = "*" if name == DEFAULT else name
                 files.append({"split": split, "path": f"parquet/{folder}/{split}-*.parquet"})
-                held = sum(s.samples for s in shards)
+                samples = sum(s.samples for s in shards)
                 # `datasets` ignores a split without num_bytes, and does not check its value.
                 size = sum(s.bytes for s in shards)
-                splits.append({"name": split, "num_bytes": size, "num_examples": held})
+                splits.append({"name": split, "num_bytes": size, "num_examples": samples})
         configs.append({"config_name": name, "data_files": files})
         infos.append({"config_name": name, "features": _features(), "splits": splits})
     head: dict[str, object] = {
@@ -158,7 +158,7 @@ def sources_table(manifest: Manifest) -> str:
     if all(source.terms is None for source in manifest.sources):
         # As it was before terms were recorded: the cards of those datasets still hold.
         return _table(["source", "kind", "revision"], rows)
-    stated = [[*row, terms_of(one)] for row, one in zip(rows, manifest.sources, strict=True)]
+    stated = [[*row, terms_of(record)] for row, record in zip(rows, manifest.sources, strict=True)]
     return _table(["source", "kind", "revision", "terms"], stated)
 
 
@@ -167,9 +167,9 @@ def funnel_table(funnel: Funnel) -> str:
     rows: list[list[str | int]] = []
     for source, language in sorted({key[:2] for key in funnel.levels}):
         for level in LEVELS:
-            held = funnel.at(source, language, level)
-            dropped = ", ".join(f"{r} {n:,}" for r, n in sorted(held.dropped.items()) if n)
-            rows.append([source, language or "unknown", level, held.seen, dropped, held.kept])
+            counts = funnel.at(source, language, level)
+            dropped = ", ".join(f"{r} {n:,}" for r, n in sorted(counts.dropped.items()) if n)
+            rows.append([source, language or "unknown", level, counts.seen, dropped, counts.kept])
     return _table(["source", "language", "level", "seen", "dropped", "kept"], rows)
 
 
@@ -204,11 +204,11 @@ def forgotten_text(manifest: Manifest) -> str:
     """How much was taken out on request; "" where nothing was."""
     if not manifest.tombstones:
         return ""
-    held = manifest.tombstones
+    forgotten = manifest.tombstones
     return (
-        f"{len(held):,} repositories asked to be left out, with "
-        f"{sum(one.samples for one in held):,} samples and "
-        f"{sum(one.evidence for one in held):,} rows of evidence. `tombstones` in "
+        f"{len(forgotten):,} repositories asked to be left out, with "
+        f"{sum(repo.samples for repo in forgotten):,} samples and "
+        f"{sum(repo.evidence for repo in forgotten):,} rows of evidence. `tombstones` in "
         "`manifest.json` holds the SHA-256 of each case-folded name "
         "(`printf owner/repo | sha256sum`), so that later builds leave them out too. If you "
         "hold an earlier copy, replace it by this one."

@@ -133,7 +133,7 @@ def citation(manifest: Manifest) -> str:
 
 def limits(manifest: Manifest) -> str:
     """What a user should know before trusting numbers made with it."""
-    found = [
+    limits_ = [
         "Queries are documentation that was written for readers of the code, not questions that "
         "were typed into a search box.",
         "Near-duplicates are found with the stated recall, not all of them; code that was renamed "
@@ -146,15 +146,15 @@ def limits(manifest: Manifest) -> str:
     ]
     counts = {language: sum(n.values()) for language, n in manifest.counts().items()}
     if few := [f"{language} ({n:,})" for language, n in counts.items() if n < _FEW]:
-        found.append(f"Few samples for training on their own: {', '.join(few)}.")
+        limits_.append(f"Few samples for training on their own: {', '.join(few)}.")
     if manifest.split.by == "path":
-        found.append(
+        limits_.append(
             "The split is by file: functions of one repository stand in train and in test, and "
             "numbers measured on test flatter a model that was trained on train."
         )
     if manifest.quarantined:
-        found.append(
+        limits_.append(
             f"{len(manifest.quarantined):,} inputs were corrupt and left out; `quarantined` in "
             "`manifest.json` names them."
         )
-    return "\n".join(f"- {one}" for one in found)
+    return "\n".join(f"- {limit}" for limit in limits_)

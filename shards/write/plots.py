@@ -73,14 +73,14 @@ def panels(manifest: Manifest, funnel: Funnel) -> dict[str, list[Panel]]:
 
 
 def _funnel_panels(funnel: Funnel) -> list[Panel]:
-    found = []
+    panels = []
     totals = funnel.totals()
     for level in LEVELS:
-        held = totals[level]
-        bars = [Bar(name="kept", parts=((held.kept, _KEPT),))]
-        bars += _ranked(held.dropped, _DROPPED)
-        found.append(Panel(title=f"{level}: {held.seen:,} seen", bars=tuple(bars)))
-    return found
+        counts = totals[level]
+        bars = [Bar(name="kept", parts=((counts.kept, _KEPT),))]
+        bars += _ranked(counts.dropped, _DROPPED)
+        panels.append(Panel(title=f"{level}: {counts.seen:,} seen", bars=tuple(bars)))
+    return panels
 
 
 def _samples_panel(manifest: Manifest) -> Panel:
@@ -93,7 +93,10 @@ def _samples_panel(manifest: Manifest) -> Panel:
 
 
 def _split_bar(name: str, counts: Sequence[dict[str, int]]) -> Bar:
-    parts = [(sum(one.get(split, 0) for one in counts), _SPLITS[split]) for split in layout.SPLITS]
+    parts = [
+        (sum(split_counts.get(split, 0) for split_counts in counts), _SPLITS[split])
+        for split in layout.SPLITS
+    ]
     return Bar(name=_label(name), parts=tuple(parts))
 
 
@@ -118,18 +121,18 @@ def _label(name: str) -> str:
 
 def rows(shown: Sequence[Panel]) -> list[str]:
     """Every text of a plot, in its order."""
-    found = []
+    rows_ = []
     for panel in shown:
-        found.append(panel.title)
+        rows_.append(panel.title)
         for bar in panel.bars:
-            found += [bar.name, bar.number]
-    return found
+            rows_ += [bar.name, bar.number]
+    return rows_
 
 
 def texts(svg: bytes) -> list[str]:
     """Every text of an SVG file, in its order; nothing in it is parsed or followed."""
-    found = findall(r"<text\b[^<>]*>([^<>]*)</text>", svg.decode("utf-8", errors="replace"))
-    return [unescape(one) for one in found]
+    matches = findall(r"<text\b[^<>]*>([^<>]*)</text>", svg.decode("utf-8", errors="replace"))
+    return [unescape(match_) for match_ in matches]
 
 
 def write_plots(base: Path, manifest: Manifest, funnel: Funnel, tmp: Path) -> list[FileFacts]:
@@ -177,12 +180,12 @@ def _draw_panel(axes: Axes, panel: Panel, font: FontProperties) -> None:
     head = axes.text(-0.02 * longest, -0.8, panel.title, ha="right", fontproperties=font)
     head.set_fontweight("bold")
     head.set_parse_math(False)
-    for place, bar in enumerate(panel.bars):
+    for row, bar in enumerate(panel.bars):
         start = 0
         for length, colour in bar.parts:
-            axes.barh(place, length, left=start, height=0.7, color=colour)
+            axes.barh(row, length, left=start, height=0.7, color=colour)
             start += length
         for x, text, side in ((-0.02, bar.name, "right"), (bar.value / longest + 0.01,
                                                            bar.number, "left")):  # fmt: skip
-            drawn = axes.text(x * longest, place, text, ha=side, va="center", fontproperties=font)
+            drawn = axes.text(x * longest, row, text, ha=side, va="center", fontproperties=font)
             drawn.set_parse_math(False)

@@ -173,7 +173,7 @@ def find_removal(dataset: Path, sample_id: str) -> Removal | None:
     """Why a pair was removed, or None where no evidence has its id."""
     for path in removal_files(dataset):
         with open_removals(path) as file:
-            groups = [one for one in range(file.groups) if file.may_hold(one, 0, sample_id)]
+            groups = [group for group in range(file.groups) if file.may_hold(group, 0, sample_id)]
             for batch in file.batches(groups=groups):
                 row = batch.column("id").index(sample_id).as_py()
                 if row >= 0:

@@ -138,9 +138,9 @@ def _bytes_of(digest: str) -> bytes:
     return raw
 
 
-def _among(known: NDArray[np.bytes_], wanted: Sequence[bytes]) -> NDArray[np.bool_]:
-    if not len(known) or not wanted:
-        return np.zeros(len(wanted), dtype=np.bool_)
-    array = np.array(wanted, dtype=f"S{WIDTH}")
+def _among(known: NDArray[np.bytes_], digests: Sequence[bytes]) -> NDArray[np.bool_]:
+    if not len(known) or not digests:
+        return np.zeros(len(digests), dtype=np.bool_)
+    array = np.array(digests, dtype=f"S{WIDTH}")
     at = np.minimum(np.searchsorted(known, array), len(known) - 1)
     return np.asarray(known[at] == array, dtype=np.bool_)

@@ -41,7 +41,7 @@ class Ragged:
         """From lists of ids."""
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum([len(row) for row in rows], out=offsets[1:])
-        values = np.fromiter((one for row in rows for one in row), np.int32, int(offsets[-1]))
+        values = np.fromiter((token for row in rows for token in row), np.int32, int(offsets[-1]))
         return cls(values=values, offsets=offsets)
 
     def __len__(self) -> int:
@@ -135,9 +135,9 @@ class Collate:
         documents: list[Mapping[str, Any]] = list(samples)
         owners, teacher = None, None
         if self.negatives is not None:
-            found, whose, teacher = self.negatives.of(samples, batch.epoch)
-            documents += found
-            owners = np.array(whose, dtype=np.int64)
+            negatives, negative_owners, teacher = self.negatives.of(samples, batch.epoch)
+            documents += negatives
+            owners = np.array(negative_owners, dtype=np.int64)
         return TokenBatch(
             epoch=batch.epoch,
             number=batch.number,
@@ -170,7 +170,7 @@ def pack(
     order = np.argsort(-side.lengths, kind="stable")
     # A processor is busy with a few hundred tokens, a GPU is not.
     least = 512 if device.type == "cpu" else budget // 4
-    made: list[MiniBatch] = []
+    mini_batches: list[MiniBatch] = []
     start = 0
     while start < len(order):
         length = padded_length(int(side.lengths[order[start]]), lengths, limit)
@@ -179,9 +179,9 @@ def pack(
             count = 1 << (count.bit_length() - 1)
         else:
             count = min(count, max(_alike(side.lengths[order[start:]], length), least // length))
-        made.append(_padded(side, order[start : start + count], length, pad, device))
+        mini_batches.append(_padded(side, order[start : start + count], length, pad, device))
         start += count
-    return made or [_padded(side, order, padded_length(1, lengths, limit), pad, device)]
+    return mini_batches or [_padded(side, order, padded_length(1, lengths, limit), pad, device)]
 
 
 def _alike(ordered: NDArray[np.int64], length: int) -> int:
@@ -195,11 +195,11 @@ def padded_length(tokens: int, lengths: Lengths, limit: int) -> int:
         octave = 16
         while octave < tokens:
             octave *= 2
-        wanted = octave * 3 // 4 if octave > 16 and tokens <= octave * 3 // 4 else octave
+        padded = octave * 3 // 4 if octave > 16 and tokens <= octave * 3 // 4 else octave
     else:
         step = max(8, 1 << max(0, (tokens - 1).bit_length() - 4))
-        wanted = -(-tokens // step) * step
-    return max(tokens, min(wanted, limit))
+        padded = -(-tokens // step) * step
+    return max(tokens, min(padded, limit))
 
 
 def _padded(
@@ -207,10 +207,10 @@ def _padded(
 ) -> MiniBatch:
     ids = np.full((len(rows), length), pad, dtype=np.int64)
     mask = np.zeros((len(rows), length), dtype=np.int64)
-    for place, number in enumerate(rows.tolist()):
-        row = side.row(number)
-        ids[place, : len(row)] = row
-        mask[place, : len(row)] = 1
+    for slot, number in enumerate(rows.tolist()):
+        tokens = side.row(number)
+        ids[slot, : len(tokens)] = tokens
+        mask[slot, : len(tokens)] = 1
     return MiniBatch(
         input_ids=torch.from_numpy(ids).to(device),
         attention_mask=torch.from_numpy(mask).to(device),

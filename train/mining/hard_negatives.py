@@ -70,10 +70,10 @@ class MinedNegatives:
             if row is None:
                 continue
             teacher[number, 0] = self.own[row]
-            for place, at in enumerate(self._drawn(row, epoch)):
+            for rank, at in enumerate(self._drawn(row, epoch)):
                 chosen.append(int(self.positions[at]))
                 owners.append(number)
-                teacher[number, 1 + place] = self.scores[at]
+                teacher[number, 1 + rank] = self.scores[at]
         return list(self._reader().samples(chosen)), owners, teacher
 
     def _reader(self) -> Positions:
@@ -161,21 +161,21 @@ def _part(path: Path, keys: NDArray[np.uint64], order: NDArray[np.int64]) -> _Pa
         ids = _words(table.column("id").combine_chunks(), path)
         lists = table.column("negatives").combine_chunks()
         scores = table.column("scores").combine_chunks()
-        found = _words(lists.flatten(), path)
+        negative_keys = _words(lists.flatten(), path)
         values = scores.flatten().to_numpy()
         lengths = np.diff(lists.offsets.to_numpy()).astype(np.int64)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise Mismatch(f"{path}: cannot be read: {error}", remedy="mine it again") from None
-    if len(values) != len(found) or (len(lengths) and lengths.max() > MAX_NEGATIVES):
+    if len(values) != len(negative_keys) or (len(lengths) and lengths.max() > MAX_NEGATIVES):
         raise Mismatch(f"{path}: negatives and scores differ in number", remedy="mine it again")
-    places = np.minimum(np.searchsorted(keys, found), len(keys) - 1)
-    there = keys[places] == found
+    nearest = np.minimum(np.searchsorted(keys, negative_keys), len(keys) - 1)
+    known = keys[nearest] == negative_keys
     owner = np.repeat(np.arange(len(ids)), lengths)
     return (
         ids,
-        np.bincount(owner[there], minlength=len(ids)).astype(np.int64),
-        order[places[there]],
-        values[there].astype(np.float32),
+        np.bincount(owner[known], minlength=len(ids)).astype(np.int64),
+        order[nearest[known]],
+        values[known].astype(np.float32),
         table.column("positive_score").to_numpy().astype(np.float32),
     )
 
@@ -183,6 +183,6 @@ def _part(path: Path, keys: NDArray[np.uint64], order: NDArray[np.int64]) -> _Pa
 def _words(texts: Any, path: Path) -> NDArray[np.uint64]:
     """The first 64 bits of each id, shape (n,)."""
     listed = texts.to_pylist()
-    if any(one is None or len(one) != 32 for one in listed):
+    if any(text is None or len(text) != 32 for text in listed):
         raise Mismatch(f"{path}: an id has not 32 characters", remedy="mine it again")
-    return np.fromiter((int(one[:16], 16) for one in listed), np.uint64, len(listed))
+    return np.fromiter((int(text[:16], 16) for text in listed), np.uint64, len(listed))

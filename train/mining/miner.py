@@ -94,15 +94,15 @@ def mine(
         languages = options.languages or reader.languages
         facts = _facts(reader, options, model)
     _claim(output, facts)
-    made = [
+    results = [
         _Language(dataset, language, encoder, output, options, cache, autocast, progress).run()
         for language in languages
     ]
     total = Mined(
-        queries=sum(one.queries for one in made),
-        negatives=sum(one.negatives for one in made),
-        parts=sum(one.parts for one in made),
-        reused=sum(one.reused for one in made),
+        queries=sum(one.queries for one in results),
+        negatives=sum(one.negatives for one in results),
+        parts=sum(one.parts for one in results),
+        reused=sum(one.reused for one in results),
     )
     counts = {"queries": total.queries, "negatives": total.negatives, "complete": True}
     write_json(output / FACTS, {**facts, **counts})
@@ -202,19 +202,19 @@ class _Language:
         with torch.inference_mode():
             near = nearest(pooled(vectors), store.pooled, self._options.candidates, device)
             rows = []
-            for place, (position, sample) in enumerate(zip(positions, samples, strict=True)):
-                found = [position] + [one for one in near[place].tolist() if one != position]
-                query = torch.from_numpy(vectors[place])
-                scores = exact_scores(query, store, found, device).tolist()
-                rows.append(self._row(sample, found[1:], scores[1:], scores[0]))
+            for row, (position, sample) in enumerate(zip(positions, samples, strict=True)):
+                candidates = [position] + [one for one in near[row].tolist() if one != position]
+                query = torch.from_numpy(vectors[row])
+                scores = exact_scores(query, store, candidates, device).tolist()
+                rows.append(self._row(sample, candidates[1:], scores[1:], scores[0]))
         self._done += len(samples)
         self._progress(f"{self._language}: mining", self._done, len(self._reader))
         return rows
 
     def _row(
-        self, sample: Sample, found: list[int], scores: list[float], own: float
+        self, sample: Sample, candidates: list[int], scores: list[float], own: float
     ) -> dict[str, Any]:
-        """The row of one query; `found` are positions with their `scores`."""
+        """The row of one query; `candidates` are positions with their `scores`."""
         order = np.argsort(-np.array(scores), kind="stable").tolist()
         limit = self._options.ratio * own
         able = [n for n in order if scores[n] < limit]
@@ -225,7 +225,7 @@ class _Language:
         step = self._options.per_query
         for start in range(0, len(able), step):
             some = able[start : start + step]
-            others = self._reader.samples([found[n] for n in some])
+            others = self._reader.samples([candidates[n] for n in some])
             for n, other in zip(some, others, strict=True):
                 if len(kept) == self._options.per_query:
                     break
@@ -244,8 +244,8 @@ class _Language:
     def _shingles(self, sample: Sample) -> U64:
         return shingles(self._language, text(sample, "code"), self._ngram)
 
-    def _near(self, one: U64, other: U64) -> bool:
-        shared, union = jaccard(one, other)
+    def _near(self, left: U64, right: U64) -> bool:
+        shared, union = jaccard(left, right)
         return union > 0 and shared >= self._threshold * union
 
     def _write(self, relative: str, rows: list[dict[str, Any]]) -> None:

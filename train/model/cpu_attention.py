@@ -71,11 +71,11 @@ def attend(
     )
     if not ours:
         kwargs |= {"dropout": dropout, "scaling": scaling, "is_causal": is_causal}
-        found, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
-        return found, None
+        output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+        return output, None
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    made: Tensor = _BlocksOfHeads.apply(query, key, value, attention_mask, scale)  # type: ignore[no-untyped-call]
-    return made, None
+    attended: Tensor = _BlocksOfHeads.apply(query, key, value, attention_mask, scale)  # type: ignore[no-untyped-call]
+    return attended, None
 
 
 class _BlocksOfHeads(torch.autograd.Function):
@@ -85,17 +85,17 @@ class _BlocksOfHeads(torch.autograd.Function):
     def forward(
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float
     ) -> Tensor:
-        made = blocks_of_heads(query, key, value, mask, scale)
-        ctx.save_for_backward(query, key, value, mask, made)
+        output = blocks_of_heads(query, key, value, mask, scale)
+        ctx.save_for_backward(query, key, value, mask, output)
         ctx.scale = scale
-        return made
+        return output
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        query, key, value, mask, made = ctx.saved_tensors
-        found = gradients(query, key, value, mask, ctx.scale, made, gradient)
-        return *found, None, None
+        query, key, value, mask, output = ctx.saved_tensors
+        input_gradients = gradients(query, key, value, mask, ctx.scale, output, gradient)
+        return *input_gradients, None, None
 
 
 def blocks_of_heads(
@@ -106,12 +106,12 @@ def blocks_of_heads(
     `mask` is [B, 1, L, K], bool (True attends) or added; None attends everywhere.
     """
     count, heads, length, _ = query.shape
-    made = query.new_empty(count, length, heads, value.shape[-1])
+    output = query.new_empty(count, length, heads, value.shape[-1])
     blocks = _Blocks(query, key, mask, scale)
     for part in blocks.parts():
-        found = torch.bmm(blocks.weights(part), _flat(value[part]))
-        made[part[0], :, part[1]] = found.view(*query[part].shape[:3], -1).transpose(1, 2)
-    return made
+        attended = torch.bmm(blocks.weights(part), _flat(value[part]))
+        output[part[0], :, part[1]] = attended.view(*query[part].shape[:3], -1).transpose(1, 2)
+    return output
 
 
 def gradients(
@@ -120,26 +120,26 @@ def gradients(
     value: Tensor,
     mask: Tensor | None,
     scale: float,
-    made: Tensor,
+    output: Tensor,
     gradient: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of `query`, `key` and `value` from that of `made`, both [B, L, H, d].
+    """Gradients of `query`, `key` and `value` from that of `output`, both [B, L, H, d].
 
     With P the weights and G the gradient: dV = P' G, dS = P * (G V' - rows of G * O), dQ = s dS K,
     dK = s dS' Q (Dao et al., 2022, "FlashAttention", appendix B.2).
     """
-    found = tuple(torch.empty_like(one) for one in (query, key, value))
-    rows = (gradient * made).sum(dim=-1).transpose(1, 2)
+    result = tuple(torch.empty_like(tensor) for tensor in (query, key, value))
+    rows = (gradient * output).sum(dim=-1).transpose(1, 2)
     turned = gradient.transpose(1, 2)
     blocks = _Blocks(query, key, mask, scale)
     for part in blocks.parts():
-        weights, given = blocks.weights(part), _flat(turned[part])
-        found[2][part] = torch.bmm(weights.transpose(1, 2), given).view_as(value[part])
-        slopes = torch.bmm(given, _flat(value[part]).transpose(1, 2))
+        weights, incoming = blocks.weights(part), _flat(turned[part])
+        result[2][part] = torch.bmm(weights.transpose(1, 2), incoming).view_as(value[part])
+        slopes = torch.bmm(incoming, _flat(value[part]).transpose(1, 2))
         slopes.sub_(_flat(rows[part]).unsqueeze(2)).mul_(weights).mul_(scale)
-        found[0][part] = torch.bmm(slopes, _flat(key[part])).view_as(query[part])
-        found[1][part] = torch.bmm(slopes.transpose(1, 2), _flat(query[part])).view_as(key[part])
-    return found[0], found[1], found[2]
+        result[0][part] = torch.bmm(slopes, _flat(key[part])).view_as(query[part])
+        result[1][part] = torch.bmm(slopes.transpose(1, 2), _flat(query[part])).view_as(key[part])
+    return result[0], result[1], result[2]
 
 
 class _Blocks:
@@ -150,11 +150,11 @@ class _Blocks:
         self._added = None if mask is None else _added(mask, query.dtype)
         self._count, self._heads, self._length, _ = query.shape
         self._keys = key.shape[2]
-        one = max(1, self._length * self._keys)
-        self._few = max(1, min(self._heads, SCORES // one))
+        scores_a_head = max(1, self._length * self._keys)
+        self._few = max(1, min(self._heads, SCORES // scores_a_head))
         whole = self._few == self._heads
-        self._texts = max(1, SCORES // (self._heads * one)) if whole else 1
-        self._buffer = query.new_empty(self._texts * self._few * one)
+        self._texts = max(1, SCORES // (self._heads * scores_a_head)) if whole else 1
+        self._buffer = query.new_empty(self._texts * self._few * scores_a_head)
 
     def parts(self) -> Iterator[tuple[slice, slice]]:
         """Texts and heads of every block."""

@@ -92,7 +92,7 @@ def fetch_model(base: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        found = huggingface_hub.snapshot_download(
+        snapshot = huggingface_hub.snapshot_download(
             name, revision=revision or None, allow_patterns=PATTERNS
         )
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
@@ -100,7 +100,7 @@ def fetch_model(base: str) -> Path:
             f"{base}: not in the Hub's cache and cannot be fetched ({type(error).__name__}); "
             "give a local folder, or `base: scratch` to start without a model"
         ) from error
-    return Path(found)
+    return Path(snapshot)
 
 
 def read_json(path: Path, default: Any = None) -> Any:
@@ -131,16 +131,18 @@ def _modules(path: Path) -> tuple[tuple[str, str], ...]:
     rows = read_json(path / "modules.json", [])
     if len(rows) > MAX_MODULES:
         raise ValueError(f"{path}/modules.json: {len(rows)} modules, {MAX_MODULES} at most")
-    found = []
+    modules = []
     for row in rows:
         if not isinstance(row, dict):
             raise ValueError(f"{path}/modules.json: {row!r} is no module")
         kind, folder = str(row.get("type", "")), str(row.get("path", ""))
         inside(path, folder)
-        found.append((kind, folder))
-    if found and found[0][1] not in ("", "."):
-        raise ValueError(f"{path}/modules.json: the transformer stands in {found[0][1]!r}, not ''")
-    return tuple(found)
+        modules.append((kind, folder))
+    if modules and modules[0][1] not in ("", "."):
+        raise ValueError(
+            f"{path}/modules.json: the transformer stands in {modules[0][1]!r}, not ''"
+        )
+    return tuple(modules)
 
 
 def _dense(folder: Path) -> torch.Tensor:
@@ -205,8 +207,10 @@ def _check_weights(path: Path) -> None:
 def model_files(folder: Path) -> list[Path]:
     """Every file a model may be loaded from, sorted; notes of ours do not count."""
     # The folder and those of its modules; not the checkpoints that a run keeps inside.
-    wanted = [place + pattern for place in ("", "[0-9]*_*/") for pattern in PATTERNS]
-    files = {path for pattern in wanted for path in folder.glob(pattern) if path.is_file()}
+    patterns = [
+        folder_pattern + pattern for folder_pattern in ("", "[0-9]*_*/") for pattern in PATTERNS
+    ]
+    files = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
     # A weight of BM25 that was tuned changes no vector.
     return sorted(path for path in files if not path.name.startswith((".", "xtrove_")))
 

@@ -65,9 +65,9 @@ def global_loss(
     batch, `loss` among them. All ranks must call it together.
     """
     rank, _ = world()
-    everything, counts = gather_documents(documents)
-    first = sum(counts[:rank])
-    positives = labels.positives + first
+    all_documents, counts = gather_documents(documents)
+    first_column = sum(counts[:rank])
+    positives = labels.positives + first_column
     hashes = gather_numbers(labels.document_hashes)
     owners = labels.negatives_of
     excluded = duplicates_mask(
@@ -79,13 +79,13 @@ def global_loss(
         negatives_of=None if owners is None else _elsewhere(owners, counts, rank),
     )
     if teacher is not None:
-        wide = teacher.new_full((queries.count, everything.count), torch.nan)
-        wide[:, first : first + documents.count] = teacher
-        teacher = wide
+        all_columns = teacher.new_full((queries.count, all_documents.count), torch.nan)
+        all_columns[:, first_column : first_column + documents.count] = teacher
+        teacher = all_columns
     total = sum(_sizes(queries.count, documents.values.device))
     inputs = LossInputs(
         queries=queries,
-        documents=everything,
+        documents=all_documents,
         positives=positives,
         excluded=excluded,
         teacher=teacher,
@@ -184,7 +184,7 @@ def reduce_gradients(parameters: Iterable[Tensor]) -> None:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
         gradient = parameter.grad
-        full = sum(held.numel() for held in bucket) + gradient.numel() > BUCKET_ELEMENTS
+        full = sum(bucketed.numel() for bucketed in bucket) + gradient.numel() > BUCKET_ELEMENTS
         if bucket and (full or bucket[0].dtype != gradient.dtype):
             _reduce(bucket)
             bucket = []
@@ -197,7 +197,7 @@ def _reduce(bucket: list[Tensor]) -> None:
     flat = torch.cat([gradient.flatten() for gradient in bucket])
     dist.all_reduce(flat)
     for gradient, part in zip(
-        bucket, torch.split(flat, [held.numel() for held in bucket]), strict=True
+        bucket, torch.split(flat, [gradient.numel() for gradient in bucket]), strict=True
     ):
         gradient.copy_(part.view_as(gradient))
 

@@ -137,22 +137,22 @@ def saved_bytes(encoder: torch.nn.Module, rows: int, length: int, *, token: int)
     """Bytes that the backward pass of one forward of (rows, length) keeps, parameters left out."""
     device = next(encoder.parameters()).device
     own = {p.untyped_storage().data_ptr() for p in encoder.parameters()}
-    held: dict[int, int] = {}
-    kept: list[torch.Tensor] = []
+    storages: dict[int, int] = {}
+    tensors: list[torch.Tensor] = []
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
-            held[storage.data_ptr()] = storage.nbytes()
+            storages[storage.data_ptr()] = storage.nbytes()
             # Alive until all are counted: a freed address could come again.
-            kept.append(tensor)
+            tensors.append(tensor)
         return tensor
 
     ids = torch.full((rows, length), token, dtype=torch.long, device=device)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         out = encoder(ids, torch.ones_like(ids))
     del out
-    return sum(held.values())
+    return sum(storages.values())
 
 
 def activation_bytes(

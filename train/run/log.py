@@ -100,15 +100,15 @@ class Meter:
 
     def speed(self) -> Speed:
         """The speed so far."""
-        seconds = max(sum(one.seconds for one in self._steps), 1e-9)
-        tokens = sum(one.tokens for one in self._steps)
-        padded = sum(one.padded_tokens for one in self._steps)
+        seconds = max(sum(facts.seconds for facts in self._steps), 1e-9)
+        tokens = sum(facts.tokens for facts in self._steps)
+        padded = sum(facts.padded_tokens for facts in self._steps)
         return Speed(
-            pairs_per_second=sum(one.pairs for one in self._steps) / seconds,
+            pairs_per_second=sum(facts.pairs for facts in self._steps) / seconds,
             tokens_per_second=tokens / seconds,
             padding=1 - tokens / padded if padded else 0.0,
-            mfu=sum(one.flops for one in self._steps) / seconds / self._peak,
-            waited=sum(one.waited for one in self._steps) / seconds,
+            mfu=sum(facts.flops for facts in self._steps) / seconds / self._peak,
+            waited=sum(facts.waited for facts in self._steps) / seconds,
             seconds_per_step=seconds / max(1, len(self._steps)),
         )
 

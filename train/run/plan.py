@@ -64,7 +64,7 @@ class RunPlan:
         parts = sorted(self.demand.parts().items(), key=lambda part: -part[1])
         memory = ", ".join(f"{name} {size / 1e9:.2f}" for name, size in parts if size >= 5e6)
         listed = ", ".join(self.languages)
-        made = [
+        lines = [
             f"dataset: {self.dataset}, {self.samples:,} samples ({listed})",
             f"batch: {self.batch_size:,} pairs over {self.world} process"
             + ("es" if self.world > 1 else ""),
@@ -78,11 +78,11 @@ class RunPlan:
         ]
         if self.seconds_per_step is not None:
             whole = self.steps * self.seconds_per_step
-            made.append(
+            lines.append(
                 f"time: {self.seconds_per_step:.2f} s a step, {_duration(whole)} in all "
                 "(one mini-batch measured here; loss and loader not in it)"
             )
-        return made
+        return lines
 
 
 def plan_run(

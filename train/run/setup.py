@@ -60,8 +60,8 @@ def fit_projection(encoder: Encoder, reader: Reader, options: PlanOptions) -> No
     samples = reader.samples(reader.spread(options, PROJECTION_TEXTS))
     weight = principal_projection(
         encoder,
-        [str(one["query"]) for one in samples],
-        [str(one["code"]) for one in samples],
+        [str(sample["query"]) for sample in samples],
+        [str(sample["code"]) for sample in samples],
     )
     with torch.no_grad():
         encoder.projection.weight.copy_(weight)
@@ -69,9 +69,9 @@ def fit_projection(encoder: Encoder, reader: Reader, options: PlanOptions) -> No
 
 def _texts(reader: Reader, options: PlanOptions, count: int) -> Iterator[str]:
     """Queries and codes of samples spread over the first window: others would be fetched first."""
-    places = np.sort(reader.spread(options, count))
-    for start in range(0, len(places), 256):
-        for sample in reader.samples(places[start : start + 256]):
+    positions = np.sort(reader.spread(options, count))
+    for start in range(0, len(positions), 256):
+        for sample in reader.samples(positions[start : start + 256]):
             yield str(sample["query"])
             yield str(sample["code"])
 
@@ -108,9 +108,9 @@ def without_dropout(base: torch.nn.Module) -> None:
 
 def lengths_of(config: TrainConfig, device: Device) -> Lengths:
     """`batch.lengths`, decided."""
-    wanted = config.batch.lengths
-    if wanted != "auto":
-        return wanted
+    choice = config.batch.lengths
+    if choice != "auto":
+        return choice
     return "few" if device.few_shapes or config.compile else "fine"
 
 

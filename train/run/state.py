@@ -82,13 +82,13 @@ def save_checkpoint(
     final = folder / f"step-{place.step:08}"
     # The same step may be there: a resumed run comes by again.
     with new_folder(final, existing="replace") as temporary:
-        weights = {name: _host(one) for name, one in parameters.items()}
+        weights = {name: _host(parameter) for name, parameter in parameters.items()}
         save_file(weights, temporary / "weights.safetensors")
         moments = {
-            f"{name}|{field}": _host(optimizer.state[one][field])
-            for name, one in parameters.items()
+            f"{name}|{field}": _host(optimizer.state[parameter][field])
+            for name, parameter in parameters.items()
             for field in _MOMENTS
-            if one in optimizer.state
+            if parameter in optimizer.state
         }
         save_file(moments, temporary / "optimizer.safetensors")
         facts = {"format": FORMAT, **{key: getattr(place, key) for key in Place.__slots__}}
@@ -132,20 +132,20 @@ def load_checkpoint(
         odd = sorted(weights.keys() ^ parameters.keys())[:3]
         raise TrainingFault(f"{checkpoint}: other parameters than this model's, e.g. {odd}")
     with torch.no_grad():
-        for name, one in parameters.items():
-            if weights[name].shape != one.shape:
+        for name, parameter in parameters.items():
+            if weights[name].shape != parameter.shape:
                 raise TrainingFault(
                     f"{checkpoint}: {name} has the shape {tuple(weights[name].shape)}, "
-                    f"the model's {tuple(one.shape)}"
+                    f"the model's {tuple(parameter.shape)}"
                 )
-            one.copy_(weights[name])
+            parameter.copy_(weights[name])
     moments = _tensors(checkpoint / "optimizer.safetensors")
-    names = {id(one): name for name, one in parameters.items()}
+    names = {id(parameter): name for name, parameter in parameters.items()}
     state: dict[int, dict[str, torch.Tensor]] = {}
     number = 0
     for group in optimizer.param_groups:
-        for one in group["params"]:
-            name = names[id(one)]
+        for parameter in group["params"]:
+            name = names[id(parameter)]
             if f"{name}|exp_avg" in moments:
                 state[number] = {field: moments[f"{name}|{field}"] for field in _MOMENTS}
             number += 1
@@ -175,7 +175,7 @@ def publish(model: Path, output: Path) -> None:
     last = "modules.json"
     (output / last).unlink(missing_ok=True)
     files = [path for path in sorted(model.rglob("*")) if path.is_file()]
-    for path in sorted(files, key=lambda one: one.name == last):
+    for path in sorted(files, key=lambda file: file.name == last):
         target = output / path.relative_to(model)
         with (
             path.open("rb") as source,

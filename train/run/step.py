@@ -160,13 +160,13 @@ class Stepper:
         )
 
     def _labels(self, batch: TokenBatch) -> Labels:
-        place = self._device.torch
-        groups = torch.from_numpy(batch.groups).to(place)
+        device = self._device.torch
+        groups = torch.from_numpy(batch.groups).to(device)
         return Labels(
-            positives=torch.arange(len(batch.queries), device=place),
+            positives=torch.arange(len(batch.queries), device=device),
             query_groups=groups[: len(batch.queries)],
             document_groups=groups,
-            document_hashes=torch.from_numpy(batch.codes).to(place),
+            document_hashes=torch.from_numpy(batch.codes).to(device),
         )
 
     def _teacher(self, batch: TokenBatch) -> Tensor | None:
@@ -179,10 +179,10 @@ class Stepper:
         scores = np.full((count, len(batch.documents)), np.nan, dtype=np.float32)
         # Without a score of its own the answer alone is listed, which teaches nothing.
         np.fill_diagonal(scores, np.nan_to_num(batch.teacher[:, 0]))
-        seen = np.zeros(count, dtype=np.int64)
-        for place, owner in enumerate(batch.owners.tolist()):
-            seen[owner] += 1
-            scores[owner, count + place] = batch.teacher[owner, seen[owner]]
+        taken = np.zeros(count, dtype=np.int64)
+        for negative, owner in enumerate(batch.owners.tolist()):
+            taken[owner] += 1
+            scores[owner, count + negative] = batch.teacher[owner, taken[owner]]
         return torch.from_numpy(scores).to(self._device.torch)
 
     def _sums(self, batch: TokenBatch, minis: Sequence[MiniBatch]) -> list[float]:
@@ -208,9 +208,9 @@ def new_stepper(config: TrainConfig, encoder: Encoder, device: Device, group: Pr
 
 
 def _trained(encoder: Encoder, loss: Loss) -> Parameters:
-    named = {f"encoder.{name}": one for name, one in encoder.named_parameters()}
-    named |= {f"loss.{name}": one for name, one in loss.named_parameters()}
-    return {name: one for name, one in named.items() if one.requires_grad}
+    named = {f"encoder.{name}": parameter for name, parameter in encoder.named_parameters()}
+    named |= {f"loss.{name}": parameter for name, parameter in loss.named_parameters()}
+    return {name: parameter for name, parameter in named.items() if parameter.requires_grad}
 
 
 def _optimizer(
@@ -218,8 +218,8 @@ def _optimizer(
 ) -> torch.optim.Optimizer:
     """AdamW; norms, biases and the temperature are not decayed."""
     section = config.optimizer
-    matrices = [one for one in parameters.values() if one.ndim >= 2]
-    others = [one for one in parameters.values() if one.ndim < 2]
+    matrices = [parameter for parameter in parameters.values() if parameter.ndim >= 2]
+    others = [parameter for parameter in parameters.values() if parameter.ndim < 2]
     return torch.optim.AdamW(
         [
             {"params": matrices, "weight_decay": section.weight_decay},

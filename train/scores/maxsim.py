@@ -49,11 +49,11 @@ def packed_maxsim_scores(
     queries: PackedTokens, documents: PackedTokens, *, chunk_bytes: int | None = None
 ) -> Tensor:
     """`maxsim_scores` of vectors without padding."""
-    wanted = torch.is_grad_enabled() and (
+    keep_winners = torch.is_grad_enabled() and (
         queries.values.requires_grad or documents.values.requires_grad
     )
     with torch.autocast(queries.values.device.type, enabled=False):
-        winners = _search(queries, documents, chunk_bytes, keep=wanted)
+        winners = _search(queries, documents, chunk_bytes, keep=keep_winners)
         return winner_scores(queries.values, documents.values, winners)
 
 
@@ -65,18 +65,18 @@ def _search(
     dtype = torch.promote_types(queries.values.dtype, torch.float32)
     rows, tokens = queries.values.to(dtype), documents.values.to(dtype)
     lengths = documents.lengths()
-    turn = lengths.argsort(stable=True)
-    turn = turn[lengths[turn] > 0]
+    order = lengths.argsort(stable=True)
+    order = order[lengths[order] > 0]
     sums = rows.new_zeros(queries.count, documents.count)
     winners = torch.zeros(
-        (len(rows), len(turn)) if keep else (0, 0), dtype=torch.int32, device=rows.device
+        (len(rows), len(order)) if keep else (0, 0), dtype=torch.int32, device=rows.device
     )
     elements = chunk_elements(chunk_bytes, rows)
     done = 0
-    for chosen, places in _padded(
-        documents, lengths, turn, max(1, elements // max(64, rows.shape[1]))
+    for chosen, token_rows in _padded(
+        documents, lengths, order, max(1, elements // max(64, rows.shape[1]))
     ):
-        part = tokens.index_select(0, places.flatten())
+        part = tokens.index_select(0, token_rows.flatten())
         block, _ = block_shape(len(rows), len(part), max(elements, len(part)))
         chunk = rows.new_empty(block * len(part))
         partial = rows.new_zeros(queries.count, len(chosen))
@@ -85,10 +85,10 @@ def _search(
             count = len(rows[run])
             scores = chunk[: count * len(part)].view(count, len(part))
             torch.mm(rows[run], part.T, out=scores)
-            grid = scores.view(count, *places.shape)
+            grid = scores.view(count, *token_rows.shape)
             if keep:
                 best, which = grid.max(dim=2)
-                winners[run, done : done + len(chosen)] = places.T.gather(0, which).int()
+                winners[run, done : done + len(chosen)] = token_rows.T.gather(0, which).int()
             else:
                 best = grid.amax(dim=2)
             add_by_owner(partial, queries.owners[run], best)
@@ -106,21 +106,21 @@ def _search(
 
 
 def _padded(
-    documents: PackedTokens, lengths: Tensor, turn: Tensor, most: int
+    documents: PackedTokens, lengths: Tensor, order: Tensor, most: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Documents in the order of `turn` and the tokens of each (documents, longest), most at once.
+    """Documents in the order of `order` and the tokens of each (documents, longest), most at once.
 
     The tokens of a document that is shorter than the longest of its chunk end in repeats.
     """
     starts = lengths.cumsum(0) - lengths
-    sizes: list[int] = lengths[turn].tolist()
+    sizes: list[int] = lengths[order].tolist()
     first = 0
     while first < len(sizes):
         last = first + 1
         while last < len(sizes) and (last + 1 - first) * sizes[last] <= most:
             last += 1
-        chosen = turn[first:last]
-        step = torch.arange(sizes[last - 1], device=turn.device)
+        chosen = order[first:last]
+        step = torch.arange(sizes[last - 1], device=order.device)
         inside = torch.minimum(step.unsqueeze(0), (lengths[chosen] - 1).unsqueeze(1))
         yield chosen, starts[chosen].unsqueeze(1) + inside
         first = last

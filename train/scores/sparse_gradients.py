@@ -95,17 +95,17 @@ def _pull(
     row = torch.repeat_interleave(
         torch.arange(count, device=column.device), pairs.counts, output_size=len(column)
     )
-    run = slice(pairs.first, pairs.first + count)
-    place = winners.query_owners[run][row] * share.shape[1] + winners.document_owners[column]
-    weight = share.flatten().index_select(0, place)
-    del place
+    rows = slice(pairs.first, pairs.first + count)
+    cell = winners.query_owners[rows][row] * share.shape[1] + winners.document_owners[column]
+    weight = share.flatten().index_select(0, cell)
+    del cell
     if d_queries is not None:
-        add_products(d_queries[run], row, pairs.counts, column, weight, tokens)
+        add_products(d_queries[rows], row, pairs.counts, column, weight, tokens)
     if d_tokens is not None:
         turn = pairs.tokens.argsort(stable=True)
         ordered = column[turn]
         counts = torch.bincount(column, minlength=tokens.shape[0])
-        add_products(d_tokens, ordered, counts, row[turn], weight[turn], queries[run])
+        add_products(d_tokens, ordered, counts, row[turn], weight[turn], queries[rows])
 
 
 def add_by_owner(total: Tensor, owners: Tensor, rows: Tensor) -> None:

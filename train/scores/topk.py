@@ -79,9 +79,9 @@ def top_tokens(
         torch.mm(queries, part.T, out=scores)
         if barred is not None:
             _bar(scores, barred, owners[start : start + columns])
-        found = _select(scores, None, k)
-        found = Best(values=found.values, tokens=found.tokens + start)
-        best = found if best is None else merge(best, found, k)
+        chunk_best = _select(scores, None, k)
+        chunk_best = Best(values=chunk_best.values, tokens=chunk_best.tokens + start)
+        best = chunk_best if best is None else merge(best, chunk_best, k)
     assert best is not None  # the range above is never empty
     return best
 
@@ -94,28 +94,28 @@ def _bar(scores: Tensor, barred: Tensor, owners: Tensor) -> None:
         scores[rows] = scores[rows].masked_fill_(mask, NOTHING)
 
 
-def merge(best: Best, found: Best, k: int) -> Best:
+def merge(best: Best, other: Best, k: int) -> Best:
     """The best k of two, whose places are those of one numbering."""
-    values = torch.cat([best.values, found.values], dim=1)
-    tokens = torch.cat([best.tokens, found.tokens], dim=1)
-    places = _select(values, tokens, k)
-    return Best(values=places.values, tokens=tokens.gather(1, places.tokens))
+    values = torch.cat([best.values, other.values], dim=1)
+    tokens = torch.cat([best.tokens, other.tokens], dim=1)
+    selected = _select(values, tokens, k)
+    return Best(values=selected.values, tokens=tokens.gather(1, selected.tokens))
 
 
 def _select(scores: Tensor, order: Tensor | None, k: int) -> Best:
     """Best k places of each row; equal values in the order of `order` (or of the places)."""
     rows, width = scores.shape
     if k >= width:
-        places = torch.arange(width, device=scores.device).expand(rows, width)
-        return Best(values=scores.clone(), tokens=places)
-    values, places = _candidates(scores, k + 1)
+        indices = torch.arange(width, device=scores.device).expand(rows, width)
+        return Best(values=scores.clone(), tokens=indices)
+    values, indices = _candidates(scores, k + 1)
     least = values.amin(dim=1, keepdim=True)
     above = (values > least).sum(dim=1)
     values.masked_fill_(values == least, NOTHING)
     tied = ((above < k) & (least.squeeze(1) != NOTHING)).nonzero().squeeze(1)
     for part in torch.split(tied, max(1, rows // _TIED_PARTS)):
-        _settle(scores, order, k, part, least, values, places)
-    return Best(values=values, tokens=places)
+        _settle(scores, order, k, part, least, values, indices)
+    return Best(values=values, tokens=indices)
 
 
 def _settle(
@@ -125,37 +125,37 @@ def _settle(
     rows: Tensor,
     least: Tensor,
     values: Tensor,
-    places: Tensor,
+    indices: Tensor,
 ) -> None:
     """Select rows whose k-th value is not unique: all above it, then the first ones equal to it."""
     tied = scores.index_select(0, rows)
-    turn = None if order is None else order.index_select(0, rows).argsort(dim=1)
-    if turn is not None:
-        tied = tied.gather(1, turn)
+    by_position = None if order is None else order.index_select(0, rows).argsort(dim=1)
+    if by_position is not None:
+        tied = tied.gather(1, by_position)
     border = least.index_select(0, rows)
     over, equal = tied > border, tied == border
-    room = k - over.sum(dim=1, keepdim=True)
-    taken = over | (equal & (equal.cumsum(dim=1, dtype=torch.int32) <= room))
+    open_slots = k - over.sum(dim=1, keepdim=True)
+    taken = over | (equal & (equal.cumsum(dim=1, dtype=torch.int32) <= open_slots))
     chosen = taken.nonzero()[:, 1].view(len(rows), k)
     values[rows, :k] = tied.gather(1, chosen)
     values[rows, k:] = NOTHING
-    places[rows, :k] = chosen if turn is None else turn.gather(1, chosen)
+    indices[rows, :k] = chosen if by_position is None else by_position.gather(1, chosen)
 
 
-def _candidates(scores: Tensor, wanted: int) -> tuple[Tensor, Tensor]:
-    """The `wanted` largest values of each row and their places; of equal ones, any."""
+def _candidates(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` largest values of each row and their places; of equal ones, any."""
     rows, width = scores.shape
-    group = math.isqrt(width // wanted)
+    group = math.isqrt(width // count)
     if group < _SMALLEST_GROUP:
-        top = scores.topk(wanted, dim=1, sorted=False)
+        top = scores.topk(count, dim=1, sorted=False)
         return top.values, top.indices
     groups = width // group
     grouped = scores[:, : groups * group].view(rows, group, groups)
-    best = grouped.amax(dim=1).topk(wanted, dim=1, sorted=False).indices
-    inner = grouped.gather(2, best.unsqueeze(1).expand(rows, group, wanted)).flatten(1)
+    best = grouped.amax(dim=1).topk(count, dim=1, sorted=False).indices
+    inner = grouped.gather(2, best.unsqueeze(1).expand(rows, group, count)).flatten(1)
     candidates = torch.cat([inner, scores[:, groups * group :]], dim=1)
-    top = candidates.topk(wanted, dim=1, sorted=False)
-    member = top.indices // wanted
-    inside = member * groups + best.gather(1, top.indices % wanted)
+    top = candidates.topk(count, dim=1, sorted=False)
+    member = top.indices // count
+    inside = member * groups + best.gather(1, top.indices % count)
     tail = top.indices - inner.shape[1] + groups * group
     return top.values, torch.where(member < group, inside, tail)

@@ -94,9 +94,9 @@ def _check(queries: PackedTokens, documents: PackedTokens, k: int, excluded: Ten
         raise ValueError(
             f"{documents.values.shape[0]} document tokens in a batch: fewer than {MOST_TOKENS} fit"
         )
-    wanted = (queries.count, documents.count)
-    if excluded is not None and tuple(excluded.shape) != wanted:
-        raise ValueError(f"excluded has shape {tuple(excluded.shape)}: {wanted} is needed")
+    shape = (queries.count, documents.count)
+    if excluded is not None and tuple(excluded.shape) != shape:
+        raise ValueError(f"excluded has shape {tuple(excluded.shape)}: {shape} is needed")
 
 
 @torch.no_grad()
@@ -117,10 +117,10 @@ def _search(
     retrieved = torch.zeros_like(sums)
     kept = _Kept()
     # A NaN or infinity anywhere in the vectors must reach the loss, and top-k would lose it.
-    sound = bool((rows.sum() + tokens.sum()).isfinite())
-    if not sound:
+    finite = bool((rows.sum() + tokens.sum()).isfinite())
+    if not finite:
         sums.fill_(torch.nan)
-    for start in range(0, len(rows) if len(tokens) and sound else 0, block):
+    for start in range(0, len(rows) if len(tokens) and finite else 0, block):
         run = queries.owners[start : start + block]
         best = top_tokens(
             rows[start : start + block],
@@ -131,10 +131,10 @@ def _search(
             chunk=chunk,
         )
         values, first_tokens = _best_of_documents(best, documents)
-        found = values != NOTHING
-        add_by_owner(sums, run, values.masked_fill(~found, 0.0))
-        add_by_owner(retrieved, run, found.to(dtype))
-        kept.add(start, found.sum(dim=1), first_tokens[found].int())
+        is_retrieved = values != NOTHING
+        add_by_owner(sums, run, values.masked_fill(~is_retrieved, 0.0))
+        add_by_owner(retrieved, run, is_retrieved.to(dtype))
+        kept.add(start, is_retrieved.sum(dim=1), first_tokens[is_retrieved].int())
     winners = Winners(
         sums=sums,
         divisors=retrieved.clamp(min=1.0),
