@@ -30,7 +30,7 @@ from xtrove.runtime.node_contract import (
     perform,
     probe,
 )
-from xtrove.runtime.private_head import end_helpers, private_head, starting
+from xtrove.runtime.private_head import private_head, starting
 from xtrove.runtime.task import Outcome, Task
 from xtrove.runtime.workspace import Workspace
 from xtrove.terminal import Log
@@ -209,7 +209,6 @@ def _start(workers: int, schemes: Collection[str], stack: ExitStack) -> None:
             logging_level=logging.CRITICAL,
             **QUIET,
         )
-    end_helpers()
     host = _head().rpartition(":")[0].strip("[]")
     if not ipaddress.ip_address(host).is_loopback:
         raise Stop(
