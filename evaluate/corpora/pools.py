@@ -28,7 +28,7 @@ def pool_corpora(folder: Path) -> list[Corpus]:
     """The pools of a folder, with their questions. Raises `RowError`."""
     pools = _pools(_file(folder, "corpus"))
     path = _file(folder, "queries")
-    questions = _questions(path, {name: set(found) for name, found in pools.items()})
+    questions = _questions(path, {name: set(pool) for name, pool in pools.items()})
     if not questions:
         raise RowError(f"{path} holds no question: name a folder with some")
     return [
@@ -99,7 +99,7 @@ def _targets(
     ids = row.get(name) or []
     if not isinstance(ids, list) or len(ids) > MAX_TARGETS:
         raise RowError(f"{path}:{line}: {name} must be a list of at most {MAX_TARGETS:,} ids")
-    known = [str(one) for one in ids]
+    known = [str(id_) for id_ in ids]
     for target in known:
         if target not in pool:
             raise RowError(

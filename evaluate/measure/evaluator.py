@@ -73,26 +73,28 @@ def evaluation(
     versions: Mapping[str, str],
 ) -> Evaluation:
     """The result of systems over corpora; at least one system."""
-    twins = {query: found for corpus in corpora for query, found in duplicates(corpus).items()}
-    asked: list[QueryRecord] = []
+    duplicate_ids = {query: ids for corpus in corpora for query, ids in duplicates(corpus).items()}
+    records: list[QueryRecord] = []
     for corpus in corpora:
-        documents = {one.id: one for one in corpus.documents} if corpus.queries else {}
-        asked += [_asked(query, documents, twins) for query in corpus.queries]
+        documents = (
+            {document.id: document for document in corpus.documents} if corpus.queries else {}
+        )
+        records += [_record(query, documents, duplicate_ids) for query in corpus.queries]
     first = systems[0].measured.values
     return Evaluation(
         name=name,
-        documents=len({one.id for corpus in corpora for one in corpus.documents}),
+        documents=len({document.id for corpus in corpora for document in corpus.documents}),
         pool=min(len(corpus.documents) for corpus in corpora if corpus.queries),
         facts=_facts(corpora),
         corpus_sha256=_joined(corpus.digest() for corpus in corpora),
-        ids_sha256=_joined(one.id for corpus in corpora for one in corpus.documents),
+        ids_sha256=_joined(document.id for corpus in corpora for document in corpus.documents),
         settings={**settings, "resamples": RESAMPLES, "level": LEVEL, "seed": SEED},
         versions=dict(versions),
         by_repository=corpora[0].by_repository,
-        queries=asked,
+        queries=records,
         systems=[
-            _system(system, corpora, twins, None if place == 0 else first)
-            for place, system in enumerate(systems)
+            _system(system, corpora, duplicate_ids, None if number == 0 else first)
+            for number, system in enumerate(systems)
         ],
     )
 
@@ -111,23 +113,23 @@ def length_group(text: str) -> str:
 def _system(
     system: System,
     corpora: Sequence[Corpus],
-    twins: Mapping[str, list[str]],
+    duplicate_ids: Mapping[str, list[str]],
     first: QueryValues | None,
 ) -> SystemResult:
     values, speed = system.measured.values, system.measured.speed
     queries = [query for corpus in corpora for query in corpus.queries]
     rows = headline([query.easy for query in queries])
     hard = values.rows(rows)
-    found = _means(np.hstack([hard.values, hard.recall]), hard.strata)
+    estimated = _means(np.hstack([hard.values, hard.recall]), hard.strata)
     return SystemResult(
         name=system.name,
         mode=system.mode,
         model=system.model,
-        metrics=dict(zip(values.names, found, strict=False)),
-        recall_curve=found[len(values.names) :],
+        metrics=dict(zip(values.names, estimated, strict=False)),
+        recall_curve=estimated[len(values.names) :],
         groups=_groups(hard, [queries[row] for row in rows]) | _difficulty(values, queries),
         seen=_seen(values, rows, seen_answers(corpora, system.known)) if system.known else None,
-        duplicates_first=_duplicates_first(system.measured, twins),
+        duplicates_first=_duplicates_first(system.measured, duplicate_ids),
         times=Times(
             index_seconds=round(speed.index_seconds, 3),
             index_bytes=speed.index_bytes,
@@ -144,7 +146,7 @@ def _system(
         scores=_scores(system.measured, queries),
         firsts=_firsts(system.measured, corpora),
         values={
-            name: [round(one, _DIGITS) for one in values.column(name).tolist()]
+            name: [round(value, _DIGITS) for value in values.column(name).tolist()]
             for name in values.names
             if name in COMPARED or len(values.names) <= len(COMPARED)
         },
@@ -153,27 +155,27 @@ def _system(
 
 def _against(values: QueryValues, first: QueryValues) -> Difference:
     name = "MRR" if "MRR" in values.names else values.names[0]
-    found = paired(values.column(name), first.column(name), values.strata)
+    test = paired(values.column(name), first.column(name), values.strata)
     return Difference(
-        value=found.difference,
-        low=found.low,
-        high=found.high,
-        p=found.p,
-        won=found.won,
-        lost=found.lost,
+        value=test.difference,
+        low=test.low,
+        high=test.high,
+        p=test.p,
+        won=test.won,
+        lost=test.lost,
     )
 
 
 def headline(easy: Sequence[bool]) -> list[int]:
     """The questions whose means are the metrics: those that are not easy; all, if only such."""
-    return [row for row, one in enumerate(easy) if not one] or list(range(len(easy)))
+    return [row for row, is_easy in enumerate(easy) if not is_easy] or list(range(len(easy)))
 
 
 def _means(table: Floats, strata: Sequence[str]) -> list[Estimate]:
     """Each column's mean with its interval; one bootstrap for all of them."""
     means = column_means(table, strata)
     low, high = bootstrap(table, strata)
-    return [_estimate(*one) for one in zip(means, low, high, strict=True)]
+    return [_estimate(*column) for column in zip(means, low, high, strict=True)]
 
 
 def _difficulty(values: QueryValues, queries: Sequence[Query]) -> dict[str, dict[str, Group]]:
@@ -191,16 +193,16 @@ def _difficulty(values: QueryValues, queries: Sequence[Query]) -> dict[str, dict
 
 def _groups(values: QueryValues, queries: Sequence[Query]) -> dict[str, dict[str, Group]]:
     repositories = [query.repo for query in queries]
-    often = {one for one, _ in Counter(filter(None, repositories)).most_common(REPOSITORIES)}
+    often = {repo for repo, _ in Counter(filter(None, repositories)).most_common(REPOSITORIES)}
     labels = {
         "language": [query.language for query in queries],
         "query length": [length_group(query.text) for query in queries],
-        "repository": [one if one in often else "" for one in repositories],
+        "repository": [repo if repo in often else "" for repo in repositories],
     }
     order = [label for _, label in _LENGTHS] + [_LONGEST]
     made = {
-        kind: _grouped(values, found, order if kind == "query length" else sorted(set(found)))
-        for kind, found in labels.items()
+        kind: _grouped(values, names, order if kind == "query length" else sorted(set(names)))
+        for kind, names in labels.items()
     }
     return {kind: groups for kind, groups in made.items() if len(groups) > 1}
 
@@ -208,48 +210,50 @@ def _groups(values: QueryValues, queries: Sequence[Query]) -> dict[str, dict[str
 def _grouped(values: QueryValues, labels: Sequence[str], order: Sequence[str]) -> dict[str, Group]:
     made: dict[str, Group] = {}
     for label in filter(None, order):
-        rows = [row for row, one in enumerate(labels) if one == label]
+        rows = [row for row, name in enumerate(labels) if name == label]
         if len(rows) >= SMALLEST:
             made[label] = Group(queries=len(rows), metrics=estimates(values.rows(rows)))
     return made
 
 
 def _seen(
-    values: QueryValues, asked: Sequence[int], found: Mapping[str, Seen]
+    values: QueryValues, headline_rows: Sequence[int], by_kind: Mapping[str, Seen]
 ) -> dict[str, SeenShare]:
-    """What was trained on, and the metrics of those of the `asked` rows whose answers were not."""
+    """What was trained on, and the metrics of the headline questions whose answers were not."""
     made: dict[str, SeenShare] = {}
-    for by, one in found.items():
-        rows = [row for row in asked if one.unseen_queries[row]]
+    for by, seen in by_kind.items():
+        rows = [row for row in headline_rows if seen.unseen_queries[row]]
         made[by] = SeenShare(
-            answers=one.answers,
-            seen_answers=one.seen_answers,
-            queries=len(asked),
+            answers=seen.answers,
+            seen_answers=seen.seen_answers,
+            queries=len(headline_rows),
             unseen_queries=len(rows),
             unseen=estimates(values.rows(rows)) if rows else {},
         )
     return made
 
 
-def _duplicates_first(measured: Measured, twins: Mapping[str, list[str]]) -> int:
-    tops = ((query, measured.run.get(query, ())) for query in twins)
-    return sum(bool(hits) and hits[0][0] in twins[query] for query, hits in tops)
+def _duplicates_first(measured: Measured, duplicate_ids: Mapping[str, list[str]]) -> int:
+    tops = ((query, measured.run.get(query, ())) for query in duplicate_ids)
+    return sum(bool(hits) and hits[0][0] in duplicate_ids[query] for query, hits in tops)
 
 
 def _scores(measured: Measured, queries: Sequence[Query]) -> list[float | None]:
     """The score of the best relevant document of each question."""
     made: list[float | None] = []
     for query in queries:
-        held = {one for group in members(query).values() for one in group}
-        found = (score for document, score in measured.run.get(query.id, ()) if document in held)
-        made.append(max(found, default=None))
+        relevant = {document for group in members(query).values() for document in group}
+        scores = (
+            score for document, score in measured.run.get(query.id, ()) if document in relevant
+        )
+        made.append(max(scores, default=None))
     return made
 
 
 def _firsts(measured: Measured, corpora: Sequence[Corpus]) -> list[TopHit | None]:
     made: list[TopHit | None] = []
     for corpus in corpora:
-        places = {one.id: one for one in corpus.documents} if corpus.queries else {}
+        places = {document.id: document for document in corpus.documents} if corpus.queries else {}
         for query in corpus.queries:
             hits = measured.run.get(query.id, ())
             made.append(_first(hits[0], places[hits[0][0]]) if hits else None)
@@ -260,8 +264,8 @@ def _first(hit: tuple[str, float], document: Document) -> TopHit:
     return TopHit(id=hit[0], place=document.place(), score=round(hit[1], _DIGITS))
 
 
-def _asked(
-    query: Query, documents: Mapping[str, Document], twins: Mapping[str, list[str]]
+def _record(
+    query: Query, documents: Mapping[str, Document], duplicate_ids: Mapping[str, list[str]]
 ) -> QueryRecord:
     return QueryRecord(
         id=query.id,
@@ -269,7 +273,7 @@ def _asked(
         relevant=[_place(target, group, documents) for target, group in members(query).items()],
         language=query.language,
         repo=query.repo,
-        duplicates=len(twins.get(query.id, ())),
+        duplicates=len(duplicate_ids.get(query.id, ())),
         easy=query.easy,
     )
 

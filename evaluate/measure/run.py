@@ -46,8 +46,10 @@ class Rankings(Mapping[str, list[tuple[str, float]]]):
 
     def __getitem__(self, query: str) -> list[tuple[str, float]]:
         documents, hits, row, ignore = self._rows[query]
-        found = zip(hits.ids[row].tolist(), hits.scores[row].tolist(), strict=True)
-        ranked = [(documents[place].id, score) for place, score in found if place != NOTHING]
+        pairs = zip(hits.ids[row].tolist(), hits.scores[row].tolist(), strict=True)
+        ranked = [
+            (documents[position].id, score) for position, score in pairs if position != NOTHING
+        ]
         return [hit for hit in ranked if hit[0] not in ignore] if ignore else ranked
 
     def __iter__(self) -> Iterator[str]:
@@ -100,7 +102,7 @@ def measure_system(
         raise ValueError("no questions: nothing can be measured")
     run = Rankings()
     times: list[float] = []
-    built = asked = 0.0
+    built = searched = 0.0
     size = 0
     for corpus in corpora:
         if not corpus.queries:
@@ -108,12 +110,12 @@ def measure_system(
         start = time.perf_counter()
         searcher = make(corpus)
         built += time.perf_counter() - start
-        asked += _ask(searcher, corpus, depth, run)
-        share = -(-TIMED * len(corpus.queries) // sum(len(one.queries) for one in corpora))
+        searched += _ask(searcher, corpus, depth, run)
+        share = -(-TIMED * len(corpus.queries) // sum(len(pool.queries) for pool in corpora))
         allowed = TIMED_SECONDS * share / TIMED
         times += _latencies(searcher, corpus.queries[:share], depth, allowed)
-        held = getattr(searcher, "bytes", NOTHING)
-        size = size + held if held >= 0 <= size else NOTHING
+        index_bytes = getattr(searcher, "bytes", NOTHING)
+        size = size + index_bytes if index_bytes >= 0 <= size else NOTHING
     p50, p95, p99 = np.percentile(times, [50, 95, 99]).tolist()
     return Measured(
         values=(measure or measure_targets)(run, corpora),
@@ -121,7 +123,7 @@ def measure_system(
         speed=Speed(
             index_seconds=built,
             index_bytes=size,
-            queries_per_second=len(run) / max(asked, 1e-9),
+            queries_per_second=len(run) / max(searched, 1e-9),
             latency_p50=p50,
             latency_p95=p95,
             latency_p99=p99,

@@ -31,10 +31,10 @@ class Table:
     """Too long for a terminal: written only."""
 
 
-def percent(one: Estimate) -> str:
+def percent(estimate: Estimate) -> str:
     """ "91.2 ±1.4": the value and how far the interval reaches at most."""
-    half = max(one.value - one.low, one.high - one.value)
-    return f"{100 * one.value:.1f} ±{100 * half:.1f}"
+    half = max(estimate.value - estimate.low, estimate.high - estimate.value)
+    return f"{100 * estimate.value:.1f} ±{100 * half:.1f}"
 
 
 def systems_table(result: Evaluation) -> Table:
@@ -43,11 +43,11 @@ def systems_table(result: Evaluation) -> Table:
     names = names or list(result.systems[0].metrics)
     beside = len(result.systems) > 1
     pool = f", pools from {result.pool:,}" if result.pool < result.documents else ""
-    hard = sum(not one.easy for one in result.queries)
+    hard = sum(not query.easy for query in result.queries)
     if 0 < hard < len(result.queries):
         pool += f"; of the {hard:,} hard questions"
     if result.by_repository:
-        pool += f", mean over {len({one.repo for one in result.queries})} repositories"
+        pool += f", mean over {len({query.repo for query in result.queries})} repositories"
     against = ("first - this, MRR",) if beside else ()
     return Table(
         title=f"{result.name}: {len(result.queries):,} questions, {result.documents:,} documents"
@@ -77,22 +77,22 @@ def seen_lines(result: Evaluation) -> list[str]:
             made.append(f"{system.name}: the model does not say what it was trained on")
             continue
         name = next(iter(system.metrics))
-        for by, one in system.seen.items():
-            unseen = f"{one.unseen[name].value:.2f}" if one.unseen else "-"
+        for by, seen in system.seen.items():
+            unseen = f"{seen.unseen[name].value:.2f}" if seen.unseen else "-"
             made.append(
                 f"{system.name}: {name} {system.metrics[name].value:.2f} (unseen {unseen}, "
-                f"{one.unseen_queries} of {one.queries}); trained on {one.seen_answers} of "
-                f"{one.answers} answers by {by}"
+                f"{seen.unseen_queries} of {seen.queries}); trained on {seen.seen_answers} of "
+                f"{seen.answers} answers by {by}"
             )
     return made
 
 
 def duplicate_line(result: Evaluation) -> str:
     """How many questions have a copy of their answer in the pool; "" where none has."""
-    count = sum(one.duplicates > 0 for one in result.queries)
+    count = sum(query.duplicates > 0 for query in result.queries)
     if not count:
         return ""
-    firsts = ", ".join(f"{one.name} {one.duplicates_first}" for one in result.systems)
+    firsts = ", ".join(f"{system.name} {system.duplicates_first}" for system in result.systems)
     return (
         f"{count} questions have a copy of an answer in the pool that counts as wrong; "
         f"it stood first for: {firsts}"
@@ -101,59 +101,61 @@ def duplicate_line(result: Evaluation) -> str:
 
 def group_tables(system: SystemResult) -> Iterator[Table]:
     """A table for each kind of group."""
-    names = [one for one in SHOWN[:_GROUP_SHOWN] if one in system.metrics] or list(system.metrics)
+    names = [name for name in SHOWN[:_GROUP_SHOWN] if name in system.metrics] or list(
+        system.metrics
+    )
     for kind, groups in system.groups.items():
         yield Table(
             title=f"{system.name} by {kind}",
             header=(kind, "questions", *names),
-            rows=tuple(_group_row(label, one, names) for label, one in groups.items()),
+            rows=tuple(_group_row(label, group, names) for label, group in groups.items()),
             long=kind == "repository",
         )
 
 
 def question_lines(result: Evaluation, system: SystemResult) -> Iterator[str]:
     """A line a question: rank and score of the first relevant, and what stood first instead."""
-    for place, asked in enumerate(result.queries):
-        rank, score, first = system.ranks[place], system.scores[place], system.firsts[place]
+    for row, query in enumerate(result.queries):
+        rank, score, first = system.ranks[row], system.scores[row], system.firsts[row]
         shown = f"{rank:>5}" if rank else "    -"
         number = f"{score:9.3f}" if score is not None else "        -"
-        line = f"{shown} {number}  {_one_line(asked.text)}  -> {', '.join(asked.relevant[:2])}"
+        line = f"{shown} {number}  {_one_line(query.text)}  -> {', '.join(query.relevant[:2])}"
         if rank != 1:
             instead = f"{first.place} ({first.score:.3f})" if first is not None else "nothing"
             line += f"  | first: {instead}"
         yield line
 
 
-def compare_tables(one: Evaluation, two: Evaluation, names: tuple[str, str]) -> list[Table]:
+def compare_tables(before: Evaluation, after: Evaluation, names: tuple[str, str]) -> list[Table]:
     """The paired test of the first systems of two results, and the questions won and lost.
 
     `ResultError` where the questions or the pools differ: their difference would mean nothing.
     """
-    if [(asked.id, asked.text) for asked in one.queries] != [
-        (asked.id, asked.text) for asked in two.queries
+    if [(query.id, query.text) for query in before.queries] != [
+        (query.id, query.text) for query in after.queries
     ]:
         raise ResultError("the two results answer different questions: compare like with like")
-    if one.ids_sha256 != two.ids_sha256 or one.by_repository != two.by_repository:
+    if before.ids_sha256 != after.ids_sha256 or before.by_repository != after.by_repository:
         raise ResultError("the two results searched different documents: compare like with like")
-    first, second = one.systems[0], two.systems[0]
+    first, second = before.systems[0], after.systems[0]
     metrics = [name for name in COMPARED if name in first.values and name in second.values]
     metrics = metrics or [name for name in first.values if name in second.values]
     title = f"{names[1]} ({second.name}) against {names[0]} ({first.name})"
-    if one.corpus_sha256 != two.corpus_sha256:
+    if before.corpus_sha256 != after.corpus_sha256:
         title += ", whose documents have other texts (documentation cut out or left in)"
     header = ("metric", names[0], names[1], "difference", "95% interval", "p", "won", "lost")
-    easy = [row for row, asked in enumerate(two.queries) if asked.easy]
-    hard = [row for row, asked in enumerate(two.queries) if not asked.easy]
+    easy = [row for row, query in enumerate(after.queries) if query.easy]
+    hard = [row for row, query in enumerate(after.queries) if not query.easy]
     tests = [
         Table(
             title=title + label,
             header=header,
-            rows=tuple(_test_row(name, first, second, two, rows) for name in metrics),
+            rows=tuple(_test_row(name, first, second, after, rows) for name in metrics),
         )
         for label, rows in ((", hard" if easy else "", hard), (", easy", easy))
         if rows
     ]
-    return [*tests, _moved(two, first, second, won=True), _moved(two, first, second, won=False)]
+    return [*tests, _moved(after, first, second, won=True), _moved(after, first, second, won=False)]
 
 
 def markdown(result: Evaluation, tables: Sequence[Table], lines: Sequence[str]) -> str:
@@ -178,10 +180,10 @@ def _cell(text: str) -> str:
 
 
 def _difference(system: SystemResult) -> str:
-    one = system.against
-    if one is None:
+    gain = system.against
+    if gain is None:
         return ""
-    return f"{100 * one.value:+.1f} [{100 * one.low:+.1f}, {100 * one.high:+.1f}] p={one.p:.3g}"
+    return f"{100 * gain.value:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}] p={gain.p:.3g}"
 
 
 def _group_row(label: str, group: Group, names: Sequence[str]) -> tuple[str, ...]:
@@ -189,32 +191,32 @@ def _group_row(label: str, group: Group, names: Sequence[str]) -> tuple[str, ...
 
 
 def _test_row(
-    name: str, first: SystemResult, second: SystemResult, asked: Evaluation, rows: Sequence[int]
+    name: str, first: SystemResult, second: SystemResult, result: Evaluation, rows: Sequence[int]
 ) -> tuple[str, ...]:
     """The test of a metric over some of the questions."""
-    before, after = (np.array(one.values[name])[rows] for one in (first, second))
-    strata = [asked.queries[row].repo for row in rows] if asked.by_repository else ()
-    found = paired(before, after, strata)
+    before, after = (np.array(system.values[name])[rows] for system in (first, second))
+    strata = [result.queries[row].repo for row in rows] if result.by_repository else ()
+    test = paired(before, after, strata)
     return (
         name,
-        *(f"{100 * column_means(one[:, None], strata)[0]:.1f}" for one in (before, after)),
-        f"{100 * found.difference:+.1f}",
-        f"[{100 * found.low:+.1f}, {100 * found.high:+.1f}]",
-        f"{found.p:.3g}",
-        str(found.won),
-        str(found.lost),
+        *(f"{100 * column_means(side[:, None], strata)[0]:.1f}" for side in (before, after)),
+        f"{100 * test.difference:+.1f}",
+        f"[{100 * test.low:+.1f}, {100 * test.high:+.1f}]",
+        f"{test.p:.3g}",
+        str(test.won),
+        str(test.lost),
     )
 
 
-def _moved(asked: Evaluation, first: SystemResult, second: SystemResult, *, won: bool) -> Table:
+def _moved(result: Evaluation, first: SystemResult, second: SystemResult, *, won: bool) -> Table:
     """Questions whose first relevant document moved up (won) or down (lost), most first."""
     moved: list[tuple[float, tuple[str, ...]]] = []
-    for place, (before, after) in enumerate(zip(first.ranks, second.ranks, strict=True)):
+    for position, (before, after) in enumerate(zip(first.ranks, second.ranks, strict=True)):
         gain = (1 / after if after else 0) - (1 / before if before else 0)
         if gain and (gain > 0) == won:
-            row = (str(before or "-"), str(after or "-"), _one_line(asked.queries[place].text))
+            row = (str(before or "-"), str(after or "-"), _one_line(result.queries[position].text))
             moved.append((abs(gain), row))
-    moved.sort(key=lambda one: -one[0])
+    moved.sort(key=lambda row: -row[0])
     return Table(
         title=f"questions {'won' if won else 'lost'}: {len(moved)}",
         header=("rank before", "rank after", "question"),

@@ -107,10 +107,12 @@ def paired(
     `strata` labels each query; empty: the queries are one stratum. ValueError where the shapes
     differ or there are no queries.
     """
-    one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    if one.shape != two.shape or one.ndim != 1 or not one.size:
-        raise ValueError(f"{one.shape} and {two.shape} queries: compare the same, at least one")
-    differences = two - one
+    before, after = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if before.shape != after.shape or before.ndim != 1 or not before.size:
+        raise ValueError(
+            f"{before.shape} and {after.shape} queries: compare the same, at least one"
+        )
+    differences = after - before
     low, high = bootstrap(differences[:, None], strata, seed=seed)
     weighted = differences.copy()
     for rows in _rows_by_stratum(len(differences), strata):

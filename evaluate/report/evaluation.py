@@ -61,6 +61,7 @@ def result_page(result: Evaluation) -> Page:
     if systems:
         content |= {
             "systems": systems,
+            "by_repository": result.by_repository,
             **_measures(systems),
             "recall_chart": _recall(systems),
             **_ranks(systems),

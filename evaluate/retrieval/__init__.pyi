@@ -1,3 +1,5 @@
+from .context import SearcherError as SearcherError
+from .context import SearcherOptions as SearcherOptions
 from .factory import make_searcher as make_searcher
 from .fusion import DEPTH as DEPTH
 from .fusion import Fusion as Fusion
@@ -8,8 +10,6 @@ from .fusion import load_fusion as load_fusion
 from .fusion import store_fusion as store_fusion
 from .fusion import tune as tune
 from .maxsim import MaxSimSearcher as MaxSimSearcher
-from .pool import SearcherError as SearcherError
-from .pool import SearcherOptions as SearcherOptions
 from .registry import SEARCHERS as SEARCHERS
 from .searcher import NOTHING as NOTHING
 from .searcher import Hits as Hits

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluate.retrieval.pool import Pool
+from evaluate.retrieval.context import SearchContext
 from evaluate.retrieval.searcher import NOTHING, Hits, joined, top
 from evaluate.retrieval.tokenize import code_words, query_words
 
@@ -53,9 +53,9 @@ class Bm25Searcher:
         return cls(index=index, languages=frozenset(languages), size=len(texts))
 
     @classmethod
-    def for_pool(cls, pool: Pool) -> Bm25Searcher:
-        """Indexes the documents of a pool."""
-        return cls.over(pool.texts, pool.languages)
+    def build(cls, context: SearchContext) -> Bm25Searcher:
+        """Indexes the documents of a context."""
+        return cls.over(context.texts, context.languages)
 
     @property
     def bytes(self) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evaluate.retrieval.pool import Pool
+from evaluate.retrieval.context import SearchContext
 from evaluate.retrieval.searcher import Hits, joined, top
 from train.model import Encoder, Kind
 
@@ -33,10 +33,10 @@ class DenseSearcher:
         self._documents = documents
 
     @classmethod
-    def for_pool(cls, pool: Pool) -> DenseSearcher:
-        """Encodes the documents of a pool."""
-        vectors = mean_vectors(pool.encoder, pool.texts, "document", pool.progress)
-        return cls(encoder=pool.encoder, documents=vectors)
+    def build(cls, context: SearchContext) -> DenseSearcher:
+        """Encodes the documents of a context."""
+        vectors = mean_vectors(context.encoder, context.texts, "document", context.progress)
+        return cls(encoder=context.encoder, documents=vectors)
 
     @property
     def bytes(self) -> int:

@@ -1,13 +1,13 @@
 """The searcher of a mode over a corpus, fused with keyword search where that is wanted.
 
-Limits: what a mode costs stands with its searcher; `pool` has the costs of encoding.
+Limits: what a mode costs stands with its searcher; `context` has the costs of encoding.
 """
 
 from __future__ import annotations
 
 from evaluate.corpora import Corpus
+from evaluate.retrieval.context import SearchContext, SearcherError, SearcherOptions
 from evaluate.retrieval.fusion import HybridSearcher, load_fusion
-from evaluate.retrieval.pool import Pool, SearcherError, SearcherOptions
 from evaluate.retrieval.registry import SEARCHERS
 from evaluate.retrieval.searcher import Searcher
 
@@ -21,14 +21,14 @@ def make_searcher(
     """
     kind = SEARCHERS[mode]
     if not kind.needs_model:
-        return kind.build(Pool(corpus, "", options))
+        return kind.build(SearchContext(corpus, "", options))
     if model is None:
         raise SearcherError(f"--mode {mode} needs a model: name one with --model-path")
-    pool = Pool(corpus, model, options)
-    searcher = kind.build(pool)
+    context = SearchContext(corpus, model, options)
+    searcher = kind.build(context)
     if not options.hybrid:
         return searcher
     weight = options.weight
     if weight is None:
         weight = load_fusion(model, mode).weight
-    return HybridSearcher(model=searcher, words=SEARCHERS["bm25"].build(pool), weight=weight)
+    return HybridSearcher(model=searcher, words=SEARCHERS["bm25"].build(context), weight=weight)

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from evaluate.index import TokenIndex
-from evaluate.retrieval.pool import Pool
+from evaluate.retrieval.context import SearchContext
 from evaluate.retrieval.searcher import Hits, joined, top
 from train import quick_products
 from train.model import TokenVectors
@@ -41,10 +41,10 @@ class MaxSimSearcher:
         self._device = device
 
     @classmethod
-    def for_pool(cls, pool: Pool) -> MaxSimSearcher:
-        """Over the token index of a pool."""
-        encode = partial(pool.encoder.encode, kind="query")
-        return cls(index=pool.index, encode=encode, device=pool.encoder.device)
+    def build(cls, context: SearchContext) -> MaxSimSearcher:
+        """Over the token index of a context."""
+        encode = partial(context.encoder.encode, kind="query")
+        return cls(index=context.index, encode=encode, device=context.encoder.device)
 
     @property
     def bytes(self) -> int:

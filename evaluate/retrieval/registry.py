@@ -1,7 +1,7 @@
 """The searchers by mode: a new one is a module and a line here.
 
-Method: a line names a class with `for_pool(pool: Pool) -> Searcher`. The class is imported when its
-mode is used, so that keyword search needs no torch and the command line loads none of them.
+Method: a line names a class with `build(context: SearchContext) -> Searcher`. The class is imported
+when its mode is used, so that keyword search needs no torch and the command line loads no class.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from evaluate.retrieval.pool import Pool
+    from evaluate.retrieval.context import SearchContext
     from evaluate.retrieval.searcher import Searcher
 
 
@@ -26,10 +26,10 @@ class SearcherKind:
     options: tuple[str, ...] = ()
     """The fields of `SearcherOptions` that this kind alone reads."""
 
-    def build(self, pool: Pool) -> Searcher:
-        """The searcher over a pool. Raises `SearcherError` where it cannot be built."""
+    def build(self, context: SearchContext) -> Searcher:
+        """The searcher over a context. Raises `SearcherError` where it cannot be built."""
         module: Any = importlib.import_module(f"evaluate.retrieval.{self.module}")
-        searcher: Searcher = getattr(module, self.class_name).for_pool(pool)
+        searcher: Searcher = getattr(module, self.class_name).build(context)
         return searcher
 
 

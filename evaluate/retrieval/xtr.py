@@ -22,9 +22,9 @@ import torch
 from numpy.typing import NDArray
 
 from evaluate.index import TokenIndex
+from evaluate.retrieval.context import SearchContext
 from evaluate.retrieval.maxsim import Encode, query_parts
 from evaluate.retrieval.nearest_tokens import NearestTokens
-from evaluate.retrieval.pool import Pool
 from evaluate.retrieval.searcher import NOTHING, Hits, joined
 from train import quick_products
 
@@ -55,13 +55,13 @@ class XtrSearcher:
         self._retrieved = retrieved
 
     @classmethod
-    def for_pool(cls, pool: Pool) -> XtrSearcher:
-        """Over the token index of a pool."""
-        retrieved = pool.options.retrieved
+    def build(cls, context: SearchContext) -> XtrSearcher:
+        """Over the token index of a context."""
+        retrieved = context.options.retrieved
         return cls(
-            index=pool.index,
-            encode=partial(pool.encoder.encode, kind="query"),
-            device=pool.encoder.device,
+            index=context.index,
+            encode=partial(context.encoder.encode, kind="query"),
+            device=context.encoder.device,
             retrieved=RETRIEVED if retrieved is None else retrieved,
         )
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from evaluate.corpora.corpus import Corpus, Document, Query
 from evaluate.retrieval.factory import make_searcher
-from evaluate.retrieval.pool import SearcherOptions
+from evaluate.retrieval.context import SearcherOptions
 from evaluate.measure.validation import validation_measure
 from tests.train.runs import config, dataset, losses, steps
 from train.checkpoint.save_load import load_model

@@ -79,14 +79,14 @@ def inspect(path: Path, samples: int) -> None:
     """
     dataset = open_dataset(path)
     with _damage(path):
-        found = summarise(dataset, samples=samples, seed=0)
+        summary = summarise(dataset, samples=samples, seed=0)
     console = out()
-    _show_counts(console, dataset, found)
-    for sample in found.shown:
+    _show_counts(console, dataset, summary)
+    for sample in summary.shown:
         _show_sample(console, sample)
 
 
-def _show_counts(console: Console, dataset: Dataset, found: Summary) -> None:
+def _show_counts(console: Console, dataset: Dataset, summary: Summary) -> None:
     manifest = dataset.manifest
     size = sum(shard.bytes for shard in manifest.shards)
     console.print(
@@ -101,18 +101,18 @@ def _show_counts(console: Console, dataset: Dataset, found: Summary) -> None:
         table.add_row(language, *cells)
     console.print(table)
     _line(console, f"split by {manifest.split.by} ({manifest.split.reason})")
-    for title, rows in (("licences", found.licenses), ("removed", found.removals)):
+    for title, rows in (("licences", summary.licenses), ("removed", summary.removals)):
         words = ", ".join(f"{name} {count:,}" for name, count in rows.items())
         _line(console, f"{title}: {words or 'none'}")
     if manifest.tombstones:
         gone = manifest.tombstones
         _line(
             console,
-            f"forgotten: {len(gone):,} repositories, {sum(one.samples for one in gone):,} samples, "
-            f"{sum(one.evidence for one in gone):,} rows of evidence",
+            f"forgotten: {len(gone):,} repositories, {sum(entry.samples for entry in gone):,} "
+            f"samples, {sum(entry.evidence for entry in gone):,} rows of evidence",
         )
     quantiles = ", ".join(
-        f"{percent}% {value:,}" for percent, value in found.token_quantiles.items()
+        f"{percent}% {value:,}" for percent, value in summary.token_quantiles.items()
     )
     _line(console, f"tokens of code: {quantiles}")
 
@@ -164,18 +164,18 @@ def why(path: Path, prefix: str, work: Path | None) -> None:
 
 
 def _why(dataset: Dataset, prefix: str, path: Path, work: Path | None) -> None:
-    wanted = _one_id(dataset, prefix.strip().lower(), work or path / ".xtrove")
-    if not wanted:
+    id_ = _one_id(dataset, prefix.strip().lower(), work or path / ".xtrove")
+    if not id_:
         words = f"{prefix}: {MEANINGS['forgotten']}; nothing is kept"
         _verdict(out(), "forgotten", "bold red", words)
         return
-    sample = dataset.get(wanted)
+    sample = dataset.get(id_)
     if sample is not None:
         _explain_kept(dataset, sample)
         return
-    removal = dataset.removal(wanted)
+    removal = dataset.removal(id_)
     if removal is None:
-        raise Stop(f"the evidence for {wanted} cannot be read", remedy=f"xtrove verify {path}")
+        raise Stop(f"the evidence for {id_} cannot be read", remedy=f"xtrove verify {path}")
     _explain_removed(dataset, removal, work or path / ".xtrove")
 
 
@@ -186,23 +186,25 @@ def _one_id(dataset: Dataset, prefix: str, work: Path) -> str:
             f"{prefix!r} is no id: an id is 32 hex digits",
             remedy=f"give all of them, or at least the first {SHORTEST_PREFIX}",
         )
-    found = sorted({*_kept_ids(dataset, prefix), *_removed_ids(dataset, prefix)})
-    if not found:
+    ids = sorted({*_kept_ids(dataset, prefix), *_removed_ids(dataset, prefix)})
+    if not ids:
         if is_forgotten(work, prefix):
             return ""
-        gone = sum(one.samples + one.evidence for one in dataset.manifest.tombstones)
+        gone = sum(
+            tombstone.samples + tombstone.evidence for tombstone in dataset.manifest.tombstones
+        )
         hint = f"{gone:,} pairs were forgotten on request: it may be one; " if gone else ""
         raise Misuse(
             f"no pair of {dataset.path} has the id {prefix}",
             remedy=f"{hint}functions without documentation, and those in refused files, have no "
             "id: funnel.json counts them",
         )
-    if len(found) > 1:
+    if len(ids) > 1:
         raise Misuse(
-            f"{len(found)} ids start with {prefix}: {', '.join(found[:5])}",
+            f"{len(ids)} ids start with {prefix}: {', '.join(ids[:5])}",
             remedy="give more digits",
         )
-    return found[0]
+    return ids[0]
 
 
 def _kept_ids(dataset: Dataset, prefix: str) -> Iterator[str]:
@@ -318,9 +320,9 @@ def _show_diff(
             _line(console, f"(the {title} is the same to the letter)")
 
 
-def _work_sample(work: Path, wanted: str) -> dict[str, object] | None:
+def _work_sample(work: Path, id_: str) -> dict[str, object] | None:
     """The sample of a removed pair in the build's work files, where they are still there."""
-    high, low = int(wanted[:16], 16), int(wanted[16:], 16)
+    high, low = int(id_[:16], 16), int(id_[16:], 16)
     for path in sorted((work / "files" / "extract").glob("*/items.npy")):
         try:
             ids = load(path)["id"]  # type: ignore[call-overload]

@@ -19,8 +19,8 @@ from evaluate.corpora.dataset import blocks, dataset_corpora, some_queries
 from evaluate.corpora.rows import RowError
 from evaluate.measure.run import measure_system
 from evaluate.retrieval.bm25 import Bm25Searcher
+from evaluate.retrieval.context import SearcherOptions
 from evaluate.retrieval.factory import make_searcher
-from evaluate.retrieval.pool import SearcherOptions
 from tests.shards.builder import build, make_pair
 
 DOCUMENTED = 'def f(a):\n    """Adds one to it."""\n    return a + 1\n'

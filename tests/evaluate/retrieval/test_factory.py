@@ -15,10 +15,10 @@ import pytest
 from typer.testing import CliRunner
 
 from evaluate.corpora.corpus import Corpus, Document, Query
+from evaluate.retrieval.context import SearcherError, SearcherOptions
 from evaluate.retrieval.dense import mean_vectors
 from evaluate.retrieval.factory import make_searcher
 from evaluate.retrieval.fusion import FILE, Fusion, HybridSearcher, store_fusion
-from evaluate.retrieval.pool import SearcherError, SearcherOptions
 from evaluate.retrieval.registry import SEARCHERS
 from tests.train.tiny_models import TEXTS, made
 from train.checkpoint.save_load import load_model

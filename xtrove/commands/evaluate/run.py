@@ -122,11 +122,11 @@ def evaluate(request: Request) -> Evaluation:
 def compare(first: Path, second: Path) -> None:
     """Shows the paired test of two results and the questions won and lost."""
     try:
-        one, two = load_result(first), load_result(second)
+        before, after = load_result(first), load_result(second)
         names = (
             (first.stem, second.stem) if first.stem != second.stem else (str(first), str(second))
         )
-        tables = compare_tables(one, two, names)
+        tables = compare_tables(before, after, names)
     except ResultError as error:
         raise Misuse(str(error)) from error
     for table in tables:
@@ -270,17 +270,17 @@ def _system(row: _Row, request: Request, task: _Task) -> System:
 
 def _versions() -> dict[str, str]:
     """Of what decides the numbers, where it is installed."""
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for name in DECISIVE:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _settings(request: Request) -> dict[str, str | int | float | bool]:
-    asked: dict[str, str | int | float | bool | None] = {
+    settings: dict[str, str | int | float | bool | None] = {
         "depth": request.depth,
         "distractors": request.distractors,
         "queries": request.queries,
@@ -290,7 +290,7 @@ def _settings(request: Request) -> dict[str, str | int | float | bool]:
         "precision": request.options.precision,
         "retrieved": request.options.retrieved,
     }
-    return {key: value for key, value in asked.items() if value is not None}
+    return {key: value for key, value in settings.items() if value is not None}
 
 
 class _Step:

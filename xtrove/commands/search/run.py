@@ -85,12 +85,13 @@ def search(request: Request) -> None:
     snapshot = _updated(request, root)
     indexed = time.monotonic()
     try:
-        found, scored = _found(request, mode, snapshot)
+        ranked, scored = _found(request, mode, snapshot)
     except (ValueError, OSError) as error:
         raise Stop(str(error)) from error
-    hits = [_hit(snapshot, int(i), float(score), root, request.lines)
-            for i, score in zip(found.ids[0], found.scores[0], strict=True) if i >= 0]  # fmt: skip
-    hits.sort(key=lambda one: (-one.score, one.document.path, one.document.start_line))
+    hits = [_hit(snapshot, int(position), float(score), root, request.lines)
+            for position, score in zip(ranked.ids[0], ranked.scores[0], strict=True)
+            if position >= 0]  # fmt: skip
+    hits.sort(key=lambda hit: (-hit.score, hit.document.path, hit.document.start_line))
     seconds = {"index": indexed - start, "search": time.monotonic() - indexed}
     if request.as_json:
         facts = {"query": request.question, "root": str(root), "mode": mode, "scored": scored}
@@ -286,7 +287,7 @@ def _as_json(
 ) -> str:
     """One object on one line, in ASCII."""
     changes = snapshot.changes
-    found = {
+    answer = {
         "version": _JSON_VERSION,
         **facts,
         "hits": [
@@ -314,7 +315,7 @@ def _as_json(
         },
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
     }
-    return json.dumps(found)
+    return json.dumps(answer)
 
 
 def _show(hits: Sequence[Hit], console: Console) -> None:
@@ -322,19 +323,20 @@ def _show(hits: Sequence[Hit], console: Console) -> None:
     if not hits:
         console.print("nothing found")
     for rank, hit in enumerate(hits, 1):
-        one = hit.document
-        head = f"{rank:>2}  {hit.score:.4f}  {one_line(one.path)}:{one.start_line}-{one.end_line}"
-        name = f"  {one_line(one.name)}" if one.name else ""
+        document = hit.document
+        lines = f"{document.start_line}-{document.end_line}"
+        head = f"{rank:>2}  {hit.score:.4f}  {one_line(document.path)}:{lines}"
+        name = f"  {one_line(document.name)}" if document.name else ""
         console.print(f"{head}{name}", style="bold")
         snippet = printable(hit.snippet)
         if console.is_terminal:
             from rich.syntax import Syntax
 
             console.print(
-                Syntax(snippet, one.language or "text", line_numbers=True,
-                       start_line=one.start_line, background_color="default")
+                Syntax(snippet, document.language or "text", line_numbers=True,
+                       start_line=document.start_line, background_color="default")
             )  # fmt: skip
         else:
-            for number, line in enumerate(snippet.split("\n"), one.start_line):
+            for number, line in enumerate(snippet.split("\n"), document.start_line):
                 console.print(f"    {number:>5}  {line}")
         console.print()

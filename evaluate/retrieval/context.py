@@ -49,7 +49,7 @@ class SearcherOptions:
 
 
 @dataclass(frozen=True)
-class Pool:
+class SearchContext:
     """The documents to search and how; `model` is the folder of a model where one is needed."""
 
     corpus: Corpus
