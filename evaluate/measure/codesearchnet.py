@@ -77,30 +77,6 @@ def ndcg(ranked: Sequence[str], relevance: Mapping[str, float], *, within: bool)
     return _gain([relevance.get(url, 0.0) for url in kept]) / ideal
 
 
-def mean_ndcg(
-    predictions: Mapping[str, Sequence[str]], annotations: Mapping[str, Relevance], *, within: bool
-) -> float:
-    """The reference's number for one language: the mean over annotated queries with an ideal."""
-    values = [
-        value
-        for query, relevance in annotations.items()
-        if (value := ndcg(predictions.get(query, ()), relevance, within=within)) is not None
-    ]
-    return sum(values) / len(values) if values else math.nan
-
-
-def coverage(
-    predictions: Mapping[str, Sequence[str]], annotations: Mapping[str, Relevance]
-) -> float:
-    """Share of the annotated URLs of a language that were returned at all."""
-    total = sum(len(relevance) for relevance in annotations.values())
-    returned = sum(
-        len(relevance.keys() & set(predictions.get(query, ())[:MAX_URLS]))
-        for query, relevance in annotations.items()
-    )
-    return returned / total if total else math.nan
-
-
 def prediction_corpora(annotations: Annotations, predictions: Predictions) -> list[Corpus]:
     """Corpora of nothing but URLs, a language each: to measure rankings that are given."""
     made: list[Corpus] = []

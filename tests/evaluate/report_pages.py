@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from importlib.resources import files
@@ -32,7 +32,7 @@ HOSTILE = (
     "</script><script>alert(1)</script><img src=x onerror=alert(2)></style>"
     "\u202eevil\u2066 \"quoted' & \x1b[31m \u200b <!-- --> ]]> {{x}} https://example.org/x.png"
 )
-SIZE = 1_100
+SIZE = 1_200
 SHEET = (files("evaluate.report") / "templates" / "style.css").read_text("utf-8")
 _PALETTES = re.findall(r":root \{([^}]*)\}", SHEET)
 LIGHT, DARK = (dict(re.findall(r"--(\w+): (#\w{6});", palette)) for palette in _PALETTES)
@@ -143,10 +143,10 @@ def _step(step: int, steps: int) -> StepFacts:
     )  # fmt: skip
 
 
-class Fixed:
+class GivenRanks:
     """A searcher that puts the answer of question n at the n-th rank it is given (0: nowhere)."""
 
-    def __init__(self, ranks: list[int]) -> None:
+    def __init__(self, ranks: Sequence[int]) -> None:
         self._ranks = ranks
 
     def search(self, queries: list[str], k: int) -> Hits:
@@ -207,7 +207,7 @@ def result(root: Path) -> Evaluation:
             mode="made",
             model="model" if known[name] else "",
             known=known[name],
-            measured=measure_system([held], lambda _, ranks=ranks: Fixed(ranks), depth=200),
+            measured=measure_system([held], lambda _, ranks=ranks: GivenRanks(ranks), depth=200),
         )
         for name, ranks in RANKS.items()
     ]

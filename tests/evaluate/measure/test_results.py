@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -29,10 +28,9 @@ from evaluate.measure.tables import (
     systems_table,
 )
 from evaluate.retrieval.searcher import Hits
+from tests.evaluate.report_pages import RANKS, SIZE, GivenRanks
 from train.checkpoint.training_digests import trained_on, write_trained_on
 from xtrove.commands.evaluate.output import qrels_lines, trec_lines
-
-SIZE = 1200
 
 
 def sha(text: str) -> str:
@@ -59,7 +57,6 @@ def document(number: int) -> Document:
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
     documents = [document(number) for number in range(SIZE)]
-    documents = [one for one in documents if one.language]
     queries = [
         Query(
             id=f"q{number}",
@@ -73,24 +70,8 @@ def corpus() -> Corpus:
     return Corpus(name="made", documents=documents, queries=queries, facts={"kind": "made"})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fixed:
-    """A searcher that puts the answer of question n at the n-th rank it is given (0: nowhere)."""
-
-    ranks: Sequence[int]
-
-    def search(self, queries: list[str], k: int) -> Hits:
-        k = min(k, SIZE)
-        ids = np.zeros((len(queries), k), dtype=np.int32)
-        for row in range(len(queries)):
-            others = [place for place in range(SIZE) if place != row][: k + 1]
-            rank = self.ranks[row % len(self.ranks)]
-            ids[row] = [*others[: rank - 1], row, *others[rank - 1 :]][:k] if rank else others[:k]
-        return Hits(ids=ids, scores=np.tile(-np.arange(k, dtype=np.float32), (len(queries), 1)))
-
-
 def measured(corpus: Corpus, ranks: Sequence[int]) -> Measured:
-    return measure_system([corpus], lambda _: Fixed(ranks=ranks), depth=200)
+    return measure_system([corpus], lambda _: GivenRanks(ranks), depth=200)
 
 
 def result_of(corpus: Corpus, runs: Mapping[str, Sequence[int]], **more: object) -> Evaluation:
@@ -103,7 +84,7 @@ def result_of(corpus: Corpus, runs: Mapping[str, Sequence[int]], **more: object)
 
 @pytest.fixture(scope="module")
 def result(corpus: Corpus) -> Evaluation:
-    return result_of(corpus, {"good": [1, 1, 1, 2], "bad": [1, 3, 0, 120]})
+    return result_of(corpus, RANKS)
 
 
 def test_metrics_intervals_and_differences(result: Evaluation) -> None:
