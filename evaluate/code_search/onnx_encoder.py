@@ -7,7 +7,7 @@ later question, and the few functions of a file that was edited, need `onnxrunti
 noted, so that it is not tried again.
 Cost: 6 to 13 s once for a 22M model, its weights again on the disk; then 0.3 s a start instead of
 4 s with torch and transformers, and 10 ms a question. Limits: CPU, one text at a time: more than
-`FEW` are better left to torch; the `GRAPHS` newest are kept.
+`FEW` are better left to torch; the newest are kept, up to `GRAPH_BYTES`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy as np
 
 from ingest.files import read_capped
 from train.model import Kind, TokenVectors, cut_bytes, marker_id
-from xtrove.core import new_folder, private_folder
+from xtrove.core import DiskCache
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from train.model import Encoder
 
 FORMAT: Final = "xtrove-question-2"
-GRAPHS: Final = 4
+GRAPH_BYTES: Final = 4 << 30
 FEW: Final = 64
 CHECKS: Final = (
     "read all lines of a file",
@@ -116,11 +116,9 @@ def wanted(folder: Path) -> bool:
 
 def make_graph(encoder: Encoder, folder: Path) -> None:
     """Exports and compares; what fails is noted in the folder with the reason."""
-    private_folder(folder.parent)
     if _settings(folder) is None:
         shutil.rmtree(folder, ignore_errors=True)
-    # Another process that is quicker makes the same graph.
-    with new_folder(folder, existing="keep") as temporary:
+    with DiskCache(folder.parent, GRAPH_BYTES).new_folder(folder.name) as temporary:
         failed = ""
         try:
             _fill(temporary, encoder)
@@ -129,7 +127,6 @@ def make_graph(encoder: Encoder, folder: Path) -> None:
             failed = f"{type(error).__name__}: {error}"[:500]
             (temporary / "model.onnx").unlink(missing_ok=True)
         _write_settings(temporary, encoder, failed)
-    _keep_newest(folder.parent)
 
 
 def _fill(folder: Path, encoder: Encoder) -> None:
@@ -184,13 +181,3 @@ def _settings(folder: Path) -> dict[str, Any] | None:
         return None
     fits = isinstance(settings, dict) and settings.get("format") == FORMAT
     return settings if fits else None
-
-
-def _keep_newest(place: Path) -> None:
-    by_age = [
-        (graph.stat().st_mtime, graph)
-        for graph in place.iterdir()
-        if not graph.name.startswith(".")
-    ]
-    for _, folder in sorted(by_age)[:-GRAPHS]:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -1,9 +1,9 @@
 """Where indexes of code are kept: a folder each, named by what it is made of.
 
-Method: `$XTROVE_CACHE/search` (else `~/.cache/xtrove/search`) holds `<key>/` and `<key>.lock`; the
-key hashes the folder's real path, the fingerprint of the model and what cuts files. The
-fingerprint of a model is kept beside the sizes and times of its files, as hashing 1 GB takes a
-second. When all together are over `LIMIT`, the least recently used go, unless they are in use.
+Method: `cache_folder("search")` of `xtrove.core` holds `<key>/` and `<key>.lock`; the key hashes
+the folder's real path, the fingerprint of the model and what cuts files. That fingerprint is
+kept beside the sizes and times of its files, as hashing 1 GB takes a second. When all together are
+over `LIMIT`, the least recently used go, unless they are in use.
 Cost: one `stat` a file of the model. Limits: an index never lies in what it indexes.
 """
 
@@ -13,19 +13,18 @@ import hashlib
 import json
 import math
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from evaluate.code_search.state import FORMAT, STATE, hint_of
+from evaluate.code_search.state import FORMAT, hint_of
 from extract.parsing import extractor_id
 from ingest import EXTENSIONS
 from ingest.files import read_capped, skipped_folder
 from train.model import model_digest, model_files
-from xtrove.core import LockHeld, hold_lock, private_folder, write_file
+from xtrove.core import DiskCache, cache_folder, hold_lock, private_folder, write_file
 
 LIMIT: Final = 20 << 30
 CUT: Final = "3"
@@ -61,14 +60,12 @@ class Store:
 
     def used(self) -> None:
         """Notes the time of use."""
-        os.utime(self.folder / STATE)
+        os.utime(self.folder)
 
 
 def place() -> Path:
     """The folder of all indexes of code."""
-    given = os.environ.get("XTROVE_CACHE")
-    base = Path(given).expanduser() if given else Path.home() / ".cache" / "xtrove"
-    return base.absolute() / "search"
+    return cache_folder("search")
 
 
 def store_of(root: Path, model: Path | None) -> Store:
@@ -102,29 +99,7 @@ def fingerprint(model: Path) -> str:
 
 def cut_to_limit(newest: Store, limit: int = LIMIT) -> None:
     """Removes the least recently used until all are under the limit; the newest stays."""
-    held: list[tuple[float, int, Path]] = []
-    for folder in newest.folder.parent.iterdir():
-        try:
-            used = (folder / STATE).stat().st_mtime
-            size = sum(one.stat().st_size for one in folder.rglob("*"))
-        except OSError:
-            continue  # Another process is making or removing it; or it is no index.
-        held.append((used, size, folder))
-    total = sum(size for _, size, _ in held)
-    for _, size, folder in sorted(held):
-        if total <= limit:
-            return
-        if folder != newest.folder and _removed(Store(folder=folder)):
-            total -= size
-
-
-def _removed(store: Store) -> bool:
-    try:
-        with hold_lock(store.lock):
-            shutil.rmtree(store.folder, ignore_errors=True)
-    except LockHeld:
-        return False
-    return True
+    DiskCache(newest.folder.parent, limit).cut(keep=newest.folder.name)
 
 
 def _cutters() -> list[str]:

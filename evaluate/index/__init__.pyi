@@ -1,5 +1,4 @@
 from .cache import IndexCache as IndexCache
-from .cache import cache_folder as cache_folder
 from .mapped_arrays import mapped as mapped
 from .token_index import META as META
 from .token_index import Meta as Meta

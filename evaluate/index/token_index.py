@@ -16,9 +16,6 @@ a change of size are not noticed.
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from evaluate.index.mapped_arrays import mapped
-from xtrove.core import new_folder, take_lock
+from xtrove.core import new_folder
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +42,6 @@ ELEMENTS: Final = 1 << 22
 META: Final = "meta.json"
 _MAX_META_BYTES: Final = 1 << 16
 _MAX_DIM: Final = 1 << 14
-_ABANDONED_SECONDS: Final = 60.0
 """A folder without a lock that is younger may be one whose lock is being taken."""
 Progress = Callable[[int, int], None]
 
@@ -161,41 +157,9 @@ def build_index(
     progress: Progress | None = None,
 ) -> TokenIndex:
     """Encodes the texts into `folder`, which must not stand yet unless another process made it."""
-    # Another process that is quicker makes the same: one key, one content.
-    with new_folder(folder, existing="keep") as temporary:
-        lock = _locked(temporary)
-        try:
-            _write(temporary, texts, encode, precision, progress)
-        finally:
-            if lock is not None:
-                os.close(lock)
+    with new_folder(folder, existing="keep") as draft:
+        write_index(draft, texts, encode, precision=precision, progress=progress)
     return TokenIndex.open(folder)
-
-
-def remove_abandoned(place: Path) -> None:
-    """Removes the temporary folders in `place` whose writers are gone."""
-    for temporary in place.glob(".*.*"):
-        try:
-            if time.time() - temporary.stat().st_mtime < _ABANDONED_SECONDS:
-                continue
-        except OSError:
-            continue
-        lock = _locked(temporary)
-        if lock is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-            os.close(lock)
-
-
-def _locked(folder: Path) -> int | None:
-    """A descriptor that holds the lock of a folder; None where another does, or there are none."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:
-        return None
-    if take_lock(descriptor, unsupported=False):
-        return descriptor
-    os.close(descriptor)
-    return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -240,13 +204,15 @@ def quantize(values: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.
     return np.rint(values / safe[:, None]).astype(np.int8), scales
 
 
-def _write(
+def write_index(
     folder: Path,
     texts: Sequence[str],
     encode: Callable[[Sequence[str]], TokenVectors],
-    precision: Precision,
-    progress: Progress | None,
+    *,
+    precision: Precision = "fp16",
+    progress: Progress | None = None,
 ) -> None:
+    """Writes the files of an index into a folder that is there and not yet in its place."""
     lengths: list[NDArray[np.int64]] = []
     dim = 0
     with (folder / "values.bin").open("wb") as values, (folder / "scales.bin").open("wb") as side:

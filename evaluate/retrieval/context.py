@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from evaluate.corpora import Corpus
 from evaluate.retrieval.remembered import Remembered
+from xtrove.core import cache_folder
 
 if TYPE_CHECKING:
     from evaluate.index import Precision, TokenIndex
@@ -41,7 +42,7 @@ class SearcherOptions:
     retrieved: int | None = None
     """Tokens that each query token retrieves (xtr); None is the default of `xtr`."""
     cache: Path | None = None
-    """Folder of indexes; None is `evaluate.index.cache_folder()`."""
+    """Folder of indexes; None is `xtrove.core.cache_folder("indexes")`."""
     device: str | None = None
     """cuda, mps or cpu; None takes the best there is."""
     progress: Callable[[str, int, int], None] | None = None
@@ -87,9 +88,9 @@ class SearchContext:
     @cached_property
     def index(self) -> TokenIndex:
         """The token vectors of the documents, from the cache where they are there."""
-        from evaluate.index import IndexCache, cache_folder
+        from evaluate.index import IndexCache
 
-        cache = IndexCache(folder=self.options.cache or cache_folder())
+        cache = IndexCache(folder=self.options.cache or cache_folder("indexes"))
         return cache.index(
             cache.key(self.model, self.corpus.digest(), self.options.precision),
             self.texts,

@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Final
 
 from ingest.storage import RangedFile
-from shards.access.cache import PIECE, CacheFull, CacheOptions, Held, ShardCache, Wanted
+from shards.access.cache import CacheOptions, ShardCache
 from shards.access.index_map import MappedIndex
 from shards.access.remote_store import Store, opener
 from shards.access.shard_files import LocalTar, Need, OpenTar, Span
 from shards.format import ShardFacts, layout
 from shards.read import DamagedShard
+from xtrove.core import CacheFull, CacheItem, Lease
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +41,7 @@ class Remote:
     """SHA-256 by path, from SHA256SUMS."""
 
 
+_PIECE: Final = 4 << 20
 _MOST_ROW_BYTES: Final = 1024
 _MOST_HEAD_BYTES: Final = 1 << 20
 """A row of an index takes about 170 bytes. Past the cache's limit indexes are fetched all the
@@ -87,7 +89,7 @@ class RangedTar:
         file_start = file_end = self._kept.seek(0, os.SEEK_END)
         while file_end - file_start < stop - start:
             file_end += self._kept.write(
-                self._file.read(min(PIECE, stop - start - file_end + file_start)) or b""
+                self._file.read(min(_PIECE, stop - start - file_end + file_start)) or b""
             )
         self._kept.flush()
         self._starts.append(start)
@@ -187,10 +189,10 @@ class RemoteShards:
         spans = need.stretches() if need else ()
         return RangedTar(file, facts.path, spans, self._cache.folder())
 
-    def _tar(self, facts: ShardFacts) -> Wanted:
+    def _tar(self, facts: ShardFacts) -> CacheItem:
         return self._wanted(facts.path, facts.sha256, facts.bytes)
 
-    def _index(self, facts: ShardFacts) -> Wanted:
+    def _index(self, facts: ShardFacts) -> CacheItem:
         path = layout.index_path(facts.path)
         size = self._remote.store.size(path)
         if size > facts.samples * _MOST_ROW_BYTES + _MOST_HEAD_BYTES:
@@ -200,8 +202,8 @@ class RemoteShards:
             )
         return self._wanted(path, self._digest(path), size)
 
-    def _wanted(self, path: str, sha256: str, size: int) -> Wanted:
-        return Wanted(
+    def _wanted(self, path: str, sha256: str, size: int) -> CacheItem:
+        return CacheItem(
             name=path,
             sha256=sha256,
             size=size,
@@ -218,7 +220,7 @@ class RemoteShards:
 class CachedTar(LocalTar):
     """A tar of the cache, which keeps it from being removed."""
 
-    def __init__(self, lease: Held, facts: ShardFacts) -> None:
+    def __init__(self, lease: Lease, facts: ShardFacts) -> None:
         super().__init__(facts.path, lease.descriptor)
         self._held = lease
 

@@ -195,7 +195,7 @@ def required(store: Store, uri: str, path: str) -> bytes:
 
 
 def opener(store: Store, path: str, size: int, sha256: str) -> Callable[[], BinaryIO]:
-    """What `shard_cache.Wanted.open` needs."""
+    """What `CacheItem.open` needs."""
     return lambda: cast(BinaryIO, cast(io.RawIOBase, store.open(path, size, sha256)))
 
 

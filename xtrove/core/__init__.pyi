@@ -9,6 +9,12 @@ from .atomic import write_file as write_file
 from .atomic import write_json as write_json
 from .canonical_json import canonical as canonical
 from .canonical_json import digest as digest
+from .disk_cache import CacheFull as CacheFull
+from .disk_cache import CacheItem as CacheItem
+from .disk_cache import DiskCache as DiskCache
+from .disk_cache import Lease as Lease
+from .disk_cache import WrongDigest as WrongDigest
+from .disk_cache import cache_folder as cache_folder
 from .errors import Interrupted as Interrupted
 from .errors import Misuse as Misuse
 from .errors import Stop as Stop

@@ -25,7 +25,7 @@ import socket
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -123,9 +123,11 @@ def hold_lock(
 
 
 def _sign(descriptor: int) -> None:
-    os.ftruncate(descriptor, 0)
     words = {"pid": os.getpid(), "host": socket.gethostname()}
-    os.pwrite(descriptor, json.dumps(words).encode(), 0)
+    # On a full disk the lock is held without a name: whoever makes room needs it.
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(words).encode(), 0)
 
 
 def _holder(descriptor: int) -> str:

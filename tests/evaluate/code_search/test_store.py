@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import subprocess
@@ -90,16 +89,15 @@ def test_an_index_never_lies_in_its_folder(tmp_path: Path, monkeypatch: pytest.M
     assert store_of(tmp_path, None).folder.is_relative_to(tmp_path)
 
 
-def test_the_least_recently_used_go_first_and_never_one_in_use(tmp_path: Path, cache: Path) -> None:
+def test_the_least_recently_used_go_first_and_never_one_in_use(cache: Path) -> None:
     stores = []
     for number in range(4):
-        store = Store(folder=cache / "search" / f"store{number}")
+        store = Store(folder=cache / "search" / f"{number:032x}")
         store.folder.mkdir(parents=True)
         (store.folder / "state.json").write_bytes(b"x" * 100)
-        os.utime(store.folder / "state.json", (number, number))
+        os.utime(store.folder, (number, number))
         stores.append(store)
-    with stores[1].lock.open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with stores[1].hold(lambda: None):
         cut_to_limit(stores[3], limit=200)
     assert [one.folder.exists() for one in stores] == [False, True, False, True]
     cut_to_limit(stores[1], limit=0)
@@ -171,10 +169,13 @@ def test_a_damaged_graph_is_removed(tmp_path: Path, trained: Path) -> None:
 def test_the_newest_graphs_are_kept(
     tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(question_graph.GRAPHS):
-        folder = tmp_path / "graphs" / f"old{number}"
+    names = [f"{number:032x}" for number in range(4)]
+    for number, name in enumerate(names[:3]):
+        folder = tmp_path / "graphs" / name
         folder.mkdir(parents=True)
+        (folder / "model.onnx").write_bytes(bytes(100))
         os.utime(folder, (number, number))
-    make_graph(load_model(trained), tmp_path / "graphs" / "new")
-    kept = {one.name for one in (tmp_path / "graphs").iterdir()}
-    assert kept == {"new", "old1", "old2", "old3"}
+    monkeypatch.setattr(question_graph, "GRAPH_BYTES", 0)
+    make_graph(load_model(trained), tmp_path / "graphs" / names[3])
+    kept = {one.name for one in (tmp_path / "graphs").iterdir() if one.is_dir()}
+    assert kept == {names[3]}

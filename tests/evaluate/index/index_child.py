@@ -19,7 +19,7 @@ from tests.evaluate.vectors import drawn
 from train.model.encoder import TokenVectors
 
 
-def made(folder: Path, wait: float) -> None:
+def made(folder: Path) -> None:
     """Makes an index of two blocks, the second slowly."""
     blocks = 0
 
@@ -27,14 +27,11 @@ def made(folder: Path, wait: float) -> None:
         nonlocal blocks
         blocks += 1
         if blocks == 2:
-            if wait > 1:
-                sys.stdout.write("half\n")
-                sys.stdout.flush()
-            time.sleep(wait)
+            time.sleep(0.5)
         return drawn([200] * len(texts), 8, blocks)
 
     texts = ["x"] * (BLOCK + 1)
-    index = IndexCache(folder=folder).index("key", texts, encode, precision="fp16")
+    index = IndexCache(folder=folder).index("c0ffee" * 6, texts, encode, precision="fp16")
     wanted = drawn([200], 8, 2).values.astype(np.float16)
     assert (index.values[-200:] == wanted).all()
     sys.stdout.write("whole\n")
@@ -59,7 +56,7 @@ def searched(mode: str, folder: Path, more: int) -> None:
 
 if __name__ == "__main__":
     word, place, *rest = sys.argv[1:]
-    if word in ("slow", "both"):
-        made(Path(place), 60 if word == "slow" else 0.5)
+    if word == "both":
+        made(Path(place))
     else:
         searched(word, Path(place), int(rest[0]))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 
-import evaluate.index.token_index
 from evaluate.index.cache import IndexCache
 from evaluate.index.token_index import META, TokenIndex, TokenIndexError, build_index, quantize
 from tests.evaluate.vectors import drawn, indexed, numbers, some
@@ -23,6 +20,7 @@ from train.model.encoder import TokenVectors
 from train.model.files import model_digest
 
 CPU = torch.device("cpu")
+KEY = "c0ffee" * 6
 CHILD = Path(__file__).with_name("index_child.py")
 
 
@@ -122,14 +120,14 @@ def test_a_damaged_index_is_refused_and_made_anew(tmp_path: Path, name: str) -> 
         return some(documents, texts)
 
     def index() -> TokenIndex:
-        return cache.index("key", numbers(documents), encode, precision="int8")
+        return cache.index(KEY, numbers(documents), encode, precision="int8")
 
     before = np.array(index().values)
     assert (index().values == before).all() and asked == [3]
-    DAMAGE[name](tmp_path / "cache" / "key")
+    DAMAGE[name](tmp_path / "cache" / KEY)
     if name != "one document fewer":
         with pytest.raises(TokenIndexError):
-            TokenIndex.open(tmp_path / "cache" / "key")
+            TokenIndex.open(tmp_path / "cache" / KEY)
     assert (index().values == before).all() and asked == [3, 3]
     assert (index().values == before).all() and asked == [3, 3]
 
@@ -137,20 +135,27 @@ def test_a_damaged_index_is_refused_and_made_anew(tmp_path: Path, name: str) -> 
 def test_the_least_recently_used_goes_and_the_newest_stays(tmp_path: Path) -> None:
     documents = drawn([10] * 10, 8, 0)
 
-    def made(key: str, limit: int) -> TokenIndex:
+    def made(letter: str, limit: int) -> TokenIndex:
         cache = IndexCache(folder=tmp_path, limit=limit)
-        return cache.index(key, numbers(documents), lambda t: some(documents, t), precision="fp16")
+        encode = lambda texts: some(documents, texts)  # noqa: E731
+        return cache.index(letter * 32, numbers(documents), encode, precision="fp16")
 
-    size = sum(one.stat().st_size for one in (made("a", 1 << 30), tmp_path / "a")[1].iterdir())
+    def there() -> list[str]:
+        return sorted(one.name[0] for one in tmp_path.iterdir() if one.is_dir())
+
+    size = sum(
+        one.stat().st_size for one in (made("a", 1 << 30), tmp_path / ("a" * 32))[1].iterdir()
+    )
     made("b", 1 << 30)
-    for age, key in enumerate("ba"):
-        os.utime(tmp_path / key / META, (age + 1, age + 1))
+    for age, letter in enumerate("ba"):
+        os.utime(tmp_path / (letter * 32), (age + 1, age + 1))
     kept = made("b", 1 << 30)  # Used again: now `a` is the oldest.
     made("c", 2 * size + 10)
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["b", "c"]
-    assert kept.values[-1].tolist() == TokenIndex.open(tmp_path / "b").values[-1].tolist()
+    assert there() == ["b", "c"]
+    again = TokenIndex.open(tmp_path / ("b" * 32))
+    assert kept.values[-1].tolist() == again.values[-1].tolist()
     made("d", 1)
-    assert [one.name for one in tmp_path.iterdir()] == ["d"]
+    assert there() == ["d"]
     assert len(kept.vectors(0, 100, CPU)) == 100
 
 
@@ -174,35 +179,12 @@ def _child(*words: object) -> subprocess.Popen[str]:
     )
 
 
-def test_a_killed_writer_leaves_no_index_and_what_it_left_is_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    child = _child("slow", tmp_path)
-    assert child.stdout is not None and child.stdout.readline() == "half\n"
-    documents = drawn([2], 4, 0)
-    cache = IndexCache(folder=tmp_path)
-    monkeypatch.setattr(evaluate.index.token_index, "_ABANDONED_SECONDS", 0.0)
-
-    def others() -> list[str]:
-        cache.index("other", ["0"], lambda texts: some(documents, texts), precision="fp16")
-        shutil.rmtree(tmp_path / "other")
-        return [one.name for one in tmp_path.iterdir()]
-
-    (left,) = others()  # A writer that lives is left alone.
-    assert left.startswith(".key.")
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    child.stdout.close()
-    assert not (tmp_path / "key").exists() and (tmp_path / left / "values.bin").stat().st_size
-    assert others() == []
-
-
 def test_two_processes_that_make_the_same_index_end_with_one(tmp_path: Path) -> None:
     children = [_child("both", tmp_path) for _ in range(2)]
     for child in children:
         out, _ = child.communicate(timeout=60)
         assert child.returncode == 0 and out == "whole\n"
-    assert [one.name for one in tmp_path.iterdir()] == ["key"]
+    assert {one.name for one in tmp_path.iterdir()} == {KEY, "lock"}
 
 
 def test_a_search_is_held_to_its_memory(tmp_path: Path) -> None:

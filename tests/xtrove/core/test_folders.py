@@ -52,7 +52,7 @@ def test_every_cache_is_closed(tmp_path: Path) -> None:
     BlobCache.open(str(tmp_path / "blobs"), 1 << 30)
     cache = IndexCache(folder=tmp_path / "indexes")
     vectors = TokenVectors(values=np.ones((1, 8), np.float32), offsets=np.array([0, 1]))
-    cache.index("k", ["a"], lambda texts: vectors, precision="fp16")
+    cache.index("c0ffee" * 6, ["a"], lambda texts: vectors, precision="fp16")
     with Store(folder=tmp_path / "search" / "x").hold(lambda: None):
         pass
     for folder in (shards, tmp_path / "blobs", tmp_path / "indexes", tmp_path / "search"):

@@ -7,7 +7,7 @@ import hashlib
 import multiprocessing
 import os
 import random
-import time
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def blob(number: int, size: int) -> tuple[str, bytes]:
 
 
 def filled(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("??/*"))
+    return sum(path.stat().st_size for path in folder.rglob("*") if len(path.name) > 30)
 
 
 def test_a_second_run_asks_for_nothing(store: Bucket, tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_second_run_asks_for_nothing(store: Bucket, tmp_path: Path) -> None:
     for wish in wishes:
         path = tmp_path / wish.blob_id[:2] / wish.blob_id[2:]
         assert hashlib.sha1(gzip.decompress(path.read_bytes())).hexdigest() == wish.blob_id
-    assert not list(tmp_path.glob("??/.*"))
+    assert not list(tmp_path.rglob(".*"))
 
 
 @pytest.mark.parametrize(
@@ -96,21 +96,6 @@ def test_only_what_is_verified_is_kept(store: Bucket, tmp_path: Path) -> None:
     assert filled(tmp_path) == 0
 
 
-def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
-    cache = BlobCache.open(str(tmp_path), MB)
-    blobs = [blob(number, 100_000) for number in range(8)]
-    for age, (blob_id, data) in enumerate(blobs):
-        cache.put(blob_id, data)
-        then = time.time() - 10_000 + age
-        os.utime(tmp_path / blob_id[:2] / blob_id[2:], (then, then))
-    assert cache.get(blobs[0][0], MB) == blobs[0][1]
-    for number in (8, 9):
-        cache.put(*blob(number, 100_000))
-    assert filled(tmp_path) == 800_000
-    gone = [number for number, (blob_id, _) in enumerate(blobs) if not cache.get(blob_id, MB)]
-    assert gone == [1, 2]
-
-
 @pytest.mark.parametrize("limit", [2 * MB, 16 * GROUP_BYTES])
 def test_the_limit_holds(tmp_path: Path, limit: int) -> None:
     """Of one group for all ids, and of sixteen by their first digit."""
@@ -122,18 +107,6 @@ def test_the_limit_holds(tmp_path: Path, limit: int) -> None:
         most = max(most, filled(tmp_path)) if number % 10 == 9 else most
     assert 0.5 * limit < filled(tmp_path) <= limit
     assert most <= limit
-
-
-def test_drafts_of_the_dead_are_removed(tmp_path: Path) -> None:
-    cache = BlobCache.open(str(tmp_path), MB)
-    blob_id, data = blob(1, 1000)
-    old, new = (tmp_path / "ab" / name for name in (".old.1.2", ".new.1.2"))
-    for path in (old, new):
-        path.write_bytes(b"torn")
-    os.utime(old, (1, 1))
-    cache.put(blob_id, data)
-    cache.trim(blob_id)
-    assert (old.exists(), new.exists()) == (False, True)
 
 
 def _hammer(folder: str, seed: int) -> None:
@@ -155,7 +128,7 @@ def test_many_processes_share_it(tmp_path: Path) -> None:
         one.join()
     assert [one.exitcode for one in crowd] == [0, 0, 0]
     assert 0 < filled(tmp_path) <= 3 * MB
-    assert not list(tmp_path.glob("??/.*"))
+    assert not list(tmp_path.rglob(".*"))
 
 
 def test_a_folder_that_cannot_be_used_stops_the_build(tmp_path: Path) -> None:
@@ -167,7 +140,7 @@ def test_a_folder_that_cannot_be_used_stops_the_build(tmp_path: Path) -> None:
 def test_a_disk_that_refuses_keeps_nothing_and_stops_nothing(store: Bucket, tmp_path: Path) -> None:
     wish = store.put(b"content")
     with BlobReader.open(store.options(cache=str(tmp_path))) as reader:
-        (tmp_path / wish.blob_id[:2]).rmdir()
+        shutil.rmtree(tmp_path / wish.blob_id[:2])
         (tmp_path / wish.blob_id[:2]).touch()
         assert isinstance(reader.fetch(wish), Content)
     assert filled(tmp_path) == 0
