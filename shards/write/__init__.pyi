@@ -7,6 +7,7 @@ from .attribution import Tally as Tally
 from .attribution import write_attribution as write_attribution
 from .card import render_card as render_card
 from .card import size_category as size_category
+from .plots import import_drawing as import_drawing
 from .plots import write_plots as write_plots
 from .removals import NO_SCORE as NO_SCORE
 from .removals import NO_TOKENS as NO_TOKENS

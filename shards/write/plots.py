@@ -12,8 +12,10 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from html import unescape
+from importlib import import_module
 from pathlib import Path
 from re import findall
 from typing import TYPE_CHECKING, Final
@@ -141,6 +143,13 @@ def write_plots(base: Path, manifest: Manifest, funnel: Funnel, tmp: Path) -> li
         write_bytes(base, path, draw(shown), tmp)
         for path, shown in panels(manifest, funnel).items()
     ]
+
+
+def import_drawing() -> None:
+    """Import what `draw` needs, ahead of it: in a thread, while workers write the shards."""
+    with suppress(ImportError):  # `draw` says it
+        for name in ("matplotlib.style", "matplotlib.backends.backend_svg", "matplotlib.figure"):
+            import_module(name)
 
 
 def draw(shown: Sequence[Panel]) -> bytes:

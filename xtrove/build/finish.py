@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,14 @@ from shards.format import (
     kept_out,
     names_any,
 )
-from shards.write import Parts, RemovalsFile, ShardFiles, unseal, write_published
+from shards.write import (
+    Parts,
+    RemovalsFile,
+    ShardFiles,
+    import_drawing,
+    unseal,
+    write_published,
+)
 from xtrove.build.plan import Plan
 from xtrove.build.quota_rounds import Round
 from xtrove.core import FileFacts, Stop, digest
@@ -45,6 +53,7 @@ def finish(plan: Plan, scheduler: Scheduler, result: Round) -> tuple[Manifest, F
     unseal(workspace.output)
     removed = int(result.facts["pairs"]) - int(planned["kept"]) + refused
     shards = _shard_tasks(result, key, planned["shards"])
+    Thread(target=import_drawing, name="import", daemon=True).start()
     facts = scheduler.run_stages(
         {"removals": _removals_tasks(result, key, removed), "shard": shards}
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dedupe import DecontaminateSet, EvaluationFacts, evaluation_facts
 from extract.redaction import published_name
-from ingest import Listing, Slice, SourceError
+from ingest import Listing, Part, Slice, SourceError
 from ingest.sources import SourceOptions, plan, resolve_paths
 from ingest.sources.codesearchnet import CodeSearchNetOptions
 from shards.format import Redo
@@ -120,7 +120,7 @@ def make_plan(config: BuildConfig, hashed: Callable[[int], None]) -> Plan:
         decisive = digest(_portable(settings), evaluation)
         for source_slice in sorted(listing.slices, key=lambda s: digest(name, s.label, s.digest)):
             slices.append(_planned(name, source_slice, settings_name, decisive, hub))
-            files[f"slice-{source_slice.digest}.json"] = dataclasses.asdict(source_slice)
+            files[f"slice-{source_slice.digest}.json"] = _fields(source_slice)
     inputs = _inputs(listings, evaluation, refused)
     quotas = {
         name: source.max_per_language
@@ -143,6 +143,14 @@ def make_plan(config: BuildConfig, hashed: Callable[[int], None]) -> Plan:
         files=files,
         notes=_notes(facts),
     )
+
+
+def _fields(piece: Slice) -> dict[str, object]:
+    """A slice as `read_slice` reads it; `dataclasses.asdict` copies every string of every part."""
+    names = [field.name for field in dataclasses.fields(Part)]
+    parts = [{name: getattr(part, name) for name in names} for part in piece.parts]
+    facts = {field.name: getattr(piece, field.name) for field in dataclasses.fields(piece)}
+    return {**facts, "parts": parts}
 
 
 def _notes(facts: EvaluationFacts | None) -> tuple[str, ...]:

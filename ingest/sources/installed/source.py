@@ -19,9 +19,10 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import Distribution, distributions
+from functools import cached_property
+from importlib.metadata import Distribution, PackageMetadata, PackagePath, distributions
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -41,6 +42,7 @@ from ingest.files import (
     skipped_folder,
     walk,
 )
+from ingest.languages import language_of
 from ingest.licenses import LicensePolicy
 from ingest.records import Listing, Part, Quarantine, Skip, Slice, SourceFile
 from ingest.slicing import content_revision
@@ -88,7 +90,10 @@ def plan(
     chosen = _chosen(options, found)
     units = [_stdlib(options)] if options.stdlib else []
     units += _packages(options, [found[key] for key in chosen if key in found])
-    groups = [_parts(unit, progress) for unit in units]
+    readable = [found.path for unit in units for found, _ in unit.files if not found.problem]
+    wishes = [Wish(path=path, cap=MAX_FILE_BYTES) for path in readable]
+    digests = dict(zip(readable, digest_files(wishes, progress), strict=True))
+    groups = [_parts(unit, digests) for unit in units]
     entries = [(part.name, part.digest) for group in groups for part in group]
     if not any(digest for _, digest in entries):
         raise SourceError(
@@ -148,10 +153,31 @@ def _required(dist: Distribution, extras: list[str]) -> Iterator[tuple[str, froz
             yield canonicalize_name(need.name), frozenset(need.extras)
 
 
+class _ReadOnce(Distribution):
+    """A distribution that parses its metadata and its list of files once, not at each look."""
+
+    def __init__(self, dist: Distribution) -> None:
+        self._dist = dist
+
+    def read_text(self, filename: str) -> str | None:
+        return self._dist.read_text(filename)
+
+    def locate_file(self, path: Any) -> Any:
+        return self._dist.locate_file(path)
+
+    @cached_property
+    def metadata(self) -> PackageMetadata:
+        return self._dist.metadata
+
+    @cached_property
+    def files(self) -> list[PackagePath] | None:
+        return self._dist.files
+
+
 def _installed() -> dict[str, Distribution]:
     """Canonical name -> distribution; the first on the path wins, as in an import."""
     found: dict[str, Distribution] = {}
-    for dist in distributions():
+    for dist in map(_ReadOnce, distributions()):
         name = dist.metadata["Name"] if dist.metadata is not None else None
         if name:
             found.setdefault(canonicalize_name(name), dist)
@@ -240,21 +266,27 @@ def _is_editable(dist: Distribution) -> bool:
 def _files(options: InstalledOptions, dist: Distribution) -> Iterator[tuple[Found, str]]:
     site = os.path.realpath(str(dist.locate_file("")))
     wanted = options.wanted()
+    inside: dict[str, bool] = {}
     for path in sorted(str(file) for file in dist.files or ()):
-        found = look(str(dist.locate_file(path)), path)
-        folders = path.split("/")[:-1]
-        if found is None or found.language not in wanted:
+        if language_of(path) not in wanted:
             continue
-        if ".." in folders or path.startswith("/") or not _is_inside(found.path, site):
+        found = look(str(dist.locate_file(path)), path)
+        if found is None:
+            continue
+        folders = path.split("/")[:-1]
+        folder = str(Path(found.path).parent)
+        if folder not in inside:
+            inside[folder] = _is_inside(folder, site)
+        if ".." in folders or path.startswith("/") or not inside[folder]:
             yield _refused(found, OUTSIDE), path
         elif not any(skipped_folder(folder) for folder in folders):
             yield found, path
 
 
-def _is_inside(path: str, site: str) -> bool:
+def _is_inside(folder: str, site: str) -> bool:
     """Whether the real folder of a file is in the real folder of installed packages."""
     # The last component is never followed when the file is opened: only folders can lead out.
-    folder = os.path.realpath(str(Path(path).parent))
+    folder = os.path.realpath(folder)
     return folder == site or folder.startswith(f"{site}/")
 
 
@@ -278,15 +310,10 @@ def _repo(dist: Distribution) -> str:
     return ""
 
 
-def _parts(unit: _Unit, progress: Progress | None) -> list[Part]:
-    readable = [found for found, _ in unit.files if not found.problem]
-    wishes = [Wish(path=found.path, cap=MAX_FILE_BYTES) for found in readable]
-    digests = dict(
-        zip((found.name for found in readable), digest_files(wishes, progress), strict=True)
-    )
+def _parts(unit: _Unit, digests: Mapping[str, FileDigest | str]) -> list[Part]:
     parts: list[Part] = []
     for found, path in unit.files:
-        digest = digests.get(found.name)
+        digest = digests.get(found.path)
         origin = _origin(unit, path) if isinstance(digest, FileDigest) else None
         named = Found(
             name=f"{_folder(unit)}/{found.name}",
