@@ -99,7 +99,7 @@ def sure(before: Hint, after: Hint, now: int) -> Hint:
 def _file(row: Any) -> FileState:
     size, modified, changed, sha256, language, segment, first, count, reason = row
     if segment and (segment != Path(segment).name or segment.startswith(".")):
-        raise TypeError(f"{segment!r} is no folder of ours")
+        raise TypeError(f"{segment!r} is not a folder of this index")
     return FileState(
         hint=(size, modified, changed),
         sha256=sha256,

@@ -73,7 +73,7 @@ def _documents(folder: Path, language: str, keep: bool) -> dict[str, Document]:
     for where, line, row in _rows(folder, "corpus"):
         identity = _identity(where, line, row)
         if identity in made:
-            raise RowError(f"{where}:{line}: the id {identity!r} stands there twice: keep one")
+            raise RowError(f"{where}:{line}: the id {identity!r} occurs twice there: keep one")
         title = row_text(Path(where), line, row, "title")
         text = row_text(Path(where), line, row, "text", "code")
         spoken = row_text(Path(where), line, row, "language")
@@ -101,16 +101,16 @@ def _judgements(
     for where, line, row in _judgement_rows(folder, split):
         query, document = str(row.get("query-id", "")), str(row.get("corpus-id", ""))
         if query not in queries:
-            raise RowError(f"{where}:{line}: {query!r} is no id of the queries: fix it")
+            raise RowError(f"{where}:{line}: {query!r} is not an id of the queries: fix it")
         if document not in documents:
             raise RowError(
-                f"{where}:{line}: {document!r} is no id of the corpus: fix the judgement"
+                f"{where}:{line}: {document!r} is not an id of the corpus: fix the judgement"
             )
         try:
             grade = int(float(str(row.get("score", ""))))
         except (ValueError, OverflowError) as error:
             raise RowError(
-                f"{where}:{line}: the score {row.get('score')!r} is no number"
+                f"{where}:{line}: the score {row.get('score')!r} is not a number"
             ) from error
         made.setdefault(query, {})[document] = grade
     return made

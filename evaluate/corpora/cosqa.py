@@ -75,7 +75,9 @@ def _queries(file: Path, known: Mapping[str, Document]) -> list[Query]:
         if row.get("label", 1) == 0:
             continue
         if answer not in known:
-            raise RowError(f"{file}:{line}: {answer!r} is no id of the code base: fix positive_id")
+            raise RowError(
+                f"{file}:{line}: {answer!r} is not an id of the code base: fix positive_id"
+            )
         identity = row_id(file, line, row, "id") or f"line{line}"
         if lines.setdefault(identity, line) != line:
             raise RowError(

@@ -70,7 +70,7 @@ def _questions(path: Path, pools: Mapping[str, set[str]]) -> dict[str, list[Quer
     for line, row in json_rows(path):
         pool = _needed(path, line, row, "pool")
         if pool not in pools:
-            raise RowError(f"{path}:{line}: {pool!r} is no pool of the corpus: fix it")
+            raise RowError(f"{path}:{line}: {pool!r} is not a pool of the corpus: fix it")
         easy = row.get("easy", False)
         if not isinstance(easy, bool):
             raise RowError(f"{path}:{line}: easy is {str(easy)[:60]!r}: true or false")

@@ -75,7 +75,7 @@ def row_documents(path: Path, *, keep_documentation: bool = False) -> list[Docum
     for line, row in json_rows(path):
         document = row_document(path, line, row, keep_documentation=keep_documentation)
         if document.id in made:
-            raise RowError(f"{path}:{line}: the id {document.id!r} stands there twice: keep one")
+            raise RowError(f"{path}:{line}: the id {document.id!r} occurs twice there: keep one")
         made[document.id] = document
     if not made:
         raise RowError(f"{path} holds no rows: name a file with some")

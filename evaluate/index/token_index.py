@@ -184,7 +184,7 @@ def read_meta(folder: Path) -> Meta:
             raise TokenIndexError(f"{path} is too large to be ours")
         meta = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise TokenIndexError(f"{folder} is no index ({type(error).__name__})") from error
+        raise TokenIndexError(f"{folder} is not an index ({type(error).__name__})") from error
     numbers = ("dim", "documents", "tokens")
     if (
         not isinstance(meta, dict)

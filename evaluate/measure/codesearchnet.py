@@ -45,7 +45,9 @@ def read_annotations(path: Path) -> Annotations:
         try:
             relevance = float(row["Relevance"])
         except ValueError as error:
-            raise RowError(f"{path}:{line}: relevance {row['Relevance']!r} is no number") from error
+            raise RowError(
+                f"{path}:{line}: relevance {row['Relevance']!r} is not a number"
+            ) from error
         relevances.setdefault((row["Query"], row["Language"], row["GitHubUrl"]), []).append(
             relevance
         )
@@ -62,7 +64,7 @@ def read_predictions(path: Path) -> Predictions:
     for line, row in _csv_rows(path, ("language", "query", "url")):
         ranked = made.setdefault(row["language"].lower(), {}).setdefault(row["query"].lower(), [])
         if row["url"] in ranked:
-            raise RowError(f"{path}:{line}: {row['url']!r} stands twice for {row['query']!r}")
+            raise RowError(f"{path}:{line}: {row['url']!r} occurs twice for {row['query']!r}")
         ranked.append(row["url"])
     return made
 

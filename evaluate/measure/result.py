@@ -164,11 +164,11 @@ def load_result(path: Path) -> Evaluation:
     file = path / FILE if path.is_dir() else path
     data = read_capped(str(file), MAX_BYTES)
     if data is None:
-        raise ResultError(f"{file} is no result: name a result.json of xtrove evaluate --output")
+        raise ResultError(f"{file} is not a result: name a result.json of xtrove evaluate --output")
     try:
         return Evaluation.model_validate_json(data)
     except (ValidationError, RecursionError) as error:
-        raise ResultError(f"{file} is no result of this version: {str(error)[:400]}") from error
+        raise ResultError(f"{file} is not a result of this version: {str(error)[:400]}") from error
 
 
 def write_files(folder: Path, files: dict[str, bytes]) -> None:

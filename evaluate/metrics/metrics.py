@@ -107,7 +107,7 @@ def settle_ties(hits: Hits, relevant: Mapping[str, int]) -> list[str]:
     ids = [document for document, _ in hits]
     if len(set(ids)) != len(ids):
         twice = next(identity for identity in ids if ids.count(identity) > 1)
-        raise ValueError(f"document {twice!r} stands twice in one ranking: keep its best score")
+        raise ValueError(f"document {twice!r} occurs twice in one ranking: keep its best score")
     for document, score in hits:
         if score != score:
             raise ValueError(f"document {document!r} has the score NaN: check the model")

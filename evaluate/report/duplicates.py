@@ -78,7 +78,7 @@ def near_duplicates(
         try:
             starts.extend(int(id_[:16], 16) for id_ in batch.column("witness_id").to_pylist())
         except (TypeError, ValueError) as error:
-            raise RemovalsError(f"a witness in the evidence is no id: {error}") from error
+            raise RemovalsError(f"a witness in the evidence is not an id: {error}") from error
         tenths = np.clip(batch.column("score").to_numpy() * 10, 0, 9).astype(np.int64)
         scores += np.bincount(tenths, minlength=10)
     witnesses, counts = np.unique(np.frombuffer(starts, dtype=np.uint64), return_counts=True)

@@ -60,7 +60,7 @@ def training_page(root: Path, request: Request) -> Page:
     run, card = _object(root / RUN), _object(root / TRAINING)
     if run is None and card is None:
         raise RunError(
-            f"{root} holds neither {RUN} nor {TRAINING}: it is no output of xtrove train"
+            f"{root} holds neither {RUN} nor {TRAINING}: it is not an output of xtrove train"
         )
     run, card = run or {}, card or {}
     log = _log(root / LOG)
@@ -87,11 +87,11 @@ def _object(path: Path) -> dict[str, Any] | None:
         return None
     data = read_capped(str(path), _MAX_BYTES)
     if data is None:
-        raise RunError(f"{path} is no regular file of at most {_MAX_BYTES:,} bytes")
+        raise RunError(f"{path} is not a regular file of at most {_MAX_BYTES:,} bytes")
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} is no JSON: {error}") from error
+        raise RunError(f"{path} is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise RunError(f"{path} holds a {type(value).__name__}, should hold an object")
     return value

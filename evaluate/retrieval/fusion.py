@@ -164,7 +164,7 @@ def _stored(path: Path) -> dict[str, object]:
     if isinstance(modes, dict):
         return modes
     if stored:
-        raise ValueError(f"{path} is no file of this version; {REMEDY}")
+        raise ValueError(f"{path} is not a file of this version; {REMEDY}")
     return {}
 
 

@@ -80,7 +80,7 @@ def read_json(data: bytes) -> Placed:
 
 
 def _refuse_constant(word: str) -> object:
-    raise ValueError(f"{word} is no JSON number")
+    raise ValueError(f"{word} is not a JSON number")
 
 
 def _lines(text: str) -> Iterator[tuple[Path, int]]:
@@ -105,7 +105,7 @@ def _lines(text: str) -> Iterator[tuple[Path, int]]:
 
 def _take_key(frame: _Frame, key: str, line: int) -> None:
     if key in frame.keys:
-        raise JsonError(line, f"the key {key!r} stands twice in one object: keep one")
+        raise JsonError(line, f"the key {key!r} occurs twice in one object: keep one")
     frame.keys.add(key)
     frame.key = key
 

@@ -124,7 +124,7 @@ class _Reader:
         suffixes = self._texts(whole, "suffixes")
         for place, suffix in enumerate(suffixes):
             if not suffix.startswith(".") or suffix != suffix.lower():
-                self._add(("suffixes", place), f"{suffix!r} is no suffix: write one like '.md'")
+                self._add(("suffixes", place), f"{suffix!r} is not a suffix: write one like '.md'")
         return Spec(
             path=path,
             name=self._text(whole, (), "name") or path.stem,
@@ -175,7 +175,9 @@ class _Reader:
         made: list[Answer] = []
         for number, row in enumerate(rows):
             if not isinstance(row, str) or not row.strip():
-                self._add((*place, number), f"{row!r} is no answer: write text like 'a.py::name'")
+                self._add(
+                    (*place, number), f"{row!r} is not an answer: write text like 'a.py::name'"
+                )
                 continue
             made.append(Answer(text=row.strip(), line=self._placed.line((*place, number))))
         self._once([(answer.text, answer.line) for answer in made], "the answer")
@@ -188,7 +190,9 @@ class _Reader:
         try:
             return Requirement(text)
         except InvalidRequirement:
-            self._add(("requires",), f"{text!r} is no requirement: write one like 'python>=3.11'")
+            self._add(
+                ("requires",), f"{text!r} is not a requirement: write one like 'python>=3.11'"
+            )
             return None
 
     def _object(
@@ -196,7 +200,7 @@ class _Reader:
     ) -> Mapping[str, object]:
         if not isinstance(value, dict):
             self._add(
-                place, f"{str(value)[:60]!r} is no object with the keys {', '.join(required)}"
+                place, f"{str(value)[:60]!r} is not an object with the keys {', '.join(required)}"
             )
             return {}
         for key in value:
@@ -229,7 +233,7 @@ class _Reader:
         first: dict[str, int] = {}
         for key, line in keyed:
             if key in first:
-                message = f"{what} {key[:80]!r} stands on line {first[key]} already: keep one"
+                message = f"{what} {key[:80]!r} is on line {first[key]} already: keep one"
                 self.problems.append(Problem(line=line, message=message))
             first.setdefault(key, line)
 

@@ -183,7 +183,7 @@ def _one_id(dataset: Dataset, prefix: str, work: Path) -> str:
     """The id that begins so; "" where the work folder knows it as forgotten."""
     if not re.fullmatch(r"[0-9a-f]{6,32}", prefix):
         raise Misuse(
-            f"{prefix!r} is no id: an id is 32 hex digits",
+            f"{prefix!r} is not an id: an id is 32 hex digits",
             remedy=f"give all of them, or at least the first {SHORTEST_PREFIX}",
         )
     ids = sorted({*_kept_ids(dataset, prefix), *_removed_ids(dataset, prefix)})

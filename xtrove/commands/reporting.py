@@ -89,7 +89,7 @@ def _target(path: Path, output: Path | None) -> Path:
             )
     if target.is_symlink() or target.exists() and not _is_report(target):
         raise Misuse(
-            f"{target} exists and is no report: it is not overwritten",
+            f"{target} exists and is not a report: it is not overwritten",
             remedy="name another --output",
         )
     return target

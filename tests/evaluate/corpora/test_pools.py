@@ -120,7 +120,7 @@ def test_means_over_repositories_are_compared_with_such_only(tmp_path: Path) -> 
         ({"id": "v"}, {}, r"corpus\.jsonl:2: the id 'v' is that of line 1"),
         ({"code": " "}, {}, r"corpus\.jsonl:1: no code"),
         ({"scope": 7}, {}, r"corpus\.jsonl:1: scope is '7'"),
-        ({}, {"pool": "c1"}, r"queries\.jsonl:1: 'c1' is no pool"),
+        ({}, {"pool": "c1"}, r"queries\.jsonl:1: 'c1' is not a pool"),
         ({}, {"query": " "}, r"queries\.jsonl:1: no query"),
         ({}, {"relevant": []}, r"queries\.jsonl:1: relevant is empty"),
         ({}, {"relevant": "u"}, r"queries\.jsonl:1: relevant must be a list"),

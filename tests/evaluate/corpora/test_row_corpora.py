@@ -60,7 +60,7 @@ def test_cosqa_refusals(cosqa: Path) -> None:
     lines(cosqa / "test.jsonl", [{"query": "q", "positive_id": "c9"}])
     with pytest.raises(RowError, match="choose with --split"):
         cosqa_corpus(cosqa)
-    with pytest.raises(RowError, match=r"test\.jsonl:1: 'c9' is no id"):
+    with pytest.raises(RowError, match=r"test\.jsonl:1: 'c9' is not an id"):
         cosqa_corpus(cosqa, split="test")
     (cosqa / "test.jsonl").write_text('{"query": "q"\n')
     with pytest.raises(RowError, match=r"test\.jsonl:1: no JSON"):
@@ -153,9 +153,9 @@ def test_mteb_folders_of_parquet_are_the_same(beir: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("q9\td1\t1", ":4: 'q9' is no id of the queries"),
-        ("q1\td9\t1", ":4: 'd9' is no id of the corpus"),
-        ("q1\td1\thigh", ":4: the score 'high' is no number"),
+        ("q9\td1\t1", ":4: 'q9' is not an id of the queries"),
+        ("q1\td9\t1", ":4: 'd9' is not an id of the corpus"),
+        ("q1\td1\thigh", ":4: the score 'high' is not a number"),
         ("q1\td1", ":4: 2 fields, not 3"),
     ],
 )
@@ -174,7 +174,7 @@ def test_beir_refusals(beir: Path, tmp_path: Path) -> None:
     with pytest.raises(RowError, match=r"no corpus\.jsonl"):
         beir_corpus(tmp_path)
     lines(beir / "corpus.jsonl", [{"_id": "d1", "text": "a"}, {"_id": "d1", "text": "b"}])
-    with pytest.raises(RowError, match="'d1' stands there twice"):
+    with pytest.raises(RowError, match="'d1' occurs twice there"):
         beir_corpus(beir)
 
 

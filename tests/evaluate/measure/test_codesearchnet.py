@@ -153,7 +153,7 @@ def test_given_rankings_are_measured_like_any_system(tmp_path: Path) -> None:
     ("name", "text", "words"),
     [
         ("predictions", "language,query\n", "no column 'url'"),
-        ("predictions", "language,query,url\npython,a,u\npython,A,u\n", ":3: 'u' stands twice"),
+        ("predictions", "language,query,url\npython,a,u\npython,A,u\n", ":3: 'u' occurs twice"),
         ("predictions", "language,query,url\npython,a\n", ":2: a field is missing"),
         (
             "annotations",

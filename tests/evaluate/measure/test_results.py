@@ -189,9 +189,9 @@ def test_it_is_written_and_read_back(result: Evaluation, tmp_path: Path) -> None
 def test_what_is_no_result_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "result.json"
     path.write_bytes(data)
-    with pytest.raises(ResultError, match="no result"):
+    with pytest.raises(ResultError, match="not a result"):
         load_result(path)
-    with pytest.raises(ResultError, match="no result"):
+    with pytest.raises(ResultError, match="not a result"):
         load_result(tmp_path / "none.json")
 
 

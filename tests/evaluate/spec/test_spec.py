@@ -51,20 +51,20 @@ def test_a_good_spec_is_read_with_its_lines(tmp_path: Path) -> None:
     ("old", "new", "line", "words"),
     [
         ('"Lib/heapq.py::merge"', "", 5, "relevant is empty"),
-        ('["Lib/heapq.py::merge"]', "[12]", 5, "12 is no answer"),
-        ('"second question"', '"First  QUESTION"', 6, "stands on line 4 already"),
+        ('["Lib/heapq.py::merge"]', "[12]", 5, "12 is not an answer"),
+        ('"second question"', '"First  QUESTION"', 6, "is on line 4 already"),
         ('"second question"', '" "', 6, "question is empty"),
-        ('"Lib/csv.py"', '"Lib/heapq.py:12"', 8, "stands on line 7 already"),
+        ('"Lib/csv.py"', '"Lib/heapq.py:12"', 8, "is on line 7 already"),
         ('"corpus"', '"corpsu"', 2, "did you mean 'corpus'"),
         ('"query": "second', '"querry": "second', 6, "did you mean 'query'"),
         ('"stdlib:",', '"stdlib:" ', 3, "no JSON"),
         ('"stdlib:"', "7", 2, "corpus is '7': it must be text"),
-        ('"stdlib:",', '"stdlib:", "corpus": "x",', 2, "stands twice in one object"),
+        ('"stdlib:",', '"stdlib:", "corpus": "x",', 2, "occurs twice in one object"),
         ('"stdlib:",', '"stdlib:", "languages": ["pyton"],', 2, "did you mean 'python'"),
-        ('"stdlib:",', '"stdlib:", "requires": "python >> 3",', 2, "no requirement"),
-        ('"stdlib:",', '"stdlib:", "suffixes": ["md"],', 2, "no suffix"),
+        ('"stdlib:",', '"stdlib:", "requires": "python >> 3",', 2, "not a requirement"),
+        ('"stdlib:",', '"stdlib:", "suffixes": ["md"],', 2, "not a suffix"),
         ('"stdlib:",', '"stdlib:", "exclude": "Lib/test",', 2, "must be a list of texts"),
-        ('"stdlib:",', '"stdlib:", "name": NaN,', 1, "NaN is no JSON number"),
+        ('"stdlib:",', '"stdlib:", "name": NaN,', 1, "NaN is not a JSON number"),
     ],
 )
 def test_bad_specs_are_refused_with_line_and_reason(
@@ -93,10 +93,10 @@ def test_duplicates_on_one_line_are_found(tmp_path: Path) -> None:
     ("data", "words"),
     [
         (b"", "no JSON"),
-        (b"[]", "no object"),
+        (b"[]", "not an object"),
         (b'{"corpus": "stdlib:", "queries": []}', "1 to"),
         (b'{"corpus": "stdlib:", "queries": {}}', "1 to"),
-        (b'{"corpus": "stdlib:", "queries": [3]}', "no object"),
+        (b'{"corpus": "stdlib:", "queries": [3]}', "not an object"),
         (b"\xff\xfe", "not UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"corpus": "stdlib:"}', "'queries' is missing"),
@@ -127,5 +127,5 @@ def test_lines_of_every_value() -> None:
 
 
 def test_a_key_that_stands_twice_is_told_with_its_line() -> None:
-    with pytest.raises(JsonError, match="line 2: the key 'a' stands twice"):
+    with pytest.raises(JsonError, match="line 2: the key 'a' occurs twice"):
         read_json(b'{"a": 1,\n "a": 2}')

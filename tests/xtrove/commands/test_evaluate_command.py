@@ -142,7 +142,7 @@ def test_two_results_are_compared(spec: Path, tmp_path: Path) -> None:
     assert "questions won: 0" in same
     assert "questions lost: 0" in same
     said = refused("--compare", tmp_path / "bare", tmp_path / "none")
-    assert "is no result" in said
+    assert "is not a result" in said
 
 
 @pytest.mark.parametrize(

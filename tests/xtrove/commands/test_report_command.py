@@ -70,7 +70,7 @@ def test_a_report_is_replaced_and_nothing_else_is(path: Path, tmp_path: Path) ->
     assert [one.name for one in page.parent.iterdir()] == ["page.html"]
     page.write_text("mine")
     code, said = called(path, "--output", page)
-    assert code == 2 and "exists and is no report" in said
+    assert code == 2 and "exists and is not a report" in said
     assert page.read_text() == "mine"
     link = tmp_path / "link.html"
     link.symlink_to(page)
@@ -106,7 +106,7 @@ def test_what_is_nothing_of_ours(path: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "result.json"
     wrong.write_text(json.dumps({"format": "xtrove-evaluation-1"}))
     code, said = called(wrong)
-    assert code == 2 and "is no result of this version" in said
+    assert code == 2 and "is not a result of this version" in said
     assert not list(tmp_path.glob("*.html"))
 
 

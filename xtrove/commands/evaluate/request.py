@@ -93,7 +93,7 @@ def check(request: Request) -> None:
         ),
     ):
         if is_set and not fits:
-            raise Misuse(f"{word} does not go with the other words", remedy=f"Leave {word} out.")
+            raise Misuse(f"{word} does not go with the other options", remedy=f"Leave {word} out.")
     if request.model is None and (request.hybrid or request.mode and kind.needs_model):
         word = "--hybrid" if request.hybrid else f"--mode {request.mode}"
         raise Misuse(f"{word} needs a model", remedy="Name one with --model-path.")

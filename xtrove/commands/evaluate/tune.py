@@ -40,7 +40,7 @@ def tune_fusion(
     """
     if not Path(model).is_dir():
         raise Misuse(
-            f"--tune stores the weight in the model's folder, and {model} is none",
+            f"--tune stores the weight in the model's folder, and {model} is not a local folder",
             remedy="Name a local folder with --model-path.",
         )
     parts = [halves(corpus) for corpus in corpora]

@@ -105,7 +105,7 @@ def _mode(request: Request) -> Literal["maxsim", "xtr", "bm25"]:
     if not request.question.strip():
         raise Misuse("the question is empty", remedy="Say in words what the code does.")
     if not request.root.is_dir():
-        raise Misuse(f"{request.root} is no folder", remedy="Name a folder of code.")
+        raise Misuse(f"{request.root} is not a folder", remedy="Name a folder of code.")
     mode = request.mode or ("maxsim" if request.model is not None else "bm25")
     if mode == "bm25" and request.model is not None:
         raise Misuse("--mode bm25 uses no model", remedy="Leave --model-path out.")
@@ -114,7 +114,7 @@ def _mode(request: Request) -> Literal["maxsim", "xtr", "bm25"]:
     if mode != "bm25" and request.model is None:
         raise Misuse(f"--mode {mode} needs a model: --model-path", remedy=TRAIN)
     if request.model is not None and not (request.model / "config.json").is_file():
-        raise Misuse(f"{request.model} is no folder of a model", remedy=TRAIN)
+        raise Misuse(f"{request.model} is not the folder of a model", remedy=TRAIN)
     return mode
 
 
