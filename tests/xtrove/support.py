@@ -61,9 +61,9 @@ def environment() -> dict[str, str]:
 
 
 def xtrove(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs the command line in a process of its own."""
+    """Runs the command line in a process of its own; a build without workers, unless it says so."""
     return subprocess.run(
-        [sys.executable, "-m", "xtrove", *map(str, words)],
+        [sys.executable, "-m", "xtrove", *map(str, words), *without_workers(words)],
         cwd=cwd or ROOT,
         env=environment(),
         capture_output=True,
@@ -71,6 +71,11 @@ def xtrove(*words: object, cwd: Path | None = None) -> subprocess.CompletedProce
         timeout=TIMEOUT,
         check=False,
     )
+
+
+def without_workers(words: Sequence[object]) -> tuple[str, ...]:
+    """What makes a build run in one process, where its words say nothing of workers."""
+    return ("--workers", "0") if "build" in words[:1] and "--workers" not in words else ()
 
 
 def build(*words: object) -> subprocess.CompletedProcess[str]:

@@ -6,7 +6,6 @@ Only where data lies, the size of a quota and of a slice are set from outside.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -24,7 +23,6 @@ from tests.xtrove import made_code, support
 from tests.xtrove.hub_reading import fetched
 
 pytestmark = pytest.mark.slow
-WORKERS = os.cpu_count() or 1
 CSN, STACK = "code-search-net/code_search_net", "bigcode/the-stack-dedup"
 TABLES = "open/code_search_net_tables"
 CSN_LANGUAGES = ("go", "java", "javascript", "php", "python", "ruby")
@@ -116,7 +114,7 @@ def _build(
     hub: RunningHub, config: str, output: Path, *words: str
 ) -> subprocess.CompletedProcess[str]:
     hub.forget()
-    command = [sys.executable, "-m", "xtrove", "build", f"config/{config}.yaml"]
+    command = [sys.executable, "-m", "xtrove", "build", f"config/{config}.yaml", "--workers", "0"]
     done = hub.run([*command, "--output", str(output), *words], RAY_ADDRESS="", NO_COLOR="1")
     assert done.returncode == 0, done.stderr + done.stdout
     assert not [one for one in hub.log() if one["violation"]]
@@ -164,7 +162,7 @@ def test_codesearchnet_from_tables_stops_at_its_quota_and_never_reads_all(
     asked = {one["path"] for one in hub.log()}
     assert not [path for path in asked if "/all/" in path]
     read = fetched(hub, tmp_path / "out", "codesearchnet", TABLES)
-    assert read.within_the_promise(WORKERS), read
+    assert read.within_the_promise(workers=1), read
     plan = len(list((tmp_path / "out/.xtrove/plan").glob("slice-*.json")))
     assert read.tasks <= 0.6 * plan
 
@@ -187,7 +185,7 @@ def test_combined(hub: RunningHub, pairs: Path, tmp_path: Path) -> None:
     assert by_source["pairs", "rust"] in (40, 41)
     assert {f"own/{n}" for n in range(90_000, 90_040)} <= own
     read = fetched(hub, tmp_path / "out", "the-stack", STACK)
-    assert read.within_the_promise(WORKERS), read
+    assert read.within_the_promise(workers=1), read
     slices = [
         json.loads(path.read_bytes()) for path in (tmp_path / "out/.xtrove/plan").glob("slice-*")
     ]

@@ -61,7 +61,7 @@ def _run(front: Front, word: str, config: Path, **env: str) -> subprocess.Comple
     bare = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
     known = {"AWS_ENDPOINT_URL": front.url, "AWS_EC2_METADATA_DISABLED": "true", "RAY_ADDRESS": ""}
     return subprocess.run(
-        [sys.executable, "-m", "xtrove", word, str(config)],
+        [sys.executable, "-m", "xtrove", word, str(config), *support.without_workers([word])],
         cwd=support.ROOT,
         env={**bare, **known, **env, "NO_COLOR": "1", "PYTHONPATH": str(support.ROOT)},
         capture_output=True,

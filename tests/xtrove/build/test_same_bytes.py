@@ -17,20 +17,15 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def config(library_config: Path) -> Path:
     """A config over a part of the standard library."""
-    base = tmp_path_factory.mktemp("library")
-    return support.write_config(
-        base / "config.yaml", support.library_config(support.library(base / "source"))
-    )
+    return library_config
 
 
 @pytest.fixture(scope="module")
-def reference(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The dataset as one undisturbed run in one process makes it, without Ray."""
-    output = tmp_path_factory.mktemp("reference") / "dataset"
-    support.build(config, "--output", output, "--workers", 0)
-    return output
+def reference(library_dataset: Path) -> Path:
+    """The dataset as one process makes it, without Ray."""
+    return library_dataset
 
 
 def test_the_reference_holds(reference: Path) -> None:
@@ -99,7 +94,7 @@ def test_killed_and_resumed(
         process.communicate(timeout=support.TIMEOUT)
     done = {name: support.receipts(output, name) for name in ("extract", "shard")}
     assert not (output / "SHA256SUMS").exists()
-    support.build(config, "--output", output, "--workers", 2)
+    support.build(config, "--output", output)
     assert support.sums(output) == support.sums(reference)
     for name, keys in done.items():
         every = support.receipts(output, name)
@@ -108,9 +103,12 @@ def test_killed_and_resumed(
     assert not list((output / ".xtrove" / "tmp").glob("*"))
 
 
-def test_ctrl_c_stops_and_says_how_to_go_on(config: Path, reference: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_ctrl_c_stops_and_says_how_to_go_on(
+    workers: int, config: Path, reference: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "dataset"
-    with support.start_build(config, "--output", output, "--workers", 1) as process:
+    with support.start_build(config, "--output", output, "--workers", workers) as process:
         support.wait_for_receipts(process, output, "extract", 2)
         running = support.command_lines(process)
         os.killpg(process.pid, signal.SIGINT)
@@ -120,7 +118,7 @@ def test_ctrl_c_stops_and_says_how_to_go_on(config: Path, reference: Path, tmp_p
     assert "Traceback" not in err + out
     assert not (output / "manifest.json").exists()
     # What a private head does not need is not started.
-    assert any("raylet" in words for words in running)
+    assert any("raylet" in words for words in running) == bool(workers)
     assert not [words for words in running if "monitor.py" in words or "dashboard.py" in words]
     support.build(config, "--output", output)
     assert support.sums(output) == support.sums(reference)

@@ -72,7 +72,7 @@ def test_requests_are_counted_and_are_no_part_of_what_is_kept(
         "hub": {"requests_per_5min": 3_000},
     }
     path = support.write_config(tmp_path / "config.yaml", config)
-    words = [sys.executable, "-m", "xtrove", "build", str(path)]
+    words = [sys.executable, "-m", "xtrove", "build", str(path), "--workers", "0"]
     done = hub.run(words, RAY_ADDRESS="", NO_COLOR="1")
     assert done.returncode == 0, done.stderr + done.stdout
     asked = hub.log()

@@ -155,7 +155,7 @@ def _small(folder: Path) -> Path:
 @pytest.mark.slow
 def test_output_is_for_people_and_pipes(tmp_path: Path) -> None:
     """Results on stdout, nothing of Ray on either stream, one JSON event a line in the log."""
-    done = support.build(_small(tmp_path), "--output", tmp_path / "out")
+    done = support.build(_small(tmp_path), "--output", tmp_path / "out", "--workers", 1)
     assert "files seen" in done.stdout
     assert "xtrove verify" in done.stdout
     assert done.stderr == ""
@@ -170,6 +170,7 @@ def test_a_terminal_sees_a_live_table(tmp_path: Path) -> None:
     config = _small(tmp_path)
     main, side = pty.openpty()
     words = [sys.executable, "-m", "xtrove", "build", str(config), "--output", str(tmp_path / "o")]
+    words += ["--workers", "0"]
     environment = {**support.environment(), "TERM": "xterm-256color", "COLUMNS": "100"}
     with subprocess.Popen(
         words, cwd=support.ROOT, env=environment, stdout=side, stderr=side, stdin=side
@@ -194,7 +195,7 @@ def test_a_terminal_sees_a_live_table(tmp_path: Path) -> None:
 def test_two_builds_do_not_write_into_one_output(tmp_path: Path) -> None:
     config = _small(tmp_path)
     output = tmp_path / "out"
-    with support.start_build(config, "--output", output) as first:
+    with support.start_build(config, "--output", output, "--workers", 0) as first:
         lock = output / ".xtrove" / "lock"
         deadline = time.monotonic() + 60
         while not (lock.exists() and lock.read_text()) and time.monotonic() < deadline:

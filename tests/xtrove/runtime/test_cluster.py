@@ -27,21 +27,15 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def config(library_config: Path) -> Path:
     """A config over a part of the standard library, in several slices."""
-    base = tmp_path_factory.mktemp("library")
-    return support.write_config(
-        base / "config.yaml",
-        support.library_config(support.library(base / "source")),
-    )
+    return library_config
 
 
 @pytest.fixture(scope="module")
-def reference(config: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The checksums of the same build on one machine."""
-    output = tmp_path_factory.mktemp("reference") / "dataset"
-    support.build(config, "--output", output, "--workers", 2)
-    return support.sums(output)
+def reference(library_dataset: Path) -> str:
+    """The checksums of the same build in one process."""
+    return support.sums(library_dataset)
 
 
 @pytest.fixture(scope="module")
