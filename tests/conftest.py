@@ -1,4 +1,4 @@
-"""Fast tests first, and random properties that are the same on every machine.
+"""The order of tests, and random properties that are the same on every machine.
 
 By default a property draws the same examples in every run, and no clock decides: what fails here
 fails everywhere. `--hypothesis-profile=long`, or any `--hypothesis-seed`, draws others and many
@@ -8,6 +8,7 @@ more; see docs/testing.md.
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -34,5 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps the order of files, with the tests marked slow behind all others."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    """In one process the tests marked slow come last; for several the files that hold most of
+    them come first, so that none is left with a long file at the end."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: -slow[item.path])
+    else:
+        items.sort(key=lambda item: item.get_closest_marker("slow") is not None)

@@ -78,6 +78,7 @@ def index(functions: list[str], tmp_path_factory: pytest.TempPathFactory) -> Eva
     return index_of(tmp_path_factory.mktemp("held") / "set.jsonl", rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FLOORS)
 def test_injected_copies_are_found(kind: str, functions: list[str], index: EvaluationIndex) -> None:
     protected, others = functions[:PROTECTED], functions[PROTECTED:]
@@ -93,6 +94,7 @@ def test_injected_copies_are_found(kind: str, functions: list[str], index: Evalu
     assert recall >= FLOORS[kind]
 
 
+@pytest.mark.slow
 def test_near_and_contained_are_those_of_brute_force(
     functions: list[str], index: EvaluationIndex
 ) -> None:
@@ -182,6 +184,7 @@ def test_an_empty_index_matches_nothing() -> None:
     assert hits_of(EvaluationIndex.build([], OPTIONS), library_functions(3)) == [None] * 3
 
 
+@pytest.mark.slow
 def test_every_function_and_query_of_cosqa_is_found() -> None:
     data = os.environ.get("XTROVE_DATA")
     if not data:

@@ -27,6 +27,7 @@ def test_the_threshold_is_the_decimal_that_was_written() -> None:
     assert len(edges(pairs, sets.__getitem__, 0.7000000000000001)) == 0
 
 
+@pytest.mark.slow
 @given(
     sets=st.lists(st.frozensets(st.integers(0, 12)), min_size=2, max_size=6),
     threshold=st.sampled_from([0.3, 0.5, 0.7, 0.75, 1.0]),

@@ -103,6 +103,7 @@ def test_space_around_tokens_does_not_matter(code: str, language: str) -> None:
         assert tokens(language, "  \n\t".join(found)) == found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize(
     "unit",

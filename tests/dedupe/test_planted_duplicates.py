@@ -28,6 +28,7 @@ def corpus() -> list[Planted]:
     return plant(functions, seed=7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threshold", [0.7, 0.8])
 def test_nothing_is_removed_wrongly_and_little_is_missed(
     corpus: list[Planted], threshold: float

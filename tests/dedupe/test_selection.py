@@ -168,6 +168,7 @@ WORLDS = st.lists(ONES, min_size=1, max_size=14).flatmap(
 QUOTAS = st.lists(st.integers(0, 6), min_size=2, max_size=2)
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(world=WORLDS, cap=CAPS, quotas=QUOTAS)
 def test_decisions_follow_the_definition(
@@ -180,6 +181,7 @@ def test_decisions_follow_the_definition(
     assert shown(found) == by_definition(ones, edges, cap, quotas)
 
 
+@pytest.mark.slow
 @given(world=WORLDS, cap=CAPS, quotas=QUOTAS, length=st.integers(0, 14))
 def test_the_decisions_of_a_prefix_are_the_prefix_of_the_decisions(
     world: tuple[list[One], list[tuple[int, int, int, int]]],

@@ -57,6 +57,7 @@ os._exit(0)
     return json.loads(run.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_load_dataset_through_the_card(built: Built, tmp_path: Path) -> None:
     code = """
 from datasets import load_dataset, get_dataset_config_names
@@ -86,6 +87,7 @@ result["first"] = next(iter(row))
     assert result["first"]["licenses"] == list(pair.licenses)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("streaming", [True, False])
 def test_load_dataset_webdataset(built: Built, tmp_path: Path, streaming: bool) -> None:
     code = f"""
@@ -100,6 +102,7 @@ result = [[row["__key__"], row["json"]["id"], row["json"]["query"]] for row in r
     assert all(key == one and queries[one] == query for key, one, query in result)
 
 
+@pytest.mark.slow
 def test_webdataset(built: Built, tmp_path: Path) -> None:
     code = """
 import webdataset
@@ -134,6 +137,7 @@ def test_sha256sum_agrees(built: Built) -> None:
     assert listed == published(built.path).keys() - {"SHA256SUMS"}
 
 
+@pytest.mark.slow
 def test_a_missing_twin_is_noticed_by_load_dataset(built: Built, tmp_path: Path) -> None:
     # The card's counts protect a reader who never runs `xtrove verify`.
     copy = tmp_path / "copy"

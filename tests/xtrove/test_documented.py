@@ -77,6 +77,7 @@ def test_a_missing_module_of_no_extra_is_not_explained_away() -> None:
     assert isinstance(told, Misuse) and "torch" in told.message and "[train]" in told.remedy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

@@ -72,6 +72,7 @@ def test_the_rooms_are_there() -> None:
     assert (ROOT / "README.md").is_file()
 
 
+@pytest.mark.slow
 def test_files_and_functions_are_short() -> None:
     broken = []
     for path in _files(*FOLDERS):

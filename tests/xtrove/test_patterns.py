@@ -38,6 +38,7 @@ def _tried(child: str) -> list[str]:
     return [line["tried"] for line in said if "tried" in line]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "pattern",
     [

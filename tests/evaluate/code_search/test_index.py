@@ -103,6 +103,7 @@ def test_functions_are_found_with_documentation_and_windows_without(
     _words_as_fresh(snapshot)
 
 
+@pytest.mark.slow
 def test_only_what_changed_is_encoded_again(
     tmp_path: Path, root: Path, encoder: CountedEncoder
 ) -> None:
@@ -156,6 +157,7 @@ def test_what_changed_a_moment_ago_is_read_again(tmp_path: Path, root: Path) -> 
     assert (updated(tmp_path, root).changes.read, updated(tmp_path, root).changes.cut) == (4, 0)
 
 
+@pytest.mark.slow
 def test_many_segments_become_few_without_encoding(
     tmp_path: Path, root: Path, encoder: CountedEncoder
 ) -> None:
@@ -174,6 +176,7 @@ def test_many_segments_become_few_without_encoding(
     _vectors_as_fresh(snapshot, encoder, tmp_path / "fresh")
 
 
+@pytest.mark.slow
 def test_what_is_half_dead_is_copied_without_the_dead(
     tmp_path: Path, root: Path, encoder: CountedEncoder
 ) -> None:
@@ -238,6 +241,7 @@ def test_after_kill_9_what_was_done_is_kept_and_nothing_is_left(tmp_path: Path, 
     assert {one.name for one in store.iterdir()} == {"state.json", *kept}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["documents.jsonl", "words.txt", "means.bin", "tokens/values.bin"])
 def test_a_damaged_index_is_made_anew(
     tmp_path: Path, root: Path, encoder: CountedEncoder, name: str
@@ -299,6 +303,7 @@ def test_hostile_folders_are_counted(tmp_path: Path, root: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_candidates_are_scored_as_all_are(
     tmp_path: Path, root: Path, encoder: CountedEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

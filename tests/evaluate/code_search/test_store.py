@@ -104,6 +104,7 @@ def test_the_least_recently_used_go_first_and_never_one_in_use(cache: Path) -> N
     assert [one.folder.exists() for one in stores] == [False, True, False, False]
 
 
+@pytest.mark.slow
 @NEEDS_ONNX
 def test_a_graph_gives_the_vectors_of_the_model(tmp_path: Path, trained: Path) -> None:
     encoder = load_model(trained)
@@ -123,6 +124,7 @@ def test_a_graph_gives_the_vectors_of_the_model(tmp_path: Path, trained: Path) -
     np.testing.assert_allclose(vectors.values, wanted_vectors.values, atol=1e-4)
 
 
+@pytest.mark.slow
 @NEEDS_ONNX
 def test_a_graph_is_asked_without_torch(tmp_path: Path, trained: Path) -> None:
     make_graph(load_model(trained), tmp_path / "graph")
@@ -138,6 +140,7 @@ def test_a_graph_is_asked_without_torch(tmp_path: Path, trained: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @NEEDS_ONNX
 def test_a_graph_that_differs_is_not_used_and_not_tried_again(
     tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
@@ -151,6 +154,7 @@ def test_a_graph_that_differs_is_not_used_and_not_tried_again(
     assert not (folder / "model.onnx").exists()
 
 
+@pytest.mark.slow
 @NEEDS_ONNX
 def test_a_damaged_graph_is_removed(tmp_path: Path, trained: Path) -> None:
     folder = tmp_path / "graph"
@@ -165,6 +169,7 @@ def test_a_damaged_graph_is_removed(tmp_path: Path, trained: Path) -> None:
     assert QuestionGraph.open(folder) is not None
 
 
+@pytest.mark.slow
 @NEEDS_ONNX
 def test_the_newest_graphs_are_kept(
     tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch

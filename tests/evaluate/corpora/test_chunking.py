@@ -142,6 +142,7 @@ def test_a_sound_file_has_no_windows_between_its_functions() -> None:
     assert cut_files([file]).counts["windows"] == 0
 
 
+@pytest.mark.slow
 def test_a_file_that_hangs_the_parser_costs_itself_only(monkeypatch: pytest.MonkeyPatch) -> None:
     # tree-sitter-python takes over 1 GB for it: see tests/extract/pipeline/test_watchdog.py.
     bomb = b"def f():\n    return 1\n" + b"/* abc /* abc /* abc\n" * 600

@@ -89,6 +89,7 @@ def shares(corpus: Corpus) -> dict[str, float]:
     return dict(zip(measured.names, means, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("XTROVE_DATA" not in os.environ, reason="XTROVE_DATA is not set")
 def test_bm25_on_real_cosqa_is_no_straw_man() -> None:
     folder = Path(os.environ["XTROVE_DATA"]) / "eval/cosqa"
@@ -187,6 +188,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tmp_path_factory.mktemp("made"), pairs, []).path
 
 
+@pytest.mark.slow
 def test_a_dataset_is_asked_language_by_language(dataset: Path) -> None:
     corpora = dataset_corpora(dataset, split="train")
     assert [corpus.name for corpus in corpora] == ["dataset go", "dataset python"]

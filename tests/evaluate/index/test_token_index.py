@@ -179,6 +179,7 @@ def _child(*words: object) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_two_processes_that_make_the_same_index_end_with_one(tmp_path: Path) -> None:
     children = [_child("both", tmp_path) for _ in range(2)]
     for child in children:
@@ -187,6 +188,7 @@ def test_two_processes_that_make_the_same_index_end_with_one(tmp_path: Path) -> 
     assert {one.name for one in tmp_path.iterdir()} == {KEY, "lock"}
 
 
+@pytest.mark.slow
 def test_a_search_is_held_to_its_memory(tmp_path: Path) -> None:
     """100 MB of index, 400 MB in float32, with 160 MB of memory beside the libraries'."""
     random = np.random.default_rng(0)

@@ -86,6 +86,7 @@ def test_scores_are_exact_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_model_that_finds_copies_of_the_question(encoder: Encoder) -> None:
     texts = [f"def name_{n}(value_{n * 7}): return {n}" for n in range(12)]
     # Query and document have other markers: the answer is the same text all the same.
@@ -113,6 +114,7 @@ def load_base_like(encoder: Encoder) -> Encoder:
     return copy.deepcopy(encoder)
 
 
+@pytest.mark.slow
 def test_over_a_dataset(encoder: Encoder, tmp_path: Path) -> None:
     built = build(tmp_path)
     select = Select(splits=("validation",))

@@ -113,6 +113,7 @@ def test_evidence_that_is_damaged_is_named(made: Made, tmp_path: Path) -> None:
     ).removed
 
 
+@pytest.mark.slow
 def test_a_dataset_that_means_harm_stays_small(tmp_path: Path) -> None:
     bad = "\u202e\u2066<&" * 4_000
     kept = [

@@ -102,6 +102,7 @@ def test_the_page_says_what_the_run_was(data: Path, tmp_path: Path) -> None:
     assert str(tmp_path) not in page
 
 
+@pytest.mark.slow
 def test_a_long_run_is_bounded(data: Path, tmp_path: Path) -> None:
     output = run(tmp_path, data, steps=20_000, validations=5_000)
     page = render(training_page(output))

@@ -44,6 +44,7 @@ def corpus(texts: list[str]) -> Corpus:
     return Corpus(name="c", documents=documents, queries=queries)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", SEARCHERS)
 @pytest.mark.parametrize("hybrid", [False, True])
 def test_every_mode_finds_a_text_by_itself(
@@ -154,6 +155,7 @@ def _evaluate(*words: object) -> tuple[int, str]:
             console.cache_clear()
 
 
+@pytest.mark.slow
 def test_evaluate_hybrid_tune_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XTROVE_CACHE", str(tmp_path / "cache"))
     model = made("bert", tmp_path / "model")

@@ -67,6 +67,7 @@ def test_ties_stand_in_the_order_of_the_model() -> None:
 rankings = st.lists(st.integers(0, 12), unique=True, max_size=12)
 
 
+@pytest.mark.slow
 @given(rankings, rankings, st.integers(1, 15))
 def test_a_weight_of_0_or_1_is_one_of_them(model: list[int], words: list[int], k: int) -> None:
     pair = hits(model), hits(words)

@@ -71,6 +71,7 @@ corpora = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(corpora, st.lists(st.integers(0, 6), min_size=1, max_size=5), st.integers(0, 9))
 def test_xtr_is_maxsim_where_all_tokens_are_retrieved(
     documents: TokenVectors, lengths: list[int], seed: int
@@ -88,6 +89,7 @@ def test_xtr_is_maxsim_where_all_tokens_are_retrieved(
                     assert found[document] == pytest.approx(score, abs=1e-5)
 
 
+@pytest.mark.slow
 @given(corpora, st.integers(1, 60), st.integers(1, 97), st.integers(0, 9))
 def test_xtr_against_the_formula_whatever_the_blocks(
     documents: TokenVectors, retrieved: int, elements: int, seed: int
@@ -107,6 +109,7 @@ def test_xtr_against_the_formula_whatever_the_blocks(
                 assert found[document] == pytest.approx(score, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_maxsim_against_numpy_over_many_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: Any

@@ -19,6 +19,7 @@ def test_three_are_shipped() -> None:
     assert [path.stem for path in SPECS] == ["code_queries", "huggingface_hub", "xtrove"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 def test_answers_are_there_and_questions_do_not_repeat_documentation(path: Path) -> None:
     spec = load_spec(path)

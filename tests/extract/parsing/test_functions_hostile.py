@@ -91,6 +91,7 @@ def test_not_utf8_is_named(content: bytes) -> None:
     assert (again.reason, again.value) == (caught.value.reason, caught.value.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("language", "line", "function"),
     [
@@ -119,6 +120,7 @@ def test_twenty_thousand_comment_lines_are_linear(
     assert seconds[1] < max(8 * seconds[0], 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGE_NAMES)
 def test_comments_between_blank_lines_are_read_or_refused_within_the_budget(language: str) -> None:
     # The scanners of Python and PHP look ahead over all of them, once for each.
@@ -136,6 +138,7 @@ def test_comments_between_blank_lines_are_read_or_refused_within_the_budget(lang
     assert time.process_time() - begin < 4
 
 
+@pytest.mark.slow
 def test_many_functions_below_one_comment_are_linear() -> None:
     content = b"/** Doc. */\n" + b"function f() {}\n" * 20_000
     begin = time.process_time()
@@ -162,6 +165,7 @@ def test_marker_is_linear(language: str, content: bytes) -> None:
     assert time.process_time() - begin < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGE_NAMES)
 @pytest.mark.parametrize("opener", [b"(", b"[", b"{", b"/**", b'"', b"'", b"\x00", b"x={a:["])
 def test_unclosed_openers_do_not_crash(language: str, opener: bytes) -> None:
@@ -172,6 +176,7 @@ def test_unclosed_openers_do_not_crash(language: str, opener: bytes) -> None:
         assert error.reason == "parse_failed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("language", "unit"),
     [
@@ -292,6 +297,7 @@ _PIECES = st.sampled_from(
 _TEXTS = st.one_of(st.text(max_size=60), st.lists(_PIECES, max_size=30).map("".join))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGE_NAMES)
 @given(text=_TEXTS)
 def test_random_text_gives_valid_spans(language: str, text: str) -> None:
@@ -326,6 +332,7 @@ def test_random_bytes_are_refused_or_read(language: str, content: bytes) -> None
         assert error.reason == "not_utf8"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("XTROVE_DATA" not in os.environ, reason="XTROVE_DATA is not set")
 @pytest.mark.parametrize("language", LANGUAGE_NAMES)
 def test_marker_skip_loses_no_pair_of_real_files(language: str) -> None:
@@ -349,6 +356,7 @@ def test_marker_skip_loses_no_pair_of_real_files(language: str) -> None:
     assert skipped > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("language", "line"),
     [

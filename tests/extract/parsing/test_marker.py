@@ -98,6 +98,7 @@ _OWN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGES)
 @given(data=st.data())
 def test_what_the_marker_denies_is_not_there(language: str, data: st.DataObject) -> None:

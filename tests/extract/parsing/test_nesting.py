@@ -20,6 +20,7 @@ from tests.xtrove.hard_files import nested
 LANGUAGE_NAMES = sorted(LANGUAGES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGE_NAMES)
 def test_the_code_of_nested_functions_is_bounded(language: str) -> None:
     """138 kB of JavaScript gave 2,000 times their size in code, in 4.9 s; the longest go."""
@@ -70,6 +71,7 @@ def test_a_long_chain_of_calls_is_read(calls: int) -> None:
     assert time.process_time() - begin < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("language", "opening", "unit"),
     [
@@ -97,6 +99,7 @@ def test_a_tree_too_deep_for_matching_is_refused(
     functions(language, "a", opening + unit * 10_000 + ending)
 
 
+@pytest.mark.slow
 def test_a_pair_that_takes_too_long_to_parse_is_tried_once() -> None:
     code = "def f():\n  if x:\n    a = 1\n" + "# c\n\n" * 60_000
     begin = time.process_time()

@@ -73,6 +73,7 @@ def test_too_deep_and_too_large_files_are_not_rescued() -> None:
     assert function_nodes("x = 1\n" * 60_000) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit",
     ["'('*10**5", "'['*199+']'*199", "'-'*10**5+'1'", "'a'+'.b'*10**5", "'1'+'+1'*10**5",

@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from extract.parsing.function_finder import functions
 
 Row = tuple[int, int, str, str]
@@ -38,6 +40,7 @@ def _library() -> Iterator[tuple[Path, bytes, list[Row]]]:
         yield path, content, expected
 
 
+@pytest.mark.slow
 def test_python_equals_ast_over_the_whole_standard_library() -> None:
     files = total = 0
     wrong: list[str] = []

@@ -333,6 +333,7 @@ def test_any_file_adds_up(content: str) -> None:
 LANGUAGES = ("go", "java", "javascript", "php", "python", "ruby", "rust", "typescript")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("XTROVE_DATA" not in os.environ, reason="XTROVE_DATA is not set")
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_real_files_add_up_and_do_not_leak(language: str) -> None:

@@ -70,6 +70,7 @@ def outcomes(watchdog: Watchdog, rows: list[str], limits: RowLimits = LONG_LIMIT
     return [a.reason if isinstance(a, Stopped) else a for _, a in answers]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
@@ -88,6 +89,7 @@ def test_the_row_alone_is_lost(watchdog: Watchdog, row: str, reason: str) -> Non
     ]
 
 
+@pytest.mark.slow
 def test_the_parent_looks_where_the_kernel_does_not_bound_memory(
     watchdog: Watchdog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +98,7 @@ def test_the_parent_looks_where_the_kernel_does_not_bound_memory(
     assert outcomes(watchdog, rows) == ["A", "row_memory", "A"]
 
 
+@pytest.mark.slow
 def test_a_large_parent_is_not_held_against_a_row(watchdog: Watchdog) -> None:
     large = b"1" * 700_000_000
     assert outcomes(watchdog, ["segfault", "allocate in C"]) == ["row_crashed", "row_memory"]
@@ -106,6 +109,7 @@ def test_waiting_takes_no_processor_time(watchdog: Watchdog) -> None:
     assert outcomes(watchdog, ["sleep", "a"], LIMITS) == ["SLEEP", "A"]
 
 
+@pytest.mark.slow
 def test_rows_keep_their_order_over_many_chunks(watchdog: Watchdog) -> None:
     rows = [f"row {number}" for number in range(1000)]
     rows[500] = "segfault"
@@ -130,12 +134,14 @@ def grow(row: int, size: int) -> int:
 LEAK: list[bytes] = []
 
 
+@pytest.mark.slow
 def test_what_other_rows_left_behind_is_not_held_against_a_row(watchdog: Watchdog) -> None:
     # Ten rows leak 100 MB each under a limit of 300 MB for a chunk: each is tried again alone.
     answers = watchdog.map(grow, range(10), LONG_LIMITS, 100_000_000, size=lambda _: 1)
     assert [answer for _, answer in answers] == list(range(10))
 
 
+@pytest.mark.slow
 def test_a_caller_that_stops_early_leaves_no_answers_behind(watchdog: Watchdog) -> None:
     for _, answer in watchdog.map(act, ["a", "b", "c"], LONG_LIMITS, size=len):
         assert answer == "A"
@@ -227,6 +233,7 @@ def test_extraction_in_the_child_equals_extraction_here(watchdog: Watchdog) -> N
     assert isinstance(first.pairs[0], Pair)
 
 
+@pytest.mark.slow
 def test_a_comment_scanner_without_bounds_is_stopped_by_memory(watchdog: Watchdog) -> None:
     # tree-sitter-python 0.25.0 keeps a state for each "/*" of an error: 12 kB take over 1 GB.
     bomb = FUNCTION + b"/* abc /* abc /* abc\n" * 600

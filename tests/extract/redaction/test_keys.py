@@ -91,6 +91,7 @@ UNITS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", UNITS)
 def test_hostile_text_is_quick(unit: str) -> None:
     text = "key1 @ :: PRIVATE KEY " + unit * (100_000 // len(unit))

@@ -103,6 +103,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", [*HOSTILE, "&#" + "9" * 5000])
 def test_a_megabyte_of_hostile_text_is_quick(unit: str) -> None:
     text = unit * (1_000_000 // len(unit))

@@ -48,6 +48,7 @@ def write(path: Path) -> None:
     pq.write_table(pa.table(columns), path, row_group_size=ROWS, use_dictionary=False)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="VmHWM is a fact of Linux")
 def test_a_row_group_of_180_mb_is_not_held(tmp_path: Path) -> None:
     """VmHWM, because ru_maxrss of a child starts at the peak of its parent."""

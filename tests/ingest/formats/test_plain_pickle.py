@@ -134,6 +134,7 @@ def laughs(levels: int) -> bytes:
     return b"\x80\x02(" + out + b"l."
 
 
+@pytest.mark.slow
 def test_bombs_cost_no_time() -> None:
     bombs = {
         "billion laughs": (laughs(30), "unfolds to more than"),

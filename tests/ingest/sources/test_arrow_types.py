@@ -152,6 +152,7 @@ def test_every_type_of_text_is_read_as_text(tmp_path: Path, source: str, kind: s
     assert all(one.ok for one in checked(options).contact().checks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", list(AT))
 @pytest.mark.parametrize("kind", list(LISTS))
 @pytest.mark.parametrize("text", ["string", "large_string", "string_view", "dictionary"])

@@ -198,6 +198,7 @@ def test_an_answer_that_drips_is_broken_off_and_goes_on(served: Served) -> None:
     assert later.endswith("-4999")
 
 
+@pytest.mark.slow
 def test_an_expired_address_is_asked_for_again(served: Served) -> None:
     hub, _ = served
     name = "data/c++/train-00003-of-00004.parquet"
@@ -254,6 +255,7 @@ def test_an_answer_that_makes_no_sense_is_an_error(
     assert error.startswith("SourceError") and said in error
 
 
+@pytest.mark.slow
 def test_offline_is_said_at_once(served: Served) -> None:
     hub, _ = served
     with running_reader(hub, HF_HUB_OFFLINE="1") as reader:

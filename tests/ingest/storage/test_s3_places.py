@@ -100,6 +100,7 @@ def sources(files: Path) -> list[tuple[dict[str, Any], str]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(4))
 def test_a_bucket_gives_what_a_folder_gives(front: Front, files: Path, number: int) -> None:
     words, where = sources(files)[number]
@@ -118,6 +119,7 @@ def test_a_bucket_gives_what_a_folder_gives(front: Front, files: Path, number: i
     assert counted.requests == len(front.asked)
 
 
+@pytest.mark.slow
 def test_names_of_more_than_a_page(front: Front) -> None:
     place: Place = pin("s3://many", FAST)
     assert (place.folders(), place.folders("all"), place.folders("none")) == (
@@ -145,6 +147,7 @@ def test_a_range_costs_its_bytes_and_opening_nothing(front: Front) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "failure",
     [
@@ -183,6 +186,7 @@ def test_what_lasts_is_a_passing_fault_without_a_signature(front: Front) -> None
         pin("s3://code/stack", hasty)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "failure", "said"),
     [

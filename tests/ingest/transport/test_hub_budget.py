@@ -62,6 +62,7 @@ def chunk_bytes(table: bytes, tmp_path: Path, group: int, columns: list[str]) ->
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "columns",
     [
@@ -87,6 +88,7 @@ def test_two_columns_of_a_row_group_cost_their_bytes_and_the_footer(
     assert abs(found["cost"] - served) < 500
 
 
+@pytest.mark.slow
 def test_contents_are_fetched_only_where_a_licence_passes(
     hub: RunningHub, table: bytes, tmp_path: Path
 ) -> None:
@@ -106,6 +108,7 @@ def test_contents_are_fetched_only_where_a_licence_passes(
     assert len([one for one in hub.log() if one["port"] == "hub"]) == 1
 
 
+@pytest.mark.slow
 def test_processes_with_limits_stay_under_them_together(hub: RunningHub) -> None:
     whole = 12.0
     share = ReadLimits(requests_per_second=whole).shared(3)
@@ -133,6 +136,7 @@ def test_processes_with_limits_stay_under_them_together(hub: RunningHub) -> None
     assert times[-1] - start > 0.9 * (45 - burst) / whole
 
 
+@pytest.mark.slow
 def test_the_cdn_is_not_part_of_the_budget(hub: RunningHub) -> None:
     hub.forget()
     with running_reader(hub) as reader:

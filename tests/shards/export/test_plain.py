@@ -115,6 +115,7 @@ print(rows.column_names, done.global_step, done.training_loss > 0)
 """
 
 
+@pytest.mark.slow
 def test_pairs_train_a_sentence_transformer(dataset: Dataset, tmp_path: Path) -> None:
     pytest.importorskip("sentence_transformers")
     folder = _exported(dataset, tmp_path / "out", "st-pairs", languages=("python",))

@@ -195,6 +195,7 @@ def test_everything_can_be_forgotten(sound: Built, copy: Path) -> None:
     assert len(manifest.tombstones) == 10
 
 
+@pytest.mark.slow
 def test_one_after_the_other_is_both_at_once(copy: Path, tmp_path: Path) -> None:
     """Except for marks: evidence that lost its witness before it was forgotten itself."""
     other = tmp_path / "other"
@@ -245,6 +246,7 @@ def _alone(number: int) -> Pair:
     return replace(pair, repo=repo, id=pair_id(repo=repo, start_byte=pair.start_byte, **same))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "check"),
     [
@@ -362,6 +364,7 @@ def test_a_journal_of_an_older_dataset_is_dropped(copy: Path) -> None:
     assert published(copy) == before and not (copy / ".xtrove/forget").exists()
 
 
+@pytest.mark.slow
 def test_killed_at_any_change_of_a_file(tmp_path: Path) -> None:
     """A shard is rewritten, one vanishes, evidence changes; see `forget_child`."""
     pairs = [make_pair(n) for n in (0, 3, 10, 13)] + [make_pair(103, language="go")]

@@ -43,6 +43,7 @@ def damaged(data: bytes, draw: random.Random) -> bytes:
     return bytes(changed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_damage_is_reported_and_never_raises(sound: Built, tmp_path: Path, kind: str) -> None:
     copy = tmp_path / "copy"

@@ -118,6 +118,7 @@ def plans(
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(
     seed=st.integers(0, 1 << 40),

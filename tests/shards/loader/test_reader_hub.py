@@ -42,6 +42,7 @@ def hub(built: Built, tmp_path: Path) -> Iterator[RunningHub]:
         yield hub
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1 << 30, 0])
 def test_whole_or_by_range(built: Built, hub: RunningHub, tmp_path: Path, size: int) -> None:
     digest, ids = hub.client(SCRIPT, f"hf://datasets/{REPO}", str(tmp_path / "cache"), str(size))
@@ -55,6 +56,7 @@ def test_whole_or_by_range(built: Built, hub: RunningHub, tmp_path: Path, size: 
     assert all("/resolve/main/" not in path for path in asked)
 
 
+@pytest.mark.slow
 def test_a_cut_connection_and_a_busy_hub(built: Built, hub: RunningHub, tmp_path: Path) -> None:
     hub.faults(
         {"match": "*.tar", "port": "cdn", "drop_after": 900, "times": 2},
@@ -65,6 +67,7 @@ def test_a_cut_connection_and_a_busy_hub(built: Built, hub: RunningHub, tmp_path
     ] == (built.ids)
 
 
+@pytest.mark.slow
 def test_a_shard_that_was_replaced_is_named(built: Built, hub: RunningHub, tmp_path: Path) -> None:
     name = built.manifest.shards[0].path
     files = published(built.path)
@@ -74,6 +77,7 @@ def test_a_shard_that_was_replaced_is_named(built: Built, hub: RunningHub, tmp_p
     assert name in said
 
 
+@pytest.mark.slow
 def test_nothing_that_can_be_read(built: Built, hub: RunningHub, tmp_path: Path) -> None:
     files = published(built.path)
     del files["manifest.json"]
@@ -104,6 +108,7 @@ answer.append(loader.reader.uri)
 """
 
 
+@pytest.mark.slow
 def test_a_branch_that_moves_between_epochs(built: Built, hub: RunningHub, tmp_path: Path) -> None:
     """Loader processes and later epochs go on with the commit of the first."""
     pytest.importorskip("torch")

@@ -50,6 +50,7 @@ sys.stdout.write(json.dumps([len(reader), opened, resumed, peak]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 4])
 def test_killed_in_the_middle_of_an_epoch(tmp_path: Path, after: int) -> None:
     place = build(tmp_path).path
@@ -75,6 +76,7 @@ def test_killed_in_the_middle_of_an_epoch(tmp_path: Path, after: int) -> None:
     assert seen == whole
 
 
+@pytest.mark.slow
 def test_a_thousand_shards_open_at_once(tmp_path: Path) -> None:
     simulate(tmp_path, languages=4, shards=250, rows=60)
     done = subprocess.run(

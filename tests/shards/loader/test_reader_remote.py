@@ -71,6 +71,7 @@ def test_the_same_batches_and_each_byte_once(
     assert {facts.sha256 for facts in built.manifest.shards} < names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0, 60_000])
 def test_what_does_not_fit_is_read_by_range(
     batches: list[Batch], served: Served, tmp_path: Path, size: int
@@ -172,6 +173,7 @@ with Reader.open(url, select=select, cache=cache) as reader:
 """
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_cache_with_a_limit(
     built: Built, served: Served, tmp_path: Path
 ) -> None:
@@ -220,6 +222,7 @@ def test_what_a_dead_process_left_is_removed(
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_in_a_bucket(
     built: Built, batches: list[Batch], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

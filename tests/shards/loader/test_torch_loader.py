@@ -36,6 +36,7 @@ def epochs(place: Path) -> list[list[tuple[int, list[str]]]]:
         return [[ids(batch) for batch in reader.batches(OPTIONS, start=one)] for one in starts]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "context"), [(0, None), (1, "fork"), (2, "spawn")])
 def test_order_and_epochs(
     place: Path, epochs: list[list[tuple[int, list[str]]]], workers: int, context: str | None
@@ -49,6 +50,7 @@ def test_order_and_epochs(
         assert list(loader) == epochs[1]
 
 
+@pytest.mark.slow
 def test_resume_with_batches_in_flight(
     place: Path, epochs: list[list[tuple[int, list[str]]]]
 ) -> None:
@@ -96,6 +98,7 @@ assert not [name for name in sys.modules if name.startswith(("torch.", "transfor
 """
 
 
+@pytest.mark.slow
 def test_without_torch_and_without_processes(place: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_TORCH, str(place)],

@@ -97,6 +97,7 @@ def _fresh(place: Place) -> None:
     place.hub.forget()
 
 
+@pytest.mark.slow
 def test_one_commit_makes_all_of_it_visible(place: Place) -> None:
     done = place.publish(place.small, "o/visible", options={"files_per_commit": 15})
     place.holds("o/visible", place.small)

@@ -76,6 +76,7 @@ def test_cut_right_after_the_repository_was_made_it_is_opened_all_the_same(
     assert (access.visibility, access.gate) == ("gated", "auto")
 
 
+@pytest.mark.slow
 def test_a_private_repository_made_by_hand_stays_private(place: Place, tmp_path: Path) -> None:
     path = builder.build(tmp_path, [builder.make_pair(1)], [], kind="the-stack").path
     assert place.hub.store.create("o/by-hand", "hf_write_secret", private=True)

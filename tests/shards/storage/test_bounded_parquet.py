@@ -89,6 +89,7 @@ def test_the_group_of_an_id_is_found_by_its_statistics(built: Built) -> None:
         assert not file.may_hold(0, 0, "f" * 33) and not file.may_hold(0, 0, "0")
 
 
+@pytest.mark.slow
 def test_a_text_that_many_rows_name_comes_in_pieces(tmp_path: Path) -> None:
     """3 kB on disk, 20 GB spelled out: 67 rows of a megabyte are what 64 MiB hold."""
     rows = 20_000
@@ -143,6 +144,7 @@ def test_a_page_that_unpacks_to_more_than_it_may(
         raise AssertionError("it was opened")
 
 
+@pytest.mark.slow
 def test_verify_and_why_refuse_such_evidence(tmp_path: Path) -> None:
     path = build(tmp_path).path
     (evidence,) = (path / "removals").iterdir()

@@ -56,6 +56,7 @@ def test_more_text_than_a_column_holds_is_refused(monkeypatch: pytest.MonkeyPatc
         columns.array([np.arange(11).tolist()], pa.list_(pa.int64()))
 
 
+@pytest.mark.slow
 def test_a_worker_of_the_build_loads_neither_pandas_nor_scipy() -> None:
     """Each is 30 MB and 0.2 s in every worker."""
     code = (

@@ -53,6 +53,7 @@ def test_a_sound_dataset_has_no_findings(sound: Built) -> None:
     assert {label for label, _, _ in seen} >= {TAR, "removals", "SHA256SUMS"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [TAR, INDEX, TWIN, "README.md", "funnel.json"])
 def test_a_flipped_byte_breaks_the_checksum(copy: Path, name: str) -> None:
     data = bytearray((copy / name).read_bytes())
@@ -92,6 +93,7 @@ def test_a_file_that_the_checksums_leave_out(copy: Path) -> None:
     assert "checksums" in checks(copy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -144,6 +146,7 @@ def test_hostile_names(copy: Path, name: str) -> None:
     assert any(f.check == "tar" and name in f.message for f in findings(copy))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -161,6 +164,7 @@ def test_tars_that_end_wrong(copy: Path, change: Callable[[bytes], bytes]) -> No
     assert "tar" in checks(copy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

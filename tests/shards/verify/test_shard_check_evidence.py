@@ -43,6 +43,7 @@ def copy(sound: Built, tmp_path: Path) -> Path:
 Change = Callable[[Removal], Removal]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reason", "change", "message"),
     [
@@ -108,6 +109,7 @@ def test_a_dataset_of_before_is_checked_by_its_own_rule(tmp_path: Path) -> None:
     assert "went as a near-duplicate" not in (path / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("facts", "message"),
     [

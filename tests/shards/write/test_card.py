@@ -64,6 +64,7 @@ def test_terms_of_the_stack(tmp_path: Path) -> None:
     assert check_dataset(path).sound
 
 
+@pytest.mark.slow
 def test_the_code_of_the_card_runs(built: builder.Built, tmp_path: Path) -> None:
     """All four tools, as the card writes them, inside a copy of the dataset."""
     block = re.search(r"```python\n(.*?)```", _text(built.path), re.DOTALL)
@@ -106,6 +107,7 @@ def test_plots_show_the_numbers_of_the_funnel(built: builder.Built) -> None:
         assert f"]({path})" in _text(built.path)
 
 
+@pytest.mark.slow
 def test_plots_are_the_same_bytes_in_another_process(built: builder.Built, tmp_path: Path) -> None:
     """Another home, another configuration of matplotlib, another hash seed."""
     (tmp_path / "matplotlibrc").write_text("font.size: 20\nsvg.fonttype: path\nfigure.dpi: 300\n")
@@ -144,6 +146,7 @@ def test_names_that_are_no_plain_text_are_drawn_as_such() -> None:
     assert bars[-1].name == "24 others"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", layout.PLOTS)
 def test_a_changed_number_in_a_plot_is_found(
     built: builder.Built, tmp_path: Path, path: str

@@ -194,6 +194,7 @@ def test_removals_come_back_and_are_found(tmp_path: Path) -> None:
     assert find_removal(tmp_path / "nowhere", "0" * 32) is None
 
 
+@pytest.mark.slow
 def test_many_removals_have_many_row_groups(tmp_path: Path) -> None:
     rows = [replace(filtered(make_pair(1), "short"), id=f"{n:032x}") for n in range(45_000)]
     written = write_removals(tmp_path, "part-00000", iter(rows), tmp=tmp_path / "tmp")

@@ -77,6 +77,7 @@ def test_golden_tar(tmp_path: Path) -> None:
     assert files.tar.bytes == 10_240
 
 
+@pytest.mark.slow
 def test_the_bytes_are_those_of_webdatasets_own_writer(tmp_path: Path) -> None:
     """In a child process: importing webdataset may load torch."""
     rows = rows_of(30)
@@ -150,6 +151,7 @@ def test_only_final_names_are_left(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_large_shards_have_bounded_row_groups(tmp_path: Path) -> None:
     rows = []
     for number in range(10):

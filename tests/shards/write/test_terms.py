@@ -49,6 +49,7 @@ def _publishable(path: Path) -> bool:
     return not read_local(path, lambda path, done, total: None).gated
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "recorded", "expected"), CASES)
 def test_only_what_is_known_to_be_open_is_published_for_all(
     tmp_path: Path, kind: str, recorded: str | None, expected: str

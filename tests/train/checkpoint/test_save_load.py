@@ -44,6 +44,7 @@ def saved(
     return encoder, root / "checkpoint"
 
 
+@pytest.mark.slow
 def test_what_is_saved_is_loaded(saved: tuple[Encoder, Path]) -> None:
     encoder, folder = saved
     back = load_model(folder)
@@ -55,6 +56,7 @@ def test_what_is_saved_is_loaded(saved: tuple[Encoder, Path]) -> None:
     assert np.std(ours.values) > 0.1
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_a_checkpoint(saved: tuple[Encoder, Path]) -> None:
     encoder, folder = saved
     again = load_base(str(folder), OPTIONS, seed=99)
@@ -86,6 +88,7 @@ def test_the_layout_is_pylates(saved: tuple[Encoder, Path]) -> None:
     assert not [n for n in names if n.endswith((".bin", ".pt", ".pkl", ".py"))]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("sentence_transformers") is None, reason="no sentence-transformers"
 )

@@ -76,6 +76,7 @@ def _scores(encoder: Encoder, query: str, codes: list[str]) -> np.ndarray[Any, A
     return np.array([(asked @ vectors[n].T).max(axis=1).mean() for n in range(len(codes))])
 
 
+@pytest.mark.slow
 def test_negatives_are_the_best_that_are_no_answer(data: Path, model: Path, mined: Path) -> None:
     encoder = load_model(model)
     rows = {row["id"]: row for row in _rows(mined)}
@@ -218,6 +219,7 @@ def test_batches_carry_their_own_negatives(data: Path, model: Path, mined: Path)
     assert [batch.codes.tolist() for batch in _batches(data, model, mined, seed=2)] != drawn
 
 
+@pytest.mark.slow
 def test_negatives_enter_the_loss(data: Path, mined: Path, tmp_path: Path) -> None:
     extra = {"negatives": {"path": str(mined), "per_query": 2}}
     train(config(data, tmp_path / "plain", steps=4, objective={"kind": "maxsim"}))

@@ -219,6 +219,7 @@ def test_archives_of_anything_else_are_refused(tmp_path: Path) -> None:
             matrix_of(file, "linear.weight")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bomb", "readable"),
     [

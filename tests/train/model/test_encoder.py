@@ -69,6 +69,7 @@ def test_dropout_can_be_turned_off(family: str, tmp_path: Path) -> None:
         assert torch.equal(encoder(ids, mask), encoder(ids, mask))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [1, 100, 10_000])
 def test_batches_change_nothing(encoder: Encoder, budget: int) -> None:
     together = encoder.encode(TEXTS, "document", token_budget=budget)

@@ -63,6 +63,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "model"
 
 
+@pytest.mark.slow
 def test_weights_and_configs_are_fetched_and_nothing_else(model: Path, tmp_path: Path) -> None:
     with serving(model, "tests/tiny") as (endpoint, asked):
         found = _child(endpoint, tmp_path, "tests/tiny@main")
@@ -76,6 +77,7 @@ def test_weights_and_configs_are_fetched_and_nothing_else(model: Path, tmp_path:
     assert again.stdout == found.stdout, "the cache serves without a network"
 
 
+@pytest.mark.slow
 def test_a_name_that_is_not_there_is_named_with_the_remedy(model: Path, tmp_path: Path) -> None:
     with serving(model, "tests/tiny") as (endpoint, _):
         found = _child(endpoint, tmp_path, "tests/other")

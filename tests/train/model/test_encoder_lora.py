@@ -35,6 +35,7 @@ def _trained(encoder: Encoder, steps: int = 3) -> Encoder:
     return encoder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_the_checkpoint_is_plain_and_says_the_same(family: str, tmp_path: Path) -> None:
     base = str(made(family, tmp_path / "base"))

@@ -41,6 +41,7 @@ CHILD = (
 )
 
 
+@pytest.mark.slow
 def test_the_same_in_another_process_with_other_threads_and_hash_seed() -> None:
     here = _digest(_made())
     environment = os.environ | {

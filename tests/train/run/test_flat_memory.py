@@ -21,6 +21,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return dataset(tmp_path_factory.mktemp("data"))
 
 
+@pytest.mark.slow
 def test_memory_is_flat_over_epochs_in_trainer_and_loader(data: Path, tmp_path: Path) -> None:
     chosen = config(data, tmp_path / "run", steps=None, epochs=EPOCHS, loader={"workers": 1})
     process = child(chosen, tmp_path)

@@ -110,6 +110,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return dataset(tmp_path_factory.mktemp("data"), python=60, go=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "tokens"), [("xtr", 4096), ("xtr", 128), ("maxsim", 128), ("mix", 128)]
 )

@@ -35,6 +35,7 @@ def plain(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[fl
     return _found(config(data, tmp_path_factory.mktemp("plain") / "run", steps=3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokens", [4096, 128])
 def test_bf16_is_near_fp32(
     data: Path, tmp_path: Path, plain: tuple[list[float], list[float]], tokens: int
@@ -52,6 +53,7 @@ def test_bf16_is_near_fp32(
     assert {one.dtype for one in model.parameters()} == {torch.float32}
 
 
+@pytest.mark.slow
 def test_a_compiled_model_learns_and_is_saved_as_a_plain_one(
     data: Path,
     tmp_path: Path,

@@ -52,6 +52,7 @@ def _killed(data: Path, folder: Path, after: int) -> Path:
     return output
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_on_one_and_on_two_processes(
     data: Path, whole: Path, tmp_path: Path
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(
     assert not list((state / "checkpoints").glob(".step-*"))
 
 
+@pytest.mark.slow
 def test_loader_processes_change_nothing(data: Path, whole: Path, tmp_path: Path) -> None:
     chosen = _config(data, tmp_path / "run")
     loader = chosen.loader.model_copy(update={"workers": 2})

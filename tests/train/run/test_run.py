@@ -47,6 +47,7 @@ class _Measure:
         return {"P@1": 0.0, "MRR": next(self._values)}
 
 
+@pytest.mark.slow
 def test_a_run_leaves_the_best_model_in_the_folder(data: Path, tmp_path: Path) -> None:
     asked = _Measure(0.2, 0.5, 0.4)
     chosen = config(data, tmp_path / "run", validation={"every": 4}, logging={"tensorboard": True})
@@ -74,6 +75,7 @@ def test_a_run_leaves_the_best_model_in_the_folder(data: Path, tmp_path: Path) -
     ]
 
 
+@pytest.mark.slow
 def test_pairs_are_learned(data: Path, tmp_path: Path) -> None:
     chosen = config(
         data,
@@ -88,6 +90,7 @@ def test_pairs_are_learned(data: Path, tmp_path: Path) -> None:
     assert sum(values[-10:]) < 0.6 * sum(values[:10])
 
 
+@pytest.mark.slow
 def test_gradients_in_mini_batches_are_those_of_the_whole(data: Path, tmp_path: Path) -> None:
     for name, tokens in (("whole", 4096), ("parts", 64)):
         train(config(data, tmp_path / name, steps=4, batch={"mini_batch_tokens": tokens}))
@@ -99,6 +102,7 @@ def test_gradients_in_mini_batches_are_those_of_the_whole(data: Path, tmp_path: 
         assert one["loss"] == pytest.approx(two["loss"], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_an_output_of_something_else_is_refused(data: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
     with pytest.raises(Mismatch, match="holds no run"):
@@ -131,6 +135,7 @@ def test_a_run_without_a_checkpoint_is_begun_anew(data: Path, tmp_path: Path) ->
     assert len(losses(tmp_path / "run")) == 2
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_train_in_one_folder(data: Path, tmp_path: Path) -> None:
     chosen = config(data, tmp_path / "run", steps=2_000)
     with child(chosen, tmp_path) as first:
@@ -151,6 +156,7 @@ def test_two_processes_do_not_train_in_one_folder(data: Path, tmp_path: Path) ->
     assert not running.exists()
 
 
+@pytest.mark.slow
 def test_the_best_by_another_measure_counts_no_more(data: Path, tmp_path: Path) -> None:
     heard: list[str] = []
 
@@ -173,6 +179,7 @@ def test_the_best_by_another_measure_counts_no_more(data: Path, tmp_path: Path) 
     assert (done.best_step, done.metrics["MRR"]) == (12, 0.3)
 
 
+@pytest.mark.slow
 def test_an_interrupt_saves_and_the_rest_is_the_same(data: Path, tmp_path: Path) -> None:
     train(config(data, tmp_path / "whole"))
     calls = iter(range(100))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.hub.running import running_hub
 from tests.shards.builder import published
 from tests.train.runs import config, dataset
@@ -38,6 +40,7 @@ answer += [losses(whole), losses(cut)]
 """
 
 
+@pytest.mark.slow
 def test_a_branch_that_moves_between_stop_and_resume(tmp_path: Path) -> None:
     first = dataset(tmp_path / "first", python=40, go=0)
     second = dataset(tmp_path / "second", python=60, go=0)

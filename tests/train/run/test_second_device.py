@@ -34,6 +34,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     return read
 
 
+@pytest.mark.slow
 def test_tensors_of_two_devices_are_refused_there(found: Found) -> None:
     assert "tensors of the CPU [(3,)]" in found["second"]["mixed"]
 

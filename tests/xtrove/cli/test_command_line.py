@@ -21,6 +21,7 @@ COMMANDS = (
 )
 
 
+@pytest.mark.slow
 def test_every_command_has_help() -> None:
     front = support.xtrove("--help")
     assert front.returncode == 0
@@ -44,6 +45,7 @@ def test_the_set_of_commands_and_options_is_known() -> None:
         assert option in words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -68,6 +70,7 @@ def test_wrong_words_end_with_two(words: tuple[str, ...]) -> None:
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_print_config_shows_defaults_file_and_set(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text("name: x\nsources: [{kind: directory, path: .}]\n", encoding="utf-8")
@@ -82,6 +85,7 @@ def test_print_config_shows_defaults_file_and_set(tmp_path: Path) -> None:
     assert support.xtrove("build", again, "--print-config").stdout == done.stdout
 
 
+@pytest.mark.slow
 def test_a_source_that_is_not_there_is_a_matter_of_the_config(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text("name: x\nsources: [{kind: directory, path: nowhere}]\n", encoding="utf-8")
@@ -91,6 +95,7 @@ def test_a_source_that_is_not_there_is_a_matter_of_the_config(tmp_path: Path) ->
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.slow
 def test_a_missing_evaluation_set_is_a_matter_of_the_config(tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text("x = 1\n", encoding="utf-8")
     text = (
@@ -104,6 +109,7 @@ def test_a_missing_evaluation_set_is_a_matter_of_the_config(tmp_path: Path) -> N
     assert "gone.jsonl" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_relative_output_in_a_job_of_ray_is_refused(tmp_path: Path) -> None:
     place = tmp_path / "runtime_resources" / "working_dir_files" / "_ray_pkg_0123"
     place.mkdir(parents=True)
@@ -113,6 +119,7 @@ def test_a_relative_output_in_a_job_of_ray_is_refused(tmp_path: Path) -> None:
     assert "absolute path" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["evaluate", "dedupe"])
 def test_a_package_that_owns_our_names_stops_the_command(name: str, tmp_path: Path) -> None:
     info = tmp_path / f"{name}-1.0.dist-info"
@@ -133,6 +140,7 @@ def test_a_package_that_owns_our_names_stops_the_command(name: str, tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_build_needs_no_torch() -> None:
     script = (
         "import sys, xtrove.build.run, xtrove.commands.verifying, xtrove.commands.inspecting\n"
@@ -208,6 +216,7 @@ def test_two_builds_do_not_write_into_one_output(tmp_path: Path) -> None:
     assert first.returncode == 0, out + err
 
 
+@pytest.mark.slow
 def test_a_folder_that_holds_datasets_is_no_unfinished_build(tmp_path: Path) -> None:
     (tmp_path / "data/installed").mkdir(parents=True)
     done = support.xtrove("inspect", str(tmp_path))

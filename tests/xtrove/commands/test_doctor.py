@@ -83,6 +83,7 @@ def check(report: dict[str, Any], name: str) -> dict[str, Any]:
     return next(one for one in report["sources"][0]["checks"] if one["name"] == name)
 
 
+@pytest.mark.slow
 def test_an_open_data_set_needs_no_token(hub: RunningHub, tmp_path: Path) -> None:
     code, report, said = ask(hub, tmp_path, path=f"hf://datasets/{OPEN}")
     assert code == 0
@@ -106,6 +107,7 @@ def test_an_open_data_set_needs_no_token(hub: RunningHub, tmp_path: Path) -> Non
     assert sum(one["requests"] for one in report["traffic"].values()) == len(hub.log())
 
 
+@pytest.mark.slow
 def test_a_gate_without_a_token_names_the_page(hub: RunningHub, tmp_path: Path) -> None:
     code, report, _ = ask(hub, tmp_path, path=f"hf://datasets/{GATED}")
     assert code == 1
@@ -118,6 +120,7 @@ def test_a_gate_without_a_token_names_the_page(hub: RunningHub, tmp_path: Path) 
     assert "rows" not in {one["name"] for one in report["sources"][0]["checks"]}
 
 
+@pytest.mark.slow
 def test_a_gate_that_was_accepted_is_open(hub: RunningHub, tmp_path: Path) -> None:
     code, report, said = ask(hub, tmp_path, token=TOKEN, path=f"hf://datasets/{GATED}")
     assert code == 0
@@ -126,6 +129,7 @@ def test_a_gate_that_was_accepted_is_open(hub: RunningHub, tmp_path: Path) -> No
     assert TOKEN not in said
 
 
+@pytest.mark.slow
 def test_a_token_of_an_account_that_did_not_accept(hub: RunningHub, tmp_path: Path) -> None:
     code, report, said = ask(hub, tmp_path, token="hf_another", path=f"hf://datasets/{GATED}")
     assert code == 1
@@ -133,6 +137,7 @@ def test_a_token_of_an_account_that_did_not_accept(hub: RunningHub, tmp_path: Pa
     assert "hf_another" not in said
 
 
+@pytest.mark.slow
 def test_a_token_that_is_not_accepted_is_said_first(hub: RunningHub, tmp_path: Path) -> None:
     code, report, said = ask(hub, tmp_path, token="expired", path=f"hf://datasets/{OPEN}")
     assert code == 1
@@ -143,6 +148,7 @@ def test_a_token_that_is_not_accepted_is_said_first(hub: RunningHub, tmp_path: P
     assert "expired" not in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "words", "found"),
     [
@@ -162,6 +168,7 @@ def test_what_is_not_there_is_said(
     assert problem["remedy"]
 
 
+@pytest.mark.slow
 def test_codesearchnet_on_its_converted_branch(hub: RunningHub, tmp_path: Path) -> None:
     rows = [csn_copies.row(i) for i in range(3)]
     files = {"python/train/0000.parquet": csn_copies.parquet_bytes(rows)}
@@ -179,6 +186,7 @@ def test_codesearchnet_on_its_converted_branch(hub: RunningHub, tmp_path: Path) 
     assert declared[1]["sources"][0]["reading"]["rows"] == 3
 
 
+@pytest.mark.slow
 def test_a_hub_that_does_not_answer_costs_the_deadline(hub: RunningHub, tmp_path: Path) -> None:
     hub.forget()
     file = config(tmp_path, {"kind": "the-stack", "path": f"hf://datasets/{OPEN}"})
@@ -194,6 +202,7 @@ def test_a_hub_that_does_not_answer_costs_the_deadline(hub: RunningHub, tmp_path
     assert "token: none found" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_look_that_does_not_end_is_left_behind(hub: RunningHub, tmp_path: Path) -> None:
     # Two requests at once, and then one in thirty seconds.
     words = ("--deadline", "1", "--set", "hub.requests_per_5min=10")
@@ -205,6 +214,7 @@ def test_a_look_that_does_not_end_is_left_behind(hub: RunningHub, tmp_path: Path
     assert all(one["ok"] for one in report["build"])
 
 
+@pytest.mark.slow
 def test_the_report_for_people_has_a_heading_a_source(tmp_path: Path) -> None:
     csn_copies.write_branch(tmp_path / "csn", csn_copies.rows(count=3))
     sources: list[dict[str, Any]] = [
@@ -235,6 +245,7 @@ def test_the_report_for_people_has_a_heading_a_source(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", [("none.yaml",), ("config.yaml", "--set", "sources.0.kind=the-stak"), ()]
 )
@@ -279,6 +290,7 @@ def test_an_output_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:
     assert "--set output=" in first.remedy
 
 
+@pytest.mark.slow
 def test_a_checkout_that_git_cannot_read_is_named(tmp_path: Path) -> None:
     """By `doctor` and by `build`, beside a checkout that can be read."""
     for name in ("good", "bad"):

@@ -78,6 +78,7 @@ def refused(*words: object) -> str:
     return f"{caught.value.message} {caught.value.remedy}"
 
 
+@pytest.mark.slow
 def test_a_spec_in_a_process_of_its_own(spec: Path) -> None:
     done = xtrove("evaluate", "--spec", spec, "--mode", "bm25", "--verbose")
     assert done.returncode == 0, done.stderr
@@ -89,6 +90,7 @@ def test_a_spec_in_a_process_of_its_own(spec: Path) -> None:
     assert re.search(r"^bm25 +66\.7 ±", done.stdout, re.M)
 
 
+@pytest.mark.slow
 def test_a_bad_spec_is_exit_2_with_line_and_reason(spec: Path) -> None:
     spec.write_text(spec.read_text().replace("kitchen.py::wash", "kitchen.py::wsh"))
     done = xtrove("evaluate", "--spec", spec)
@@ -175,6 +177,7 @@ def test_words_that_do_not_go_together_are_refused(words: tuple[str, ...], said:
     assert said in refused(*words)
 
 
+@pytest.mark.slow
 def test_a_dataset_whole_and_in_blocks(tmp_path: Path) -> None:
     built = build(tmp_path)
     said = ran("--dataset", built.path, "--split", "train", "--output", tmp_path / "whole")
@@ -194,6 +197,7 @@ def test_a_dataset_whole_and_in_blocks(tmp_path: Path) -> None:
     assert "too few for 5000 distractors" in refused(*words[:-3], 5000)
 
 
+@pytest.mark.slow
 def test_a_dataset_elsewhere_is_measured_like_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +254,7 @@ def test_given_rankings_of_the_challenge(tmp_path: Path) -> None:
     assert re.search(r"^p\.csv +100\.0 ±0\.0 +6\d\.\d ±0\.0", said, re.M)
 
 
+@pytest.mark.slow
 def test_the_challenge_searched_in_a_dataset(tmp_path: Path) -> None:
     url = "https://github.com/o/r/blob/c/a.py#L1-L9"
     pairs = [replace(make_pair(number), url=f"{url}{number}") for number in range(30)]
@@ -270,6 +275,7 @@ def test_the_challenge_searched_in_a_dataset(tmp_path: Path) -> None:
     assert system.metrics["NDCG within"].value == pytest.approx(7 / ideal, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("XTROVE_DATA" not in os.environ, reason="XTROVE_DATA is not set")
 def test_cosqa_figures(tmp_path: Path) -> None:
     said = ran("--cosqa", Path(os.environ["XTROVE_DATA"]) / "eval/cosqa")

@@ -24,6 +24,7 @@ def _said(done: subprocess.CompletedProcess[str]) -> str:
     return " ".join(done.stderr.replace("│", "").split())
 
 
+@pytest.mark.slow
 def test_a_split_of_a_language(path: Path, tmp_path: Path) -> None:
     words = ("--to", "jsonl", "--split", "test", "--language", "go", "--output", tmp_path / "out")
     done = support.xtrove("export", path, *words)
@@ -40,6 +41,7 @@ def test_a_split_of_a_language(path: Path, tmp_path: Path) -> None:
     assert again.returncode == 2 and "is there already" in again.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -59,11 +61,13 @@ def test_words_that_are_wrong(path: Path, tmp_path: Path, words: list[str], said
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_never_into_the_dataset(path: Path) -> None:
     done = support.xtrove("export", path, "--to", "jsonl", "--output", path / "export")
     assert done.returncode == 2 and "inside the dataset" in _said(done)
 
 
+@pytest.mark.slow
 def test_here_and_through_a_link(path: Path, tmp_path: Path) -> None:
     """`.` has no name, and a rename over a link fails when all is written."""
     here, link = tmp_path / "here", tmp_path / "link"
@@ -79,6 +83,7 @@ def test_here_and_through_a_link(path: Path, tmp_path: Path) -> None:
     assert sorted(one.name for one in tmp_path.iterdir()) == ["here", "link", "there"]
 
 
+@pytest.mark.slow
 def test_onnx_without_torch_names_the_remedy(path: Path, tmp_path: Path) -> None:
     """An environment in which torch cannot be imported."""
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\")\n")
@@ -96,6 +101,7 @@ def test_onnx_without_torch_names_the_remedy(path: Path, tmp_path: Path) -> None
     assert "pip install -e '.[train,onnx]'" in _said(done)
 
 
+@pytest.mark.slow
 def test_onnx_of_what_is_no_model(path: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     done = support.xtrove("export", path, "--to", "onnx", "--output", tmp_path / "out")

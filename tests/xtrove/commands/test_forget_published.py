@@ -43,6 +43,7 @@ def _tag(path: Path) -> str:
     return f"content-{support.manifest(path)['content_sha256'][:16]}"
 
 
+@pytest.mark.slow
 def test_older_tags_branches_and_history_are_named(hub: RunningHub, dataset: Path) -> None:
     said = _publish(hub, dataset)
     _publish(hub, dataset, "--revision", "next")
@@ -66,6 +67,7 @@ def test_older_tags_branches_and_history_are_named(hub: RunningHub, dataset: Pat
     assert hub.store.resolve(REPO, new) == hub.store.resolve(REPO, "main")
 
 
+@pytest.mark.slow
 def test_the_work_folder_may_be_a_link(dataset: Path, tmp_path: Path) -> None:
     work = tmp_path / "elsewhere"
     (dataset / ".xtrove").rename(work)
@@ -78,6 +80,7 @@ def test_the_work_folder_may_be_a_link(dataset: Path, tmp_path: Path) -> None:
 SHM = Path("/dev/shm")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHM.is_dir(), reason="there is no second file system")
 def test_a_work_folder_on_another_disk_is_refused_before_anything_changes(dataset: Path) -> None:
     """Nothing can be renamed from there, which came out when the manifest was gone."""

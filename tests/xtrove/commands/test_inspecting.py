@@ -86,6 +86,7 @@ def test_damage_is_said_in_a_sentence(built: Built, copy: Path, damage: str) -> 
             why(copy, one, None)
 
 
+@pytest.mark.slow
 def test_one_shard_is_missing(copy: Path) -> None:
     next(copy.glob("data/*/*.tar")).unlink()
     done = support.xtrove("inspect", copy)

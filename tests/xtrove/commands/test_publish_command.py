@@ -67,6 +67,7 @@ def _local(path: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_a_dry_run_changes_nothing_and_says_what_would_happen(
     hub: RunningHub, dataset: builder.Built
 ) -> None:
@@ -82,6 +83,7 @@ def test_a_dry_run_changes_nothing_and_says_what_would_happen(
     assert not hub.store.has("o/dry")
 
 
+@pytest.mark.slow
 def test_published_in_parts_and_published_again(hub: RunningHub, dataset: builder.Built) -> None:
     hub.forget()
     done = _publish(hub, dataset.path, "o/set", "--commit-files", "20")
@@ -100,6 +102,7 @@ def test_published_in_parts_and_published_again(hub: RunningHub, dataset: builde
     assert {one["method"] for one in hub.log()} == {"GET"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "token", "code", "said"),
     [
@@ -122,6 +125,7 @@ def test_words_and_tokens(
     assert not hub.store.has("o/x")
 
 
+@pytest.mark.slow
 def test_what_is_no_finished_dataset_is_refused(
     hub: RunningHub, dataset: builder.Built, tmp_path: Path
 ) -> None:
@@ -141,6 +145,7 @@ def test_what_is_no_finished_dataset_is_refused(
     assert not hub.store.has("o/none")
 
 
+@pytest.mark.slow
 def test_a_build_with_a_work_folder_elsewhere_is_not_published_under(
     hub: RunningHub, tmp_path: Path
 ) -> None:
@@ -158,6 +163,7 @@ def test_a_build_with_a_work_folder_elsewhere_is_not_published_under(
     assert not hub.store.has("o/locked")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode != 0
     if shutil.which("unshare")
@@ -247,6 +253,7 @@ for name in json.loads(sys.argv[2]):
 """
 
 
+@pytest.mark.slow
 def test_load_dataset_yields_exactly_the_ids(
     hub: RunningHub, dataset: builder.Built, tmp_path: Path
 ) -> None:

@@ -126,6 +126,7 @@ def test_what_is_damaged_is_named(path: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.html"))
 
 
+@pytest.mark.slow
 def test_as_a_program_with_exit_codes(path: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     done = support.xtrove("report", path, "--output", page)

@@ -93,6 +93,7 @@ def test_a_changed_file_is_found_as_it_is_now(root: Path) -> None:
     assert gone["index"]["removed"] == 1
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_plain_lines_and_no_controls(root: Path) -> None:
     (root / "evil.py").write_text("def evil():\n    return '\x1b[2J\x1b]0;owned\x07 banana'\n")
     done = xtrove("search", root, "banana", "--lines", 2)
@@ -106,6 +107,7 @@ def test_a_pipe_gets_plain_lines_and_no_controls(root: Path) -> None:
     assert (nothing.returncode, nothing.stdout) == (0, "nothing found\n")
 
 
+@pytest.mark.slow
 def test_keyword_search_loads_neither_torch_nor_a_build(root: Path) -> None:
     code = (
         "import sys; from xtrove.cli.app import app\n"
@@ -143,6 +145,7 @@ def test_wrong_words_are_refused_with_a_remedy(
     assert not (root / "cache").exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_model_fails_with_its_reason(tmp_path: Path, root: Path) -> None:
     model = bert(tmp_path / "model")
     (model / "model.safetensors").unlink()
@@ -151,6 +154,7 @@ def test_a_damaged_model_fails_with_its_reason(tmp_path: Path, root: Path) -> No
     assert "model.safetensors" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [(), ("--hybrid",), ("--mode", "xtr"), ("--mode", "maxsim")])
 def test_a_model_answers(tmp_path: Path, root: Path, words: tuple[str, ...]) -> None:
     model = bert(tmp_path / "model")
@@ -169,6 +173,7 @@ def test_a_model_answers(tmp_path: Path, root: Path, words: tuple[str, ...]) -> 
         assert one["score"] == pytest.approx(two["score"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_two_at_once_share_the_work(tmp_path: Path, root: Path) -> None:
     folder = library(tmp_path / "library", limit=1_500_000)
     words = [sys.executable, "-m", "xtrove", "search", folder, "parse a header", "--json"]
@@ -186,6 +191,7 @@ def test_two_at_once_share_the_work(tmp_path: Path, root: Path) -> None:
     assert sorted(one["index"]["made"] for one in found) == [0, documents]
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_that_it_goes_on(tmp_path: Path, root: Path) -> None:
     folder = library(tmp_path / "library", limit=4_000_000)
     store = tmp_path / "cache" / "search"
@@ -211,6 +217,7 @@ def test_ctrl_c_says_that_it_goes_on(tmp_path: Path, root: Path) -> None:
     assert not list(held.glob(".*"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("onnxruntime") is None, reason="onnxruntime not installed")
 def test_a_second_question_to_a_model_loads_no_torch(tmp_path: Path, root: Path) -> None:
     """Nor does an edited file."""

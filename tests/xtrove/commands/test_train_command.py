@@ -35,6 +35,7 @@ def _words(data: Path, output: Path, *changes: str) -> list[str]:
     return ["train", str(SMOKE), "--output", str(output), *(w for s in sets for w in ("--set", s))]
 
 
+@pytest.mark.slow
 def test_the_smoke_config_trains_and_is_mined_with(data: Path, tmp_path: Path) -> None:
     output = tmp_path / "model"
     began = child_seconds()
@@ -62,6 +63,7 @@ def test_the_smoke_config_trains_and_is_mined_with(data: Path, tmp_path: Path) -
     assert not (data / "negatives").exists()
 
 
+@pytest.mark.slow
 def test_the_plan_says_all_writes_nothing_and_is_that_of_the_run(
     data: Path, tmp_path: Path
 ) -> None:
@@ -79,6 +81,7 @@ def test_the_plan_says_all_writes_nothing_and_is_that_of_the_run(
     assert stated.partition("(")[2] in " ".join(ran.stderr.split())
 
 
+@pytest.mark.slow
 def test_a_dataset_without_validation_says_what_to_set(tmp_path: Path) -> None:
     # All of one repository, which is in one split.
     small = build(tmp_path / "data", [make_pair(10 * number + 2) for number in range(40)], []).path
@@ -89,6 +92,7 @@ def test_a_dataset_without_validation_says_what_to_set(tmp_path: Path) -> None:
     assert "validation.every: null" in said
 
 
+@pytest.mark.slow
 def test_control_c_saves_and_resume_goes_on(data: Path, tmp_path: Path) -> None:
     output = tmp_path / "model"
     words = _words(data, output, "checkpoints.every=1000", "validation.every=null", "steps=50")
@@ -135,6 +139,7 @@ def test_wrong_words_are_named(data: Path, tmp_path: Path, change: str, words: s
     assert "--print-config" in result.exception.remedy
 
 
+@pytest.mark.slow
 def test_print_config_can_be_fed_back(data: Path, tmp_path: Path) -> None:
     shown = xtrove(*_words(data, tmp_path), "--print-config")
     assert shown.returncode == 0
@@ -149,6 +154,7 @@ def test_the_command_line_needs_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment(), check=True)
 
 
+@pytest.mark.slow
 def test_what_is_not_there_is_a_matter_of_words(tmp_path: Path) -> None:
     done = xtrove(*_words(tmp_path / "nothing", tmp_path / "model"))
     assert done.returncode == 2
@@ -157,6 +163,7 @@ def test_what_is_not_there_is_a_matter_of_words(tmp_path: Path) -> None:
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.slow
 def test_a_dataset_that_the_hub_does_not_have_is_a_wrong_word(tmp_path: Path) -> None:
     with running_hub(tmp_path, 20) as hub:
         words = ["--set", "data.path=hf://datasets/o/none", "--output", str(tmp_path / "m")]

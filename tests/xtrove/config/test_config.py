@@ -247,6 +247,7 @@ def test_two_sources_of_one_kind_get_names_of_their_own(tmp_path: Path) -> None:
     assert "'same' stands twice" in _refused(tmp_path, twice)
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(max_size=8), st.integers() | st.text(max_size=8), max_size=4))
 def test_no_mapping_breaks_the_checks(data: dict[str, int | str]) -> None:
     text = yaml.safe_dump(data, allow_unicode=True)

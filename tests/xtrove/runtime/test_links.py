@@ -73,6 +73,7 @@ def _each_command(base: Path, name: str) -> None:
     assert "remove it there if you made it" in refused.value.remedy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_is_a_link_is_refused(base: Path, tmp_path: Path, name: str) -> None:
     key = tmp_path / "key"
@@ -82,6 +83,7 @@ def test_a_file_that_is_a_link_is_refused(base: Path, tmp_path: Path, name: str)
     assert key.read_bytes() == CANARY
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FOLDERS)
 def test_a_folder_that_is_a_link_is_refused(base: Path, tmp_path: Path, name: str) -> None:
     home = _home(tmp_path)

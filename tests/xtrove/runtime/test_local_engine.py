@@ -51,6 +51,7 @@ built = build(load(Path({config!r}), []), Path.cwd())
 """
 
 
+@pytest.mark.slow
 def test_ray_is_not_imported(config: Path) -> None:
     script = (
         BUILD.format(config=str(config)) + "print(built.manifest.samples, 'ray' in sys.modules)"
@@ -59,6 +60,7 @@ def test_ray_is_not_imported(config: Path) -> None:
     assert done.stdout.split() == ["3", "False"], done.stderr
 
 
+@pytest.mark.slow
 def test_a_breakpoint_in_a_stage_stops_there(config: Path) -> None:
     script = """
 from xtrove.stages import select
@@ -73,6 +75,7 @@ select.run = run
     assert "(Pdb) ['dedupe', 'query_cap', 'quotas', 'runs', 'slots', 'verify']" in done.stdout
 
 
+@pytest.mark.slow
 def test_an_end_in_the_middle_of_a_task(config: Path, tmp_path: Path) -> None:
     script = """
 import os, signal

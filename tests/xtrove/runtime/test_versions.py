@@ -57,6 +57,7 @@ def _digests(root: Path) -> dict[str, str]:
     return {stage: tree.digest([f"xtrove.stages.{stage}"]) for stage in STAGES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "voids", "keeps"),
     [
@@ -112,6 +113,7 @@ def _all_imports(body: list[ast.stmt]) -> Iterator[ast.stmt]:
                 yield inner
 
 
+@pytest.mark.slow
 def test_the_pattern_finds_what_a_syntax_tree_shows() -> None:
     """A module whose text is nothing but its imports, as `ast` writes them, has the same ones."""
     tree = SourceTree(support.ROOT)
@@ -123,6 +125,7 @@ def test_the_pattern_finds_what_a_syntax_tree_shows() -> None:
             assert set(tree._imported("\n".join(lines))) <= found, path
 
 
+@pytest.mark.slow
 def test_the_worker_contract_covers_what_a_worker_loads() -> None:
     """All modules of ours that a process holds after it imported every stage."""
     script = (

@@ -126,6 +126,7 @@ def _by_passes(call: ast.Call) -> bool:
     return "markup" in named or "emoji" in named
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_past_the_one_function() -> None:
     assert [place for place, call in _calls() if _by_passes(call)] == []
 

@@ -80,6 +80,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
         yield running
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repo", ["o/branch", "o/script", "o/zips"])
 def test_every_layout_is_found(hub: RunningHub, repo: str, tmp_path: Path) -> None:
     (tmp_path / "python_licenses.pkl").write_bytes(BOOK)
@@ -94,6 +95,7 @@ def test_every_layout_is_found(hub: RunningHub, repo: str, tmp_path: Path) -> No
     assert found["revision"][:40].isalnum()
 
 
+@pytest.mark.slow
 def test_a_parquet_copy_without_licence_files_gives_nothing(hub: RunningHub) -> None:
     found = hub.client(SCRIPT, json.dumps({"path": "hf://datasets/o/branch"}))
     assert Counter(found["reasons"]) == {"license_unknown": 3}

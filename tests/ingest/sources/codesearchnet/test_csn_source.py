@@ -377,6 +377,7 @@ def test_members_are_never_written_to_disk(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*")] == ["in", "python.zip"]
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_damage_is_a_reason_and_never_a_crash(tmp_path: Path, data: st.DataObject) -> None:
     layout = data.draw(st.sampled_from(LAYOUTS))

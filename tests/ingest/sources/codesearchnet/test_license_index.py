@@ -73,6 +73,7 @@ def test_another_shape_makes_it_unusable(value: object, message: str) -> None:
         license_book("x.pkl", pickle.dumps(value))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("XTROVE_DATA" not in os.environ, reason="XTROVE_DATA is not set")
 def test_the_documentation_is_cut_out_of_real_functions(tmp_path: Path) -> None:
     """CoSQA's code base are Python functions of CodeSearchNet; the oracle is Python's parser."""

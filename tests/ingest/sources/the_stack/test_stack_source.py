@@ -262,6 +262,7 @@ def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
         list(read(options, "s", LicensePolicy(), listing.slices[0], listing.revision))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("XTROVE_DATA" not in os.environ, reason="XTROVE_DATA is not set")
 def test_of_the_real_rows_exactly_the_permissive_pass() -> None:
     root = Path(os.environ["XTROVE_DATA"]) / "the-stack"

@@ -119,6 +119,7 @@ def _hammer(folder: str, seed: int) -> None:
         cache.put(blob_id, data)
 
 
+@pytest.mark.slow
 def test_many_processes_share_it(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     crowd = [context.Process(target=_hammer, args=(str(tmp_path), seed)) for seed in range(3)]

@@ -166,6 +166,7 @@ def test_damage_costs_what_comes_after_it_in_its_file(tmp_path: Path) -> None:
     assert getattr(records[-1], "path", "") == "src/f1.py"
 
 
+@pytest.mark.slow
 def test_a_bomb_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ingest.formats.compressed.MAX_UNPACKED", 3_000_000)
     good = json.dumps(row(1)).encode() + b"\n"

@@ -337,6 +337,7 @@ def test_requests_are_signed_unless_anonymous(
     assert anonymous == ""
 
 
+@pytest.mark.slow
 def test_no_signature_and_no_secret_in_a_message(
     store: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

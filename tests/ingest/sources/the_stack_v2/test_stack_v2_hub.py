@@ -47,6 +47,7 @@ def _store() -> Iterator[Bucket]:
         yield kept
 
 
+@pytest.mark.slow
 def test_rows_come_from_the_hub_and_contents_from_the_bucket(store: Bucket, tmp_path: Path) -> None:
     content = rows(store, 1) * ROWS
     content = [

@@ -83,6 +83,7 @@ def reasons(records: list[SourceFile | Skip]) -> Counter[str]:
     return Counter(one.reason if isinstance(one, Skip) else "file" for one in records)
 
 
+@pytest.mark.slow
 def test_real_contents_are_fetched_once(moto: Moto, tmp_path: Path) -> None:
     path = moto.root / "with_blobs.parquet"
     blobs = moto.options(cache=str(tmp_path))
@@ -111,6 +112,7 @@ def test_real_contents_are_fetched_once(moto: Moto, tmp_path: Path) -> None:
     assert other == 3  # The fourth is not permissive.
 
 
+@pytest.mark.slow
 def test_most_real_contents_are_missing(moto: Moto) -> None:
     """Of all rows of a language few have their blob here; the table itself says which."""
     records = records_of(moto.root, moto.options(), ("javascript",))
@@ -129,6 +131,7 @@ def test_most_real_contents_are_missing(moto: Moto) -> None:
     assert found["file"] > 100
 
 
+@pytest.mark.slow
 def test_without_a_signature_the_bucket_denies_and_the_build_stops(moto: Moto) -> None:
     with pytest.raises(SourceError, match="denies all of the first 16 blobs") as info:
         records_of(moto.root / "with_blobs.parquet", moto.options(anonymous=True))

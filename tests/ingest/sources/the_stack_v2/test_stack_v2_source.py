@@ -209,6 +209,7 @@ def test_slices_cover_each_row_once(store: Bucket, tmp_path: Path, slice_bytes: 
     assert sum(one.bytes for one in listing.slices) == 20 * ROW_BYTES
 
 
+@pytest.mark.slow
 def test_a_row_group_larger_than_a_slice_is_cut_by_rows(store: Bucket, tmp_path: Path) -> None:
     count = 2_500
     made = [{**rows(store, 1)[0], "path": f"/{at}.py"} for at in range(count)]
@@ -298,6 +299,7 @@ def test_what_decides_the_records_decides_the_digest(store: Bucket, tmp_path: Pa
     assert digest(blobs={**base, "url": base["url"] + "/"}) == digest()
 
 
+@pytest.mark.slow
 def test_repetitive_rows_are_not_held_decoded(tmp_path: Path) -> None:
     """300,000 equal rows take a few kilobytes in the file and 40 MB decoded."""
     same = row(Wanted(blob_id="0" * 40, length=1, encoding="utf-8"))
