@@ -40,7 +40,7 @@ def dataset(folder: Path, *, python: int = 150, go: int = 60) -> Path:
 
 
 def config(data: Path, output: Path, **changes: Any) -> TrainConfig:
-    """Twelve steps of a tiny encoder from scratch; sections are merged."""
+    """Twelve steps of a tiny encoder from scratch; sections are merged (MaxSim has no k_train)."""
     values: dict[str, Any] = {
         "name": "tiny",
         "output": str(output),
@@ -59,6 +59,8 @@ def config(data: Path, output: Path, **changes: Any) -> TrainConfig:
         "checkpoints": {"every": 5},
         "logging": {"tensorboard": False},
     }
+    if changes.get("objective", {}).get("kind") == "maxsim":
+        values["objective"] = {}
     for name, value in changes.items():
         known = values.get(name)
         values[name] = {**known, **value} if isinstance(known, dict) else value
