@@ -38,7 +38,7 @@ sys.path[:] = [place for place in sys.path if Path(place).resolve() != Path(__fi
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from shards.loader import Feed, Loader, PlanOptions, Reader, Select
-from train import choose
+from train import choose_device
 from train.checkpoint import CardFacts, save_model
 from train.data import Collate
 from train.model import Encoder, EncoderOptions, scratch
@@ -108,7 +108,7 @@ def run(job: dict[str, Any], python: str, folder: Path) -> dict[str, Any]:
 
 def measured(options: argparse.Namespace, reader: Reader, folder: Path) -> Iterator[Row]:
     """All rows."""
-    device = choose(options.device, options.precision)
+    device = choose_device(options.device, options.precision)
     shape = EncoderOptions(
         query_length=options.query_length, document_length=options.document_length
     )
@@ -264,7 +264,9 @@ def read_options() -> argparse.Namespace:
 def main() -> int:
     """Runs (b) and (c), and (a) where asked."""
     options, console = read_options(), Console(width=150, highlight=False)
-    console.print(f"torch {torch.__version__}; {choose(options.device, options.precision).words()}")
+    console.print(
+        f"torch {torch.__version__}; {choose_device(options.device, options.precision).describe()}"
+    )
     if not options.pylate:
         console.print("PyLate is left out: give --pylate PYTHON")
     with Reader.open(options.dataset) as reader, tempfile.TemporaryDirectory() as folder:

@@ -107,12 +107,12 @@ def ours(job: dict[str, Any]) -> tuple[Step, Any]:
     """A step of ours, on the config that these settings are."""
     from types import SimpleNamespace
 
-    from train import Processes, TrainConfig, choose
+    from train import Processes, TrainConfig, choose_device
     from train.checkpoint import load_model
     from train.data import Collate
     from train.run import new_stepper
 
-    device = choose(job["device"], job["precision"])
+    device = choose_device(job["device"], job["precision"])
     encoder = load_model(job["model"], device.torch)
     lengths = {"query_length": job["query_length"], "document_length": job["document_length"]}
     config = TrainConfig.model_validate(

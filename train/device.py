@@ -74,7 +74,7 @@ class Device:
             return int(torch.mps.driver_allocated_memory())
         return int(psutil.Process().memory_info().rss)
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """One line for people."""
         how = "measured" if self.peak_measured else "data sheet"
         return (
@@ -83,9 +83,9 @@ class Device:
         )
 
 
-def choose(name: str, precision: str, *, local_rank: int = 0) -> Device:
+def choose_device(name: str, precision: str, *, local_rank: int = 0) -> Device:
     """The device of this process; `Mismatch` where the wanted one is not there."""
-    device = place_of(name, local_rank)
+    device = resolve_device(name, local_rank)
     precision_used: Precision = "bf16" if _bf16(device, precision) else "fp32"
     known = _known_peak(device, precision_used)
     return Device(
@@ -98,7 +98,7 @@ def choose(name: str, precision: str, *, local_rank: int = 0) -> Device:
     )
 
 
-def place_of(name: str, local_rank: int = 0) -> torch.device:
+def resolve_device(name: str, local_rank: int = 0) -> torch.device:
     """`auto` (the best there is), `cpu`, `mps` or `cuda[:N]`; `Mismatch` where it is not there."""
     if name == "auto":
         if torch.cuda.is_available():

@@ -77,10 +77,10 @@ class SearchContext:
             raise SearcherError(
                 "a model needs torch: pip install -e '.[train]' -c constraints.txt"
             ) from error
-        from train import Mismatch, place_of
+        from train import Mismatch, resolve_device
 
         try:
-            device = str(place_of(self.options.device or "auto"))
+            device = str(resolve_device(self.options.device or "auto"))
         except Mismatch as error:
             raise SearcherError(f"{error.message}: {error.remedy}") from error
         return _encoder(self.model, device)

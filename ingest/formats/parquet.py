@@ -214,7 +214,7 @@ class ParquetReader:
             if not isinstance(self._raw, RangedFile):
                 raise
             # What was damaged on the way is whole the second time.
-            self._raw.forget()
+            self._raw.drop_cache()
             self._fetch(group, columns)
             yield from self._checked(group, columns, size, rows)
 
@@ -222,7 +222,7 @@ class ParquetReader:
         """The chunks of these columns of a remote file, in few requests; of one group at a time."""
         if isinstance(self._raw, RangedFile):
             if group != self._fetched:
-                self._raw.forget()
+                self._raw.drop_cache()
             self._fetched = group
             facts = self._file.metadata.row_group(group)
             try:

@@ -86,7 +86,7 @@ class RangedFile(io.RawIOBase):
                 raise ValueError(f"range {start}:{stop} lies outside a file of {self._size} bytes")
             self._keep(start, stop)
 
-    def forget(self) -> None:
+    def drop_cache(self) -> None:
         """Drop everything that was fetched ahead."""
         self._starts.clear()
         self._kept.clear()
@@ -96,7 +96,7 @@ class RangedFile(io.RawIOBase):
 
     def close(self) -> None:
         """Close, and drop what was kept."""
-        self.forget()
+        self.drop_cache()
         super().close()
 
     def _range(self, start: int, stop: int) -> bytes:

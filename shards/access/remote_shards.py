@@ -142,7 +142,7 @@ class RemoteShards:
         except CacheFull:
             return self._by_range(shard)
 
-    def expect(self, window: Sequence[Need], following: Sequence[int]) -> None:
+    def prefetch(self, window: Sequence[Need], following: Sequence[int]) -> None:
         """See `ShardFiles`."""
         wanted, left = [], self._options.max_bytes
         for shard in [need.shard for need in window]:

@@ -66,7 +66,7 @@ class ShardFiles(Protocol):
     def open_tar(self, shard: int, release: Callable[[], None]) -> OpenTar:
         """The tar of a shard; `release` lets go of all others that are open."""
 
-    def expect(self, window: Sequence[Need], following: Sequence[int]) -> None:
+    def prefetch(self, window: Sequence[Need], following: Sequence[int]) -> None:
         """What is read from now on, in order, and which shards are needed after it."""
 
     def close(self) -> None:
@@ -139,7 +139,7 @@ class LocalShards:
             tar.will_need(need.stretches())
         return tar
 
-    def expect(self, window: Sequence[Need], following: Sequence[int]) -> None:
+    def prefetch(self, window: Sequence[Need], following: Sequence[int]) -> None:
         """See `ShardFiles`."""
         self._needs = {need.shard: need for need in window}
 

@@ -2,7 +2,7 @@
 
 Method: the spans of many positions are gathered shard by shard and checked against the tar's
 length; each payload is one `pread`, decoded, and compared with the id and the code digest that
-the index has for it. Cost: about 12 us a sample of 1.8 kB. Memory: 60 bytes a located position.
+the index has for it. Cost: about 12 us a sample of 1.8 kB. Memory: 60 bytes a position.
 Limits: `DamagedShard` names the shard; nothing is skipped.
 """
 
@@ -21,7 +21,7 @@ from shards.read import DamagedShard
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Located:
+class SampleSpans:
     """Where samples lie; all arrays of shape (n,)."""
 
     positions: Positions
@@ -30,9 +30,9 @@ class Located:
     sizes: NDArray[np.int64]
     keys: NDArray[np.bytes_]
 
-    def part(self, start: int, stop: int) -> Located:
+    def part(self, start: int, stop: int) -> SampleSpans:
         """Some of them, without a copy."""
-        return Located(
+        return SampleSpans(
             positions=self.positions[start:stop],
             shards=self.shards[start:stop],
             offsets=self.offsets[start:stop],
@@ -41,10 +41,10 @@ class Located:
         )
 
 
-def locate(selection: Selection, positions: Positions) -> Located:
+def locate(selection: Selection, positions: Positions) -> SampleSpans:
     """Where the samples at these positions lie. `BadIndex` where an index points outside."""
     count = len(positions)
-    located = Located(
+    spans = SampleSpans(
         positions=positions,
         shards=np.empty(count, dtype=np.int64),
         offsets=np.empty(count, dtype=np.int64),
@@ -53,35 +53,35 @@ def locate(selection: Selection, positions: Positions) -> Located:
     )
     for shard, where, rows in selection.by_shard(positions):
         index = selection.index(shard)
-        located.shards[where] = shard
-        located.offsets[where], located.sizes[where] = index.spans(rows)
-        located.keys[where] = index.texts("key", rows)
-    return located
+        spans.shards[where] = shard
+        spans.offsets[where], spans.sizes[where] = index.spans(rows)
+        spans.keys[where] = index.texts("key", rows)
+    return spans
 
 
-def needs(located: Located) -> list[Need]:
+def needs(spans: SampleSpans) -> list[Need]:
     """What has to be read of each shard, in the order in which the shards are first read."""
-    order = np.argsort(located.shards, kind="stable")
-    cuts = np.flatnonzero(np.diff(located.shards[order])) + 1
+    order = np.argsort(spans.shards, kind="stable")
+    cuts = np.flatnonzero(np.diff(spans.shards[order])) + 1
     groups = [group for group in np.split(order, cuts) if len(group)]
     return [
         Need(
-            shard=int(located.shards[group[0]]),
-            offsets=located.offsets[group],
-            sizes=located.sizes[group],
+            shard=int(spans.shards[group[0]]),
+            offsets=spans.offsets[group],
+            sizes=spans.sizes[group],
         )
         for group in sorted(groups, key=lambda group: int(group[0]))
     ]
 
 
-def read(located: Located, selection: Selection, tars: OpenTars) -> list[Sample]:
+def read(spans: SampleSpans, selection: Selection, tars: OpenTars) -> list[Sample]:
     """The samples, in order."""
     samples = []
     for shard, offset, size, key in zip(
-        located.shards.tolist(),
-        located.offsets.tolist(),
-        located.sizes.tolist(),
-        located.keys.tolist(),
+        spans.shards.tolist(),
+        spans.offsets.tolist(),
+        spans.sizes.tolist(),
+        spans.keys.tolist(),
         strict=True,
     ):
         payload = tars.get(shard).read(offset, size)

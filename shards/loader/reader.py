@@ -27,7 +27,7 @@ from shards.access import CacheOptions, Indexes, OpenedDataset, OpenTars, open_d
 from shards.format import Sample, ShardFacts
 from shards.loader.batch_plan import PlanError, PlanOptions
 from shards.loader.epoch_plan import Planner
-from shards.loader.fetch_samples import Located, locate, needs, read
+from shards.loader.fetch_samples import SampleSpans, locate, needs, read
 from shards.loader.permutation import Positions
 from shards.loader.selection import Selection
 from shards.loader.state import Batch, Select, State, StateError
@@ -80,7 +80,7 @@ class Reader:
         reader = cls(opened, select or Select())
         if not len(reader):
             reader.close()
-            raise PlanError(f"{location}: no sample has {reader.select.words()}")
+            raise PlanError(f"{location}: no sample has {reader.select.describe()}")
         return reader
 
     def __len__(self) -> int:
@@ -151,12 +151,12 @@ class Reader:
     def iterate(self) -> Iterator[Sample]:
         """All samples in the order of their positions."""
         for start in range(0, len(self), _STEP):
-            located = locate(self._selection, np.arange(start, min(start + _STEP, len(self))))
+            spans = locate(self._selection, np.arange(start, min(start + _STEP, len(self))))
             self._tars.close()
-            last = int(located.shards[-1])
-            self._files.expect(needs(located), range(last + 1, min(last + 2, len(self._shards))))
-            for first in range(0, len(located.positions), _READ):
-                yield from self._read(located.part(first, first + _READ))
+            last = int(spans.shards[-1])
+            self._files.prefetch(needs(spans), range(last + 1, min(last + 2, len(self._shards))))
+            for first in range(0, len(spans.positions), _READ):
+                yield from self._read(spans.part(first, first + _READ))
             self._indexes.release()
 
     def spread(self, options: PlanOptions, count: int) -> Positions:
@@ -220,16 +220,16 @@ class Reader:
     ) -> Iterator[Batch]:
         before, number = state.before, state.batch + offset
         self._planner.learn(options, state.epoch, state.window, before)
-        self._files.expect((), self._planner.shards_of(options, state.epoch, state.window))
+        self._files.prefetch((), self._planner.shards_of(options, state.epoch, state.window))
         for window in range(state.window, self._planner.window_count(options)):
             plan = self._planner.plan(options, state.epoch, window)
             picked = range(number - before, len(plan), every)
             shares = [plan.positions[plan.bounds[b] : plan.bounds[b + 1]][share] for b in picked]
-            located = locate(self._selection, np.concatenate([plan.positions[:0], *shares]))
+            spans = locate(self._selection, np.concatenate([plan.positions[:0], *shares]))
             self._indexes.release()
             self._tars.close()
             following = self._planner.shards_of(options, state.epoch, window + 1)
-            self._files.expect(needs(located), following)
+            self._files.prefetch(needs(spans), following)
             cuts = np.cumsum([0, *(len(positions) for positions in shares)]).tolist()
             for b, (first, last) in zip(picked, pairwise(cuts), strict=True):
                 language = int(plan.languages[b])
@@ -238,8 +238,8 @@ class Reader:
                     number=before + b,
                     language=self.languages[language] if language >= 0 else "",
                     size=int(plan.bounds[b + 1] - plan.bounds[b]),
-                    samples=tuple(self._read(located.part(first, last))),
-                    positions=located.positions[first:last],
+                    samples=tuple(self._read(spans.part(first, last))),
+                    positions=spans.positions[first:last],
                     window=window,
                     before=before,
                 )
@@ -260,8 +260,8 @@ class Reader:
     def _all(self, positions: Positions | None) -> Positions:
         return np.arange(len(self), dtype=np.int64) if positions is None else positions
 
-    def _read(self, located: Located) -> list[Sample]:
-        return read(located, self._selection, self._tars)
+    def _read(self, spans: SampleSpans) -> list[Sample]:
+        return read(spans, self._selection, self._tars)
 
 
 _PARTS: Final = {

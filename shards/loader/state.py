@@ -44,7 +44,7 @@ class Select:
         """Whether rows have to be looked at one by one."""
         return self.min_quality > 0 or self.license_classes is not None
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """For people: what is asked of a sample."""
         parts = [f"split {' or '.join(self.splits)}"]
         if self.languages is not None:

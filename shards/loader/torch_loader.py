@@ -55,7 +55,9 @@ class Feed(Generic[T]):
         """A reader of this process."""
         return Reader.open(self.place, select=self.select, cache=self.cache)
 
-    def made(self, reader: Reader, start: State, offset: int, every: int) -> Iterator[Made[T]]:
+    def made(
+        self, reader: Reader, start: State, offset: int, every: int
+    ) -> Iterator[TransformedBatch[T]]:
         """Every n-th batch of the rest of the epoch, transformed."""
         batches = reader.batches(
             self.options,
@@ -66,7 +68,7 @@ class Feed(Generic[T]):
             offset=offset,
         )
         for batch in batches:
-            yield Made(
+            yield TransformedBatch(
                 number=batch.number,
                 window=batch.window,
                 before=batch.before,
@@ -75,7 +77,7 @@ class Feed(Generic[T]):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Made(Generic[T]):
+class TransformedBatch(Generic[T]):
     """A transformed batch and its place in the epoch."""
 
     number: int
@@ -89,7 +91,7 @@ def itself(batch: Batch) -> Batch:
     return batch
 
 
-class BatchDataset(IterableDataset[Made[T]]):
+class BatchDataset(IterableDataset[TransformedBatch[T]]):
     """The rest of an epoch for `torch.utils.data.DataLoader(..., batch_size=None)`.
 
     In a loader process it yields that process's share, every n-th batch; torch's loader asks
@@ -101,7 +103,7 @@ class BatchDataset(IterableDataset[Made[T]]):
         self.feed = feed
         self.start = start
 
-    def __iter__(self) -> Iterator[Made[T]]:
+    def __iter__(self) -> Iterator[TransformedBatch[T]]:
         from torch.utils.data import get_worker_info
 
         worker = get_worker_info()
@@ -183,12 +185,12 @@ class Loader(Generic[T]):
         self.reader.close()
         self._reader, self._state = None, state
 
-    def _made(self, start: State) -> Iterator[Made[T]]:
+    def _made(self, start: State) -> Iterator[TransformedBatch[T]]:
         if self.workers == 0:
             return self.feed.made(self.reader, start, 0, 1)
         return iter(self._torch_loader(start))
 
-    def _torch_loader(self, start: State) -> DataLoader[Made[T]]:
+    def _torch_loader(self, start: State) -> DataLoader[TransformedBatch[T]]:
         import torch
         from torch.utils.data import DataLoader
 

@@ -39,7 +39,7 @@ class PublishOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outlook:
+class HubState:
     """What the Hub holds, and what is to be done about it."""
 
     exists: bool
@@ -76,7 +76,7 @@ def staging_branch(revision: str, *, closed: bool) -> str:
     return f"{STAGING}{revision.replace('/', '-')}" + ("-closed" if closed else "")
 
 
-def look(local: LocalDataset, hub: HubRepo, options: PublishOptions) -> Outlook:
+def read_hub_state(local: LocalDataset, hub: HubRepo, options: PublishOptions) -> HubState:
     """Compares the dataset with the Hub; changes nothing. `PublishError` where it may not be."""
     facts = hub.facts()
     target: Tree = {}
@@ -99,7 +99,7 @@ def look(local: LocalDataset, hub: HubRepo, options: PublishOptions) -> Outlook:
         bytes_per_commit=options.bytes_per_commit,
     )
     shown = refs.branches.get("main", "") if refs else ""
-    outlook = Outlook(
+    hub_state = HubState(
         exists=facts is not None,
         private=facts.private if facts else options.private,
         gated=facts.gated if facts else False,
@@ -112,8 +112,8 @@ def look(local: LocalDataset, hub: HubRepo, options: PublishOptions) -> Outlook:
         standing=_standing(hub, head, target, options),
         has_terms=bool(shown) and local.gated and _has_terms(hub, shown),
     )
-    _refuse(hub.repo, outlook, local, options)
-    return outlook
+    _refuse(hub.repo, hub_state, local, options)
+    return hub_state
 
 
 def _standing(hub: HubRepo, head: str, target: Tree, options: PublishOptions) -> Manifest | None:
@@ -137,20 +137,20 @@ def _has_terms(hub: HubRepo, commit: str) -> bool:
     return b"\nextra_gated_prompt:" in hub.read(layout.CARD, commit, layout.MAX_TEXT_BYTES)
 
 
-def _refuse(repo: str, outlook: Outlook, local: LocalDataset, options: PublishOptions) -> None:
-    if outlook.plan.foreign:
-        names = ", ".join(outlook.plan.foreign[:SHOWN])
+def _refuse(repo: str, hub_state: HubState, local: LocalDataset, options: PublishOptions) -> None:
+    if hub_state.plan.foreign:
+        names = ", ".join(hub_state.plan.foreign[:SHOWN])
         raise PublishError(
-            f"{repo} holds {len(outlook.plan.foreign)} files at {options.revision} that were not "
+            f"{repo} holds {len(hub_state.plan.foreign)} files at {options.revision} that were not "
             f"published by xtrove: {names}",
             remedy="publish under another name, or delete them first",
         )
-    if outlook.exists and options.private and not outlook.private:
+    if hub_state.exists and options.private and not hub_state.private:
         raise PublishError(
             f"{repo} is public already, --private is for a new repository",
             remedy="make it private in its settings first, or leave --private out",
         )
-    if local.gated and options.revision != "main" and not outlook.has_terms:
+    if local.gated and options.revision != "main" and not hub_state.has_terms:
         raise PublishError(
             f"the Hub shows the terms in the card of main, and {repo} has none there: "
             f"{options.revision} would be given out without them",

@@ -33,10 +33,10 @@ from shards.publish.hub_repo import HubRepo
 from shards.publish.local import LocalDataset, LocalFile
 from shards.publish.preview import (
     SHOWN,
-    Outlook,
+    HubState,
     PublishError,
     PublishOptions,
-    look,
+    read_hub_state,
     staging_branch,
     tag_name,
 )
@@ -81,14 +81,14 @@ class Publication:
 
     def run(self) -> Published:
         """Steps 2 to 7. `PublishError`, or what the Hub refused."""
-        outlook = look(self.local, self.hub, self.options)
-        plan = outlook.plan
-        opens = self._prepare(outlook)
-        commit = outlook.head
-        if not plan.is_done or outlook.is_new_branch:
-            head = self._target(outlook)
-            staging = self._stage(outlook, head, opens) if plan.staged or plan.to_stage else ""
-            commit = self._publish(outlook, head, staging)
+        hub_state = read_hub_state(self.local, self.hub, self.options)
+        plan = hub_state.plan
+        opens = self._prepare(hub_state)
+        commit = hub_state.head
+        if not plan.is_done or hub_state.is_new_branch:
+            head = self._target(hub_state)
+            staging = self._stage(hub_state, head, opens) if plan.staged or plan.to_stage else ""
+            commit = self._publish(hub_state, head, staging)
         tag = self._tag(commit)
         verified = self._verify(commit)
         if opens:
@@ -101,28 +101,28 @@ class Publication:
             commits=self.commits,
             staged_bytes=self.staged_bytes,
             verified=verified,
-            private=outlook.private and not opens,
-            gated=outlook.gated or self.local.gated,
+            private=hub_state.private and not opens,
+            gated=hub_state.gated or self.local.gated,
             served=still_served(
-                self.local.manifest, outlook.standing, self.hub, self.options.revision
+                self.local.manifest, hub_state.standing, self.hub, self.options.revision
             ),
         )
 
-    def _prepare(self, outlook: Outlook) -> bool:
+    def _prepare(self, hub_state: HubState) -> bool:
         """Repository, gate and visibility; returns whether to open the repository at the end."""
         revision, hub = self.options.revision, self.hub
-        waits = self.local.gated and not outlook.has_terms
+        waits = self.local.gated and not hub_state.has_terms
         marker = staging_branch(revision, closed=True)
-        opens = outlook.private and marker in outlook.branches and not self.options.private
-        if not outlook.exists:
+        opens = hub_state.private and marker in hub_state.branches and not self.options.private
+        if not hub_state.exists:
             self._create()
-        if waits and not (outlook.private or self.options.private):
+        if waits and not (hub_state.private or self.options.private):
             # The mark comes first: stopped in between, the next run knows who hid the repository.
             self.say("private until the terms are in place")
             hub.create_branch(marker, self._main())
             hub.set_private(True)
             opens = True
-        if self.local.gated and not outlook.gated:
+        if self.local.gated and not hub_state.gated:
             self.say("gated: readers agree to the terms of the card first")
             hub.gate()
         return opens
@@ -147,11 +147,11 @@ class Publication:
             )
         return head
 
-    def _target(self, outlook: Outlook) -> str:
+    def _target(self, hub_state: HubState) -> str:
         """The head of the branch to publish on, which is made where there is none."""
         revision = self.options.revision
-        if outlook.head and not outlook.is_new_branch:
-            return outlook.head
+        if hub_state.head and not hub_state.is_new_branch:
+            return hub_state.head
         if revision.startswith("refs/"):
             if self.hub.head(revision) is None:
                 raise PublishError(
@@ -162,12 +162,12 @@ class Publication:
             self.hub.create_branch(revision, self._main())
         return self.hub.head(revision) or self._main()
 
-    def _stage(self, outlook: Outlook, head: str, opens: bool) -> str:
+    def _stage(self, hub_state: HubState, head: str, opens: bool) -> str:
         """Brings every changed bulk file to the staging branch; returns that commit."""
-        hub, plan = self.hub, outlook.plan
+        hub, plan = self.hub, hub_state.plan
         branch = staging_branch(self.options.revision, closed=opens)
         bulk = (*plan.staged, *plan.to_stage)
-        if branch not in outlook.branches:
+        if branch not in hub_state.branches:
             hub.create_branch(branch, head)
         hub.patience.reset()
         passes = 0
@@ -226,11 +226,11 @@ class Publication:
             remedy=f"delete the branch {place} on the Hub and run the same command again",
         )
 
-    def _publish(self, outlook: Outlook, head: str, staging: str) -> str:
+    def _publish(self, hub_state: HubState, head: str, staging: str) -> str:
         """The one commit, over a parent whose files of ours are those that were compared."""
         hub, moves = self.hub, 0
         hub.patience.reset()
-        compared = ours(outlook.target)
+        compared = ours(hub_state.target)
         while True:
             tree = hub.tree(head)
             plan = make_plan(self.local, tree, {}, files_per_commit=1, bytes_per_commit=1)
@@ -239,7 +239,7 @@ class Publication:
             changed = _difference(compared, ours(tree))
             if changed or plan.foreign:
                 raise PublishError(
-                    f"{self.options.revision} of {hub.repo} moved from {outlook.head[:12]} to "
+                    f"{self.options.revision} of {hub.repo} moved from {hub_state.head[:12]} to "
                     f"{head[:12]} while this was published, and changed "
                     f"{', '.join((changed or list(plan.foreign))[:SHOWN])}",
                     remedy="see who publishes there; the same command publishes over it",

@@ -19,7 +19,7 @@ from .removals import open_removals as open_removals
 from .removals import read_removals as read_removals
 from .removals import removal_files as removal_files
 from .removals import write_removals as write_removals
-from .seal import Parts as Parts
+from .seal import BuildOutputs as BuildOutputs
 from .seal import unseal as unseal
 from .seal import write_published as write_published
 from .shard import MODE as MODE

@@ -1,9 +1,9 @@
 """The seal: from the parts of a build to a published dataset.
 
-The hall collects `Parts`; this module writes ATTRIBUTION.jsonl, funnel.json, plots, README.md, then
-manifest.json, then SHA256SUMS, each by rename. A folder is a dataset once it has a manifest:
-`unseal` takes that away before shards are rewritten. Files of an earlier build that the new
-one does not have are removed, but only those whose names this room gives.
+The build collects `BuildOutputs`; this module writes ATTRIBUTION.jsonl, funnel.json, plots,
+README.md, then manifest.json, then SHA256SUMS, each by rename. A folder is a dataset once it has a
+manifest: `unseal` takes that away before shards are rewritten. Files of an earlier build that the
+new one does not have are removed, but only those whose names this package gives.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ WorkOf = Callable[[ShardFiles], Path]
 
 
 class SealError(ValueError):
-    """Parts that contradict each other: sealing them would publish a wrong dataset."""
+    """Outputs that contradict each other: sealing them would publish a wrong dataset."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Parts:
+class BuildOutputs:
     """Everything a build hands over to be sealed."""
 
     name: str
@@ -74,7 +74,7 @@ def unseal(base: Path) -> None:
         (base / name).unlink(missing_ok=True)
 
 
-def build_manifest(parts: Parts, work_of: WorkOf) -> Manifest:
+def build_manifest(parts: BuildOutputs, work_of: WorkOf) -> Manifest:
     """The manifest of the parts; `work_of` names the `work` folder each shard was given.
 
     `SealError` where the funnel does not add up or does not end in the shards.
@@ -129,7 +129,7 @@ def _shard_facts(shard: ShardFiles) -> ShardFacts:
     )
 
 
-def write_published(base: Path, parts: Parts, *, work_of: WorkOf, tmp: Path) -> Manifest:
+def write_published(base: Path, parts: BuildOutputs, *, work_of: WorkOf, tmp: Path) -> Manifest:
     """Seals the dataset and returns its manifest.
 
     Shards and evidence stand in place already; `work_of` names the folder that `write_shard`

@@ -17,7 +17,7 @@ from typing import Any
 
 from shards.publish.hub_repo import HubRepo
 from shards.publish.local import read_local
-from shards.publish.preview import PublishError, PublishOptions, look
+from shards.publish.preview import PublishError, PublishOptions, read_hub_state
 from shards.publish.publication import Publication
 from shards.publish.retry import Patience
 from xtrove.core import RetryPolicy
@@ -49,7 +49,7 @@ def _publish(job: dict[str, Any], said: list[str]) -> Any:
     hub = HubRepo.open(job["repo"], job.get("token", "hf_write_secret"), patience)
     options = PublishOptions(**job.get("options", {}))
     if job.get("look"):
-        outlook = look(local, hub, options)
+        outlook = read_hub_state(local, hub, options)
         return {"commits": outlook.plan.commits, "to_send": outlook.plan.to_send}
     publication = Publication(
         local=local, hub=hub, options=options, say=said.append, sent=lambda done, total: None

@@ -19,7 +19,7 @@ from shards.format.sample import encode
 from shards.format.shard_sizes import plan_shards, tar_sizes
 from shards.format.split import SplitOptions, SplitRule, split_of
 from shards.write.removals import Removal, RemovalsFile, write_removals
-from shards.write.seal import Parts, write_published
+from shards.write.seal import BuildOutputs, write_published
 from shards.write.shard import ShardFiles, write_shard
 
 SPLITS = SplitOptions(validation=0.2, test=0.2, by="repository")
@@ -225,9 +225,9 @@ def parts_of(
     kind: str = "directory",
     dedupe: Mapping[str, Fact] = DEDUPE,
     terms: str | None = None,
-) -> Parts:
+) -> BuildOutputs:
     """The parts of a seal."""
-    return Parts(
+    return BuildOutputs(
         name="tiny",
         config_digest="0" * 64,
         sources=(

@@ -1,4 +1,4 @@
-from .batch_feed import Fed as Fed
+from .batch_feed import BatchWithState as BatchWithState
 from .batch_feed import feed as feed
 from .collate import Collate as Collate
 from .collate import Lengths as Lengths

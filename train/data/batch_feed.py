@@ -24,7 +24,7 @@ MOST_WORKERS: Final = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Fed:
+class BatchWithState:
     """A batch and where the run stands behind it."""
 
     batch: TokenBatch
@@ -33,7 +33,7 @@ class Fed:
 
 def feed(
     config: TrainConfig, collate: Collate, *, start: Mapping[str, Any] | None, group: Processes
-) -> Iterator[Fed]:
+) -> Iterator[BatchWithState]:
     """From a state to the end of the last epoch; without end where `steps` says how many.
 
     `TrainingFault` where a whole epoch has no batch.
@@ -58,7 +58,7 @@ def feed(
             began, some = loader.state.batch, False
             for batch in loader:
                 some = True
-                yield Fed(batch=batch, after=loader.state)
+                yield BatchWithState(batch=batch, after=loader.state)
             if not some and began == 0:
                 raise TrainingFault(
                     f"{config.data.path} has no batch of two pairs for this config",

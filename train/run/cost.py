@@ -109,7 +109,7 @@ class Advice:
     value: int
     now: int
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """For people."""
         return f"lower {self.setting} from {self.now} to {self.value}"
 

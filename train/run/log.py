@@ -123,7 +123,7 @@ class Watch(Protocol):
         """Something people should know."""
 
 
-class Silent:
+class SilentWatch:
     """Nobody listens."""
 
     def step(self, facts: StepFacts, speed: Speed, total: int) -> None:

@@ -22,18 +22,26 @@ import torch
 from shards.access import is_remote
 from shards.loader import Reader
 from train.config import TrainConfig
-from train.data import Fed, feed, open_reader, plan_options
-from train.device import Device, choose, self_test
+from train.data import BatchWithState, feed, open_reader, plan_options
+from train.device import Device, choose_device, self_test
 from train.distributed import Processes, join, processes
 from train.errors import Stopped, TrainingFault
 from train.model import Encoder
 from train.run.cost import explained
-from train.run.log import Meter, RunLog, Silent, StepFacts, Watch
+from train.run.log import Meter, RunLog, SilentWatch, StepFacts, Watch
 from train.run.plan import RunPlan, check_memory, plan_run
-from train.run.run_folder import Keeper, Output, alone, as_begun, begin, claim, is_finished
+from train.run.run_folder import (
+    RunFolder,
+    RunSaver,
+    claim_run_folder,
+    config_of_run,
+    is_finished,
+    lock_run_folder,
+    write_run_start,
+)
 from train.run.schedule import learning_rate
 from train.run.setup import collate, new_encoder, started_encoder
-from train.run.state import Place, load_checkpoint, read_place, step_seed
+from train.run.state import RunState, load_checkpoint, read_run_state, step_seed
 from train.run.step import Stepper, StepResult, new_stepper
 from xtrove.core import write_json
 
@@ -70,22 +78,22 @@ def train(
     if config.threads:
         torch.set_num_threads(config.threads)
     group = processes()
-    device = choose(config.device, config.precision, local_rank=group.local_rank)
+    device = choose_device(config.device, config.precision, local_rank=group.local_rank)
     group = join(group, device.torch)
-    watch = watch or Silent()
-    watch.say(f"device: {device.words()}")
+    watch = watch or SilentWatch()
+    watch.say(f"device: {device.describe()}")
     self_test(device.torch)
     if is_remote(config.data.path):
         watch.say(f"fetching the first shards of {config.data.path}")
-    asked = config.data.path
+    requested_path = config.data.path
     if resume:
-        config = as_begun(config, Output(root=Path(config.output)))
+        config = config_of_run(config, RunFolder(root=Path(config.output)))
     opened = open_reader(config, "train") if group.first else None
     # A branch may be published again while the run goes on: all read the commit of the first.
-    place = group.of_first((opened.uri if opened else "") or config.data.path)
-    config = config.reading(place)
+    uri = group.of_first((opened.uri if opened else "") or config.data.path)
+    config = config.reading(uri)
     with opened or open_reader(config, "train") as reader:
-        run = _Run(config, device, group, reader, watch, interrupted, asked)
+        run = _Run(config, device, group, reader, watch, interrupted, requested_path)
         return run.train(validate, resume)
 
 
@@ -100,16 +108,16 @@ class _Run:
         reader: Reader,
         watch: Watch,
         interrupted: Callable[[], bool],
-        asked: str,
+        requested_path: str,
     ) -> None:
-        self._asked = asked
+        self._requested_path = requested_path
         self._config = config
         self._device = device
         self._group = group
         self._reader = reader
         self._watch = watch
         self._interrupted = interrupted
-        self._output = Output(root=Path(config.output))
+        self._output = RunFolder(root=Path(config.output))
         self._log = RunLog(
             self._output.state,
             tensorboard=config.logging.tensorboard,
@@ -120,7 +128,7 @@ class _Run:
 
     def train(self, validate: Callable[[TrainConfig], Validate] | None, resume: bool) -> Trained:
         """From the claim of the folder to the finished model."""
-        with alone(self._output) if self._group.first else nullcontext():
+        with lock_run_folder(self._output) if self._group.first else nullcontext():
             return self._train(validate, resume)
 
     def _train(self, validate: Callable[[TrainConfig], Validate] | None, resume: bool) -> Trained:
@@ -130,7 +138,7 @@ class _Run:
             return self._finished()
         encoder = started_encoder(self._config, self._output.start, self._device)
         stepper = new_stepper(self._config, encoder, self._device, self._group)
-        place = self._resumed(stepper)
+        run_state = self._resumed(stepper)
         plan = plan_run(self._config, self._reader, encoder, self._device, self._group)
         check_memory(plan, self._config, self._device)
         for line in plan.lines():
@@ -138,7 +146,7 @@ class _Run:
         measure = None
         if self._group.first and validate is not None and self._config.validation.every:
             measure = validate(self._config)
-        keeper = Keeper(
+        saver = RunSaver(
             output=self._output,
             config=self._config,
             reader=self._reader,
@@ -147,104 +155,106 @@ class _Run:
             optimizer=stepper.optimizer,
         )
         if self._group.first:
-            self._log.open(place.step)
+            self._log.open(run_state.step)
         try:
-            place, loss = self._steps(place, plan, stepper, keeper, measure)
+            run_state, loss = self._steps(run_state, plan, stepper, saver, measure)
             if self._group.first:
-                self._save(keeper, place)
-                keeper.finish(place)
+                self._save(saver, run_state)
+                saver.finish(run_state)
             self._group.barrier()
         finally:
             self._log.close()
         return Trained(
             output=self._output.root,
-            steps=place.step,
+            steps=run_state.step,
             loss=loss,
-            metrics=place.best_metrics or place.metrics or {},
-            best_step=place.best_step,
+            metrics=run_state.best_metrics or run_state.metrics or {},
+            best_step=run_state.best_step,
             seconds=time.monotonic() - began,
         )
 
     def _finished(self) -> Trained:
         """What a run that came to its end left."""
         self._watch.say(f"{self._output.root} is finished; set output: to a new folder for more")
-        place = self._output.place() or Place(step=0, reader={})
+        run_state = self._output.run_state() or RunState(step=0, reader={})
         return Trained(
             output=self._output.root,
-            steps=place.step,
+            steps=run_state.step,
             loss=None,
-            metrics=place.best_metrics or {},
-            best_step=place.best_step,
+            metrics=run_state.best_metrics or {},
+            best_step=run_state.best_step,
             seconds=0.0,
         )
 
     def _claim(self, resume: bool) -> None:
         """The first process claims the folder and writes what the run starts from."""
         if self._group.first:
-            going_on = claim(self._output, self._config, self._reader.digest, resume=resume)
+            going_on = claim_run_folder(
+                self._output, self._config, self._reader.digest, resume=resume
+            )
             if not going_on:
                 encoder = new_encoder(self._config, self._reader)
-                begin(
+                write_run_start(
                     self._output,
                     self._config,
                     self._reader,
                     encoder,
                     self._watch.say,
-                    asked=self._asked,
+                    requested_path=self._requested_path,
                 )
         self._group.barrier()
 
-    def _resumed(self, stepper: Stepper) -> Place:
-        """The place of the last checkpoint, its weights put back; else the beginning."""
+    def _resumed(self, stepper: Stepper) -> RunState:
+        """The state of the last checkpoint, its weights restored; else that of the first step."""
         last = self._output.last()
         options = plan_options(self._config)
         if last is None:
             start = self._reader.state(options, 0, 0)
-            return Place(step=0, reader=start.as_dict())
+            return RunState(step=0, reader=start.as_dict())
         load_checkpoint(last, stepper.parameters, stepper.optimizer)
-        place = read_place(last)
-        self._saved_at = place.step
-        self._watch.say(f"going on behind step {place.step:,}")
-        if place.best_value is not None and place.best_of != best_of(self._config):
-            self._watch.say(f"the best so far was by {place.best_of}: it counts no more")
-            place = replace(place, best_value=None)
-        return place
+        run_state = read_run_state(last)
+        self._saved_at = run_state.step
+        self._watch.say(f"going on behind step {run_state.step:,}")
+        if run_state.best_value is not None and run_state.best_of != best_of(self._config):
+            self._watch.say(f"the best so far was by {run_state.best_of}: it counts no more")
+            run_state = replace(run_state, best_value=None)
+        return run_state
 
     def _steps(
         self,
-        place: Place,
+        run_state: RunState,
         plan: RunPlan,
         stepper: Stepper,
-        keeper: Keeper,
+        saver: RunSaver,
         measure: Validate | None,
-    ) -> tuple[Place, float | None]:
+    ) -> tuple[RunState, float | None]:
         loss, config = None, self._config
-        made = collate(config, stepper.encoder, self._reader)
-        source = feed(config, made, start=place.reader, group=self._group)
+        collate_batch = collate(config, stepper.encoder, self._reader)
+        source = feed(config, collate_batch, start=run_state.reader, group=self._group)
         asked_at = time.perf_counter()
-        while place.step < plan.steps:
+        while run_state.step < plan.steps:
             fed = next(source, None)
             if fed is None:
                 break
             waited = time.perf_counter() - asked_at
-            result = self._step(place.step, plan.steps, stepper, fed)
+            result = self._step(run_state.step, plan.steps, stepper, fed)
             loss = result.loss
             seconds = time.perf_counter() - asked_at
-            self._tell(place.step, plan.steps, fed, result, seconds, waited)
-            place = replace(
-                place,
-                step=place.step + 1,
+            self._tell(run_state.step, plan.steps, fed, result, seconds, waited)
+            run_state = replace(
+                run_state,
+                step=run_state.step + 1,
                 reader=fed.after.as_dict(),
-                pairs=place.pairs + fed.batch.size,
-                empty_sum=place.empty_sum + result.facts.get("empty_positives", 0.0),
-                empty_steps=place.empty_steps + 1,
+                pairs=run_state.pairs + fed.batch.size,
+                empty_sum=run_state.empty_sum + result.facts.get("empty_positives", 0.0),
+                empty_steps=run_state.empty_steps + 1,
             )
-            self._device.after_step(place.step)
-            place = self._after(place, plan.steps, keeper, measure, stepper.encoder)
+            self._device.after_step(run_state.step)
+            run_state = self._after(run_state, plan.steps, saver, measure, stepper.encoder)
             asked_at = time.perf_counter()
-        return place, loss
+        return run_state, loss
 
-    def _step(self, step: int, total: int, stepper: Stepper, fed: Fed) -> StepResult:
+    def _step(self, step: int, total: int, stepper: Stepper, fed: BatchWithState) -> StepResult:
         """One step; a loss that is no number ends the run with the batch named."""
         config = self._config
         rate = learning_rate(
@@ -272,7 +282,13 @@ class _Run:
         return result
 
     def _tell(
-        self, step: int, total: int, fed: Fed, result: StepResult, seconds: float, waited: float
+        self,
+        step: int,
+        total: int,
+        fed: BatchWithState,
+        result: StepResult,
+        seconds: float,
+        waited: float,
     ) -> None:
         facts = StepFacts(
             step=step,
@@ -298,63 +314,63 @@ class _Run:
 
     def _after(
         self,
-        place: Place,
+        run_state: RunState,
         total: int,
-        keeper: Keeper,
+        saver: RunSaver,
         measure: Validate | None,
         encoder: Encoder,
-    ) -> Place:
+    ) -> RunState:
         """Validation, checkpoint and interrupt behind a step, when it is their turn."""
-        config, last = self._config, place.step == total
+        config, last = self._config, run_state.step == total
         every = config.validation.every
-        if every and (place.step % every == 0 or last):
+        if every and (run_state.step % every == 0 or last):
             if self._group.first and measure is not None:
-                place = self._validated(place, keeper, measure, encoder)
+                run_state = self._validated(run_state, saver, measure, encoder)
             self._group.barrier()
-        if place.step % config.checkpoints.every == 0 and not last:
+        if run_state.step % config.checkpoints.every == 0 and not last:
             if self._group.first:
-                self._save(keeper, place)
+                self._save(saver, run_state)
             self._group.barrier()
         if self._group.any(self._interrupted()) and not last:
             if self._group.first:
-                self._save(keeper, place)
-                self._log.event("stopped", place.step - 1)
+                self._save(saver, run_state)
+                self._log.event("stopped", run_state.step - 1)
             self._group.barrier()
             raise Stopped(
-                f"stopped behind step {place.step:,} of {total:,}; everything is saved",
+                f"stopped behind step {run_state.step:,} of {total:,}; everything is saved",
                 remedy="the same command with --resume goes on there",
             )
-        return place
+        return run_state
 
-    def _save(self, keeper: Keeper, place: Place) -> None:
-        if self._saved_at != place.step:
-            keeper.checkpoint(place)
-            self._saved_at = place.step
-            self._log.event("checkpoint", place.step - 1)
+    def _save(self, saver: RunSaver, run_state: RunState) -> None:
+        if self._saved_at != run_state.step:
+            saver.checkpoint(run_state)
+            self._saved_at = run_state.step
+            self._log.event("checkpoint", run_state.step - 1)
 
     def _validated(
-        self, place: Place, keeper: Keeper, measure: Validate, encoder: Encoder
-    ) -> Place:
+        self, run_state: RunState, saver: RunSaver, measure: Validate, encoder: Encoder
+    ) -> RunState:
         began = time.perf_counter()
         with self._device.autocast():
             measures = dict(measure(encoder))
         # Of the batches since the last validation: what the loss could not see.
-        measures["empty_positives"] = place.empty_sum / max(1, place.empty_steps)
-        self._log.validation(place.step - 1, measures, time.perf_counter() - began)
+        measures["empty_positives"] = run_state.empty_sum / max(1, run_state.empty_steps)
+        self._log.validation(run_state.step - 1, measures, time.perf_counter() - began)
         shown = ", ".join(f"{name} {value:.4f}" for name, value in measures.items())
-        self._watch.say(f"validation behind step {place.step:,}: {shown}")
+        self._watch.say(f"validation behind step {run_state.step:,}: {shown}")
         value = measures[self._config.validation.metric]
-        place = replace(place, metrics=measures, empty_sum=0.0, empty_steps=0)
-        if place.best_value is None or value > place.best_value:
-            place = replace(
-                place,
+        run_state = replace(run_state, metrics=measures, empty_sum=0.0, empty_steps=0)
+        if run_state.best_value is None or value > run_state.best_value:
+            run_state = replace(
+                run_state,
                 best_value=value,
                 best_of=best_of(self._config),
-                best_step=place.step,
+                best_step=run_state.step,
                 best_metrics=measures,
             )
-            keeper.best(place)
-        return place
+            saver.best(run_state)
+        return run_state
 
 
 def best_of(config: TrainConfig) -> str:

@@ -121,7 +121,7 @@ def plan_run(
         demand=demand,
         available=device.memory_bytes,
         seconds_per_step=seconds,
-        device=device.words(),
+        device=device.describe(),
     )
 
 
@@ -181,7 +181,7 @@ def check_memory(plan: RunPlan, config: TrainConfig, device: Device) -> None:
     raise TrainingFault(
         f"a step needs {plan.demand.total() / 1e9:.2f} GB, of {plan.available / 1e9:.2f} GB free "
         f"on {device.torch} {usable / 1e9:.2f} GB may be used",
-        remedy=fix.words(),
+        remedy=fix.describe(),
     )
 
 

@@ -22,12 +22,12 @@ from train.run.state import (
     FOLDER,
     FORMAT,
     Parameters,
-    Place,
+    RunState,
     check_same_run,
     checkpoints,
     clear_halves,
     publish,
-    read_place,
+    read_run_state,
     save_checkpoint,
 )
 from xtrove.core import LockHeld, hold_lock, write_json
@@ -37,7 +37,7 @@ SAY_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Output:
+class RunFolder:
     """The folders of a run."""
 
     root: Path
@@ -74,17 +74,17 @@ class Output:
 
     def last(self) -> Path | None:
         """The last whole checkpoint."""
-        found = checkpoints(self.checkpoints)
-        return found[-1] if found else None
+        whole = checkpoints(self.checkpoints)
+        return whole[-1] if whole else None
 
-    def place(self) -> Place | None:
+    def run_state(self) -> RunState | None:
         """Where the last checkpoint stands."""
         last = self.last()
-        return read_place(last) if last else None
+        return read_run_state(last) if last else None
 
 
 @contextmanager
-def alone(output: Output) -> Iterator[None]:
+def lock_run_folder(output: RunFolder) -> Iterator[None]:
     """Holds the folder for one run; `Mismatch` where another process trains there."""
     if output.root.exists() and not output.root.is_dir():
         raise Mismatch(f"output: {output.root} is a file", remedy="set output: to a new folder")
@@ -107,7 +107,7 @@ def alone(output: Output) -> Iterator[None]:
                 output.root.rmdir()
 
 
-def claim(output: Output, config: TrainConfig, dataset: str, *, resume: bool) -> bool:
+def claim_run_folder(output: RunFolder, config: TrainConfig, dataset: str, *, resume: bool) -> bool:
     """Whether a run is gone on with; `Mismatch` where the folder is not for this run.
 
     A run that stopped before its first checkpoint has nothing to lose: it is begun anew, with
@@ -119,7 +119,7 @@ def claim(output: Output, config: TrainConfig, dataset: str, *, resume: bool) ->
             raise Mismatch(
                 f"--resume: {root} holds no run", remedy="leave --resume out to start one"
             )
-        others = [one.name for one in root.iterdir() if one.name not in (FOLDER, RUNNING)]
+        others = [entry.name for entry in root.iterdir() if entry.name not in (FOLDER, RUNNING)]
         if others:
             raise Mismatch(
                 f"output: {root} is not empty ({', '.join(sorted(others)[:3])})",
@@ -130,9 +130,9 @@ def claim(output: Output, config: TrainConfig, dataset: str, *, resume: bool) ->
     run = read_json(run_file)
     check_same_run(run, config.decisive(), dataset)
     if not resume:
-        place = output.place()
+        run_state = output.run_state()
         raise Mismatch(
-            f"output: {root} holds this run, {place.step if place else 0} steps done",
+            f"output: {root} holds this run, {run_state.step if run_state else 0} steps done",
             remedy="add --resume to go on with it, or set output: to a new folder",
         )
     clear_halves(output.checkpoints)
@@ -145,18 +145,18 @@ def save_start(config: TrainConfig, encoder: Encoder, folder: Path) -> None:
     save_model(encoder, folder, card=card, replace=True)
 
 
-def begin(
-    output: Output,
+def write_run_start(
+    output: RunFolder,
     config: TrainConfig,
     reader: Reader,
     encoder: Encoder,
     say: Callable[[str], None] = lambda message: None,
     *,
-    asked: str = "",
+    requested_path: str = "",
 ) -> None:
     """Writes what a run starts from; `run.json` comes last and makes it one.
 
-    `asked` is the dataset as it was named, where `config` has the commit that was found.
+    `requested_path` is the dataset as the user named it; `config` has its resolved commit.
     """
     save_start(config, encoder, output.start)
     write_trained_on(_digests(reader, say), output.trained_on)
@@ -164,7 +164,7 @@ def begin(
         "format": FORMAT,
         "name": config.name,
         "dataset": reader.digest,
-        "asked": asked or config.data.path,
+        "asked": requested_path or config.data.path,
         "decisive": config.decisive(),
         "config": config.dump(),
         "torch": torch.__version__,
@@ -173,7 +173,7 @@ def begin(
     write_json(output.run_file, run)
 
 
-def as_begun(config: TrainConfig, output: Output) -> TrainConfig:
+def config_of_run(config: TrainConfig, output: RunFolder) -> TrainConfig:
     """The config of a run to go on with: its dataset at the commit that the run began with."""
     if not output.run_file.exists():
         return config
@@ -186,62 +186,62 @@ def as_begun(config: TrainConfig, output: Output) -> TrainConfig:
 
 def _digests(reader: Reader, say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
     """Digest and repository of every function; all shards are fetched for them."""
-    said_at = time.monotonic()
-    for done, one in enumerate(reader.iterate()):
-        if time.monotonic() - said_at > SAY_SECONDS:
-            said_at = time.monotonic()
+    logged_at = time.monotonic()
+    for done, sample in enumerate(reader.iterate()):
+        if time.monotonic() - logged_at > SAY_SECONDS:
+            logged_at = time.monotonic()
             say(f"noting what the run is trained on: {done:,} of {len(reader):,} functions")
-        yield str(one["code_sha256"]), str(one["repo"])
+        yield str(sample["code_sha256"]), str(sample["repo"])
 
 
-def is_finished(output: Output) -> bool:
+def is_finished(output: RunFolder) -> bool:
     """Whether the run came to its end."""
     return bool(read_json(output.run_file).get("finished"))
 
 
 @dataclass(kw_only=True, slots=True)
-class Keeper:
+class RunSaver:
     """Saves a run as it goes; only the first process has one."""
 
-    output: Output
+    output: RunFolder
     config: TrainConfig
     reader: Reader
     encoder: Encoder
     parameters: Parameters
     optimizer: torch.optim.Optimizer
 
-    def checkpoint(self, place: Place) -> None:
+    def checkpoint(self, run_state: RunState) -> None:
         """What to go on from; a step that is kept already is not written again."""
         last = self.output.last()
-        if last is not None and last.name == f"step-{place.step:08}":
+        if last is not None and last.name == f"step-{run_state.step:08}":
             return
         save_checkpoint(
             self.output.checkpoints,
-            place,
+            run_state,
             self.parameters,
             self.optimizer,
             keep=self.config.checkpoints.keep,
         )
 
-    def best(self, place: Place) -> None:
+    def best(self, run_state: RunState) -> None:
         """The model as it is now becomes the best."""
         save_model(
             self.encoder,
             self.output.best,
-            card=self.card(place),
+            card=self.card(run_state),
             trained_on=self.output.trained_on,
             replace=True,
         )
 
-    def finish(self, place: Place) -> None:
+    def finish(self, run_state: RunState) -> None:
         """The best model (the last one without a validation) becomes the model of the folder."""
-        if not self.output.best.exists() or place.best_step is None:
-            self.best(place)
+        if not self.output.best.exists() or run_state.best_step is None:
+            self.best(run_state)
         publish(self.output.best, self.output.root)
         run = read_json(self.output.run_file)
-        write_json(self.output.run_file, {**run, "finished": True, "steps": place.step})
+        write_json(self.output.run_file, {**run, "finished": True, "steps": run_state.step})
 
-    def card(self, place: Place) -> CardFacts:
+    def card(self, run_state: RunState) -> CardFacts:
         """What the model card says."""
         manifest = self.reader.manifest
         data: dict[str, Any] = {
@@ -251,7 +251,7 @@ class Keeper:
             "samples": len(self.reader),
             "languages": list(self.reader.languages),
         }
-        metrics: Mapping[str, float] = place.metrics or {}
+        metrics: Mapping[str, float] = run_state.metrics or {}
         config = {**self.config.decisive(), "name": self.config.name}
         return CardFacts(
             name=self.config.name,
@@ -259,5 +259,5 @@ class Keeper:
             data=data,
             metrics=metrics,
             config=config,
-            progress={"step": place.step, "pairs": place.pairs},
+            progress={"step": run_state.step, "pairs": run_state.pairs},
         )

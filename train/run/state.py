@@ -41,7 +41,7 @@ Parameters = Mapping[str, torch.nn.Parameter]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
+class RunState:
     """Where a run stands: JSON types only."""
 
     step: int
@@ -70,7 +70,7 @@ def step_seed(seed: int, step: int, rank: int) -> int:
 
 def save_checkpoint(
     folder: Path,
-    place: Place,
+    run_state: RunState,
     parameters: Parameters,
     optimizer: torch.optim.Optimizer,
     *,
@@ -79,7 +79,7 @@ def save_checkpoint(
     """Writes `folder/step-N` whole and drops the oldest beyond `keep`."""
     from safetensors.torch import save_file
 
-    final = folder / f"step-{place.step:08}"
+    final = folder / f"step-{run_state.step:08}"
     # The same step may be there: a resumed run comes by again.
     with new_folder(final, existing="replace") as temporary:
         weights = {name: _host(parameter) for name, parameter in parameters.items()}
@@ -91,7 +91,7 @@ def save_checkpoint(
             if parameter in optimizer.state
         }
         save_file(moments, temporary / "optimizer.safetensors")
-        facts = {"format": FORMAT, **{key: getattr(place, key) for key in Place.__slots__}}
+        facts = {"format": FORMAT, **{key: getattr(run_state, key) for key in RunState.__slots__}}
         write_json(temporary / "state.json", facts, durable=False)
     for old in checkpoints(folder)[:-keep]:
         shutil.rmtree(old)
@@ -112,13 +112,13 @@ def clear_halves(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def read_place(checkpoint: Path) -> Place:
-    """The place of a checkpoint; `TrainingFault` where it cannot be read."""
+def read_run_state(checkpoint: Path) -> RunState:
+    """The state of a run at a checkpoint; `TrainingFault` where it cannot be read."""
     facts = read_json(checkpoint / "state.json")
     if facts.pop("format", None) != FORMAT:
         raise TrainingFault(f"{checkpoint}: is of another format", remedy="start a new run")
     try:
-        return Place(**facts)
+        return RunState(**facts)
     except TypeError as error:
         raise TrainingFault(f"{checkpoint}/state.json: {error}") from None
 

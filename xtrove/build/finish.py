@@ -23,7 +23,7 @@ from shards.format import (
     names_any,
 )
 from shards.write import (
-    Parts,
+    BuildOutputs,
     RemovalsFile,
     ShardFiles,
     import_drawing,
@@ -63,7 +63,7 @@ def finish(plan: Plan, scheduler: Scheduler, result: Round) -> tuple[Manifest, F
         for written, task in zip(files, shards, strict=True)
     }
     config = plan.config
-    parts = Parts(
+    parts = BuildOutputs(
         name=config.name,
         config_digest=config.digest(),
         sources=_sources(plan),

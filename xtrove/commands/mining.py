@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from train import choose
+from train import choose_device
 from train.checkpoint import load_model
 from train.mining import MineOptions
 from train.mining import mine as run
@@ -40,8 +40,8 @@ def mine(
         per_query=per_query, candidates=candidates, ratio=ratio, languages=languages
     )
     with in_words():
-        place = choose(device, "auto")
-        err().print(f"device: {place.words()}")
+        place = choose_device(device, "auto")
+        err().print(f"device: {place.describe()}")
         encoder = load_model(model, place.torch)
         mined = run(
             dataset,

@@ -25,15 +25,15 @@ from ingest.transport import check_token_goes_to
 from shards.format import ManifestError, UnsafePath, load_manifest
 from shards.publish import (
     HubRepo,
+    HubState,
     LocalDataset,
     NotPublishable,
-    Outlook,
     Patience,
     Publication,
     Published,
     PublishError,
     PublishOptions,
-    look,
+    read_hub_state,
     read_local,
     staging_branch,
     tag_name,
@@ -72,7 +72,7 @@ def publish(path: Path, repo: str, options: PublishOptions, *, dry_run: bool) ->
             local = read_local(base, report)
         hub = HubRepo.open(repo, token, Patience(_say))
         if dry_run:
-            _show_plan(local, look(local, hub, options), hub, options)
+            _show_plan(local, read_hub_state(local, hub, options), hub, options)
             return
         with byte_progress() as report:
             publication = Publication(
@@ -183,10 +183,10 @@ def _say(line: str) -> None:
 
 
 def _show_plan(
-    local: LocalDataset, outlook: Outlook, hub: HubRepo, options: PublishOptions
+    local: LocalDataset, hub_state: HubState, hub: HubRepo, options: PublishOptions
 ) -> None:
     """What a publication would do; nothing was changed."""
-    plan = outlook.plan
+    plan = hub_state.plan
     table = Table(
         "", "files", "bytes", title=one_line(f"{local.base} -> {hub.repo} ({options.revision})")
     )
@@ -201,14 +201,14 @@ def _show_plan(
         table.add_row(name, f"{len(files):,}", size)
     table.add_row("to delete", f"{len(plan.stale):,}", "")
     out().print(table)
-    state = "public" if not outlook.private else "private"
-    if not outlook.exists:
+    state = "public" if not hub_state.private else "private"
+    if not hub_state.exists:
         unseen = "" if hub.has_token else " (without a token, a private one is not seen)"
         _line(f"repository: new, {state}{unseen}")
     else:
-        _line(f"repository: {state}{', gated' * outlook.gated}")
-    if outlook.replaces:
-        _line(f"stands there: {outlook.replaces}")
+        _line(f"repository: {state}{', gated' * hub_state.gated}")
+    if hub_state.replaces:
+        _line(f"stands there: {hub_state.replaces}")
     if local.gated:
         _line("gated: readers have to agree to the terms of The Stack in the card")
     for number, batch in enumerate(plan.batches, start=1):
@@ -218,9 +218,9 @@ def _show_plan(
     if not plan.is_done:
         changed = len(plan.texts) + len(plan.staged) + len(plan.to_stage)
         _line(f"commit {plan.commits}: {changed} files changed, {len(plan.stale)} deleted on "
-              f"{options.revision}, over {outlook.head[:12] or 'its first commit'}")  # fmt: skip
+              f"{options.revision}, over {hub_state.head[:12] or 'its first commit'}")  # fmt: skip
     tag = tag_name(local)
-    _line(f"tag: {tag}{' (there already)' * (tag in outlook.tags)}")
+    _line(f"tag: {tag}{' (there already)' * (tag in hub_state.tags)}")
     _line(f"{plan.commits} commits, {amount(plan.to_send)} to send; nothing was changed")
 
 

@@ -15,7 +15,7 @@ import torch
 from ingest import SourceError, TransientFault
 from shards.format import BadIndex, ManifestError
 from shards.loader import PlanError, StateError
-from train import Mismatch, Processes, Stopped, TrainConfig, TrainingFault, choose
+from train import Mismatch, Processes, Stopped, TrainConfig, TrainingFault, choose_device
 from train.data import open_reader
 from train.model import Encoder
 from train.run import check_memory, new_encoder, plan_run, save_start, started_encoder
@@ -65,7 +65,7 @@ def plan(config: TrainConfig) -> None:
         world = int(os.environ.get("WORLD_SIZE", "1"))
         if config.threads:
             torch.set_num_threads(config.threads)
-        device = choose(config.device, config.precision)
+        device = choose_device(config.device, config.precision)
         err().print("making the encoder")
         with TemporaryDirectory() as folder:
             # As the run does it: its attention, its adapters, its dropout.

@@ -128,7 +128,7 @@ def test_a_long_range_is_fetched_in_pieces(monkeypatch: pytest.MonkeyPatch) -> N
     assert file.read(1500) == DATA[900:2400]
     file.prefetch([(20, 30), (4000, 4100)])
     assert len(asked.ranges) == 4
-    file.forget()
+    file.drop_cache()
     file.seek(900)
     assert file.read(5) == DATA[900:905]
     assert asked.ranges[4:] == [(900, 905)]

@@ -203,9 +203,10 @@ def test_batches_below_the_smallest_are_left_out(place: Path) -> None:
 
 def test_a_selection_is_said_in_words() -> None:
     select = Select(languages=("go", "php"), splits=("test",), min_quality=7)
-    assert select.words() == "split test, language go or php, quality of at least 7"
+    assert select.describe() == "split test, language go or php, quality of at least 7"
     assert (
-        Select(license_classes=("permissive",)).words() == "split train, licence class permissive"
+        Select(license_classes=("permissive",)).describe()
+        == "split train, licence class permissive"
     )
 
 

@@ -61,6 +61,6 @@ def test_what_is_advised_fits(slack: float) -> None:
     assert one.setting == "batch.mini_batch_tokens"
     assert one.value >= 512
     assert replace(demand, mini_batch_tokens=one.value).total() <= RESERVE * available
-    assert "lower batch.mini_batch_tokens from 32768 to" in one.words()
+    assert "lower batch.mini_batch_tokens from 32768 to" in one.describe()
     two = advice(DEMAND, 700_000_000, batch_size=1024, longest=512)
     assert (two.setting, two.value) == ("batch.size", 512)

@@ -22,7 +22,7 @@ from tests.train.runs import config, dataset
 from train.data.batch_feed import feed
 from train.data.collate import TokenBatch
 from train.data.dataset import open_reader
-from train.device import choose
+from train.device import choose_device
 from train.distributed import Processes
 from train.run.setup import collate, new_encoder
 from train.run.step import Stepper, new_stepper
@@ -142,4 +142,4 @@ def _ready(chosen: Any) -> tuple[Stepper, TokenBatch]:
         encoder = new_encoder(chosen, reader)
         made = collate(chosen, encoder, reader)
         batch = next(feed(chosen, made, start=None, group=group)).batch
-    return new_stepper(chosen, encoder, choose("cpu", "auto"), group), batch
+    return new_stepper(chosen, encoder, choose_device("cpu", "auto"), group), batch

@@ -20,9 +20,9 @@ from train.data.dataset import open_reader
 from train.errors import Mismatch, Stopped, TrainingFault
 from train.model.encoder import Encoder
 from train.objectives.loss import Loss
-from train.run.log import Silent, read_log
+from train.run.log import SilentWatch, read_log
 from train.run.loop import train
-from train.run.run_folder import RUNNING, Output, alone, begin
+from train.run.run_folder import RUNNING, RunFolder, lock_run_folder, write_run_start
 from train.run.setup import new_encoder
 
 
@@ -124,10 +124,10 @@ def test_an_output_of_something_else_is_refused(data: Path, tmp_path: Path) -> N
 def test_a_run_without_a_checkpoint_is_begun_anew(data: Path, tmp_path: Path) -> None:
     def stopped(steps: int) -> None:
         chosen = config(data, tmp_path / "run", steps=steps)
-        begin(output, chosen, reader, new_encoder(chosen, reader))
+        write_run_start(output, chosen, reader, new_encoder(chosen, reader))
 
-    output = Output(root=tmp_path / "run")
-    with open_reader(config(data, tmp_path / "run"), "train") as reader, alone(output):
+    output = RunFolder(root=tmp_path / "run")
+    with open_reader(config(data, tmp_path / "run"), "train") as reader, lock_run_folder(output):
         stopped(9)
     assert output.run_file.exists()
     # What a fault before the first step tells to change is changed, and the run begins.
@@ -141,7 +141,7 @@ def test_two_processes_do_not_train_in_one_folder(data: Path, tmp_path: Path) ->
     with child(chosen, tmp_path) as first:
         running = tmp_path / "run" / RUNNING
         deadline = time.monotonic() + 60
-        while not (running.exists() and Output(root=running.parent).run_file.exists()):
+        while not (running.exists() and RunFolder(root=running.parent).run_file.exists()):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         for resume in (False, True):
@@ -151,7 +151,7 @@ def test_two_processes_do_not_train_in_one_folder(data: Path, tmp_path: Path) ->
         first.communicate()
     # The lock went with its process.
     train(config(data, tmp_path / "other", steps=2))
-    with alone(Output(root=tmp_path / "run")):
+    with lock_run_folder(RunFolder(root=tmp_path / "run")):
         assert running.exists()
     assert not running.exists()
 
@@ -160,7 +160,7 @@ def test_two_processes_do_not_train_in_one_folder(data: Path, tmp_path: Path) ->
 def test_the_best_by_another_measure_counts_no_more(data: Path, tmp_path: Path) -> None:
     heard: list[str] = []
 
-    class Heard(Silent):
+    class Heard(SilentWatch):
         def say(self, message: str) -> None:
             heard.append(message)
 
@@ -186,7 +186,7 @@ def test_an_interrupt_saves_and_the_rest_is_the_same(data: Path, tmp_path: Path)
     with pytest.raises(Stopped, match="stopped behind step 3 of 12") as stopped:
         train(config(data, tmp_path / "run"), interrupted=lambda: next(calls) == 2)
     assert "--resume" in stopped.value.remedy
-    assert Output(root=tmp_path / "run").place() is not None
+    assert RunFolder(root=tmp_path / "run").run_state() is not None
     train(config(data, tmp_path / "run"), resume=True)
     assert losses(tmp_path / "run") == losses(tmp_path / "whole")
 
@@ -210,7 +210,7 @@ def test_a_loss_that_is_no_number_names_the_batch(
     assert bad["ids"][0] in fault.value.message
     assert len(bad["ids"]) == 8 or "2 pairs" in bad["batch"]
     assert len(steps(tmp_path / "run")) == 7
-    place = Output(root=tmp_path / "run").place()
+    place = RunFolder(root=tmp_path / "run").run_state()
     assert place is not None
     assert place.step == 5
 

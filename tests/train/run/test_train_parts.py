@@ -16,7 +16,7 @@ from tests.train.runs import config, dataset
 from train.config import CacheSection, TrainConfig, differences
 from train.data.collate import Ragged, pack, padded_length, shapes
 from train.data.dataset import open_reader
-from train.device import choose, self_test
+from train.device import choose_device, self_test
 from train.distributed import Processes
 from train.errors import Mismatch, TrainingFault
 from train.run.cost import Arithmetic
@@ -147,7 +147,7 @@ def test_a_process_without_texts_meets_the_others_without_the_transformer(tmp_pa
     chosen = config(data, tmp_path / "run")
     with open_reader(chosen, "train") as reader:
         stepper = new_stepper(
-            chosen, new_encoder(chosen, reader), choose("cpu", "fp32"), Processes()
+            chosen, new_encoder(chosen, reader), choose_device("cpu", "fp32"), Processes()
         )
     seen: list[int] = []
     stepper.encoder.base.register_forward_pre_hook(
@@ -164,19 +164,19 @@ def test_a_process_without_texts_meets_the_others_without_the_transformer(tmp_pa
 def test_a_device_that_is_not_there_is_refused() -> None:
     if torch.cuda.is_available() or torch.backends.mps.is_available():
         pytest.skip("this machine has one")
-    device = choose("auto", "auto")
+    device = choose_device("auto", "auto")
     assert device.torch == CPU
     assert device.precision == "fp32"
     assert device.peak_measured
     assert device.peak_flops > 1e9
-    assert "cpu" in device.words()
+    assert "cpu" in device.describe()
     with pytest.raises(Mismatch, match="0 CUDA cards"):
-        choose("cuda:1", "auto")
+        choose_device("cuda:1", "auto")
     with pytest.raises(Mismatch, match="'mps' is not there"):
-        choose("mps", "auto")
+        choose_device("mps", "auto")
     for word in ("gpu", "cuda:x", "cudax"):
         with pytest.raises(Mismatch, match=f"device: '{word}' is none"):
-            choose(word, "auto")
+            choose_device(word, "auto")
 
 
 def test_a_wrong_top_k_stops_the_run() -> None:

@@ -10,12 +10,12 @@ import torch
 from train.errors import Mismatch, TrainingFault
 from train.json_files import read_json
 from train.run.state import (
-    Place,
+    RunState,
     check_same_run,
     checkpoints,
     load_checkpoint,
     publish,
-    read_place,
+    read_run_state,
     save_checkpoint,
     step_seed,
 )
@@ -39,10 +39,10 @@ def _parts(seed: int) -> Parts:
 
 def test_a_checkpoint_goes_on_bit_by_bit(tmp_path: Path) -> None:
     named, optimizer = _parts(1)
-    place = Place(step=7, reader={"batch": 3}, best_value=0.1 + 0.2, metrics={"MRR": 1 / 3})
+    place = RunState(step=7, reader={"batch": 3}, best_value=0.1 + 0.2, metrics={"MRR": 1 / 3})
     saved = save_checkpoint(tmp_path, place, named, optimizer, keep=2)
     assert saved.name == "step-00000007"
-    assert read_place(saved) == place
+    assert read_run_state(saved) == place
     others, fresh = _parts(2)
     load_checkpoint(saved, others, fresh)
     gradient = torch.full((3, 4), 0.5)
@@ -56,7 +56,7 @@ def test_a_checkpoint_goes_on_bit_by_bit(tmp_path: Path) -> None:
 def test_only_the_last_stay_and_halves_do_not_count(tmp_path: Path) -> None:
     named, optimizer = _parts(1)
     for step in (1, 2, 10):
-        save_checkpoint(tmp_path, Place(step=step, reader={}), named, optimizer, keep=2)
+        save_checkpoint(tmp_path, RunState(step=step, reader={}), named, optimizer, keep=2)
     (tmp_path / ".step-00000011.abc").mkdir()
     assert [path.name for path in checkpoints(tmp_path)] == ["step-00000002", "step-00000010"]
     files = {path.suffix for path in checkpoints(tmp_path)[0].iterdir()}
@@ -65,7 +65,7 @@ def test_only_the_last_stay_and_halves_do_not_count(tmp_path: Path) -> None:
 
 def test_damage_and_another_model_are_named(tmp_path: Path) -> None:
     named, optimizer = _parts(1)
-    saved = save_checkpoint(tmp_path, Place(step=1, reader={}), named, optimizer, keep=2)
+    saved = save_checkpoint(tmp_path, RunState(step=1, reader={}), named, optimizer, keep=2)
     with pytest.raises(TrainingFault, match="other parameters than this model's.*idle"):
         load_checkpoint(saved, {"weight": named["weight"]}, optimizer)
     odd = {**named, "weight": torch.nn.Parameter(torch.zeros(3, 5))}
@@ -77,7 +77,7 @@ def test_damage_and_another_model_are_named(tmp_path: Path) -> None:
         load_checkpoint(saved, named, optimizer)
     (saved / "state.json").write_text('{"format": 1, "step": 1, "evil": 2}')
     with pytest.raises(TrainingFault, match="evil"):
-        read_place(saved)
+        read_run_state(saved)
     (saved / "state.json").write_text("[1]")
     with pytest.raises(TrainingFault, match="holds list"):
         read_json(saved / "state.json")

@@ -193,9 +193,9 @@ def _encoder(model: Path, device: str = "auto") -> Encoder:
         raise Stop(
             "a model needs torch", remedy="pip install -e '.[train]' -c constraints.txt"
         ) from error
-    from train import place_of
+    from train import resolve_device
 
-    return _loaded(model, str(place_of(device)))
+    return _loaded(model, str(resolve_device(device)))
 
 
 @cache
