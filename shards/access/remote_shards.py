@@ -222,8 +222,8 @@ class CachedTar(LocalTar):
 
     def __init__(self, lease: Lease, facts: ShardFacts) -> None:
         super().__init__(facts.path, lease.descriptor)
-        self._held = lease
+        self._lease = lease
 
     def close(self) -> None:
         """See `shard_files.OpenTar`."""
-        self._held.close()
+        self._lease.close()
