@@ -38,6 +38,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """In one process the tests marked slow come last; for several the files that hold most of
     them come first, so that none is left with a long file at the end."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    # A test with a time limit of its own takes as long as many.
+    slow.update({item.path: 100 for item in items if item.get_closest_marker("timeout")})
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: -slow[item.path])
     else:

@@ -29,5 +29,6 @@ from .retry import PassingFault as PassingFault
 from .retry import Retries as Retries
 from .retry import RetryPolicy as RetryPolicy
 from .retry import may_pass as may_pass
+from .retry import pause_factor as pause_factor
 from .retry import retry_call as retry_call
 from .retry import stated_wait as stated_wait

@@ -32,6 +32,11 @@ PAUSE_FACTOR: Final = "XTROVE_RETRY_PAUSE"
 _RATE: Final = re.compile(r"\br\s*=\s*0\b.{0,256}?\bt\s*=\s*(\d+)", re.ASCII)
 
 
+def pause_factor() -> float:
+    """What multiplies every pause that no server asked for."""
+    return float(os.environ.get(PAUSE_FACTOR) or 1)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetryPolicy:
     """How long a job is insisted on."""
@@ -87,7 +92,7 @@ class Retries:
         policy = self._policy
         self._failures += 1
         pause = min(policy.longest_s, policy.first_s * 2.0 ** (self._failures - 1))
-        pause *= random.uniform(0.75, 1.25) * float(os.environ.get(PAUSE_FACTOR) or 1)
+        pause *= random.uniform(0.75, 1.25) * pause_factor()
         if fault.asked_s is not None:
             pause = max(pause, min(policy.longest_asked_s, fault.asked_s))
         spent = time.monotonic() - self._began

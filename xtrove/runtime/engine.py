@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from xtrove.core import pause_factor
 from xtrove.runtime.task import Outcome, Task
 from xtrove.runtime.workspace import Workspace
 
@@ -80,7 +81,7 @@ class Engine(ABC):
                 outcome = self.outcome(handle)
                 tries[position] = tries.get(position, 0) + 1
                 if outcome.fault == "transient" and tries[position] < TRIES:
-                    pause = FIRST_PAUSE_SECONDS * 4 ** (tries[position] - 1)
+                    pause = FIRST_PAUSE_SECONDS * 4 ** (tries[position] - 1) * pause_factor()
                     later.append((time.monotonic() + pause, position))
                 else:
                     yield Done(position=position, task=tasks[position], outcome=outcome)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.xtrove import support
-from xtrove.runtime.engine import Done
+from xtrove.runtime.engine import Done, Engine
 from xtrove.runtime.local_engine import LocalEngine
-from xtrove.runtime.task import Task
+from xtrove.runtime.task import Outcome, Task
 from xtrove.runtime.workspace import Workspace
 
 CODE = '''def number_{0}_of(value):
@@ -115,3 +115,32 @@ def test_a_fault_of_one_task_leaves_the_others(tmp_path: Path) -> None:
     assert [(done.position, done.task.key, done.outcome.fault) for done in ended] == [
         (0, "bad", "failed"), (1, "worse", "failed"),
     ]  # fmt: skip
+
+
+class _Away(Engine):
+    """Ends every task at once: those called "away" with a transient fault."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        super().__init__(workspace, window=1)
+        self.tries: list[str] = []
+
+    def submit(self, task: Task) -> str:
+        self.tries.append(task.key)
+        return task.key
+
+    def wait(self, handles: list[str]) -> list[str]:
+        return handles
+
+    def outcome(self, handle: str) -> Outcome:
+        return Outcome(fault="transient" if handle == "away" else "")
+
+
+def test_a_transient_fault_is_tried_four_times_while_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XTROVE_RETRY_PAUSE", "0.01")
+    engine = _Away(Workspace(work=tmp_path / "work", output=tmp_path))
+    tasks = [Task(stage="none", key=key, label=key, spec={}) for key in ("away", "here")]
+    ended = list(engine.run(tasks, lambda: None))
+    assert engine.tries == ["away", "here", "away", "away", "away"]
+    assert [(done.position, done.outcome.fault) for done in ended] == [(1, ""), (0, "transient")]
