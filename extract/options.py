@@ -18,7 +18,8 @@ from pydantic import (
     model_validator,
 )
 
-from ingest import MAX_FILE_BYTES, parse_bytes
+from ingest import MAX_FILE_BYTES
+from xtrove.core import parse_bytes
 
 Choice = Literal["drop", "keep"]
 RedactKind = Literal["email", "ip", "key"]

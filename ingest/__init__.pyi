@@ -5,7 +5,6 @@ from .fault_text import code_frames as code_frames
 from .fault_text import code_place as code_place
 from .fault_text import digest_of as digest_of
 from .file_sizes import MAX_FILE_BYTES as MAX_FILE_BYTES
-from .file_sizes import parse_bytes as parse_bytes
 from .languages import EXTENSIONS as EXTENSIONS
 from .languages import LANGUAGES as LANGUAGES
 from .languages import language_of as language_of

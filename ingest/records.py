@@ -181,3 +181,5 @@ class Listing:
     quarantined: tuple[Quarantine, ...] = ()
     provenance: tuple[tuple[str, str], ...] = ()
     """Facts for the manifest (package versions, repositories and commits): no local path."""
+    rows: int = -1
+    """Rows in the slices; -1 where only reading tells."""

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from ingest import parse_bytes
 from train.objectives import AnyObjective, Xtr
+from xtrove.core import parse_bytes
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

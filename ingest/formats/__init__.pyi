@@ -1,5 +1,4 @@
 from .bad_row import BadRow as BadRow
-from .bad_row import Rows as Rows
 from .compressed import EXPANSION as EXPANSION
 from .compressed import BrokenStream as BrokenStream
 from .compressed import checked_member as checked_member
@@ -8,15 +7,12 @@ from .compressed import is_planned as is_planned
 from .compressed import open_archive as open_archive
 from .compressed import open_zip as open_zip
 from .compressed import read_member as read_member
-from .csv_records import NoHeader as NoHeader
-from .csv_records import csv_rows as csv_rows
 from .file_names import LINES as LINES
 from .file_names import PACKED_LINES as PACKED_LINES
 from .file_names import TABLES as TABLES
 from .file_names import folder_values as folder_values
 from .file_names import format_of as format_of
 from .file_names import noted as noted
-from .jsonl import LineReader as LineReader
 from .line_ranges import Ranges as Ranges
 from .line_ranges import line_units as line_units
 from .line_ranges import ranged as ranged
@@ -36,8 +32,8 @@ from .parquet_rows import inspect_all as inspect_all
 from .plain_pickle import MAX_BYTES as MAX_BYTES
 from .plain_pickle import HostilePickle as HostilePickle
 from .plain_pickle import load_plain as load_plain
+from .rows import column_names as column_names
 from .rows import csv_header as csv_header
 from .rows import given as given
 from .rows import json_problem as json_problem
-from .rows import json_row as json_row
 from .rows import read_rows as read_rows

@@ -41,19 +41,22 @@ def ranged(
     most: int,
     progress: Progress | None = None,
     limits: ReadLimits | None = None,
+    *,
+    unread: bool = False,
 ) -> list[tuple[Entry, Ranges]]:
     """The entries with their digests, and those of plain lines with ranges of at most `most`
     bytes, in the same order.
 
-    One that cannot be read has a `problem`. Raises `ChangedInput` for one that changes.
+    One that cannot be read has a `problem`; with `unread` local files get no digests. Raises
+    `ChangedInput` for one that changes.
     """
-    near = [entry for entry in entries if is_local(entry.uri)]
+    near = [entry for entry in entries if is_local(entry.uri) and not unread]
     wishes = [Wish(path=entry.uri, ranges=_cuts_of(entry, most)) for entry in near]
     done: dict[str, tuple[Entry, Ranges]] = {}
     for entry, wish, answer in zip(near, wishes, digest_files(wishes, progress), strict=True):
         done[entry.name] = _answered(entry, wish.ranges, answer)
-    far = digested([entry for entry in entries if not is_local(entry.uri)], progress, limits)
-    for entry in far:
+    others = [entry for entry in entries if entry.name not in done]
+    for entry in digested(others, progress, limits, unread=unread):
         done[entry.name] = entry, tuple((start, stop, "") for start, stop in _cuts_of(entry, most))
     return [done[entry.name] for entry in entries]
 

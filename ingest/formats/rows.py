@@ -12,6 +12,7 @@ JSON lines byte ranges; any other file is one part.
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import BinaryIO, cast
@@ -30,10 +31,10 @@ from ingest.formats.compressed import (
     zip_lines,
 )
 from ingest.formats.csv_records import NoHeader, csv_rows, header_of
-from ingest.formats.file_names import values_of
+from ingest.formats.file_names import format_of, values_of
 from ingest.formats.jsonl import MAX_LINE_BYTES, parse_object
 from ingest.formats.line_ranges import plain_lines
-from ingest.formats.parquet import Column
+from ingest.formats.parquet import BrokenFile, Column, ParquetReader
 from ingest.formats.parquet_rows import table_rows
 from ingest.records import Part
 from ingest.storage import Entry, open_entry, open_part
@@ -127,6 +128,25 @@ def csv_header(entry: Entry, limits: ReadLimits | None) -> list[str] | str:
         if is_transient(error):
             raise TransientFault(entry.name, str(error)) from error
         return UNREADABLE
+
+
+def column_names(entry: Entry, limits: ReadLimits | None) -> tuple[str, ...]:
+    """The columns of a file of rows, or the keys of its first lines; () where it cannot say."""
+    kind = format_of(entry.name)
+    try:
+        if kind == "csv":
+            header = csv_header(entry, limits)
+            return () if isinstance(header, str) else tuple(header)
+        with open_entry(entry, limits) as file:
+            if kind == "parquet":
+                return tuple(ParquetReader.of(file).schema().names)
+            head = read_up_to(file, HEAD_BYTES)
+        if kind == "jsonl.gz":
+            head = zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
+    except (BrokenFile, OSError, zlib.error):
+        return ()
+    rows = [row for row in map(parse_object, head.splitlines()) if not isinstance(row, str)]
+    return tuple(sorted({name for row in rows for name in row}))
 
 
 def json_problem(entry: Entry, needed: Sequence[str], limits: ReadLimits | None) -> str:

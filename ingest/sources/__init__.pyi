@@ -1,4 +1,11 @@
+from .preflight import Check as Check
+from .preflight import Findings as Findings
+from .preflight import Reading as Reading
+from .preflight import Report as Report
+from .preflight import findings_of as findings_of
+from .preflight import look as look
+from .registry import SOURCES as SOURCES
 from .registry import SourceOptions as SourceOptions
 from .registry import plan as plan
 from .registry import read as read
-from .registry import resolve_paths as resolve_paths
+from .registry import source_of as source_of

@@ -1,10 +1,11 @@
 from . import hub as hub
 from . import locate as locate
 from .entry import Entry as Entry
+from .hub import token_state as token_state
+from .local import absolute as absolute
 from .local import is_local as is_local
 from .locate import Place as Place
 from .locate import PlacePath as PlacePath
-from .locate import absolute as absolute
 from .locate import digested as digested
 from .locate import open_entry as open_entry
 from .locate import open_part as open_part

@@ -12,9 +12,11 @@ Source: https://huggingface.co/docs/hub/api, and `ingest.transport.http` for the
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from urllib.parse import quote, unquote
 
 import huggingface_hub
@@ -181,6 +183,33 @@ class HubPlace:
             digest=_digest(facts),
             uri=str(replace(self.address, path=str(path))),
         )
+
+
+@cache
+def token_state(limits: ReadLimits) -> tuple[str, str]:
+    """What is known of the token, and what to do about it ("" where it is as it should be).
+
+    The token is shown to `whoami` (once a process), so that a wrong one is not mistaken for a
+    missing permission. A mirror without `whoami` cannot say whose it is. Raises `TransientFault`.
+    """
+    token = bearer(_endpoint())
+    if not token:
+        return "none found: enough for open data sets, not for gated or private ones", ""
+    where = "HF_TOKEN" if os.environ.get("HF_TOKEN") else "the login of this machine"
+    url = f"{_endpoint()}/api/whoami-v2"
+    try:
+        facts = _json(ask(_signed(Question(url=url, limits=limits, home=_endpoint()))), url)
+    except Refused as error:
+        if error.status in (401, 403):
+            remedy = (
+                f"Make a read token at {_endpoint()}/settings/tokens and set HF_TOKEN to it (or "
+                "run `hf auth login`), on every machine that builds."
+            )
+            return f"the one from {where} is not accepted (HTTP {error.status})", remedy
+        return f"found in {where}; {_endpoint()} cannot say whose it is", ""
+    name = facts.get("name") if isinstance(facts, dict) else None
+    account = f"the account {name[:100]}" if isinstance(name, str) else "an account"
+    return f"found in {where}, accepted for {account}", ""
 
 
 def open_file(uri: str, name: str, size: int, digest: str, limits: ReadLimits) -> RangedFile:

@@ -22,6 +22,13 @@ def is_local(path: str) -> bool:
     return "://" not in path
 
 
+def absolute(path: str, base: Path) -> str:
+    """The same path; a local one absolute: `~` is home, others are relative to `base`."""
+    if not is_local(path):
+        return path
+    return str((base.absolute() / Path(path).expanduser()).resolve())
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalPlace:
     """A folder or a file; see `ingest.storage.locate.Place`."""

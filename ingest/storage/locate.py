@@ -31,7 +31,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, BinaryIO, Protocol, cast
 
 from pydantic import AfterValidator
@@ -51,7 +50,6 @@ __all__ = [
     "Place",
     "PlacePath",
     "RangedFile",
-    "absolute",
     "digested",
     "is_local",
     "open_entry",
@@ -60,6 +58,10 @@ __all__ = [
     "revision_of",
     "terms_at",
 ]
+
+
+UNREAD = "unread:"
+"""The digest of a local file that is only looked at."""
 
 
 class Place(Protocol):
@@ -137,13 +139,6 @@ PlacePath = Annotated[str, AfterValidator(_valid)]
 """A path in the config: local, `hf://` or another URI; made absolute by `absolute`."""
 
 
-def absolute(path: str, base: Path) -> str:
-    """The same path; a local one absolute: `~` is home, others are relative to `base`."""
-    if not is_local(path):
-        return path
-    return str((base.absolute() / Path(path).expanduser()).resolve())
-
-
 def pin(path: str, limits: ReadLimits | None = None) -> Place:
     """The place a path names, at the revision found now.
 
@@ -165,13 +160,24 @@ def terms_at(place: Place) -> str:
 
 
 def digested(
-    entries: Sequence[Entry], progress: Progress | None = None, limits: ReadLimits | None = None
+    entries: Sequence[Entry],
+    progress: Progress | None = None,
+    limits: ReadLimits | None = None,
+    *,
+    unread: bool = False,
 ) -> tuple[Entry, ...]:
     """The entries with a digest each; one that cannot be read has a `problem` instead.
 
-    Local files are read as a whole, whatever their size; of files elsewhere the size and the
-    ETag are asked for where the listing had none. Same order.
+    Local files are read as a whole, whatever their size, or get the digest `UNREAD`, which fits any
+    bytes, with `unread`; of files elsewhere the size and the ETag are asked for where the listing
+    had none. Same order.
     """
+    if unread:
+        local = (is_local(entry.uri) and not entry.problem for entry in entries)
+        entries = [
+            replace(entry, digest=UNREAD) if near else entry
+            for entry, near in zip(entries, local, strict=True)
+        ]
     todo = [entry for entry in entries if not entry.digest and not entry.problem]
     near = [entry for entry in todo if is_local(entry.uri)]
     answers = digest_files([Wish(path=entry.uri) for entry in near], progress)

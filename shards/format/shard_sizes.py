@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from ingest import parse_bytes
 from shards.format.split import SplitOptions
+from xtrove.core import parse_bytes
 
 END_BLOCKS: Final = 1024
 RECORD: Final = 10_240

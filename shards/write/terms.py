@@ -2,36 +2,33 @@
 
 Method: the manifest records the terms of each source, as its listing stated them; a dataset that
 was built before they were recorded is judged by the kinds of its sources. What is not known to
-be open is not open: a kind or terms without an entry here keep the dataset from being published.
+be open is not open: a kind or terms that are not known here keep the dataset from being published.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Final
 
 from ingest import GATED, OPEN, THE_STACK
 from shards.format import Manifest, SourceFacts
 
 UNKNOWN: Final = "unknown"
-KINDS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "codesearchnet": OPEN,
-        "common-pile-stack": OPEN,
-        "directory": OPEN,
-        "installed": OPEN,
-        "pairs": OPEN,
-        "the-stack": THE_STACK,
-        "the-stack-v2": THE_STACK,
-    }
-)
-"""The least that holds for each kind, whatever its place."""
+
+
+@functools.cache
+def terms_of_kinds() -> Mapping[str, str]:
+    """The least that holds for each kind, whatever its place."""
+    # Sources need every way of reading, which a check of a dataset does not wait for.
+    from ingest.sources import SOURCES
+
+    return {source.kind: source.terms for source in SOURCES}
 
 
 def terms_of(source: SourceFacts) -> str:
     """`OPEN`, `THE_STACK`, `GATED` or `UNKNOWN`: the stricter of the recorded and the kind's."""
-    by_kind = KINDS.get(source.kind, UNKNOWN)
+    by_kind = terms_of_kinds().get(source.kind, UNKNOWN)
     if by_kind != OPEN or source.terms is None:
         return by_kind
     return source.terms if source.terms in (OPEN, THE_STACK, GATED) else UNKNOWN
@@ -57,5 +54,7 @@ def contradictions(manifest: Manifest) -> list[str]:
         f"{source.name}: recorded as {source.terms!r}, but a source of kind {source.kind!r} is "
         f"{terms_of(source)!r}"
         for source in manifest.sources
-        if source.terms is not None and source.kind in KINDS and source.terms != terms_of(source)
+        if source.terms is not None
+        and source.kind in terms_of_kinds()
+        and source.terms != terms_of(source)
     ]

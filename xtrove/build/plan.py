@@ -15,8 +15,7 @@ from pathlib import Path
 from dedupe import DecontaminateSet, EvaluationFacts, evaluation_facts
 from extract.redaction import published_name
 from ingest import Listing, Part, Slice, SourceError
-from ingest.sources import SourceOptions, plan, resolve_paths
-from ingest.sources.codesearchnet import CodeSearchNetOptions
+from ingest.sources import SourceOptions, plan
 from shards.format import Redo
 from xtrove.build import tombstones
 from xtrove.config import BuildConfig, OptOuts, without_places
@@ -55,7 +54,7 @@ def ready(config: BuildConfig, base: Path) -> BuildConfig:
     if "/working_dir_files/_ray_pkg_" in f"{base}/":
         _refuse_relative(config)
     try:
-        sources = [resolve_paths(source, base) for source in config.sources]
+        sources = [source.resolved(base) for source in config.sources]
     except SourceError as error:
         raise Misuse(f"{error.message}: {error.value}", remedy=error.remedy) from None
     sets = tuple(
@@ -107,7 +106,7 @@ def make_plan(config: BuildConfig, hashed: Callable[[int], None]) -> Plan:
     files: dict[str, object] = {}
     holdouts: list[Task] = []
     for listing, options in zip(listings, config.sources, strict=True):
-        if isinstance(options, CodeSearchNetOptions) and options.partition == "holdout":
+        if options.holds_out:
             settings = _settings(config, listing.source, options, listing.revision, ())
             holdouts.append(_holdout(listing.source, settings, files, hub))
     held_out = [task.key for task in holdouts]

@@ -1,7 +1,7 @@
 """`xtrove doctor`: first contact with every source and with this machine, before a build.
 
 Method: without Ray, each source and the machine are looked at by a thread of their own
-(`ingest.preflight.registry`), so that one that does not answer costs its deadline and not that of
+(`ingest.sources.preflight`), so that one that does not answer costs its deadline and not that of
 all; what it had found by then is shown. Cost: seconds, some dozens of requests a remote source.
 Limits: a sample of each source, not all of it; a place that only the workers of a cluster
 reach differently is not seen from here.
@@ -22,8 +22,7 @@ from pathlib import Path
 import psutil
 
 from dedupe import DecontaminateSet, EvaluationSetError, read_set, unknown_languages
-from ingest.preflight import Check, Contact, Findings, contact, findings_of
-from ingest.sources import SourceOptions
+from ingest.sources import Check, Findings, Report, SourceOptions, findings_of, look
 from ingest.transport import ReadLimits, Traffic, meter
 from xtrove.build import ready, workspace_of
 from xtrove.config import BuildConfig
@@ -38,7 +37,7 @@ _GRACE_SECONDS = 2.0
 class Diagnosis:
     """Everything that was looked at."""
 
-    sources: tuple[Contact, ...]
+    sources: tuple[Report, ...]
     build: tuple[Check, ...]
     traffic: tuple[tuple[str, Traffic], ...]
     """Hosts that were asked, with requests and bytes."""
@@ -63,7 +62,7 @@ def diagnose(config: BuildConfig, base: Path, seconds: float = DEADLINE_SECONDS)
     ]
     machine = Findings(source="", kind="", place="")
     looks = [
-        _started(sheet, partial(_look, options, config, sheet, limits, seconds))
+        _started(sheet, partial(_look, options, config, sheet, limits))
         for sheet, options in zip(sheets, config.sources, strict=True)
     ]
     looks.append(_started(machine, partial(_look_here, config, machine)))
@@ -75,8 +74,8 @@ def diagnose(config: BuildConfig, base: Path, seconds: float = DEADLINE_SECONDS)
             "Try again, or give it longer with --deadline SECONDS.",
         )
     return Diagnosis(
-        sources=tuple(sheet.contact() for sheet in sheets),
-        build=machine.contact().checks,
+        sources=tuple(sheet.report() for sheet in sheets),
+        build=machine.report().checks,
         traffic=tuple(meter().snapshot().items()),
         seconds=time.monotonic() - start,
         hung=bool(hung),
@@ -117,13 +116,12 @@ def _look(
     config: BuildConfig,
     sheet: Findings,
     limits: ReadLimits,
-    seconds: float,
 ) -> None:
     try:
-        contact(options, config.licenses, sheet, limits, seconds / 2)
+        look(options, config.licenses, sheet, limits)
     except Exception as error:  # one source must not hide what the others show
         sheet.bad(
-            "contact",
+            "look",
             f"{type(error).__name__}: {error}"[:300],
             "This is a fault of xtrove: report it with this line.",
         )

@@ -9,11 +9,10 @@ import dataclasses
 import json
 
 from rich.console import Console
-from rich.table import Table
 
 from extract.redaction import redact
 from ingest import SourceFile, SourcePair
-from ingest.preflight import Check, Contact, Reading
+from ingest.sources import Check, Reading, Report
 from xtrove.commands.doctor import Diagnosis
 from xtrove.terminal import amount, duration, one_line
 
@@ -59,7 +58,7 @@ def _problems(found: Diagnosis) -> int:
     return sum(not check.ok for check in checks)
 
 
-def _source_json(source: Contact) -> dict[str, object]:
+def _source_json(source: Report) -> dict[str, object]:
     value = dataclasses.asdict(source)
     value["ok"] = source.ok
     value["languages"] = dict(source.languages)
@@ -75,11 +74,9 @@ def _source_json(source: Contact) -> dict[str, object]:
     return value
 
 
-def _show_source(source: Contact, console: Console) -> None:
+def _show_source(source: Report, console: Console) -> None:
     for check in source.checks:
         _show_check(check, console)
-    if source.columns:
-        _show_columns(source, console)
     for count in source.licenses[:MOST_ROWS]:
         words = f"{clean(count.licenses) or 'none stated'}: {count.verdict}, {count.rows:,} rows"
         console.print(f"     licence  {words}")
@@ -107,28 +104,11 @@ def _show_check(check: Check, console: Console) -> None:
         console.print(f"      -> {one_line(check.remedy)}")
 
 
-def _show_columns(source: Contact, console: Console) -> None:
-    """Where all columns are as expected, one line; else each that is not."""
-    odd = [one for one in source.columns if one.verdict in ("missing", "wrong type")]
-    good = sum(one.verdict == "ok" for one in source.columns)
-    lacking = [one.name for one in source.columns if one.verdict == "not there"]
-    without = f"; without {', '.join(dict.fromkeys(lacking))}" if lacking else ""
-    console.print(f"     columns  {good} as expected{clean(without, 300)}")
-    if not odd:
-        return
-    table = Table("column", "expected", "found", "verdict", "file", box=None, padding=(0, 2))
-    for one in odd[: 2 * MOST_ROWS]:
-        cells = (one.name, one.expected, one.found or "-", one.verdict, one.file)
-        table.add_row(*(clean(cell) for cell in cells))
-    console.print(table)
-
-
 def _reading(one: Reading) -> str:
     about = "" if one.exact else "about "
     rows = f", {about}{one.rows:,} rows" if one.rows >= 0 else ""
-    groups = f", {about}{one.row_groups:,} row groups" if one.row_groups else ""
-    raw = f" ({amount(one.raw_bytes)} uncompressed)" if one.raw_bytes >= 0 else ""
-    return f"{one.files:,} files{groups}{rows}, {about}{amount(one.stored_bytes)} to read{raw}"
+    raw = f" ({about}{amount(one.raw_bytes)} uncompressed)"
+    return f"{one.files:,} files{rows}, {amount(one.stored_bytes)} to read{raw}"
 
 
 def _sample(record: SourceFile | SourcePair | None) -> dict[str, str] | None:

@@ -26,8 +26,7 @@ from pydantic import (
 from dedupe import DecontaminateSet, DedupeOptions, QueryCapOptions
 from extract import ExtractOptions, FilterOptions, RedactKind, RowLimits
 from ingest.licenses import LicensePolicy
-from ingest.sources import SourceOptions
-from ingest.sources.codesearchnet import CodeSearchNetOptions
+from ingest.sources import SOURCES, SourceOptions, source_of
 from ingest.transport import HubOptions
 from shards.format import ShardOptions
 from xtrove.config.faults import faults_of
@@ -35,9 +34,7 @@ from xtrove.core import Misuse, digest
 
 NOT_IN_DIGEST = {"output", "work", "workers", "hub"}
 MAX_OPT_OUTS = 10_000
-FLAGGED = {"the-stack-v2", "common-pile-stack"}
-"""Sources whose own flags leave out vendored and generated files."""
-PLACES = {"path", "license_files", "cache"}
+PLACES = {"path", *(name for source in SOURCES for name in source.options.places)}
 MAX_CONFIG_BYTES = 1_000_000
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -87,11 +84,11 @@ class BuildConfig(BaseModel):
     @property
     def keeps_partition(self) -> bool:
         """Whether the split of the sources is kept (`partition: keep`)."""
-        return any(_keeps(source) for source in self.sources)
+        return any(source.keeps_split for source in self.sources)
 
     @model_validator(mode="after")
     def _one_split_rule(self) -> Self:
-        if self.keeps_partition and not all(_keeps(source) for source in self.sources):
+        if self.keeps_partition and not all(source.keeps_split for source in self.sources):
             raise ValueError(
                 "sources: one keeps its own split (partition: keep) and another has none: "
                 "use partition: holdout, or build them apart"
@@ -101,7 +98,7 @@ class BuildConfig(BaseModel):
     @model_validator(mode="after")
     def _flags_of_the_source(self) -> Self:
         kept = [key for key in ("generated", "vendored") if getattr(self.filters, key) == "keep"]
-        kinds = {source.kind for source in self.sources} & FLAGGED
+        kinds = {source.kind for source in self.sources if source_of(source).flags_rows}
         if kept and kinds:
             raise ValueError(
                 f"filters.{kept[0]}: keep has no effect on {', '.join(sorted(kinds))}, whose rows "
@@ -138,10 +135,6 @@ class BuildConfig(BaseModel):
         data["sources"] = [without_places(source) for source in data["sources"]]
         data["decontaminate"] = [without_places(item) for item in data["decontaminate"]]
         return digest(data)
-
-
-def _keeps(source: SourceOptions) -> bool:
-    return isinstance(source, CodeSearchNetOptions) and source.partition == "keep"
 
 
 def without_places(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from .atomic import sync_path as sync_path
 from .atomic import write_bytes as write_bytes
 from .atomic import write_file as write_file
 from .atomic import write_json as write_json
+from .byte_sizes import parse_bytes as parse_bytes
 from .canonical_json import canonical as canonical
 from .canonical_json import digest as digest
 from .disk_cache import CacheFull as CacheFull

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from extract.text import normalise_query
 from ingest import LANGUAGES
-from ingest.sources.codesearchnet import CodeSearchNetOptions, holdout_rows
+from ingest.sources import source_of
 from xtrove.runtime import Workspace
 from xtrove.stages.task_settings import settings, share
 
@@ -22,13 +22,13 @@ from xtrove.stages.task_settings import settings, share
 def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
     """Write the sets of one source; a file is called `<source>+<part>+<language>.jsonl`."""
     chosen = settings(workspace.plan_path(spec["settings"]))
-    source = chosen.source
-    if not isinstance(source, CodeSearchNetOptions):
-        raise TypeError(f"source {chosen.name!r} of kind {source.kind} holds nothing out")
+    read = source_of(chosen.source).holdout
+    if read is None:
+        raise TypeError(f"{chosen.name!r} of kind {chosen.source.kind} holds nothing out")
     counts: dict[str, int] = {}
     with workspace.task_folder("holdout", key) as folder, ExitStack() as stack:
         files: dict[str, TextIO] = {}
-        for row in holdout_rows(source, chosen.revision, limits=share(spec)):
+        for row in read(chosen.source, chosen.revision, limits=share(spec)):
             if row.language not in LANGUAGES:
                 continue
             part = re.sub(r"[^A-Za-z0-9_.-]", "+", row.set.rpartition("/")[2])

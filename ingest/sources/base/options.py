@@ -7,14 +7,14 @@ nearest right one. Limits: `max_per_language` is only carried here, for the buil
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ingest.languages import LANGUAGES, suggestion
 from ingest.licenses import RESTRICTED, is_known, near_identifier, normalise
 from ingest.sources.base.opt_out import opt_out_names, read_opt_out
-from ingest.transport import without_user
+from ingest.storage import absolute
 
 DECLARED = "declared by config"
 
@@ -39,27 +39,16 @@ def _spdx(value: tuple[str, ...]) -> tuple[str, ...]:
     return normalise(value)
 
 
-def local_path(value: str) -> str:
-    """The path, if it is one of this machine; else `ValueError`."""
-    if "://" in value:
-        raise ValueError(
-            f"{without_user(value)!r} is a remote path: this version reads local folders only; "
-            "download it first and name the folder"
-        )
-    if not value.strip() or "\0" in value:
-        raise ValueError(f"{value!r} is no path: name a local file or folder")
-    return value
-
-
-LocalPath = Annotated[str, AfterValidator(local_path)]
-"""A local path as the config has it; `ingest.sources.registry.resolve_paths` makes it absolute."""
-
-
 class CommonOptions(BaseModel):
-    """The fields that all kinds share."""
+    """The fields that all kinds share; each kind adds its own, and `kind` itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    places: ClassVar[tuple[str, ...]] = ("path",)
+    """The fields that say where something lies; they do not decide what is read."""
 
+    if TYPE_CHECKING:
+        # Each kind declares it with its one value, after the fields that are common to all.
+        kind: str
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = None
     languages: Annotated[tuple[str, ...] | None, AfterValidator(_languages)] = None
     max_per_language: Annotated[int, Field(ge=1)] | None = None
@@ -74,13 +63,36 @@ class CommonOptions(BaseModel):
         """The languages to read."""
         return frozenset(LANGUAGES if self.languages is None else self.languages)
 
-    def with_opt_outs(self, base: Path) -> Self:
-        """The same options with the names of all files; raises `SourceError` for a bad one."""
-        if not self.opt_out_files:
-            return self
-        paths = [base.absolute() / Path(name).expanduser() for name in self.opt_out_files]
-        names = {*self.opt_out, *(name for path in paths for name in read_opt_out(path))}
-        return self.model_copy(update={"opt_out": tuple(sorted(names)), "opt_out_files": ()})
+    @property
+    def place(self) -> str:
+        """The path or URI that is read; "" for a kind without one."""
+        return str(getattr(self, "path", ""))
+
+    @property
+    def keeps_split(self) -> bool:
+        """Whether records carry a split of the source itself."""
+        return False
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether the source has rows that must be kept out of everything trained on."""
+        return False
+
+    def resolved(self, base: Path) -> Self:
+        """The same options as workers need them: places absolute, lists of opt-outs read.
+
+        `~` is home, other local paths are relative to `base`, URIs stay as they are. Raises
+        `SourceError` for a list that cannot be read.
+        """
+        paths = {name: getattr(self, name) for name in self.places}
+        found: dict[str, object] = {
+            name: absolute(path, base) for name, path in paths.items() if path is not None
+        }
+        if self.opt_out_files:
+            lists = [base.absolute() / Path(name).expanduser() for name in self.opt_out_files]
+            names = {*self.opt_out, *(name for path in lists for name in read_opt_out(path))}
+            found |= {"opt_out": tuple(sorted(names)), "opt_out_files": ()}
+        return self.model_copy(update=found)
 
     def settled(self, licenses: tuple[str, ...], evidence: str) -> tuple[tuple[str, ...], str]:
         """The licences found with their evidence, or else those that the config declares."""

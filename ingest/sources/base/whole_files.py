@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from ingest.errors import ChangedInput, TransientFault, is_transient
 from ingest.file_sizes import MAX_FILE_BYTES
@@ -32,6 +33,7 @@ from ingest.files import (
 from ingest.licenses import NO_ASSERTION, LicensePolicy, spdx_tags
 from ingest.records import Part, Skip, Slice, SourceFile
 from ingest.slicing import make_slice, pack, target_bytes
+from ingest.sources.base.source import Sample
 
 BLOB = "git:"
 """Begins the digest of a part that is a blob; its path is that of the repository."""
@@ -39,6 +41,9 @@ LFS_POINTER = "lfs_pointer"
 _SET_ASIDE = frozenset({UNREADABLE, NOT_A_FILE, MISSING})
 _POINTER = re.compile(rb"version https://(?:git-lfs|hawser)\.github\.com/spec/v\d")
 _MAX_POINTER_BYTES = 1024
+SAMPLE = 100
+"""Files of each language that a sample has."""
+T = TypeVar("T")
 # Opening and checking a file costs about as much as reading this many bytes.
 _FILE_COST = 2_000
 
@@ -95,6 +100,21 @@ def slice_files(
     )
 
 
+def thinned(
+    groups: Sequence[Sequence[T]], found_of: Callable[[T], Found], sample: Sample | None
+) -> list[list[T]]:
+    """The files of a sample in each group, or all of them without one."""
+    if sample is None:
+        return [list(group) for group in groups]
+    listed = [(number, item) for number, group in enumerate(groups) for item in group]
+    thin: list[list[T]] = [[] for _ in groups]
+    for number, item in sample.choose(
+        listed, lambda pair: found_of(pair[1]).language, lambda pair: found_of(pair[1]), SAMPLE
+    ):
+        thin[number].append(item)
+    return thin
+
+
 def read_files(policy: LicensePolicy, piece: Slice, revision: str) -> Iterator[SourceFile | Skip]:
     """One record a part, in order.
 
@@ -121,7 +141,7 @@ def _records(
                 language=part.language,
                 reason=reason,
                 row=row,
-                detail=f"{part.name}: {meta.get('evidence', '')}".removesuffix(": ")[:200],
+                detail=part.name if "skip" in meta else ", ".join(_licenses(part))[:200],
                 fact=meta.get("evidence") or "the whole file",
                 quarantined=part.name if reason in _SET_ASIDE else "",
             )
@@ -153,7 +173,7 @@ def _file(
             language=part.language,
             reason=reason,
             row=row,
-            detail=f"{part.name}: {evidence}"[:200],
+            detail=", ".join(licenses)[:200],
             fact=evidence,
         )
     return SourceFile(

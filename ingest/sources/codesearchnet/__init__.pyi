@@ -1,15 +1,3 @@
 from . import rows as rows
 from . import source as source
-from .layout import CsnFile as CsnFile
-from .layout import CsnFiles as CsnFiles
-from .layout import books as books
-from .layout import is_book as is_book
-from .layout import member_split as member_split
-from .license_index import LicenseBook as LicenseBook
-from .license_index import license_book as license_book
-from .rows import CsnRows as CsnRows
-from .rows import names_of as names_of
-from .rows import required as required
 from .source import CodeSearchNetOptions as CodeSearchNetOptions
-from .source import holdout_rows as holdout_rows
-from .survey import locate as locate

@@ -21,7 +21,7 @@ from ingest.formats import Column
 from ingest.languages import normalise_language
 from ingest.licenses import Licences, LicensePolicy
 from ingest.records import Skip, SourcePair
-from ingest.sources.base import CommonOptions, RefusedRow, checked
+from ingest.sources.base import CommonOptions, HoldoutRow, RefusedRow, checked
 from ingest.sources.codesearchnet.license_index import LicenseBook
 
 RAW: Mapping[str, str] = MappingProxyType(
@@ -74,21 +74,6 @@ def required(names: Mapping[str, str]) -> Mapping[str, Column]:
     """The columns that a Parquet file must have under one set of names."""
     must = ("repo", "path", "code", "query")
     return {names[field]: Column(kind="text", required=field in must) for field in names}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HoldoutRow:
-    """A row of the validation or test part, to be kept out of what is trained on."""
-
-    set: str
-    """`codesearchnet/validation` or `codesearchnet/test`."""
-    item: str
-    """Its url, or else repository, path and name."""
-    language: str
-    query: str
-    """The whole docstring, as it is."""
-    code: str
-    """With its documentation, where the data has it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator
 
@@ -29,12 +29,20 @@ from ingest.languages import suggestion
 from ingest.licenses import LicensePolicy
 from ingest.records import Listing, Part, Skip, Slice, SourcePair
 from ingest.slicing import merged, slice_units, target_of
-from ingest.sources.base import CommonOptions, RefusedRow
+from ingest.sources.base import (
+    CommonOptions,
+    HoldoutRow,
+    RefusedRow,
+    Sample,
+    Source,
+    unusable,
+)
 from ingest.sources.codesearchnet.layout import LANGUAGES, SPLIT_NAMES
 from ingest.sources.codesearchnet.license_index import LicenseBook
-from ingest.sources.codesearchnet.rows import COLUMNS, CsnRows, HoldoutRow
+from ingest.sources.codesearchnet.rows import COLUMNS, CsnRows
 from ingest.sources.codesearchnet.survey import BOOK, Survey, read_book, survey
 from ingest.storage import PlacePath
+from ingest.terms import OPEN
 from ingest.transport import ReadLimits
 
 
@@ -50,11 +58,22 @@ class CodeSearchNetOptions(CommonOptions):
     """A copy of CodeSearchNet."""
 
     kind: Literal["codesearchnet"] = "codesearchnet"
+    places: ClassVar[tuple[str, ...]] = ("path", "license_files")
     path: PlacePath
     languages: Annotated[tuple[str, ...] | None, AfterValidator(_known)] = None
     partition: Literal["holdout", "keep"] = "holdout"
     license_files: PlacePath | None = None
     """A place with the licence pickles or the original zips, where `path` has neither."""
+
+    @property
+    def keeps_split(self) -> bool:
+        """With `partition: keep`."""
+        return self.partition == "keep"
+
+    @property
+    def holds_out(self) -> bool:
+        """With `partition: holdout`."""
+        return self.partition == "holdout"
 
     def splits(self) -> tuple[str, ...]:
         """The splits whose rows are emitted."""
@@ -68,9 +87,10 @@ def plan(
     slice_bytes: int | None = None,
     progress: Progress | None = None,
     limits: ReadLimits | None = None,
+    sample: Sample | None = None,
 ) -> Listing:
     """List the rows to emit. Raises `SourceError` when there are none of a wanted language."""
-    found = _survey(options, progress, limits)
+    found = _survey(options, progress, limits, sample)
     return Listing(
         source=name,
         kind=options.kind,
@@ -79,6 +99,7 @@ def plan(
         slices=_slices(options, name, policy, slice_bytes, found, options.splits()),
         quarantined=found.quarantined,
         provenance=found.provenance,
+        rows=found.rows,
     )
 
 
@@ -89,6 +110,8 @@ def read(
     piece: Slice,
     revision: str,
     limits: ReadLimits | None = None,
+    *,
+    sampled: bool = False,
 ) -> Iterator[SourcePair | Skip]:
     """The rows of a slice.
 
@@ -122,7 +145,7 @@ def holdout_rows(
     leaks, so it raises `SourceError`; `revision` is that of the listing: another one now raises
     it too. Licences are not asked: nothing of these rows is published.
     """
-    if options.partition == "keep":
+    if not options.holds_out:
         return
     found = _survey(options, progress, limits)
     if found.revision != revision:
@@ -142,18 +165,22 @@ def holdout_rows(
 
 
 def _survey(
-    options: CodeSearchNetOptions, progress: Progress | None, limits: ReadLimits | None
+    options: CodeSearchNetOptions,
+    progress: Progress | None,
+    limits: ReadLimits | None,
+    sample: Sample | None = None,
 ) -> Survey:
-    found = survey(options.path, options.license_files, options.wanted(), progress, limits)
+    wanted, splits = options.wanted(), options.splits()
+    found = survey(options.path, options.license_files, wanted, splits, progress, limits, sample)
     missing = sorted(set(options.languages or ()) - set(found.units))
     if missing or not found.units:
-        first = found.quarantined[:1]
-        broken = f" First problem: {first[0].name}: {first[0].reason}." if first else ""
-        raise SourceError(
+        raise unusable(
             f"no rows of {', '.join(missing) or 'any language of CodeSearchNet'}",
-            value=options.path,
-            remedy="Expected `<language>/train-*.parquet`, `<language>.zip` or "
-            f"`<language>_train_0.jsonl.gz`; download the copy again or mend `path`.{broken}",
+            options.path,
+            found.quarantined,
+            "Expected `<language>/train-*.parquet`, `<language>.zip` or "
+            "`<language>_train_0.jsonl.gz`; download the copy again or mend `path`, or write "
+            "`kind: pairs` with `columns:`.",
         )
     return found
 
@@ -240,3 +267,17 @@ def _book(parts: tuple[Part, ...], limits: ReadLimits | None) -> LicenseBook | N
 def _cached_book(part: Part, limits: ReadLimits | None) -> LicenseBook:
     """The book of the last slice: the next one of a worker is most often of its language."""
     return read_book(part, limits)
+
+
+SOURCE = Source(
+    options=CodeSearchNetOptions,
+    plan=plan,
+    read=read,
+    terms=OPEN,
+    holdout=holdout_rows,
+    license_remedy="CodeSearchNet's Parquet copies name no licences: give `license_files:` (the "
+    "original zips or `<language>_licenses.pkl`), or `declared_licenses:`; else every row is "
+    "refused.",
+    rows_remedy="This is no copy of CodeSearchNet: check `path`, or write `kind: pairs` with "
+    "`columns:`.",
+)

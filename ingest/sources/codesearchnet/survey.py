@@ -33,6 +33,7 @@ from ingest.formats import (
 )
 from ingest.records import Part, Quarantine
 from ingest.slicing import Unit, canonical_digest
+from ingest.sources.base import Sample
 from ingest.sources.codesearchnet.layout import (
     CsnFile,
     CsnFiles,
@@ -66,25 +67,35 @@ class Survey:
     """Of the place of the rows: see `ingest.terms`."""
     quarantined: tuple[Quarantine, ...]
     provenance: tuple[tuple[str, str], ...]
+    rows: int
+    """Of all splits; -1 when only reading tells."""
 
 
 def survey(
     path: str,
     license_files: str | None,
     wanted: frozenset[str],
+    splits: Sequence[str],
     progress: Progress | None,
     limits: ReadLimits | None,
+    sample: Sample | None = None,
 ) -> Survey:
-    """Look at every file of the wanted languages once."""
+    """Look at every file of the wanted languages once; a sample has files of `splits` only."""
     place, found = locate(path, wanted, limits)
+    files = list(found.rows)
+    if sample is not None:
+        emitted = [one for one in files if one.split in ("", *splits)]
+        files = sample.choose(emitted, lambda one: one.language, lambda one: one.entry)
     pickles = dict(found.books)
     if license_files is not None:
         pickles |= books(pin(license_files, limits).files(), wanted)
-    entries = [one.entry for one in found.rows] + sorted(pickles.values(), key=lambda e: e.name)
-    known = {one.uri: one for one in digested(_unique(entries), progress, limits)}
-    rows = [replace(one, entry=known[one.entry.uri]) for one in found.rows]
+    entries = [one.entry for one in files] + sorted(pickles.values(), key=lambda e: e.name)
+    unread = sample is not None
+    digests = digested(_unique(entries), progress, limits, unread=unread)
+    known = {one.uri: one for one in digests}
+    rows = [replace(one, entry=known[one.entry.uri]) for one in files]
     quarantined = list(found.quarantined)
-    units = _units(rows, quarantined, limits)
+    units, count = _units(rows, quarantined, limits)
     shelf = _books({key: known[one.uri] for key, one in pickles.items()}, quarantined, limits)
     read = [*(one.entry for one in rows), *(known[one.uri] for one in pickles.values())]
     revision = revision_of(place, _unique([one for one in read if one.digest]))
@@ -99,6 +110,7 @@ def survey(
         terms=terms_at(place),
         quarantined=tuple(sorted(quarantined, key=lambda one: one.name)),
         provenance=_provenance(rows, shelf),
+        rows=count,
     )
 
 
@@ -140,8 +152,10 @@ def _unique(entries: Sequence[Entry]) -> list[Entry]:
 
 def _units(
     rows: Sequence[CsnFile], quarantined: list[Quarantine], limits: ReadLimits | None
-) -> dict[str, dict[str, list[Unit]]]:
+) -> tuple[dict[str, dict[str, list[Unit]]], int]:
+    """Language -> split -> pieces, and the rows of all files (-1 when not known)."""
     units: dict[str, dict[str, list[Unit]]] = {}
+    total = 0
     for one in rows:
         if one.entry.problem:
             quarantined.append(Quarantine(name=one.entry.name, reason=one.entry.problem))
@@ -150,23 +164,28 @@ def _units(
         if isinstance(pieces, str):
             quarantined.append(Quarantine(name=one.entry.name, reason=pieces))
             continue
-        for split, unit in pieces:
+        found, rows_of_file = pieces
+        total = -1 if -1 in (rows_of_file, total) else total + rows_of_file
+        for split, unit in found:
             units.setdefault(one.language, {}).setdefault(split, []).append(unit)
-    return units
+    return units, total
 
 
-def _pieces(one: CsnFile, limits: ReadLimits | None) -> list[tuple[str, Unit]] | str:
-    """The pieces of a file with the split of each, or why it cannot be used."""
+def _pieces(one: CsnFile, limits: ReadLimits | None) -> tuple[list[tuple[str, Unit]], int] | str:
+    """The pieces of a file with the split of each, and its rows; or why it cannot be used."""
     meta = (("format", one.format), ("split", one.split))
     if one.format == "parquet":
         table = inspect(one.entry, _columns, limits)
         if isinstance(table, str):
             return table
-        return [(one.split, unit) for unit in table.units(one.language, meta)]
+        units = [(one.split, unit) for unit in table.units(one.language, meta)]
+        return units, sum(group.rows for group in table.groups)
     if one.format == "zip":
-        return _members(one, limits)
+        members = _members(one, limits)
+        return members if isinstance(members, str) else (members, -1)
     expansion = EXPANSION if one.format == "jsonl.gz" else 1
-    return [(one.split, (_part(one.entry, one.language, meta), one.entry.size * expansion))]
+    part = _part(one.entry, one.language, meta)
+    return [(one.split, (part, one.entry.size * expansion))], -1
 
 
 def _columns(reader: ParquetReader) -> tuple[str, ...]:

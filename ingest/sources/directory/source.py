@@ -13,11 +13,12 @@ twice. Limits: files up to 1 MB; links are not followed; git is needed for a che
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from ingest.errors import SourceError
 from ingest.file_sizes import MAX_FILE_BYTES
@@ -39,20 +40,35 @@ from ingest.slicing import content_revision
 from ingest.sources.base import (
     BLOB,
     CommonOptions,
-    LocalPath,
     Origin,
+    Sample,
+    Source,
     file_part,
     read_files,
     slice_files,
+    thinned,
 )
 from ingest.terms import OPEN
+from ingest.transport import ReadLimits, without_user
+
+
+def _local_path(value: str) -> str:
+    """The path, if it is one of this machine; else `ValueError`."""
+    if "://" in value:
+        raise ValueError(
+            f"{without_user(value)!r} is a remote path: this version reads local folders only; "
+            "download it, or clone it, first and name the folder"
+        )
+    if not value.strip() or "\0" in value:
+        raise ValueError(f"{value!r} is no path: name a local file or folder")
+    return value
 
 
 class DirectoryOptions(CommonOptions):
     """A folder of source code on this machine."""
 
     kind: Literal["directory"] = "directory"
-    path: LocalPath
+    path: Annotated[str, AfterValidator(_local_path)]
     repo: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")] | None = None
     """Name of the repository of `path` itself; default: its origin, or the folder's name."""
     exclude: tuple[str, ...] = ()
@@ -67,6 +83,8 @@ def plan(
     policy: LicensePolicy,
     slice_bytes: int | None = None,
     progress: Progress | None = None,
+    limits: ReadLimits | None = None,
+    sample: Sample | None = None,
 ) -> Listing:
     """List a folder. Raises `SourceError` if it is none or holds no file of the languages."""
     root = Path(options.path)
@@ -77,7 +95,7 @@ def plan(
             remedy="Name an existing folder under `path`; unpack an archive, clone a repository "
             "first.",
         )
-    found, groups = _folder(options, root, progress)
+    found, groups = _folder(options, root, progress, sample)
     entries = [(part.name, part.digest) for group in groups for part in group]
     if not any(digest for _, digest in entries):
         raise SourceError(
@@ -95,18 +113,26 @@ def plan(
         revision=revision,
         slices=slice_files(groups, source=name, slice_bytes=slice_bytes, facts=facts),
         provenance=_provenance(options, found, groups),
+        rows=len(entries),
     )
 
 
 def read(
-    options: DirectoryOptions, name: str, policy: LicensePolicy, piece: Slice, revision: str
+    options: DirectoryOptions,
+    name: str,
+    policy: LicensePolicy,
+    piece: Slice,
+    revision: str,
+    limits: ReadLimits | None = None,
+    *,
+    sampled: bool = False,
 ) -> Iterator[SourceFile | Skip]:
     """The files of a slice: see `ingest.sources.base.whole_files.read_files`."""
     return read_files(policy, piece, revision)
 
 
 def _folder(
-    options: DirectoryOptions, root: Path, progress: Progress | None
+    options: DirectoryOptions, root: Path, progress: Progress | None, sample: Sample | None
 ) -> tuple[list[Repository], list[list[Part]]]:
     """The repositories in a folder, and the parts of each."""
     choice = Choice(
@@ -114,6 +140,10 @@ def _folder(
     )
     with BlobReader() as blobs:
         found = repositories(root, choice, blobs)
+        files = thinned([one.files for one in found], lambda file: file, sample)
+        found = [
+            replace(one, files=tuple(kept)) for one, kept in zip(found, files, strict=True) if kept
+        ]
         return found, [_parts(options, repository, progress) for repository in found]
 
 
@@ -221,3 +251,6 @@ def _provenance(
         for repository, parts in zip(found, groups, strict=True)
     ]
     return (*sorted(facts), ("files", str(sum(len(parts) for parts in groups))))
+
+
+SOURCE = Source(options=DirectoryOptions, plan=plan, read=read, terms=OPEN)

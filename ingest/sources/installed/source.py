@@ -18,11 +18,11 @@ import re
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import Distribution, PackageMetadata, PackagePath, distributions
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -46,9 +46,19 @@ from ingest.languages import language_of
 from ingest.licenses import LicensePolicy
 from ingest.records import Listing, Part, Quarantine, Skip, Slice, SourceFile
 from ingest.slicing import content_revision
-from ingest.sources.base import CommonOptions, Origin, file_part, read_files, slice_files
+from ingest.sources.base import (
+    CommonOptions,
+    Origin,
+    Sample,
+    Source,
+    file_part,
+    read_files,
+    slice_files,
+    thinned,
+)
 from ingest.sources.installed.licenses import package_licences
 from ingest.terms import OPEN
+from ingest.transport import ReadLimits
 
 OURSELVES = "xtrove"
 OUTSIDE = "outside_package"
@@ -63,6 +73,7 @@ class InstalledOptions(CommonOptions):
     kind: Literal["installed"] = "installed"
     packages: Literal["dependencies", "all"] | tuple[str, ...] = "dependencies"
     stdlib: bool = True
+    places: ClassVar[tuple[str, ...]] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,12 +95,18 @@ def plan(
     policy: LicensePolicy,
     slice_bytes: int | None = None,
     progress: Progress | None = None,
+    limits: ReadLimits | None = None,
+    sample: Sample | None = None,
 ) -> Listing:
     """List what is installed. Raises `SourceError` for a package that is not."""
     found = _installed()
     chosen = _chosen(options, found)
     units = [_stdlib(options)] if options.stdlib else []
     units += _packages(options, [found[key] for key in chosen if key in found])
+    files = thinned([unit.files for unit in units], lambda pair: pair[0], sample)
+    units = [
+        replace(unit, files=tuple(kept)) for unit, kept in zip(units, files, strict=True)
+    ]
     readable = [found.path for unit in units for found, _ in unit.files if not found.problem]
     wishes = [Wish(path=path, cap=MAX_FILE_BYTES) for path in readable]
     digests = dict(zip(readable, digest_files(wishes, progress), strict=True))
@@ -120,11 +137,19 @@ def plan(
             ("missing packages", ", ".join(key for key in chosen if key not in found)),
             ("files", str(len(entries))),
         ),
+        rows=len(entries),
     )
 
 
 def read(
-    options: InstalledOptions, name: str, policy: LicensePolicy, piece: Slice, revision: str
+    options: InstalledOptions,
+    name: str,
+    policy: LicensePolicy,
+    piece: Slice,
+    revision: str,
+    limits: ReadLimits | None = None,
+    *,
+    sampled: bool = False,
 ) -> Iterator[SourceFile | Skip]:
     """The files of a slice: see `ingest.sources.base.whole_files.read_files`."""
     return read_files(policy, piece, revision)
@@ -339,3 +364,6 @@ def _origin(unit: _Unit, path: str) -> Origin:
         licenses=unit.licenses,
         evidence=unit.evidence,
     )
+
+
+SOURCE = Source(options=InstalledOptions, plan=plan, read=read, terms=OPEN)

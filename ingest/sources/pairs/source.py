@@ -1,7 +1,7 @@
 """Source `pairs`: ready pairs of query and code, as JSON lines, CSV or Parquet.
 
 Method: files are told apart by their names (`ingest.formats.file_names`) and cut into pieces by
-`ingest.sources.pairs.files`; each row becomes one record (`ingest.sources.base.pair_row`), good or
+`ingest.sources.pairs.layout`; each row becomes one record (`ingest.sources.base.pair_row`), good or
 bad. A folder is read with all that is beneath it, folders called `language=python` included.
 Cost: each byte is read twice, once by the driver (if the file is local) and once by a worker.
 Limits: lines up to 8 MB; a compressed or CSV file is one piece.
@@ -14,17 +14,22 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from ingest.errors import SourceError
 from ingest.files import Progress
 from ingest.formats import BadRow, format_of, read_rows
 from ingest.languages import LANGUAGES, suggestion
 from ingest.licenses import LicensePolicy
-from ingest.records import Listing, Quarantine, Skip, Slice, SourcePair
+from ingest.records import Listing, Skip, Slice, SourcePair
 from ingest.slicing import slice_units
-from ingest.sources.base import Columns, CommonOptions, RowReader
-from ingest.sources.pairs.files import OTHER, OTHER_REASON, READ, survey, table_columns
+from ingest.sources.base import Columns, CommonOptions, RowReader, Sample, Source, unusable
+from ingest.sources.pairs.layout import OTHER, OTHER_REASON, READ, survey, table_columns
 from ingest.storage import PlacePath, pin, revision_of, terms_at
+from ingest.terms import OPEN
 from ingest.transport import ReadLimits
+
+REMEDY = (
+    f"Put files with rows there ({', '.join(READ)}), and name the columns that they have: "
+    "`columns: {query: docstring, code: body}`."
+)
 
 
 def _readable(value: str) -> str:
@@ -58,16 +63,13 @@ def plan(
     slice_bytes: int | None = None,
     progress: Progress | None = None,
     limits: ReadLimits | None = None,
+    sample: Sample | None = None,
 ) -> Listing:
     """List the files of pairs. Raises `SourceError` when none can be read."""
     place = pin(options.path, limits)
-    found = survey(place.files(), options.columns, slice_bytes, progress, limits)
+    found = survey(place.files(), options.columns, slice_bytes, progress, limits, sample)
     if not any(found.groups):
-        raise SourceError(
-            "no file of pairs can be read",
-            value=options.path,
-            remedy=_first_reason(found.quarantined) or f"Put files with rows there: {READ}.",
-        )
+        raise unusable("no file of pairs can be read", options.path, found.quarantined, REMEDY)
     held = [
         (entry, group) for entry, group in zip(found.entries, found.groups, strict=True) if group
     ]
@@ -81,6 +83,7 @@ def plan(
         slices=slice_units({"": found.groups}, source=name, target=found.target, facts=facts),
         quarantined=found.quarantined,
         provenance=tuple((f"file {entry.name}", entry.digest) for entry, _ in held),
+        rows=found.rows,
     )
 
 
@@ -91,6 +94,8 @@ def read(
     piece: Slice,
     revision: str,
     limits: ReadLimits | None = None,
+    *,
+    sampled: bool = False,
 ) -> Iterator[SourcePair | Skip]:
     """The rows of a slice.
 
@@ -117,10 +122,6 @@ def read(
                 row += 1
 
 
-def _first_reason(quarantined: tuple[Quarantine, ...]) -> str:
-    return f"{quarantined[0].name}: {quarantined[0].reason}." if quarantined else ""
-
-
 def _facts(options: PairsOptions, policy: LicensePolicy, revision: str) -> Mapping[str, object]:
     return {
         "kind": options.kind,
@@ -131,3 +132,6 @@ def _facts(options: PairsOptions, policy: LicensePolicy, revision: str) -> Mappi
         "policy": policy.policy_digest(),
         "revision": revision,
     }
+
+
+SOURCE = Source(options=PairsOptions, plan=plan, read=read, terms=OPEN, rows_remedy=REMEDY)

@@ -17,9 +17,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ingest.errors import SourceError, TransientFault
+from ingest.errors import TransientFault
 from ingest.files import Progress
 from ingest.formats import (
+    BadRow,
     BrokenGroup,
     ParquetReader,
     Ranges,
@@ -30,17 +31,24 @@ from ingest.formats import (
     line_units,
     open_planned_part,
     ranged,
+    read_rows,
 )
 from ingest.licenses import LicensePolicy
 from ingest.records import Listing, Part, Quarantine, Skip, Slice, SourceFile
 from ingest.slicing import Unit, slice_units, target_of
-from ingest.sources.base import CommonOptions
-from ingest.sources.the_stack.json_lines import CUT_BYTES, read_lines
+from ingest.sources.base import CommonOptions, Sample, Source, choose, unusable
 from ingest.sources.the_stack.layout import StackFile, find_files, is_table
 from ingest.sources.the_stack.rows import COLUMNS, LICENSES, StackRows
 from ingest.storage import Entry, PlacePath, digested, revision_of
 from ingest.terms import THE_STACK
 from ingest.transport import ReadLimits
+
+CUT_BYTES = 4_000_000
+"""Of JSON lines, most bytes of a piece."""
+REMEDY = (
+    "This is not the schema of The Stack v1: check `path`, or write `kind: pairs` with a column "
+    "mapping, or `kind: the-stack-v2` for its successor."
+)
 
 
 class TheStackOptions(CommonOptions):
@@ -55,6 +63,8 @@ class _Planned:
     entry: Entry
     language: str
     units: tuple[Unit, ...]
+    rows: int
+    """-1 when only reading tells."""
 
 
 def plan(
@@ -64,6 +74,7 @@ def plan(
     slice_bytes: int | None = None,
     progress: Progress | None = None,
     limits: ReadLimits | None = None,
+    sample: Sample | None = None,
 ) -> Listing:
     """List the row groups. Raises `SourceError` when no file of the languages can be read."""
     allowed = limits or ReadLimits()
@@ -71,19 +82,16 @@ def plan(
     quarantined = list(layout.quarantined)
     planned: list[_Planned] = []
     cut = min(slice_bytes or CUT_BYTES, CUT_BYTES)
-    for file, outcome in _inspect_all(layout.files, cut, progress, allowed):
+    files = choose(sample, layout.files, lambda file: file.language, lambda file: file.entry)
+    for file, outcome in _inspect_all(files, cut, progress, allowed, unread=sample is not None):
         if isinstance(outcome, str):
             quarantined.append(Quarantine(name=file.entry.name, reason=outcome))
         else:
             planned.append(outcome)
     quarantined.sort(key=lambda one: one.name)
     if not planned:
-        first = f" First: {quarantined[0].name}: {quarantined[0].reason}." if quarantined else ""
-        raise SourceError(
-            "no Parquet file of this source can be read",
-            value=options.path,
-            remedy="Download files that are broken again; where columns are others than expected, "
-            f"another `kind` fits (`pairs` with `columns:`).{first}",
+        raise unusable(
+            "no Parquet file of this source can be read", options.path, quarantined, REMEDY
         )
     entries = [one.entry for one in planned]
     revision = revision_of(layout.place, entries)
@@ -96,6 +104,7 @@ def plan(
         slices=_slices(planned, name, slice_bytes, facts),
         quarantined=tuple(quarantined),
         provenance=tuple((f"file {one.name}", one.digest) for one in entries),
+        rows=-1 if any(one.rows < 0 for one in planned) else sum(one.rows for one in planned),
     )
 
 
@@ -106,6 +115,8 @@ def read(
     piece: Slice,
     revision: str,
     limits: ReadLimits | None = None,
+    *,
+    sampled: bool = False,
 ) -> Iterator[SourceFile | Skip]:
     """The rows of a slice; a row group that cannot be decoded is one `corrupt_input`.
 
@@ -121,10 +132,24 @@ def read(
             options=options,
             policy=policy,
         )
-        read_part = _read_table if is_table(part.name) else read_lines
+        read_part = _read_table if is_table(part.name) else _read_lines
         for record in read_part(part, rows, first, limits):
             yield record
             first = record.row + (record.rows if isinstance(record, Skip) else 1)
+
+
+def _read_lines(
+    part: Part, rows: StackRows, first: int, limits: ReadLimits | None
+) -> Iterator[SourceFile | Skip]:
+    """One record a line of a smol set, counted from `first`."""
+    row = first
+    for values in read_rows(part, {}, limits):
+        if isinstance(values, BadRow):
+            yield values.skip(part.language, row)
+            row += values.rows
+        else:
+            yield rows.read_object(values, row)
+            row += 1
 
 
 def _read_table(
@@ -168,17 +193,22 @@ def _read_group(
 
 
 def _inspect_all(
-    files: Sequence[StackFile], cut: int, progress: Progress | None, limits: ReadLimits
+    files: Sequence[StackFile],
+    cut: int,
+    progress: Progress | None,
+    limits: ReadLimits,
+    *,
+    unread: bool,
 ) -> Iterator[tuple[StackFile, _Planned | str]]:
     """Each file as planned, or why it cannot be used; in the same order."""
     tables = [file for file in files if file.is_table]
-    known = digested([file.entry for file in tables], progress, limits)
+    known = digested([file.entry for file in tables], progress, limits, unread=unread)
     footers = inspect_all(known, contract(COLUMNS), limits)
     outcomes = {
         file.entry.name: _table(file, one) for file, one in zip(tables, footers, strict=True)
     }
     lines = [file for file in files if not file.is_table]
-    pieces = ranged([f.entry for f in lines], cut, progress, limits)
+    pieces = ranged([f.entry for f in lines], cut, progress, limits, unread=unread)
     outcomes |= {
         file.entry.name: _lines(file, entry, ranges)
         for file, (entry, ranges) in zip(lines, pieces, strict=True)
@@ -191,14 +221,15 @@ def _table(file: StackFile, table: TableFile | str) -> _Planned | str:
     if isinstance(table, str):
         return table
     units = tuple(table.units(file.language))
-    return _Planned(entry=table.entry, language=file.language, units=units)
+    rows = sum(group.rows for group in table.groups)
+    return _Planned(entry=table.entry, language=file.language, units=units, rows=rows)
 
 
 def _lines(file: StackFile, entry: Entry, ranges: Ranges) -> _Planned | str:
     if entry.problem:
         return entry.problem
     units = tuple(line_units(entry, ranges, file.language))
-    return _Planned(entry=entry, language=file.language, units=units)
+    return _Planned(entry=entry, language=file.language, units=units, rows=-1)
 
 
 def _slices(
@@ -217,3 +248,6 @@ def _facts(options: TheStackOptions, policy: LicensePolicy, revision: str) -> Ma
         "policy": policy.policy_digest(),
         "revision": revision,
     }
+
+
+SOURCE = Source(options=TheStackOptions, plan=plan, read=read, terms=THE_STACK, rows_remedy=REMEDY)

@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ingest.errors import SourceError
 from ingest.file_sizes import MAX_FILE_BYTES
 from ingest.files import INVALID_PATH, TOO_LARGE, Progress, publishable
 from ingest.formats import LINES, PACKED_LINES, BadRow, json_problem, line_units, read_rows
@@ -25,13 +24,28 @@ from ingest.languages import folder_language, normalise_language
 from ingest.licenses import LicensePolicy, is_known
 from ingest.records import Listing, Quarantine, Skip, Slice, SourceFile
 from ingest.slicing import Unit, slice_units, target_of
-from ingest.sources.base import CommonOptions, RefusedRow, checked
+from ingest.sources.base import (
+    CommonOptions,
+    RefusedRow,
+    Sample,
+    Source,
+    checked,
+    choose,
+    unusable,
+)
 from ingest.sources.the_stack_v2.rows import GENERATED, VENDORED, StackV2Rows
 from ingest.storage import Entry, Place, PlacePath, digested, pin, revision_of, terms_at
+from ingest.terms import OPEN
 from ingest.transport import ReadLimits
 
 ENDINGS = (*LINES, *PACKED_LINES)
 _COMMIT = re.compile(r"https://github\.com/[^/\s]+/[^/\s]+/blob/([0-9a-f]{40})/.+")
+
+
+REMEDY = (
+    "These rows are not those of a `stackv2` set of the Common Pile (`text` and `metadata`): "
+    "check `path`, or write `kind: pairs` with `columns:`."
+)
 
 
 class CommonPileOptions(CommonOptions):
@@ -48,18 +62,27 @@ def plan(
     slice_bytes: int | None = None,
     progress: Progress | None = None,
     limits: ReadLimits | None = None,
+    sample: Sample | None = None,
 ) -> Listing:
     """List the files. Raises `SourceError` when none can be read."""
     place = pin(options.path, limits)
-    entries = digested(listed_entries(place, options, limits), progress, limits)
+    chosen = choose(
+        sample, _listed(place, options), lambda entry: stream_of(entry.name), lambda entry: entry
+    )
+    checked_entries = [
+        replace(one, problem=one.problem or json_problem(one, ("text", "metadata"), limits))
+        for one in chosen
+    ]
+    entries = digested(checked_entries, progress, limits, unread=sample is not None)
     quarantined = [Quarantine(name=one.name, reason=one.problem) for one in entries if one.problem]
     held = [one for one in entries if not one.problem]
     if not held:
-        first = f" First: {quarantined[0].name}: {quarantined[0].reason}." if quarantined else ""
-        raise SourceError(
+        names = ", ".join(f"*{end}" for end in ENDINGS)
+        raise unusable(
             "no file of this source can be read",
-            value=options.path,
-            remedy=f"Expected files called {', '.join(f'*{end}' for end in ENDINGS)}.{first}",
+            options.path,
+            quarantined,
+            f"Expected files called {names}.",
         )
     revision = revision_of(place, held)
     return Listing(
@@ -73,16 +96,10 @@ def plan(
     )
 
 
-def listed_entries(
-    place: Place, options: CommonPileOptions, limits: ReadLimits | None
-) -> list[Entry]:
-    """The files of the wanted languages; one that holds no lines has a `problem`."""
+def _listed(place: Place, options: CommonPileOptions) -> list[Entry]:
+    """The files of the wanted languages."""
     named = [one for one in place.files() if one.name.lower().endswith(ENDINGS) and one.size]
-    wanted = [one for one in named if stream_of(one.name) in {"", *options.wanted()}]
-    return [
-        replace(one, problem=one.problem or json_problem(one, ("text", "metadata"), limits))
-        for one in wanted
-    ]
+    return [one for one in named if stream_of(one.name) in {"", *options.wanted()}]
 
 
 def read(
@@ -92,6 +109,8 @@ def read(
     piece: Slice,
     revision: str,
     limits: ReadLimits | None = None,
+    *,
+    sampled: bool = False,
 ) -> Iterator[SourceFile | Skip]:
     """The rows of a slice.
 
@@ -261,3 +280,13 @@ def _facts(
         "policy": policy.policy_digest(),
         "revision": revision,
     }
+
+
+SOURCE = Source(
+    options=CommonPileOptions,
+    plan=plan,
+    read=read,
+    terms=OPEN,
+    flags_rows=True,
+    rows_remedy=REMEDY,
+)

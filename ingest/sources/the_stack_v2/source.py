@@ -21,7 +21,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from ingest.errors import SourceError, TransientFault
 from ingest.files import Progress
@@ -38,10 +38,10 @@ from ingest.languages import folder_language
 from ingest.licenses import LicensePolicy
 from ingest.records import Listing, Part, Quarantine, Skip, Slice, SourceFile
 from ingest.slicing import MIN_SLICE_BYTES, Unit, slice_units, target_bytes
-from ingest.sources.base import CommonOptions
+from ingest.sources.base import CommonOptions, Sample, Source, choose, unusable
 from ingest.sources.the_stack import why
-from ingest.sources.the_stack_v2.blob_store import BlobOptions
-from ingest.sources.the_stack_v2.contents import BlobReader, Wanted
+from ingest.sources.the_stack_v2.blob_store import KEYS_REMEDY, BlobOptions
+from ingest.sources.the_stack_v2.contents import DENIED, BlobReader, Content, Lost, Wanted
 from ingest.sources.the_stack_v2.rows import Candidate, StackV2Rows
 from ingest.sources.the_stack_v2.schema import FILES, Shape, shape_of
 from ingest.storage import Entry, Place, PlacePath, digested, pin, revision_of
@@ -52,6 +52,12 @@ ROW_BYTES = 4_000
 _GROUPED_FACTOR = 16
 """A file of a grouped row takes about 250 bytes of its row group."""
 _MIXED = ""
+SAMPLED_BLOBS = 3
+"""A sample asks for one content after the other until one is had, this many at most."""
+REMEDY = (
+    "This is not the schema of The Stack v2 or stack-edu: check `path`, or write "
+    "`kind: the-stack` for the version with contents inside."
+)
 
 
 class TheStackV2Options(CommonOptions):
@@ -61,9 +67,9 @@ class TheStackV2Options(CommonOptions):
     path: PlacePath
     blobs: BlobOptions = BlobOptions()
 
-    def resolved(self, base: Path) -> TheStackV2Options:
-        """The same options with an absolute cache folder."""
-        return self.model_copy(update={"blobs": self.blobs.resolved(base)})
+    def resolved(self, base: Path) -> Self:
+        """Also with an absolute cache folder."""
+        return super().resolved(base).model_copy(update={"blobs": self.blobs.resolved(base)})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,26 +101,25 @@ def plan(
     slice_bytes: int | None = None,
     progress: Progress | None = None,
     limits: ReadLimits | None = None,
+    sample: Sample | None = None,
 ) -> Listing:
     """List the row groups. Raises `SourceError` when no file of the languages can be read."""
     place = pin(options.path, limits)
-    languages = listed_files(place, options)
+    listed = listed_files(place, options).values()
+    chosen = choose(sample, listed, lambda pair: pair[1], lambda pair: pair[0])
     quarantined: list[Quarantine] = []
     planned: list[_Planned] = []
-    entries = digested([entry for entry, _ in languages.values()], progress, limits)
+    unread = sample is not None
+    entries = digested([entry for entry, _ in chosen], progress, limits, unread=unread)
     tables = inspect_all(entries, _columns, limits)
-    for entry, table in zip(entries, tables, strict=True):
+    for entry, table, (_, language) in zip(entries, tables, chosen, strict=True):
         if isinstance(table, str):
             quarantined.append(Quarantine(name=entry.name, reason=why(table)))
         else:
-            planned.append(_Planned(table=table, language=languages[entry.name][1]))
+            planned.append(_Planned(table=table, language=language))
     if not planned:
-        first = f" First: {quarantined[0].name}: {quarantined[0].reason}." if quarantined else ""
-        raise SourceError(
-            "no Parquet file of this source can be read",
-            value=options.path,
-            remedy="Download files that are broken again; where columns are others than expected, "
-            f"another `kind` fits (`pairs` with `columns:`).{first}",
+        raise unusable(
+            "no Parquet file of this source can be read", options.path, quarantined, REMEDY
         )
     revision = revision_of(place, [one.table.entry for one in planned])
     mixed = any(not one.language for one in planned)
@@ -126,6 +131,7 @@ def plan(
         slices=_slices(planned, name, slice_bytes, _facts(options, policy, revision, mixed)),
         quarantined=tuple(quarantined),
         provenance=_provenance(options, planned),
+        rows=_rows(planned),
     )
 
 
@@ -136,6 +142,8 @@ def read(
     piece: Slice,
     revision: str,
     limits: ReadLimits | None = None,
+    *,
+    sampled: bool = False,
 ) -> Iterator[SourceFile | Skip]:
     """The rows of a slice; a row group that cannot be decoded is one `corrupt_input`.
 
@@ -156,11 +164,46 @@ def read(
     rows = by_part[0]
     candidates = _candidates(piece, by_part, limits)
     with closing(candidates), BlobReader.open(options.blobs) as blobs:
+        if sampled:
+            yield from _sampled(rows, candidates, blobs, options.blobs.url)
+            return
         for item, outcome in blobs.stream(candidates, _wanted):
             if isinstance(item, Candidate) and outcome is not None:
                 yield rows.finished(item, outcome)
             elif isinstance(item, Skip):
                 yield item
+
+
+def _sampled(
+    rows: StackV2Rows, candidates: Iterator[Candidate | Skip], blobs: BlobReader, url: str
+) -> Iterator[SourceFile | Skip]:
+    """The rows, of which the first that passes has its content, past the cache, others none.
+
+    Raises `SourceError` when the first of them cannot be had.
+    """
+    lost: list[Lost] = []
+    found = False
+    for item in candidates:
+        outcome: Content | Lost = Content(data=b"", git_id="")
+        if isinstance(item, Skip):
+            yield item
+            continue
+        if not found:
+            outcome = blobs.fetch(item.wanted, cached=False)
+            found = isinstance(outcome, Content)
+        if isinstance(outcome, Lost):
+            lost.append(outcome)
+            if len(lost) == SAMPLED_BLOBS:
+                break
+        else:
+            yield rows.finished(item, outcome)
+    if lost and not found:
+        denied = all(one.reason == DENIED for one in lost)
+        raise SourceError(
+            f"{len(lost)} of {len(lost)} contents asked for could not be had",
+            value=f"{url}: {lost[0].reason} ({lost[0].detail})",
+            remedy=KEYS_REMEDY if denied else "Check `url`, `region` and `endpoint` under `blobs`.",
+        )
 
 
 def _wanted(item: Candidate | Skip) -> Wanted | None:
@@ -256,6 +299,13 @@ def _check_languages(options: TheStackV2Options, folders: Sequence[str], found: 
         )
 
 
+def _rows(planned: Sequence[_Planned]) -> int:
+    """Rows of all files; those of a grouped set are repositories, not files."""
+    if any(FILES in one.table.columns for one in planned):
+        return -1
+    return sum(group.rows for one in planned for group in one.table.groups)
+
+
 def _columns(reader: ParquetReader) -> tuple[str, ...]:
     return shape_of(reader.schema()).columns
 
@@ -310,3 +360,13 @@ def _provenance(
     # Another base may be a machine of one's own, which is not to be published.
     public = options.blobs.url.startswith("s3://")
     return (*files, ("contents", options.blobs.url)) if public else files
+
+
+SOURCE = Source(
+    options=TheStackV2Options,
+    plan=plan,
+    read=read,
+    terms=THE_STACK,
+    flags_rows=True,
+    rows_remedy=REMEDY,
+)

@@ -11,10 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from ingest.licenses.policy import LicensePolicy
-from ingest.preflight.findings import Findings
-from ingest.preflight.registry import contact, findings_of
 from ingest.records import Skip, SourceFile, SourcePair
 from ingest.sources.pairs.source import PairsOptions
+from ingest.sources.preflight import Findings, findings_of, look
 from ingest.sources.registry import SourceOptions, plan, read
 from ingest.sources.the_stack.source import TheStackOptions
 from ingest.transport.rate_limit import ReadLimits
@@ -68,7 +67,7 @@ def records_of(options: SourceOptions) -> list[SourceFile | SourcePair | Skip]:
 
 def checked(options: SourceOptions) -> Findings:
     findings = findings_of(options, "s")
-    contact(options, LicensePolicy(), findings, ReadLimits(), 5.0)
+    look(options, LicensePolicy(), findings, ReadLimits())
     return findings
 
 
@@ -149,7 +148,7 @@ def test_every_type_of_text_is_read_as_text(tmp_path: Path, source: str, kind: s
     expected = without_revision(records_of(options))
     rewrite(path, dict.fromkeys(TEXT_COLUMNS[source], TEXTS[kind]))
     assert without_revision(records_of(options)) == expected
-    assert all(one.ok for one in checked(options).contact().checks)
+    assert all(one.ok for one in checked(options).report().checks)
 
 
 @pytest.mark.slow

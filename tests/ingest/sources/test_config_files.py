@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from ingest.sources.registry import SourceOptions, describe
+from ingest.sources.registry import SourceOptions
 
 FOLDER = Path(__file__).parents[3] / "config"
 ADAPTER: TypeAdapter[list[SourceOptions]] = TypeAdapter(list[SourceOptions])
@@ -16,7 +16,6 @@ ADAPTER: TypeAdapter[list[SourceOptions]] = TypeAdapter(list[SourceOptions])
 
 def kinds(path: Path) -> list[str]:
     sources = ADAPTER.validate_python(yaml.safe_load(path.read_text("utf-8"))["sources"])
-    assert all(describe(one) for one in sources)
     return [one.kind for one in sources]
 
 

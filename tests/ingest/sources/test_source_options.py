@@ -10,15 +10,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from ingest.errors import ChangedInput, SourceError, TransientFault
 from ingest.languages import EXTENSIONS, LANGUAGES, language_of, normalise_language
-from ingest.sources.registry import (
-    DirectoryOptions,
-    InstalledOptions,
-    PairsOptions,
-    SourceOptions,
-    TheStackOptions,
-    describe,
-    resolve_paths,
-)
+from ingest.sources.base.source import Source
+from ingest.sources.directory.source import DirectoryOptions
+from ingest.sources.installed.source import InstalledOptions
+from ingest.sources.pairs.source import PairsOptions
+from ingest.sources.registry import SOURCES, SourceOptions
+from ingest.sources.the_stack.source import TheStackOptions
+from ingest.terms import OPEN, THE_STACK
 
 ADAPTER: TypeAdapter[SourceOptions] = TypeAdapter(SourceOptions)
 
@@ -69,13 +67,11 @@ def test_wrong_words_are_refused_with_a_remedy(config: dict[str, object], messag
 
 
 def test_paths_become_absolute(tmp_path: Path) -> None:
-    resolved = resolve_paths(TheStackOptions(path="a/../b"), tmp_path)
+    resolved = TheStackOptions(path="a/../b").resolved(tmp_path)
     assert isinstance(resolved, TheStackOptions)
     assert resolved.path == str(tmp_path.resolve() / "b")
-    assert resolve_paths(resolved, Path("/elsewhere")) == resolved
-    assert resolve_paths(InstalledOptions(), tmp_path) == InstalledOptions()
-    assert "b" in describe(resolved)
-    assert "standard library" in describe(InstalledOptions())
+    assert resolved.resolved(Path("/elsewhere")) == resolved
+    assert InstalledOptions().resolved(tmp_path) == InstalledOptions()
 
 
 def test_extensions_and_names() -> None:
@@ -98,3 +94,12 @@ def test_exceptions_survive_the_way_back_from_a_worker() -> None:
     assert changed.value == "a.py"
     fault = pickle.loads(pickle.dumps(TransientFault("a", "b")))
     assert (fault.path, fault.cause) == ("a", "b")
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.kind)
+def test_every_source_states_what_others_ask_of_it(source: Source) -> None:
+    assert source.terms in (OPEN, THE_STACK)
+    assert all(name in source.options.model_fields for name in source.options.places)
+    holds_out = "holds_out" in vars(source.options)
+    assert holds_out == (source.holdout is not None)
+    assert len([one for one in SOURCES if one.kind == source.kind]) == 1

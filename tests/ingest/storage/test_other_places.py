@@ -15,10 +15,12 @@ import pytest
 from ingest.errors import ChangedInput, SourceError, TransientFault
 from ingest.licenses.policy import LicensePolicy
 from ingest.records import Part, Skip, SourceFile
-from ingest.sources.registry import DirectoryOptions, plan, read, resolve_paths
+from ingest.sources.directory.source import DirectoryOptions
+from ingest.sources.registry import plan, read
 from ingest.sources.the_stack.source import TheStackOptions
 from ingest.storage.hub import parse
-from ingest.storage.locate import absolute, digested, open_entry, open_part, pin, revision_of
+from ingest.storage.local import absolute
+from ingest.storage.locate import digested, open_entry, open_part, pin, revision_of
 from ingest.transport.rate_limit import ReadLimits
 from ingest.transport.traffic import meter
 from tests.ingest.stack_tables import row, write
@@ -129,7 +131,7 @@ def test_local_places_follow_no_links(tmp_path: Path) -> None:
 def test_paths_of_the_config(tmp_path: Path) -> None:
     for uri in ("hf://datasets/a/b@main/c", "s3://bucket/x", "https://host/x"):
         assert absolute(uri, tmp_path) == uri
-        options = resolve_paths(TheStackOptions(path=uri), tmp_path)
+        options = TheStackOptions(path=uri).resolved(tmp_path)
         assert isinstance(options, TheStackOptions)
         assert options.path == uri
     address = parse("hf://datasets/a/b@refs%2Fpr%2F3/data/c++")
@@ -146,7 +148,7 @@ def test_lists_of_opt_outs(tmp_path: Path) -> None:
     (tmp_path / "code/LICENSE").write_text("SPDX-License-Identifier: MIT\n", "utf-8")
     (tmp_path / "list.txt").write_text("# removed\n\nSomeone  # owner\nme/CODE\n", "utf-8")
     words = {"path": "code", "repo": "me/code", "opt_out_files": ["list.txt"], "opt_out": ["b/c"]}
-    options = resolve_paths(DirectoryOptions.model_validate(words), tmp_path)
+    options = DirectoryOptions.model_validate(words).resolved(tmp_path)
     assert (options.opt_out, options.opt_out_files) == (("b/c", "me/code", "someone"), ())
     policy = LicensePolicy(unknown="keep")
     listing = plan(options, "s", policy)
@@ -169,4 +171,4 @@ def test_a_list_of_opt_outs_that_is_none_stops_the_build(
         (tmp_path / "list.txt").write_bytes(text)
     options = DirectoryOptions(path=".", opt_out_files=("list.txt",))
     with pytest.raises(SourceError, match=r"list\.txt"):
-        resolve_paths(options, tmp_path)
+        options.resolved(tmp_path)

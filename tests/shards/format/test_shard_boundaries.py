@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ingest import parse_bytes
 from shards.format.sample import tar_size
 from shards.format.shard_sizes import (
     ShardOptions,
@@ -20,6 +19,7 @@ from shards.format.shard_sizes import (
     plan_shards,
     tar_sizes,
 )
+from xtrove.core.byte_sizes import parse_bytes
 
 
 @given(

@@ -13,7 +13,7 @@ from ingest.terms import GATED, OPEN, THE_STACK
 from shards.format.manifest import SourceFacts, load_manifest, parse_manifest
 from shards.publish.local import NotPublishable, read_local
 from shards.verify.dataset import check_dataset
-from shards.write.terms import KINDS, UNKNOWN, terms_of
+from shards.write.terms import UNKNOWN, terms_of, terms_of_kinds
 from tests.shards import builder
 
 CASES = [
@@ -42,7 +42,7 @@ def test_the_stricter_of_record_and_kind_holds(
 def test_every_kind_of_source_has_terms() -> None:
     union = typing.get_args(SourceOptions)[0]
     kinds = {options.model_fields["kind"].default for options in typing.get_args(union)}
-    assert kinds == set(KINDS)
+    assert kinds == set(terms_of_kinds())
 
 
 def _publishable(path: Path) -> bool:

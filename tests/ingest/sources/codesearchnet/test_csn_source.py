@@ -201,7 +201,7 @@ def test_nothing_to_read_stops_the_build(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="any language of CodeSearchNet"):
         run(tmp_path)
     (tmp_path / "python.zip").write_bytes(b"PK")
-    with pytest.raises(SourceError, match=r"First problem: python\.zip: unreadable zip"):
+    with pytest.raises(SourceError, match=r"first: python\.zip: unreadable zip"):
         run(tmp_path)
 
 

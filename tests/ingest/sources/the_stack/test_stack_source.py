@@ -226,7 +226,7 @@ def test_nothing_to_read_stops_the_build(tmp_path: Path) -> None:
         run(tmp_path)
     (tmp_path / "data/go").mkdir(parents=True)
     (tmp_path / "data/go/x.parquet").write_bytes(b"PAR1")
-    with pytest.raises(SourceError, match=r"First: data/go/x\.parquet: unreadable footer"):
+    with pytest.raises(SourceError, match=r"first: data/go/x\.parquet: unreadable footer"):
         run(tmp_path)
 
 

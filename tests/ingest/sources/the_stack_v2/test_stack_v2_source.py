@@ -16,7 +16,7 @@ from ingest.errors import ChangedInput, SourceError, TransientFault
 from ingest.formats.parquet import ParquetReader
 from ingest.licenses.policy import LicensePolicy
 from ingest.records import Skip, SourceFile
-from ingest.sources.registry import SourceOptions, resolve_paths
+from ingest.sources.registry import SourceOptions
 from ingest.sources.the_stack_v2.contents import Wanted
 from ingest.sources.the_stack_v2.schema import shape_of
 from ingest.sources.the_stack_v2.source import ROW_BYTES, TheStackV2Options, plan, read
@@ -321,11 +321,11 @@ def test_the_config_is_resolved_for_workers(tmp_path: Path) -> None:
     options = adapter.validate_python(
         {"kind": "the-stack-v2", "path": "here", "blobs": {"cache": "kept", "in_flight": 8}}
     )
-    resolved = resolve_paths(options, tmp_path)
+    resolved = options.resolved(tmp_path)
     assert isinstance(resolved, TheStackV2Options)
     assert resolved.path == str(tmp_path.resolve() / "here")
     assert resolved.blobs.cache == str(tmp_path.resolve() / "kept")
     assert resolved.blobs.in_flight == 8
-    assert resolve_paths(resolved, Path("/elsewhere")) == resolved
+    assert resolved.resolved(Path("/elsewhere")) == resolved
     remote = options.model_copy(update={"path": "hf://datasets/bigcode/the-stack-v2-dedup"})
-    assert resolve_paths(remote, tmp_path).path == remote.path  # type: ignore[union-attr]
+    assert remote.resolved(tmp_path).path == remote.path  # type: ignore[union-attr]

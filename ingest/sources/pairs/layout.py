@@ -36,7 +36,7 @@ from ingest.formats import (
 )
 from ingest.records import Quarantine
 from ingest.slicing import Unit, target_bytes
-from ingest.sources.base import FIELDS, Columns
+from ingest.sources.base import FIELDS, Columns, Sample, choose
 from ingest.storage import Entry
 from ingest.transport import ReadLimits
 
@@ -56,6 +56,8 @@ class PairFiles:
     quarantined: tuple[Quarantine, ...]
     target: int
     """Bytes a slice should have."""
+    rows: int
+    """-1 when only reading tells."""
 
 
 def survey(
@@ -64,16 +66,18 @@ def survey(
     slice_bytes: int | None,
     progress: Progress | None,
     limits: ReadLimits | None,
+    sample: Sample | None,
 ) -> PairFiles:
-    """Look at each file once."""
-    quarantined: list[Quarantine] = []
+    """Look at each file once, or at some of them."""
+    rows = [one for one in found if format_of(one.name) is not None]
+    quarantined = [
+        Quarantine(name=one.name, reason=OTHER_REASON)
+        for one in found
+        if one.name.lower().endswith(OTHER) and format_of(one.name) is None
+    ]
     tables: dict[str, TableFile] = {}
     chosen: list[Entry] = []
-    for entry in found:
-        if format_of(entry.name) is None:
-            if entry.name.lower().endswith(OTHER):
-                quarantined.append(Quarantine(name=entry.name, reason=OTHER_REASON))
-            continue
+    for entry in choose(sample, rows, lambda _: "", lambda entry: entry):
         problem = entry.problem or _header(entry, columns, tables, limits)
         if problem:
             quarantined.append(Quarantine(name=entry.name, reason=problem))
@@ -83,7 +87,7 @@ def survey(
     entries: list[Entry] = []
     groups: list[list[Unit]] = []
 
-    for entry, ranges in ranged(chosen, target, progress, limits):
+    for entry, ranges in ranged(chosen, target, progress, limits, unread=sample is not None):
         if entry.problem:
             quarantined.append(Quarantine(name=entry.name, reason=entry.problem))
             continue
@@ -94,6 +98,9 @@ def survey(
         groups=tuple(groups),
         quarantined=tuple(sorted(quarantined, key=lambda one: one.name)),
         target=target,
+        rows=-1
+        if len(tables) < len(entries)
+        else sum(group.rows for table in tables.values() for group in table.groups),
     )
 
 

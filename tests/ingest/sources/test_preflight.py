@@ -1,4 +1,4 @@
-"""First contact with local sources: what is found in good ones, what is said of bad ones."""
+"""A look at local sources: what is found in good ones, what is said of bad ones."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from ingest.licenses.policy import LicensePolicy
-from ingest.preflight.findings import Check, Contact
-from ingest.preflight.registry import contact, findings_of
+from ingest.sources.preflight import Check, Report, findings_of
+from ingest.sources.preflight import look as look_at
 from ingest.sources.registry import SourceOptions
 from ingest.transport.rate_limit import ReadLimits
 from ingest.transport.traffic import Traffic, meter
@@ -22,23 +22,19 @@ from tests.ingest import csn_copies, stack_tables, stack_v2_files
 from tests.ingest.blob_server import bucket, status
 
 
-def look(policy: LicensePolicy | None = None, seconds: float = 10, **options: Any) -> Contact:
+def look(policy: LicensePolicy | None = None, **options: Any) -> Report:
     adapter: TypeAdapter[SourceOptions] = TypeAdapter(SourceOptions)
     chosen = adapter.validate_python(options)
     sheet = findings_of(chosen, "it")
-    contact(chosen, policy or LicensePolicy(), sheet, ReadLimits(patience_s=5), seconds)
-    return sheet.contact()
+    look_at(chosen, policy or LicensePolicy(), sheet, ReadLimits(patience_s=5))
+    return sheet.report()
 
 
-def bad(found: Contact) -> list[Check]:
+def bad(found: Report) -> list[Check]:
     return [one for one in found.checks if not one.ok]
 
 
-def verdicts(found: Contact) -> dict[str, str]:
-    return {one.name: one.verdict for one in found.columns}
-
-
-def counts(found: Contact) -> dict[tuple[str, str], int]:
+def counts(found: Report) -> dict[tuple[str, str], int]:
     return {(one.licenses, one.verdict): one.rows for one in found.licenses}
 
 
@@ -60,7 +56,6 @@ def test_the_stack_is_read_by_its_footers_and_first_rows(tmp_path: Path) -> None
     found = look(kind="the-stack", path=str(tmp_path))
     assert bad(found) == []
     assert found.languages == (("python", 1),)
-    assert verdicts(found)["max_stars_repo_licenses"] == "ok"
     # Of both row groups, and judged as a build judges them.
     assert counts(found) == {
         ("MIT", "let in"): 3,
@@ -70,8 +65,8 @@ def test_the_stack_is_read_by_its_footers_and_first_rows(tmp_path: Path) -> None
     }
     reading = found.reading
     assert reading is not None
-    assert (reading.files, reading.row_groups, reading.rows, reading.exact) == (1, 2, 12, True)
-    assert 0 < reading.stored_bytes < path.stat().st_size
+    assert (reading.files, reading.rows, reading.exact) == (1, 12, True)
+    assert reading.stored_bytes == path.stat().st_size
     assert found.sample is not None
     assert found.sample.path == "src/f 0.py"
 
@@ -88,31 +83,27 @@ def test_what_a_build_would_read_is_scaled_from_some_footers(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("types", "column", "verdict", "words"),
+    ("types", "words"),
     [
-        ({"content": None}, "content", "missing", "column content is missing (expected text)"),
+        ({"content": None}, "column content is missing (expected text)"),
         (
             {"max_stars_repo_licenses": pa.int64()},
-            "max_stars_repo_licenses",
-            "wrong type",
             "column max_stars_repo_licenses is int64 (expected list of text)",
         ),
     ],
 )
 def test_a_schema_is_held_against_the_contract(
-    types: dict[str, Any], column: str, verdict: str, words: str, tmp_path: Path
+    types: dict[str, Any], words: str, tmp_path: Path
 ) -> None:
     row = stack_tables.row(1)
-    row["max_stars_repo_licenses"] = 1 if types.get(column) == pa.int64() else ["MIT"]
+    if "content" not in types:
+        row["max_stars_repo_licenses"] = 1
     stack_tables.write(tmp_path / "data/python/a.parquet", [row], **types)
-    found = look(kind="the-stack", path=str(tmp_path))
-    assert [(one.name, one.found) for one in bad(found)] == [
-        ("schema python", f"data/python/a.parquet: {words}")
-    ]
-    assert "kind: pairs" in bad(found)[0].remedy
-    assert verdicts(found)[column] == verdict
-    assert verdicts(found)["max_stars_repo_name"] == "ok"
-    assert "max_issues_repo_name" not in verdicts(found)
+    (fault,) = bad(look(kind="the-stack", path=str(tmp_path)))
+    assert f"data/python/a.parquet: {words}" in fault.found
+    assert "kind: pairs" in fault.remedy
+    assert "The file has: " in fault.remedy
+    assert "max_stars_repo_name" in fault.remedy
 
 
 def test_a_language_that_is_not_there_is_named_with_what_is(tmp_path: Path) -> None:
@@ -139,37 +130,29 @@ def test_damage_in_the_only_file_is_said(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"PAR1 half of a download")
     found = look(kind="the-stack", path=str(tmp_path))
-    assert [one.name for one in bad(found)] == ["schema python"]
+    assert [one.name for one in bad(found)] == ["layout"]
     assert "PAR1" in bad(found)[0].found
-
-
-def test_pairs_show_their_columns(tmp_path: Path) -> None:
-    path = lines(tmp_path / "a.jsonl", *(pair(i, license="MIT", extra=i) for i in range(5)))
-    found = look(kind="pairs", path=str(path))
-    assert bad(found) == []
-    columns = next(one.found for one in found.checks if one.name == "columns")
-    assert columns == "a.jsonl has: code, extra, language, license, query"
-    assert verdicts(found)["url"] == "not there"
-    assert counts(found) == {("MIT", "let in"): 5}
+    assert "download or write it again" in bad(found)[0].remedy
 
 
 def test_a_column_that_is_not_there_is_named_with_the_nearest(tmp_path: Path) -> None:
     path = lines(tmp_path / "a.jsonl", *(pair(i, license="MIT") for i in range(5)))
     columns = {"query": "querry", "code": "code"}
     found = look(kind="pairs", path=str(path), columns=columns)
-    first = bad(found)[0]
-    assert first.name == "columns"
-    assert "no column 'querry'" in first.found
-    assert "Did you mean 'query'?" in first.remedy
-    assert verdicts(found)["querry"] == "missing"
-    assert {reason: rows for reason, rows, _ in found.refused} == {"missing_column": 5}
+    (fault,) = bad(found)
+    assert fault.found == "0 of 5 sampled rows pass; refused: missing_column 5"
+    assert "The file has: code, language, license, query. Did you mean 'query'?" in fault.remedy
+    assert [(reason, rows) for reason, rows, _ in found.refused] == [("missing_column", 5)]
+    # Its remedy, followed.
+    again = look(kind="pairs", path=str(path), columns={**columns, "query": "query"})
+    assert counts(again) == {("MIT", "let in"): 5}
 
 
 def test_a_column_of_another_type_is_a_problem(tmp_path: Path) -> None:
     path = lines(tmp_path / "a.jsonl", *(pair(i, license="MIT", code=["x"]) for i in range(3)))
     found = look(kind="pairs", path=str(path))
-    assert bad(found)[0].found == "a.jsonl: code is list"
-    assert verdicts(found)["code"] == "wrong type"
+    assert bad(found)[0].found == "0 of 3 sampled rows pass; refused: wrong_type 3"
+    assert found.refused == (("wrong_type", 3, "code: list, not text"),)
 
 
 def test_a_text_that_is_not_utf8_costs_its_row_only(tmp_path: Path) -> None:
@@ -221,12 +204,16 @@ def test_a_folder_without_licences_is_a_problem_until_some_are_declared(tmp_path
     assert declared.sample is not None
 
 
-def test_a_folder_that_is_too_large_for_a_first_look_is_no_problem(tmp_path: Path) -> None:
-    for number in range(50):
+def test_of_a_large_folder_some_files_are_looked_at(tmp_path: Path) -> None:
+    for number in range(250):
         (tmp_path / f"{number}.py").write_text(f"x = {number}\n", "utf-8")
-    found = look(kind="directory", path=str(tmp_path), declared_licenses=["MIT"], seconds=0)
+    found = look(kind="directory", path=str(tmp_path), declared_licenses=["MIT"])
     assert bad(found) == []
-    assert "not looked at to its end" in found.checks[-1].found
+    assert found.languages == (("python", 250),)
+    assert found.reading is not None
+    assert not found.reading.exact
+    assert 230 <= found.reading.rows <= 270
+    assert found.revision == ""
 
 
 def test_the_stack_v2_asks_for_one_content(tmp_path: Path) -> None:
@@ -244,9 +231,7 @@ def test_the_stack_v2_asks_for_one_content(tmp_path: Path) -> None:
         assert store.asked == [rows[1]["blob_id"]]
     assert found.sample is not None
     assert getattr(found.sample, "content", b"") == b"x = 1\n"
-    assert verdicts(found)["blob_id"] == "ok"
-    to_fetch = next(one.found for one in found.checks if one.name == "to fetch")
-    assert to_fetch == "about 5 contents, 30 bytes unpacked, by the sampled rows"
+    assert "5 of 6 sampled rows pass" in found.checks[-1].found
     assert ("", "no_license") in counts(found) or ("MIT", "no_license") in counts(found)
 
 
@@ -260,7 +245,8 @@ def test_an_archive_that_gives_nothing_is_a_problem(code: int, remedy: str, tmp_
         found = look(kind="the-stack-v2", path=str(tmp_path), blobs=blobs)
         assert len(store.asked) == 3
     assert found.sample is None
-    assert [one.name for one in bad(found)] == ["contents"]
+    assert [one.name for one in bad(found)] == ["reading"]
+    assert "contents asked for could not be had" in bad(found)[0].found
     assert remedy in bad(found)[0].remedy
 
 
@@ -272,7 +258,7 @@ def test_a_grouped_set_is_held_against_its_inner_columns(tmp_path: Path) -> None
         blobs = store.options().model_dump()
         found = look(kind="the-stack-v2", path=str(tmp_path), blobs=blobs)
     assert bad(found) == []
-    assert verdicts(found)["files.blob_id"] == "ok"
+    assert counts(found) == {("MIT", "let in"): 3}
     assert found.languages == (("", 1),)
 
 
@@ -281,7 +267,6 @@ def test_codesearchnet_without_licences_says_where_they_are(tmp_path: Path) -> N
     found = look(kind="codesearchnet", path=str(tmp_path))
     assert [one.name for one in bad(found)] == ["rows"]
     assert "license_files" in bad(found)[0].remedy
-    assert verdicts(found)["func_code_string"] == "ok"
     declared = look(kind="codesearchnet", path=str(tmp_path), declared_licenses=["MIT"])
     assert bad(declared) == []
     assert declared.reading is not None
@@ -302,14 +287,17 @@ def test_codesearchnet_in_zips_with_their_licences(tmp_path: Path) -> None:
     assert [one.verdict for one in again.licenses] == ["license_not_permissive"]
 
 
-def test_codesearchnet_with_a_hostile_pickle_is_a_problem(tmp_path: Path) -> None:
+def test_a_hostile_licence_pickle_is_named(tmp_path: Path) -> None:
     hostile = b"cos\nsystem\n(S'true'\ntR."
     csn_copies.write_zip(tmp_path / "python.zip", csn_copies.rows(), book=hostile)
     found = look(kind="codesearchnet", path=str(tmp_path), declared_licenses=["MIT"])
-    assert [one.name for one in bad(found)] == ["licences"]
+    aside = [one.found for one in found.checks if one.name == "set aside"]
+    assert len(aside) == 1
+    assert aside[0].startswith("python.zip: licence pickle: opcode GLOBAL")
+    assert [one.name for one in bad(look(kind="codesearchnet", path=str(tmp_path)))] == ["rows"]
 
 
-def test_the_common_pile_shows_its_fields(tmp_path: Path) -> None:
+def test_the_common_pile_is_known_by_its_fields(tmp_path: Path) -> None:
     def row(number: int, **changes: object) -> dict[str, object]:
         metadata = {
             "license_type": "permissive",
@@ -329,5 +317,5 @@ def test_the_common_pile_shows_its_fields(tmp_path: Path) -> None:
     wrong = "".join(json.dumps(row(i, text=None)) + "\n" for i in range(3))
     path.write_bytes(gzip.compress(wrong.encode()))
     again = look(kind="common-pile-stack", path=str(tmp_path))
-    assert [one.name for one in bad(again)] == ["schema", "rows"]
-    assert verdicts(again)["text"] == "missing"
+    assert [one.name for one in bad(again)] == ["rows"]
+    assert "`text` and `metadata`" in bad(again)[0].remedy
