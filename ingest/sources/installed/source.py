@@ -104,9 +104,7 @@ def plan(
     units = [_stdlib(options)] if options.stdlib else []
     units += _packages(options, [found[key] for key in chosen if key in found])
     files = thinned([unit.files for unit in units], lambda pair: pair[0], sample)
-    units = [
-        replace(unit, files=tuple(kept)) for unit, kept in zip(units, files, strict=True)
-    ]
+    units = [replace(unit, files=tuple(kept)) for unit, kept in zip(units, files, strict=True)]
     readable = [found.path for unit in units for found, _ in unit.files if not found.problem]
     wishes = [Wish(path=path, cap=MAX_FILE_BYTES) for path in readable]
     digests = dict(zip(readable, digest_files(wishes, progress), strict=True))
