@@ -144,21 +144,27 @@ class RemoteShards:
 
     def prefetch(self, window: Sequence[Need], following: Sequence[int]) -> None:
         """See `ShardFiles`."""
-        wanted, left = [], self._options.max_bytes
+        # The cache as the reader sees it while it reads window w:
+        #
+        #   |<----------------------- max_bytes ---------------------->|
+        #   | shards of w, whole         | shards of w+1, fetched ahead |  rest of w: by range
+        #
+        # Window w is decided first, so that a shard of w+1 never pushes out one still in use.
+        queue, left = [], self._options.max_bytes
         for shard in [need.shard for need in window]:
             if self._shards[shard].bytes <= left:
-                wanted.append(shard)
+                queue.append(shard)
                 left -= self._shards[shard].bytes
-        self._whole = frozenset(wanted)
+        self._whole = frozenset(queue)
         self._needs = {need.shard: need for need in window}
         for shard in following:
             if shard not in self._whole and self._shards[shard].bytes <= left:
-                wanted.append(shard)
+                queue.append(shard)
                 left -= self._shards[shard].bytes
         for shard, future in list(self._ahead.items()):
-            if future.done() or (shard not in wanted and future.cancel()):
+            if future.done() or (shard not in queue and future.cancel()):
                 del self._ahead[shard]
-        for shard in wanted:
+        for shard in queue:
             if shard not in self._ahead:
                 self._ahead[shard] = self._threads().submit(self._fetch_ahead, shard)
 

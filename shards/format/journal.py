@@ -170,6 +170,13 @@ class Redo:
         return False  # moved as the last step of all: the change is done
 
     def _apply(self, journal: _Journal) -> None:
+        # What a kill leaves at each moment, and what `recover` does with it:
+        #
+        #   staging | journal | manifest gone | files moved | manifest moved | journal dropped
+        #   --------+---------+---------------+-------------+----------------+----------------
+        #   old: thrown away  | unfinished: repeated from the start           | new: staging dropped
+        #
+        # Every file is checked before the first move: what is half staged must cost nothing.
         self._require(journal)
         for name in (layout.MANIFEST, layout.CHECKSUMS):
             if (self.files / name).is_file():

@@ -226,8 +226,11 @@ class Reader:
             picked = range(number - before, len(plan), every)
             shares = [plan.positions[plan.bounds[b] : plan.bounds[b + 1]][share] for b in picked]
             spans = locate(self._selection, np.concatenate([plan.positions[:0], *shares]))
+            # A window is the unit of memory: index pages and open tars of the last one go before
+            # those of this one come, so that neither grows with the epoch.
             self._indexes.release()
             self._tars.close()
+            # The plan of window w+1 needs no sample of w, so its shards are fetched meanwhile.
             following = self._planner.shards_of(options, state.epoch, window + 1)
             self._files.prefetch(needs(spans), following)
             cuts = np.cumsum([0, *(len(positions) for positions in shares)]).tolist()

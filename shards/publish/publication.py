@@ -10,7 +10,7 @@
        the other small files with their bytes, the staged ones by reference, stale ones deleted
     5. a tag named by the content; the staging branch goes
     6. the commit is listed: every size and SHA-256; small files are fetched and hashed
-    7. tags and branches that still serve what was forgotten since are named (`publish_forgotten`)
+    7. tags and branches that still serve what was forgotten since are named (`served_history`)
 
 No state is kept on this side: each run compares the dataset with the Hub and does what is
 missing, so that after a kill, a cut connection or a lost answer the same command goes on, and a
@@ -81,6 +81,11 @@ class Publication:
 
     def run(self) -> Published:
         """Steps 2 to 7. `PublishError`, or what the Hub refused."""
+        # The branch has two states for readers, whatever is stopped where:
+        #
+        #   old commit --(staging commits, on another branch)-- old commit --one commit--> new
+        #
+        # Nothing is remembered here: what is left to do is what differs between the two listings.
         hub_state = read_hub_state(self.local, self.hub, self.options)
         plan = hub_state.plan
         opens = self._prepare(hub_state)

@@ -91,6 +91,13 @@ def _pull(
     d_tokens: Tensor | None,
 ) -> None:
     """Add the gradients of one block of pairs."""
+    # Row i is a query token, column j the document token that won for it. A score is a sum of
+    # q_i . t_j over its pairs, so that with w the gradient of the pair's score over its divisor
+    #
+    #     dq_i = sum of w t_j over the pairs in row i         (pairs stand row by row already)
+    #     dt_j = sum of w q_i over the pairs in column j      (sorted by column first)
+    #
+    # Losing tokens have no gradient: a small change of theirs changes no maximum.
     count, column = len(pairs.counts), pairs.tokens.long()
     row = torch.repeat_interleave(
         torch.arange(count, device=column.device), pairs.counts, output_size=len(column)
@@ -102,10 +109,10 @@ def _pull(
     if d_queries is not None:
         add_products(d_queries[rows], row, pairs.counts, column, weight, tokens)
     if d_tokens is not None:
-        turn = pairs.tokens.argsort(stable=True)
-        ordered = column[turn]
+        by_column = pairs.tokens.argsort(stable=True)
+        ordered = column[by_column]
         counts = torch.bincount(column, minlength=tokens.shape[0])
-        add_products(d_tokens, ordered, counts, row[turn], weight[turn], queries[rows])
+        add_products(d_tokens, ordered, counts, row[by_column], weight[by_column], queries[rows])
 
 
 def add_by_owner(total: Tensor, owners: Tensor, rows: Tensor) -> None:

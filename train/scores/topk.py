@@ -79,6 +79,8 @@ def top_tokens(
         torch.mm(queries, part.T, out=scores)
         if barred is not None:
             _bar(scores, barred, owners[start : start + columns])
+        # The best k of all are among the best k of each chunk, and ties keep the order of
+        # positions: merging chunk by chunk selects what one pass over the whole row would.
         chunk_best = _select(scores, None, k)
         chunk_best = Best(values=chunk_best.values, tokens=chunk_best.tokens + start)
         best = chunk_best if best is None else merge(best, chunk_best, k)
@@ -108,6 +110,8 @@ def _select(scores: Tensor, order: Tensor | None, k: int) -> Best:
     if k >= width:
         indices = torch.arange(width, device=scores.device).expand(rows, width)
         return Best(values=scores.clone(), tokens=indices)
+    # The (k+1)-th value tells whether the k-th is unique. If it is, there is one selection of the
+    # k largest; only tied rows pay for a selection by position.
     values, indices = _candidates(scores, k + 1)
     least = values.amin(dim=1, keepdim=True)
     above = (values > least).sum(dim=1)
@@ -149,6 +153,13 @@ def _candidates(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     if group < _SMALLEST_GROUP:
         top = scores.topk(count, dim=1, sorted=False)
         return top.values, top.indices
+    # Scores of one row as a table (group, groups), and a tail that fills no row of it:
+    #
+    #     0        1         2         ...  groups-1       a group is a column; the largest maxima
+    #     groups   groups+1  groups+2  ...                 choose `count` columns
+    #
+    # A score outside the chosen columns has `count` scores at or above it: their maxima. So the
+    # largest `count` lie in these columns or in the tail, and topk runs over two short rows.
     groups = width // group
     grouped = scores[:, : groups * group].view(rows, group, groups)
     best = grouped.amax(dim=1).topk(count, dim=1, sorted=False).indices
