@@ -13,8 +13,9 @@ import hashlib
 import json
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from train.document_template import DocumentTemplate
 from train.objectives import AnyObjective, Xtr
 from xtrove.core import parse_bytes
 
@@ -28,6 +29,10 @@ NOT_IN_DIGEST: Final = {
 """Sections that a run may change between a stop and `--resume`."""
 SPEED_ONLY: Final = {"batch": ("mini_batch_tokens", "lengths")}
 """Keys of other sections that change how a step is computed and not what it computes."""
+
+
+def _template(text: str) -> str:
+    return DocumentTemplate(text).text
 
 
 class Section(BaseModel):
@@ -53,6 +58,8 @@ class DataSection(Section):
     min_quality: Annotated[int, Field(ge=0, le=1000)] = 0
     license_classes: tuple[str, ...] | None = None
     cache: CacheSection = CacheSection()
+    path_dropout: Share = 0.0
+    """Share of the documents whose path is left out of the template, drawn anew each epoch."""
 
 
 class ScratchSection(Section):
@@ -74,6 +81,8 @@ class EncoderSection(Section):
     document_prefix: str = "[D] "
     max_text_bytes: Annotated[int, BeforeValidator(parse_bytes), Field(ge=64, le=1 << 24)] = 16_384
     """Longer sources are cut there before tokenising."""
+    document_template: Annotated[str, AfterValidator(_template)] = "{code}"
+    """Of {code}, {path}, {scope} and {name}; see `train.DocumentTemplate`."""
     projection: Literal["principal", "random"] = "principal"
     """How the projection of a base without one begins; see `train.model.pretrained`."""
     dropout: bool = True

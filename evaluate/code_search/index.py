@@ -36,6 +36,7 @@ from evaluate.code_search.segments import (
 from evaluate.code_search.state import FileState, State, hint_of, sure
 from ingest import LANGUAGES, MAX_FILE_BYTES
 from ingest.files import UNREADABLE, Found, read_capped, walk
+from train import DocumentTemplate
 from xtrove.core import private_folder
 
 if TYPE_CHECKING:
@@ -94,13 +95,21 @@ def update(
     root: Path,
     encode: Callable[[], Encode] | None,
     progress: Progress | None = None,
+    template: DocumentTemplate | None = None,
 ) -> Snapshot:
     """Brings the index in `store` up to date with the folder; the caller holds its lock.
 
     `encode` loads the model, when there is something to encode; None makes an index of words.
+    `template` makes the texts that are encoded; None is the code.
     An index that is damaged is made anew.
     """
-    work = _Update(store=store, root=root, encode=encode, progress=progress or _silent)
+    work = _Update(
+        store=store,
+        root=root,
+        encode=encode,
+        progress=progress or _silent,
+        template=template or DocumentTemplate(),
+    )
     try:
         return work.run()
     except SegmentError:
@@ -119,6 +128,7 @@ class _Update:
     root: Path
     encode: Callable[[], Encode] | None
     progress: Progress
+    template: DocumentTemplate
     state: State = field(default_factory=State)
     pending: dict[str, FileState] = field(default_factory=dict)
     documents: list[CodeDocument] = field(default_factory=list)
@@ -220,7 +230,7 @@ class _Update:
         """Makes a segment of what is pending, and notes it."""
         if self.documents:
             encode = self.encode() if self.encode is not None else None
-            segment = write_segment(self.store, self.documents, encode)
+            segment = write_segment(self.store, self.documents, encode, self.template)
             for name, file_state in self.pending.items():
                 place = segment.folder.name if file_state.count else ""
                 self.pending[name] = _with(file_state, segment=place)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from evaluate.index import TokenIndex
+    from train import DocumentTemplate
     from train.model import TokenVectors
 
 META: Final = "segment.json"
@@ -98,14 +99,23 @@ class Segment:
         return CodeDocument(**json.loads(row.tobytes()))
 
 
-def write_segment(store: Path, documents: Sequence[CodeDocument], encode: Encode | None) -> Segment:
-    """Makes a segment of documents, with their vectors where `encode` gives them."""
+def write_segment(
+    store: Path,
+    documents: Sequence[CodeDocument],
+    encode: Encode | None,
+    template: DocumentTemplate,
+) -> Segment:
+    """Makes a segment; where `encode` is given, with the vectors of the filled `template`s."""
     texts = [document.text for document in documents]
 
     def fill(folder: Path) -> dict[str, int]:
         rows = [json.dumps(asdict(document)).encode() + b"\n" for document in documents]
         _write_rows(folder, rows)
-        dim = _encoded(folder, texts, encode) if encode is not None else 0
+        filled = [
+            template.render(code=document.text, path=document.path, name=document.name)
+            for document in documents
+        ]
+        dim = _encoded(folder, filled, encode) if encode is not None else 0
         return {**Postings.of(texts).write(folder), "documents": len(rows), "dim": dim}
 
     return _made(store, fill)

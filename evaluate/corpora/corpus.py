@@ -37,6 +37,8 @@ class Document:
     repo: str = ""
     scope: str = ""
     """Names of the classes, modules and functions around it, outermost first; "" where unknown."""
+    path_in_repo: str = ""
+    """Where `path` begins with the repository's name: the rest."""
     code_sha256: str = ""
     """As a dataset would have it, "" where there is none: see `code_digest`."""
 
@@ -79,9 +81,13 @@ class Corpus:
 
     def digest(self) -> str:
         """SHA-256 (hex) over ids and texts of the documents in order: what an index is made of."""
+        return self.digest_of([document.text for document in self.documents])
+
+    def digest_of(self, texts: Sequence[str]) -> str:
+        """The digest of the documents with other texts."""
         made = hashlib.sha256()
-        for document in self.documents:
-            for part in (document.id, document.text):
+        for document, text in zip(self.documents, texts, strict=True):
+            for part in (document.id, text):
                 data = part.encode("utf-8", "surrogatepass")
                 made.update(len(data).to_bytes(8, "big") + data)
         return made.hexdigest()

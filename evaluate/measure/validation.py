@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from evaluate.metrics import quick
+from train import DocumentTemplate
 from train.model import Encoder, TokenVectors
 from train.scores import PackedTokens, packed_maxsim_scores
 
@@ -54,9 +55,13 @@ class Validation:
 
 
 def validation_measure(
-    reader: Samples, *, queries: int = 500, documents: int = 2_000
+    reader: Samples,
+    *,
+    queries: int = 500,
+    documents: int = 2_000,
+    template: DocumentTemplate | None = None,
 ) -> Validation:
-    """The measure over a reader of the validation split.
+    """The measure over a reader of the validation split; documents are their code, or `template`.
 
     ValueError where the split is empty or a bound is below 1.
     """
@@ -74,7 +79,7 @@ def validation_measure(
             continue
         groups.add(sample["query_group"])
         codes.add(sample["code_sha256"])
-        chosen.append((str(sample["query"]), str(sample["code"])))
+        chosen.append((str(sample["query"]), (template or DocumentTemplate()).of_sample(sample)))
     positions = _spread(len(chosen), queries)
     return Validation(
         queries=tuple(chosen[position][0] for position in positions),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from evaluate.corpora import Corpus
 from evaluate.retrieval.remembered import Remembered
+from train import DocumentTemplate
 from xtrove.core import cache_folder
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class SearcherOptions:
     """Folder of indexes; None is `xtrove.core.cache_folder("indexes")`."""
     device: str | None = None
     """cuda, mps or cpu; None takes the best there is."""
+    template: str | None = None
+    """The document template of every searcher; None is the model's own, and for words the code."""
     progress: Callable[[str, int, int], None] | None = None
     """Is called with what is done, how much of it, and of how much."""
 
@@ -59,8 +62,28 @@ class SearchContext:
 
     @cached_property
     def texts(self) -> list[str]:
-        """The texts of the documents, in the order of the corpus."""
-        return [document.text for document in self.corpus.documents]
+        """What keyword search reads of the documents, in the order of the corpus."""
+        if self.options.template is None:
+            return [document.text for document in self.corpus.documents]
+        return self._rendered(DocumentTemplate(self.options.template))
+
+    @cached_property
+    def encoded_texts(self) -> list[str]:
+        """What the model reads of the documents, in the order of the corpus."""
+        if self.options.template is None:
+            return self._rendered(self.encoder.options.template)
+        return self.texts
+
+    def _rendered(self, template: DocumentTemplate) -> list[str]:
+        return [
+            template.render(
+                code=document.text,
+                path=document.path_in_repo or document.path,
+                scope=document.scope,
+                name=document.name,
+            )
+            for document in self.corpus.documents
+        ]
 
     @property
     def languages(self) -> set[str]:
@@ -92,8 +115,10 @@ class SearchContext:
 
         cache = IndexCache(folder=self.options.cache or cache_folder("indexes"))
         return cache.index(
-            cache.key(self.model, self.corpus.digest(), self.options.precision),
-            self.texts,
+            cache.key(
+                self.model, self.corpus.digest_of(self.encoded_texts), self.options.precision
+            ),
+            self.encoded_texts,
             self._encode_documents,
             precision=self.options.precision,
             progress=self.progress,

@@ -35,7 +35,7 @@ class DenseSearcher:
     @classmethod
     def build(cls, context: SearchContext) -> DenseSearcher:
         """Encodes the documents of a context."""
-        vectors = mean_vectors(context.encoder, context.texts, "document", context.progress)
+        vectors = mean_vectors(context.encoder, context.encoded_texts, "document", context.progress)
         return cls(encoder=context.encoder, documents=vectors)
 
     @property

@@ -123,6 +123,7 @@ def _encoder(facts: CardFacts, options: EncoderOptions) -> dict[str, Any]:
         "query tokens": options.query_length,
         "document tokens": options.document_length,
         "markers": [options.query_prefix, options.document_prefix],
+        "text of a document": options.document_template,
         "query expansion": False,
         "bytes of a text that are looked at": options.max_text_bytes,
     }

@@ -101,6 +101,7 @@ def _options(settings: dict[str, Any], dim: int, config: Any) -> EncoderOptions:
         query_prefix=str(settings.get("query_prefix") or ""),
         document_prefix=str(settings.get("document_prefix") or ""),
         max_text_bytes=_length(settings, "max_text_bytes", EncoderOptions().max_text_bytes),
+        document_template=settings.get("document_template", EncoderOptions().document_template),
     )
 
 
@@ -169,4 +170,5 @@ def _settings(options: EncoderOptions) -> dict[str, Any]:
         "do_query_expansion": False,
         "skiplist_words": [],
         "max_text_bytes": options.max_text_bytes,
+        "document_template": options.document_template,
     }

@@ -12,6 +12,7 @@ Limits: a text is never split; one longer than the budget is a mini-batch of its
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from train.document_template import DocumentTemplate
 from train.model import Kind
 from train.objectives import MiniBatch
 
@@ -129,6 +131,10 @@ class Collate:
 
     tokenize: Tokenize
     negatives: Negatives | None = None
+    template: DocumentTemplate = DocumentTemplate()
+    path_dropout: float = 0.0
+    """Share of the documents whose path is left out."""
+    seed: int = 0
 
     def __call__(self, batch: ReadBatch) -> TokenBatch:
         samples = list(batch.samples)
@@ -145,12 +151,27 @@ class Collate:
             size=batch.size,
             ids=tuple(str(sample["id"]) for sample in samples),
             queries=Ragged.of(self.tokenize([str(s["query"]) for s in samples], "query")),
-            documents=Ragged.of(self.tokenize([str(s["code"]) for s in documents], "document")),
+            documents=Ragged.of(self.tokenize(self._texts(documents, batch.epoch), "document")),
             groups=_hex64(documents, "query_group"),
             codes=_hex64(documents, "code_sha256"),
             teacher=teacher,
             owners=owners,
         )
+
+    def _texts(self, documents: Sequence[Mapping[str, Any]], epoch: int) -> list[str]:
+        return [
+            self.template.of_sample(
+                document,
+                with_path=_draw(self.seed, epoch, str(document["id"])) >= self.path_dropout,
+            )
+            for document in documents
+        ]
+
+
+def _draw(seed: int, epoch: int, identity: str) -> float:
+    """A number from 0 to below 1 that depends on these alone, so that a resumed run draws alike."""
+    key = f"path {seed} {epoch} {identity}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(key, digest_size=6).digest()) / 2**48
 
 
 def _hex64(samples: Sequence[Mapping[str, Any]], field: str) -> NDArray[np.int64]:

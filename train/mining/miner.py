@@ -182,7 +182,8 @@ class _Language:
             return self._count(list(paths.values()), len(starts) - len(missing))
 
     def _codes(self, start: int, stop: int) -> list[str]:
-        return [text(one, "code") for one in self._reader.samples(range(start, stop))]
+        template = self._encoder.options.template
+        return [template.of_sample(one) for one in self._reader.samples(range(start, stop))]
 
     def _encode(self, texts: Sequence[str], kind: Kind) -> TokenVectors:
         with self._autocast():

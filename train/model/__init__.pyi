@@ -5,6 +5,7 @@ from .files import fetch_model as fetch_model
 from .files import model_digest as model_digest
 from .files import model_files as model_files
 from .files import read_json as read_json
+from .files import recorded_template as recorded_template
 from .from_scratch import scratch as scratch
 from .lora import LoraOptions as LoraOptions
 from .lora import plain_base as plain_base

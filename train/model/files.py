@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from train.document_template import CODE, DocumentTemplate
+
 if TYPE_CHECKING:
     # Looking at a folder and reading its JSON is quick: a question is asked without torch.
     import torch
@@ -117,6 +119,12 @@ def read_json(path: Path, default: Any = None) -> Any:
     if default is not None and not isinstance(value, type(default)):
         raise ValueError(f"{path}: not a JSON {type(default).__name__}")
     return value
+
+
+def recorded_template(folder: Path) -> DocumentTemplate:
+    """The document template of a model's folder; the code alone where it records none."""
+    settings = read_json(folder / "config_sentence_transformers.json", {})
+    return DocumentTemplate(settings.get("document_template", CODE))
 
 
 def inside(root: Path, relative: str) -> Path:

@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from train.document_template import CODE, DocumentTemplate
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
@@ -41,6 +43,8 @@ class EncoderOptions:
     document_prefix: str = DEFAULT_DOCUMENT_PREFIX
     max_text_bytes: int = 16_384
     """Bytes (UTF-8) of a text that are looked at."""
+    document_template: str = CODE
+    """What a document's text is made of; see `DocumentTemplate`."""
 
     def __post_init__(self) -> None:
         for name in ("query_length", "document_length"):
@@ -49,6 +53,13 @@ class EncoderOptions:
         for name in ("dim", "max_text_bytes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: at least 1")
+
+        DocumentTemplate(self.document_template)
+
+    @property
+    def template(self) -> DocumentTemplate:
+        """What makes the text of a document."""
+        return DocumentTemplate(self.document_template)
 
     def length(self, kind: Kind) -> int:
         return self.query_length if kind == "query" else self.document_length

@@ -198,7 +198,8 @@ class _Lengths:
 def _lengths(config: TrainConfig, reader: Reader, encoder: Encoder) -> _Lengths:
     samples = reader.samples(reader.spread(plan_options(config), _SAMPLES))
     queries = encoder.tokenize([str(sample["query"]) for sample in samples], "query")
-    documents = encoder.tokenize([str(sample["code"]) for sample in samples], "document")
+    template = encoder.options.template
+    documents = encoder.tokenize([template.of_sample(sample) for sample in samples], "document")
     mean = float(np.mean([len(row) for row in documents]))
     by_language: dict[str, list[int]] = {}
     for sample, row in zip(samples, documents, strict=True):

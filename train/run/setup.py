@@ -61,7 +61,7 @@ def fit_projection(encoder: Encoder, reader: Reader, options: PlanOptions) -> No
     weight = principal_projection(
         encoder,
         [str(sample["query"]) for sample in samples],
-        [str(sample["code"]) for sample in samples],
+        [encoder.options.template.of_sample(sample) for sample in samples],
     )
     with torch.no_grad():
         encoder.projection.weight.copy_(weight)
@@ -126,4 +126,10 @@ def collate(config: TrainConfig, encoder: Encoder, reader: Reader) -> Collate:
             per_query=config.negatives.per_query,
             seed=config.seed,
         )
-    return Collate(tokenize=encoder.text_tokenizer, negatives=negatives)
+    return Collate(
+        tokenize=encoder.text_tokenizer,
+        negatives=negatives,
+        template=encoder.options.template,
+        path_dropout=config.data.path_dropout,
+        seed=config.seed,
+    )

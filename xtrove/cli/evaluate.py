@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from evaluate.retrieval import SEARCHERS
 from xtrove.core import Misuse
+
+if TYPE_CHECKING:
+    from evaluate.retrieval import SearcherOptions
 
 Spec = Annotated[Path | None, typer.Option(help="Query spec in JSON.", metavar="FILE")]
 Dataset = Annotated[
@@ -85,6 +88,13 @@ Keep = Annotated[
     bool,
     typer.Option("--keep-documentation", help="Leave documentation in the code (it flatters)."),
 ]
+Template = Annotated[
+    str | None,
+    typer.Option(
+        help="Text of a document: {code}, {path}, {scope}, {name} (else as the model records).",
+        metavar="TEXT",
+    ),
+]
 Device = Annotated[
     str | None,
     typer.Option(help="cpu, mps or cuda[:N] (else the best there is).", metavar="NAME"),
@@ -130,6 +140,7 @@ def evaluate(
     mode: Mode = None,
     hybrid: Hybrid = False,
     tune: Tune = False,
+    document_template: Template = None,
     device: Device = None,
     precision: Precision = "fp16",
     retrieved: Retrieved = None,
@@ -145,7 +156,6 @@ def evaluate(
     compare: Compare = None,
 ) -> None:
     """Measure a search model the way it is used, beside its baselines, with 95% intervals."""
-    from evaluate.retrieval import SearcherOptions
     from xtrove.commands.evaluate import request, run
 
     if compare is not None:
@@ -164,7 +174,7 @@ def evaluate(
         mode=mode,
         hybrid=hybrid,
         tune=tune,
-        options=SearcherOptions(precision=precision, retrieved=retrieved, device=device),
+        options=_options(precision, retrieved, device, document_template),
         alone=alone,
         verbose=verbose,
         output=output,
@@ -176,6 +186,19 @@ def evaluate(
         depth=depth,
     )
     run.evaluate(asked)
+
+
+def _options(
+    precision: Literal["fp16", "int8"],
+    retrieved: int | None,
+    device: str | None,
+    template: str | None,
+) -> SearcherOptions:
+    from evaluate.retrieval import SearcherOptions
+
+    return SearcherOptions(
+        precision=precision, retrieved=retrieved, device=device, template=template
+    )
 
 
 def _compare(context: typer.Context, results: tuple[Path, Path]) -> None:

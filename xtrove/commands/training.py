@@ -15,7 +15,15 @@ import torch
 from ingest import SourceError, TransientFault
 from shards.format import BadIndex, ManifestError
 from shards.loader import PlanError, StateError
-from train import Mismatch, Processes, Stopped, TrainConfig, TrainingFault, choose_device
+from train import (
+    DocumentTemplate,
+    Mismatch,
+    Processes,
+    Stopped,
+    TrainConfig,
+    TrainingFault,
+    choose_device,
+)
 from train.data import open_reader
 from train.model import Encoder
 from train.run import check_memory, new_encoder, plan_run, save_start, started_encoder
@@ -97,7 +105,10 @@ def _measure(config: TrainConfig) -> Callable[[Encoder], Mapping[str, float]]:
         ) from None
     with reader:
         return validation_measure(
-            reader, queries=config.validation.queries, documents=config.validation.pool
+            reader,
+            queries=config.validation.queries,
+            documents=config.validation.pool,
+            template=DocumentTemplate(config.encoder.document_template),
         )
 
 

@@ -17,7 +17,7 @@ import pytest
 from evaluate.code_search import index as code_index
 from evaluate.code_search import search as code_search
 from evaluate.code_search import state as code_state
-from evaluate.code_search.index import Snapshot
+from evaluate.code_search.index import Snapshot, update
 from evaluate.code_search.search import VectorSearch, WordsSearch, snapshot_tokens
 from evaluate.index.token_index import build_index
 from evaluate.retrieval.bm25 import Bm25Searcher
@@ -35,6 +35,7 @@ from tests.evaluate.code_folder import (
 )
 from tests.train.tiny_models import bert
 from train.checkpoint.save_load import load_model
+from train.document_template import DocumentTemplate
 
 ROOT = Path(__file__).resolve().parents[3]
 ALL = {
@@ -345,3 +346,13 @@ def test_a_snapshot_outlives_what_others_do(
     assert not any(one.folder.exists() for one in snapshot.segments)
     assert places(snapshot) == before
     _vectors_as_fresh(snapshot, encoder, tmp_path / "fresh")
+
+
+def test_the_template_is_filled_for_the_model_and_not_for_words(
+    tmp_path: Path, root: Path, encoder: CountedEncoder
+) -> None:
+    template = DocumentTemplate("{path} {name}\n{code}")
+    snapshot = update(tmp_path / "store", root, encoder.load, template=template)
+    expected = {f"{one.path} {one.name}".strip() + f"\n{one.text}" for one in documents(snapshot)}
+    assert {text.replace(" \n", "\n", 1) for text in encoder.given} == expected
+    assert WordsSearch(snapshot).search(["kitchen"], 9).ids.max() == -1

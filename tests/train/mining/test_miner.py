@@ -49,9 +49,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of a few steps."""
+    """A model of a few steps that reads paths."""
     output = tmp_path_factory.mktemp("model") / "run"
-    train(config(data, output, steps=3, encoder={"dim": 16, "document_length": 64}))
+    encoder = {"dim": 16, "document_length": 64, "document_template": "{path}\n{code}"}
+    train(config(data, output, steps=3, encoder=encoder))
     return output
 
 
@@ -82,7 +83,7 @@ def test_negatives_are_the_best_that_are_no_answer(data: Path, model: Path, mine
     rows = {row["id"]: row for row in _rows(mined)}
     with Reader.open(data, select=Select(languages=("python",))) as reader:
         samples = list(reader.iterate())
-    codes = [str(one["code"]) for one in samples]
+    codes = [f"{one['path']}\n{one['code']}" for one in samples]
     dropped = 0
     for sample in samples:
         scores = _scores(encoder, str(sample["query"]), codes)

@@ -33,7 +33,8 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _config(data: Path, output: Path) -> TrainConfig:
     # Two epochs of 16 batches a window of 64: the kill lies in a window, the end in epoch 1.
-    return config(data, output, steps=STEPS, lora=None)
+    made = config(data, output, steps=STEPS, encoder={"document_template": "{path}\n{code}"})
+    return made.model_copy(update={"data": made.data.model_copy(update={"path_dropout": 0.5})})
 
 
 def _killed(data: Path, folder: Path, after: int) -> Path:

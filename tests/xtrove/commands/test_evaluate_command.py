@@ -169,6 +169,7 @@ def test_two_results_are_compared(spec: Path, tmp_path: Path) -> None:
         (("--dataset", "no-such-folder"), "not a dataset"),
         (("--cosqa", "/"), "no codebase.jsonl"),
         (("--pools", "/"), "no corpus.jsonl"),
+        (("--pools", "/", "--document-template", "{path}"), "document template '{path}'"),
         (("--pools", "/", "--split", "dev"), "--split does not go"),
         (("--compare", "a", "b", "--spec", "c"), "nothing else"),
     ],

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from evaluate.measure import DEPTH
 from evaluate.retrieval import SEARCHERS, SearcherOptions
+from train import DocumentTemplate
 from xtrove.core import Misuse
 
 
@@ -80,6 +81,7 @@ def check(request: Request) -> None:
         ("--mode", request.mode is not None, not given),
         ("--hybrid", request.hybrid, not given and kind.needs_model),
         ("--tune", request.tune, request.hybrid and request.csn is None),
+        ("--document-template", request.options.template is not None, not given),
         ("--retrieved", request.options.retrieved is not None, "retrieved" in kind.options),
         (
             "--device",
@@ -97,5 +99,10 @@ def check(request: Request) -> None:
     if request.model is None and (request.hybrid or request.mode and kind.needs_model):
         word = "--hybrid" if request.hybrid else f"--mode {request.mode}"
         raise Misuse(f"{word} needs a model", remedy="Name one with --model-path.")
+    if request.options.template is not None:
+        try:
+            DocumentTemplate(request.options.template)
+        except ValueError as error:
+            raise Misuse(f"--document-template: {error}") from None
     if request.beir is not None and len(request.languages) > 1:
         raise Misuse("--beir takes one --language: that of its documents", remedy="Name one.")

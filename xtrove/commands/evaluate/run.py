@@ -287,6 +287,7 @@ def _settings(request: Request) -> dict[str, str | int | float | bool]:
         "split": request.split,
         "hybrid": request.hybrid,
         "tune": request.tune,
+        "document_template": request.options.template,
         "precision": request.options.precision,
         "retrieved": request.options.retrieved,
     }

@@ -35,6 +35,7 @@ from evaluate.code_search import (
 from evaluate.retrieval import Hits, Searcher
 from ingest import MAX_FILE_BYTES
 from ingest.files import read_capped
+from train.model import recorded_template
 from xtrove.core import Interrupted, Misuse, Stop
 from xtrove.terminal import duration, err, one_line, out, printable
 
@@ -124,7 +125,8 @@ def _updated(request: Request, root: Path) -> Snapshot:
         store = store_of(root, request.model)
         encode = partial(_encode, request.model) if request.model is not None else None
         with store.hold(progress.waiting), progress:
-            snapshot = update(store.folder, root, encode, progress.report)
+            template = recorded_template(request.model) if request.model is not None else None
+            snapshot = update(store.folder, root, encode, progress.report, template)
             store.used()
             if not len(snapshot):
                 raise Misuse(f"no readable code in {request.root}{_left_out(snapshot)}")
