@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evaluate.corpora.corpus import Corpus, Document
-from evaluate.retrieval.pool import Pool, SearcherOptions
+from evaluate.retrieval.context import SearchContext, SearcherOptions
 from tests.train.tiny_models import made
 from train.checkpoint.model_card import CardFacts
 from train.checkpoint.save_load import load_model, save_model
@@ -86,11 +86,11 @@ def test_a_model_reads_its_template_and_words_the_code(model: Path) -> None:
         start_line=1, end_line=1, language="python",
     )  # fmt: skip
     corpus = Corpus(name="one", documents=[document], queries=[])
-    pool = Pool(corpus, str(model), SearcherOptions(device="cpu"))
-    assert pool.texts == ["f()"] and pool.encoded_texts == ["a.py\nA\nf()"]
+    context = SearchContext(corpus, str(model), SearcherOptions(device="cpu"))
+    assert context.texts == ["f()"] and context.encoded_texts == ["a.py\nA\nf()"]
     given = SearcherOptions(device="cpu", template="{name}: {code}")
-    pool = Pool(corpus, str(model), given)
-    assert pool.texts == pool.encoded_texts == ["f: f()"]
+    context = SearchContext(corpus, str(model), given)
+    assert context.texts == context.encoded_texts == ["f: f()"]
 
 
 @dataclass(frozen=True)
