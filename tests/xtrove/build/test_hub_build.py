@@ -176,7 +176,7 @@ LASTING: list[tuple[dict[str, object], str]] = [
 
 HASTY = ("--set", "hub.patience_s=2")
 # A task of a worker is tried four times, each with that patience.
-HASTIER = ("--set", "hub.patience_s=0.5")
+HASTIER = ("--set", "hub.patience_s=0.1")
 
 
 @pytest.mark.parametrize(("fault", "said"), LASTING)
