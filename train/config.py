@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from ingest.transport import names_user, without_user
 from train.document_template import DocumentTemplate
 from train.objectives import AnyObjective, Xtr
 from xtrove.core import parse_bytes
@@ -49,10 +50,19 @@ class CacheSection(Section):
     max_bytes: Annotated[int, BeforeValidator(parse_bytes), Field(ge=1_000_000)] = 20_000_000_000
 
 
+def _without_password(path: str) -> str:
+    if names_user(path):
+        raise ValueError(
+            f"{without_user(path)!r} was given with a user or a password, which the files of a run "
+            "would keep: take it out"
+        )
+    return path
+
+
 class DataSection(Section):
     """Which samples."""
 
-    path: Annotated[str, Field(min_length=1)]
+    path: Annotated[str, Field(min_length=1), AfterValidator(_without_password)]
     """A dataset of `xtrove build`: a folder, hf://datasets/OWNER/NAME[@REVISION], s3://, https://."""
     languages: tuple[str, ...] | None = None
     min_quality: Annotated[int, Field(ge=0, le=1000)] = 0

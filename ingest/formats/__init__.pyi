@@ -10,6 +10,8 @@ from .compressed import read_member as read_member
 from .file_names import LINES as LINES
 from .file_names import PACKED_LINES as PACKED_LINES
 from .file_names import TABLES as TABLES
+from .file_names import ZSTD_LINES as ZSTD_LINES
+from .file_names import ZSTD_REASON as ZSTD_REASON
 from .file_names import folder_values as folder_values
 from .file_names import format_of as format_of
 from .file_names import noted as noted

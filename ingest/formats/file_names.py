@@ -18,6 +18,8 @@ from urllib.parse import unquote_to_bytes
 TABLES = (".parquet", ".parq", ".pq")
 LINES = (".jsonl", ".ndjson", ".jsonlines", ".json")
 PACKED_LINES = tuple(f"{ending}.gz" for ending in LINES)
+ZSTD_LINES = tuple(f"{ending}.zst" for ending in LINES)
+ZSTD_REASON = "compressed with zstd, which is not read: unpack it with `zstd -d`"
 FOLDERS = "folders"
 """The key of `Part.meta` for what the folders of a file say."""
 _KEY = re.compile(r"[\w.-]+")

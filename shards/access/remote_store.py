@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 from ingest import SourceError
 from ingest.storage import Entry, RangedFile, hub
 from ingest.storage import locate as places
-from ingest.transport import Answer, Question, ReadLimits, Refused, ask
+from ingest.transport import Answer, Question, ReadLimits, Refused, ask, names_user, without_user
 from shards.format import NotADataset
 from shards.read import DamagedShard
 
@@ -51,7 +51,15 @@ def is_remote(location: str) -> bool:
 
 
 def store_of(uri: str, limits: ReadLimits | None = None) -> Store:
-    """The files of a URI. `SourceError` where nothing is there or access is refused."""
+    """The files of a URI. `SourceError` where nothing is there or access is refused, and for an
+    address with a password, which messages, logs and caches would keep."""
+    if names_user(uri):
+        raise SourceError(
+            "the address of a dataset holds a user or a password",
+            value=without_user(uri),
+            remedy="Take it out: fsspec reads FSSPEC_<SCHEME>_USERNAME and "
+            "FSSPEC_<SCHEME>_PASSWORD, the Hub HF_TOKEN, and S3 what the AWS tools read.",
+        )
     if uri.startswith(("http://", "https://")):
         return WebStore(uri, limits or ReadLimits(requests_per_second=WEB_REQUESTS_A_SECOND))
     return ListedStore(uri, limits or ReadLimits())

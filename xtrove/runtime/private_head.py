@@ -65,14 +65,19 @@ _FAMILIES: Mapping[str, tuple[str, ...]] = {
     "AZURE_": ("az", "abfs", "abfss", "adl"),
 }
 """Beginning of a name -> the schemes of places that need it."""
-_KNOWN = frozenset({"http", "https", "git+https", "git+file", "file"}).union(*_FAMILIES.values())
+_KNOWN = frozenset({"http", "https", "file"}).union(*_FAMILIES.values())
 
 
 def schemes_of(options: object) -> frozenset[str]:
-    """The schemes of all addresses (`hf://`, `s3://`) in a part of a config, as JSON types."""
+    """The schemes of all addresses (`hf://`, `s3://`) in a part of a config, as JSON types.
+
+    A section that says `anonymous: true` needs no keys: its addresses are asked over https.
+    """
     if isinstance(options, str):
         return frozenset(_SCHEME.findall(options))
     if isinstance(options, Mapping):
+        if options.get("anonymous") is True:
+            return frozenset({"https"})
         return schemes_of(list(options.values()))
     if isinstance(options, list | tuple):
         return frozenset().union(*map(schemes_of, options))

@@ -10,11 +10,11 @@ a language; in local folders links are set aside (a Hub cache is made of links).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ingest.errors import SourceError
-from ingest.formats import LINES, PACKED_LINES, format_of
+from ingest.formats import LINES, PACKED_LINES, ZSTD_LINES, ZSTD_REASON, format_of
 from ingest.languages import folder_language
 from ingest.records import Quarantine
 from ingest.storage import Entry, Place, is_local, pin
@@ -106,7 +106,9 @@ def _readable(place: Place, folder: str) -> list[Entry]:
     steps = (folder or place.uri.rstrip("/")).split("/")
     if tables or not any(folder_language(step) for step in steps[-2:]):
         return tables
-    return [one for one in entries if one.name.lower().endswith((*LINES, *PACKED_LINES))]
+    lines = [one for one in entries if one.name.lower().endswith((*LINES, *PACKED_LINES))]
+    packed = [one for one in entries if one.name.lower().endswith(ZSTD_LINES)]
+    return [*lines, *(replace(one, problem=one.problem or ZSTD_REASON) for one in packed)]
 
 
 def _last(folder: str) -> str:

@@ -19,7 +19,16 @@ from typing import Literal
 
 from ingest.file_sizes import MAX_FILE_BYTES
 from ingest.files import INVALID_PATH, TOO_LARGE, Progress, publishable
-from ingest.formats import LINES, PACKED_LINES, BadRow, json_problem, line_units, read_rows
+from ingest.formats import (
+    LINES,
+    PACKED_LINES,
+    ZSTD_LINES,
+    ZSTD_REASON,
+    BadRow,
+    json_problem,
+    line_units,
+    read_rows,
+)
 from ingest.languages import folder_language, normalise_language
 from ingest.licenses import LicensePolicy, is_known
 from ingest.records import Listing, Quarantine, Skip, Slice, SourceFile
@@ -97,9 +106,15 @@ def plan(
 
 
 def _listed(place: Place, options: CommonPileOptions) -> list[Entry]:
-    """The files of the wanted languages."""
-    named = [one for one in place.files() if one.name.lower().endswith(ENDINGS) and one.size]
-    return [one for one in named if stream_of(one.name) in {"", *options.wanted()}]
+    """The files of the wanted languages; those of zstd have a `problem`."""
+    wanted = {"", *options.wanted()}
+    return [
+        replace(entry, problem=ZSTD_REASON) if entry.name.lower().endswith(ZSTD_LINES) else entry
+        for entry in place.files()
+        if entry.name.lower().endswith((*ENDINGS, *ZSTD_LINES))
+        and entry.size
+        and stream_of(entry.name) in wanted
+    ]
 
 
 def read(

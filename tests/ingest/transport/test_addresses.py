@@ -21,7 +21,8 @@ from ingest.storage.locate import open_entry, pin
 from ingest.transport.addresses import bearer, kind_of, may_lead, names_user, without_user
 from ingest.transport.http import Question, ask
 from ingest.transport.rate_limit import ReadLimits
-from xtrove.config.build import validate
+from train.config import TrainConfig
+from xtrove.config.build import checked, validate
 from xtrove.core.errors import Misuse
 
 FAST = ReadLimits(requests_per_second=1000, timeout_s=2, patience_s=3)
@@ -226,6 +227,10 @@ def test_no_fault_of_a_config_quotes_a_password() -> None:
         with pytest.raises(Misuse) as error:
             validate({"name": "x", "sources": [source]}, name="c")
         assert "secret" not in str(error.value)
+    data = {"name": "x", "data": {"path": "https://u:secret@host/d"}}
+    with pytest.raises(Misuse, match="a user or a password") as refused:
+        checked(TrainConfig, data, name="c", command="x")
+    assert "secret" not in str(refused.value)
     for words in ({"url": "https://u:secret@host/x"}, {"endpoint": "http://u:secret@host"}):
         with pytest.raises(ValidationError, match="a user or a password|no endpoint"):
             BlobOptions.model_validate(words)

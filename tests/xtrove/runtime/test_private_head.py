@@ -219,7 +219,7 @@ def _of_raylet(process: subprocess.Popen[str]) -> dict[str, str]:
         ("AWS_ACCESS_KEY_ID", "x", ("hf",), False),
         ("AWS_SESSION_TOKEN", "x", ("s3",), True),
         ("AWS_DEFAULT_REGION", "eu-west-1", (), True),
-        ("GITHUB_TOKEN", "x", ("hf", "s3", "https", "git+https"), False),
+        ("GITHUB_TOKEN", "x", ("hf", "s3", "https"), False),
         ("OPENAI_API_KEY", "x", ("hf",), False),
         ("mysql_pwd", "x", (), False),
         ("SSH_AUTH_SOCK", "/tmp/agent", ("hf",), False),
@@ -243,10 +243,14 @@ def test_the_schemes_of_a_config() -> None:
     sources = [
         {"kind": "directory", "path": "/data/a"},
         {"path": "hf://datasets/a/b", "limits": 3, "opt_out": None},
-        {"path": "git+https://host/a/b", "blobs": {"url": "s3://bucket/content"}},
+        {"path": "https://host/a/b", "blobs": {"url": "s3://bucket/content"}},
     ]
-    assert schemes_of(sources) == {"hf", "git+https", "s3"}
+    assert schemes_of(sources) == {"hf", "https", "s3"}
     assert schemes_of(sources[:1]) == frozenset()
+    # A bucket that is open to all needs no keys, so that workers get none.
+    open_blobs = {"path": "/data", "blobs": {"url": "s3://bucket/content", "anonymous": True}}
+    assert schemes_of([open_blobs]) == {"https"}
+    assert not needs("AWS_SECRET_ACCESS_KEY", "x", schemes_of([open_blobs]))
 
 
 HOLD = """

@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from ingest.errors import ChangedInput, SourceError
 from ingest.licenses.policy import LicensePolicy
 from ingest.records import Listing, Skip, SourceFile
+from ingest.sources.registry import SourceOptions
+from ingest.sources.registry import plan as plan_any
 from ingest.sources.the_stack_v2.common_pile import CommonPileOptions, plan, read
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 Row = dict[str, Any]
+source_adapter: TypeAdapter[SourceOptions] = TypeAdapter(SourceOptions)
 
 
 def row(number: int = 0, **changes: Any) -> Row:
@@ -190,3 +194,13 @@ def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
     write(tmp_path / "a.json.gz", row(2))
     with pytest.raises(ChangedInput, match=r"a\.json\.gz"):
         list(read(options, "s", LicensePolicy(), listing.slices[0], listing.revision))
+
+
+@pytest.mark.parametrize("kind", ["common-pile-stack", "the-stack"])
+def test_lines_in_zstd_are_named_with_the_way_out(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "python/a.jsonl.zst"
+    path.parent.mkdir()
+    path.write_bytes(b"x")
+    options = source_adapter.validate_python({"kind": kind, "path": str(tmp_path)})
+    with pytest.raises(SourceError, match=r"a\.jsonl\.zst: compressed with zstd.*zstd -d"):
+        plan_any(options, "s", LicensePolicy())
