@@ -182,7 +182,9 @@ def _column(walk: _Walk, budget: list[int]) -> ColumnPages:
     for field in walk.only((1, _BINARY), (3, _STRUCT)):
         if field == 1:
             raise BadParquet("a column lies in another file")
-        for inner in walk.only(*((one, _I64) for one in (5, 6, 7, 9, 11)), (12, _STRUCT)):
+        for inner in walk.only(
+            *((field_number, _I64) for field_number in (5, 6, 7, 9, 11)), (12, _STRUCT)
+        ):
             if inner == 12:
                 _statistics(walk, limits)
             else:
@@ -223,22 +225,24 @@ def _pages(data: mmap.mmap, start: int, stop: int, budget: list[int]) -> tuple[i
         if budget[0] < 0:
             raise BadParquet(f"it has more than {MOST_PAGES} pages")
         numbers: dict[int, int] = {}
-        held = 0
-        for number in walk.only((2, _I32), (3, _I32), *((one, _STRUCT) for one in (5, 7, 8))):
+        page_values = 0
+        for number in walk.only(
+            (2, _I32), (3, _I32), *((field_number, _STRUCT) for field_number in (5, 7, 8))
+        ):
             if number in (2, 3):
                 numbers[number] = walk.number(32)
             else:
-                held = max(held, _held(walk))
-        if min(numbers.get(2, -1), numbers.get(3, -1), held) < 0:
-            raise BadParquet(f"a page states the sizes {numbers} and {held} values")
+                page_values = max(page_values, _page_values(walk))
+        if min(numbers.get(2, -1), numbers.get(3, -1), page_values) < 0:
+            raise BadParquet(f"a page states the sizes {numbers} and {page_values} values")
         walk.forward(numbers[3])
-        values += held
+        values += page_values
         size += numbers[2]
     return values, size
 
 
-def _held(walk: _Walk) -> int:
-    found = 0
+def _page_values(walk: _Walk) -> int:
+    page_values = 0
     for _ in walk.only((1, _I32)):
-        found = walk.number(32)
-    return found
+        page_values = walk.number(32)
+    return page_values

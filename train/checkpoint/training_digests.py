@@ -80,15 +80,18 @@ def write_trained_on(pairs: Iterable[tuple[str, str]], destination: Path) -> int
 
 def merge_trained_on(models: Sequence[str | Path], destination: Path) -> bool:
     """Writes all digests of several models, each once; False, and no file, where none has any."""
-    known = [one for one in map(trained_on, models) if one is not None]
+    known = [digests for digests in map(trained_on, models) if digests is not None]
     if known:
         merged = (
-            (CODE, np.unique(np.concatenate([one.code for one in known]))),
-            (REPO, np.unique(np.concatenate([one.repo for one in known]))),
+            (CODE, np.unique(np.concatenate([digests.code for digests in known]))),
+            (REPO, np.unique(np.concatenate([digests.repo for digests in known]))),
         )
         # numpy leaves zeros at the end out.
         _write(
-            ((kind, [one.ljust(WIDTH, b"\0") for one in rows.tolist()]) for kind, rows in merged),
+            (
+                (kind, [digests.ljust(WIDTH, b"\0") for digests in rows.tolist()])
+                for kind, rows in merged
+            ),
             destination,
         )
     return bool(known)

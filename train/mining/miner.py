@@ -99,10 +99,10 @@ def mine(
         for language in languages
     ]
     total = Mined(
-        queries=sum(one.queries for one in results),
-        negatives=sum(one.negatives for one in results),
-        parts=sum(one.parts for one in results),
-        reused=sum(one.reused for one in results),
+        queries=sum(result.queries for result in results),
+        negatives=sum(result.negatives for result in results),
+        parts=sum(result.parts for result in results),
+        reused=sum(result.reused for result in results),
     )
     counts = {"queries": total.queries, "negatives": total.negatives, "complete": True}
     write_json(output / FACTS, {**facts, **counts})
@@ -183,7 +183,7 @@ class _Language:
 
     def _codes(self, start: int, stop: int) -> list[str]:
         template = self._encoder.options.template
-        return [template.of_sample(one) for one in self._reader.samples(range(start, stop))]
+        return [template.of_sample(row) for row in self._reader.samples(range(start, stop))]
 
     def _encode(self, texts: Sequence[str], kind: Kind) -> TokenVectors:
         with self._autocast():
@@ -198,13 +198,15 @@ class _Language:
 
     def _part(self, store: VectorStore, positions: range) -> list[dict[str, Any]]:
         samples = self._reader.samples(positions)
-        vectors = self._encode([text(one, "query") for one in samples], "query")
+        vectors = self._encode([text(sample, "query") for sample in samples], "query")
         device = self._encoder.device
         with torch.inference_mode():
             near = nearest(pooled(vectors), store.pooled, self._options.candidates, device)
             rows = []
             for row, (position, sample) in enumerate(zip(positions, samples, strict=True)):
-                candidates = [position] + [one for one in near[row].tolist() if one != position]
+                candidates = [position] + [
+                    near_by for near_by in near[row].tolist() if near_by != position
+                ]
                 query = torch.from_numpy(vectors[row])
                 scores = exact_scores(query, store, candidates, device).tolist()
                 rows.append(self._row(sample, candidates[1:], scores[1:], scores[0]))

@@ -98,17 +98,17 @@ def nearest(
 ) -> torch.Tensor:
     """The `count` documents nearest to each pooled query, [queries, count] int64, on the CPU."""
     count = min(count, len(documents))
-    asked = queries.to(device)
+    on_device = queries.to(device)
     best = torch.full((len(queries), 0), 0.0, device=device)
-    places = torch.zeros((len(queries), 0), dtype=torch.int64, device=device)
+    positions = torch.zeros((len(queries), 0), dtype=torch.int64, device=device)
     for start in range(0, len(documents), _SCAN):
-        scores = asked @ documents[start : start + _SCAN].to(device).T
-        here = torch.arange(start, start + scores.shape[1], device=device).expand_as(scores)
+        scores = on_device @ documents[start : start + _SCAN].to(device).T
+        block = torch.arange(start, start + scores.shape[1], device=device).expand_as(scores)
         best, kept = torch.cat((best, scores), dim=1).topk(
             min(count, best.shape[1] + scores.shape[1]), dim=1
         )
-        places = torch.cat((places, here), dim=1).gather(1, kept)
-    return places.cpu()
+        positions = torch.cat((positions, block), dim=1).gather(1, kept)
+    return positions.cpu()
 
 
 def exact_scores(

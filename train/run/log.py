@@ -114,7 +114,7 @@ class Meter:
 
 
 class Watch(Protocol):
-    """Who wants to hear of a run (the hall's display)."""
+    """Receives the events of a run (the display of `xtrove train`)."""
 
     def step(self, facts: StepFacts, speed: Speed, total: int) -> None:
         """A step has ended."""
@@ -124,7 +124,7 @@ class Watch(Protocol):
 
 
 class SilentWatch:
-    """Nobody listens."""
+    """Ignores every event."""
 
     def step(self, facts: StepFacts, speed: Speed, total: int) -> None:
         """Nothing."""
