@@ -78,7 +78,7 @@ print(json.dumps([seen, time.perf_counter() - began, memory[0], max(memory), kep
 SIMULATED = """
 import json, sys, time
 from benchmarks.reader_peers import rss_mb
-from shards.read.dataset import DamagedShard
+from shards.read.dataset import DamagedData
 from shards.loader.reader import PlanOptions, Reader, State
 options = PlanOptions(seed=0, batch_size=256)
 before, began = rss_mb(), time.perf_counter()
@@ -94,7 +94,7 @@ for one in (state, State.from_dict(state.as_dict() | {"window": -1, "before": -1
     began = time.perf_counter()
     try:
         next(again.batches(options, start=one))
-    except DamagedShard:
+    except DamagedData:
         # The tars are holes: planned, located and opened is all that can be timed here.
         pass
     else:

@@ -20,6 +20,7 @@ from typing import BinaryIO, cast
 
 from dedupe.options import DecontaminateSet
 from ingest import LANGUAGES, digest_of, normalise_language, suggestion
+from xtrove.core import Misuse
 
 MAX_LINE_BYTES = 16 << 20
 MAX_ROWS = 2_000_000
@@ -32,8 +33,10 @@ _DEFAULTS: dict[str, tuple[str, ...]] = {
 }
 
 
-class EvaluationSetError(ValueError):
+class EvaluationSetError(Misuse):
     """An evaluation set that cannot be read; `path`, `line` (0: the file) and `value` say where."""
+
+    usual_remedy = "mend it, or leave it out of `decontaminate:`"
 
     def __init__(self, path: str, line: int, message: str, value: str = "") -> None:
         location = f"{path}:{line}" if line else path

@@ -42,6 +42,8 @@ from __future__ import annotations
 
 import re
 
+from xtrove.core import XtroveError
+
 LEXER_VERSION = 1
 """Moves with every change of the rules."""
 
@@ -138,7 +140,7 @@ LANGUAGES = tuple(sorted(_RULES))
 _compiled: dict[str, re.Pattern[str]] = {}
 
 
-class UnknownLanguageError(ValueError):
+class UnknownLanguageError(XtroveError, ValueError):
     """No lexer for this language; `language` holds it."""
 
     def __init__(self, language: str) -> None:

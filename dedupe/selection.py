@@ -39,6 +39,7 @@ from dedupe.lsh_bands import Rows
 from dedupe.options import QueryCapOptions
 from dedupe.pair_rule import PairRule
 from dedupe.shingling import U64, jaccard
+from xtrove.core import XtroveError
 
 KEPT, EXACT_DUPLICATE, NEAR_DUPLICATE, QUERY_CAP, OVER_QUOTA = range(5)
 REASONS = ("", "exact_duplicate", "near_duplicate", "query_cap", "over_quota")
@@ -50,7 +51,7 @@ Queries: TypeAlias = Callable[[NDArray[np.int64]], Sequence[U64]]
 """Places of items, ascending, to the words of their queries (`pair_rule.query_hashes`)."""
 
 
-class SelectionInputError(ValueError):
+class SelectionInputError(XtroveError, ValueError):
     """The arrays contradict each other; `value` holds the offending one."""
 
     def __init__(self, message: str, value: object) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import errno
 
+from xtrove.core import Misuse, XtroveError
+
 TRANSIENT_ERRNOS = frozenset(
     {
         errno.EIO,
@@ -24,21 +26,12 @@ TRANSIENT_ERRNOS = frozenset(
 )
 
 
-class SourceError(Exception):
-    """A source cannot be used as configured.
-
-    `value` is what was wrong, `remedy` what to do about it; both are in the message.
-    """
+class SourceError(Misuse):
+    """A source cannot be used as configured; `value` is what was wrong."""
 
     def __init__(self, message: str, *, value: object, remedy: str) -> None:
-        super().__init__(f"{message}: {value}. {remedy}")
-        self.message = message
+        super().__init__(f"{message}: {value}", remedy)
         self.value = value
-        self.remedy = remedy
-
-    def __reduce__(self) -> tuple[object, ...]:
-        # Keyword-only arguments would not survive the way back from a worker.
-        return (_rebuild, (type(self), self.message, str(self.value), self.remedy))
 
 
 class ChangedInput(SourceError):
@@ -52,22 +45,15 @@ class ChangedInput(SourceError):
         )
 
 
-class TransientFault(Exception):
+class TransientFault(XtroveError):
     """Reading failed for a reason that may pass; the slice can be tried again."""
 
+    usual_remedy = "Run the same command again."
+
     def __init__(self, path: str, cause: str) -> None:
-        super().__init__(f"reading failed for now: {path}: {cause}. Try the slice again.")
+        super().__init__(f"reading failed for now: {path}: {cause}")
         self.path = path
         self.cause = cause
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (TransientFault, (self.path, self.cause))
-
-
-def _rebuild(kind: type[SourceError], message: str, value: str, remedy: str) -> SourceError:
-    if issubclass(kind, ChangedInput):
-        return ChangedInput(value)
-    return kind(message, value=value, remedy=remedy)
 
 
 def is_transient(error: OSError) -> bool:

@@ -4,6 +4,4 @@ from .device import choose_device as choose_device
 from .device import resolve_device as resolve_device
 from .distributed import Processes as Processes
 from .document_template import DocumentTemplate as DocumentTemplate
-from .errors import Mismatch as Mismatch
-from .errors import Stopped as Stopped
 from .errors import TrainingFault as TrainingFault

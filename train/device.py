@@ -24,7 +24,8 @@ import psutil
 import torch
 
 from train.cpu_matmul import quick_products
-from train.errors import Mismatch, TrainingFault
+from train.errors import TrainingFault
+from xtrove.core import Misuse
 
 EMPTY_EVERY: Final = 20
 Precision = Literal["fp32", "bf16"]
@@ -84,7 +85,7 @@ class Device:
 
 
 def choose_device(name: str, precision: str, *, local_rank: int = 0) -> Device:
-    """The device of this process; `Mismatch` where the wanted one is not there."""
+    """The device of this process; `Misuse` where the wanted one is not there."""
     device = resolve_device(name, local_rank)
     precision_used: Precision = "bf16" if _bf16(device, precision) else "fp32"
     known = _known_peak(device, precision_used)
@@ -99,7 +100,7 @@ def choose_device(name: str, precision: str, *, local_rank: int = 0) -> Device:
 
 
 def resolve_device(name: str, local_rank: int = 0) -> torch.device:
-    """`auto` (the best there is), `cpu`, `mps` or `cuda[:N]`; `Mismatch` where it is not there."""
+    """`auto` (the best there is), `cpu`, `mps` or `cuda[:N]`; `Misuse` where it is not there."""
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda", local_rank)
@@ -107,21 +108,21 @@ def resolve_device(name: str, local_rank: int = 0) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise Mismatch(
+        raise Misuse(
             f"device: {name!r} is none", remedy="use auto, cpu, mps, cuda or cuda:N"
         ) from None
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         device = device if device.index is not None else torch.device("cuda", local_rank)
         if (device.index or 0) >= count:
-            raise Mismatch(
+            raise Misuse(
                 f"device: {name!r} asks for card {device.index}, and torch {torch.__version__} "
                 f"sees {count} CUDA cards",
                 remedy="use device: auto, or install a torch wheel for CUDA",
             )
         return device
     if name == "mps" and not torch.backends.mps.is_available():
-        raise Mismatch(
+        raise Misuse(
             f"device: 'mps' is not there (torch {torch.__version__})", remedy="use device: auto"
         )
     return device

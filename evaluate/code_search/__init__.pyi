@@ -10,7 +10,6 @@ from .search import snapshot_tokens as snapshot_tokens
 from .segments import CodeDocument as CodeDocument
 from .segments import Encode as Encode
 from .store import GRAPHS as GRAPHS
-from .store import StoreError as StoreError
 from .store import cut_to_limit as cut_to_limit
 from .store import fingerprint as fingerprint
 from .store import place as place

@@ -29,7 +29,6 @@ from evaluate.code_search.segments import (
     CodeDocument,
     Encode,
     Segment,
-    SegmentError,
     merge_segments,
     write_segment,
 )
@@ -37,7 +36,7 @@ from evaluate.code_search.state import FileState, State, hint_of, sure
 from ingest import LANGUAGES, MAX_FILE_BYTES
 from ingest.files import UNREADABLE, Found, read_capped, walk
 from train import DocumentTemplate
-from xtrove.core import private_folder
+from xtrove.core import DamagedData, private_folder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -112,7 +111,7 @@ def update(
     )
     try:
         return work.run()
-    except SegmentError:
+    except DamagedData:
         shutil.rmtree(store)
         work.state = State()
         return work.run()
@@ -141,7 +140,7 @@ class _Update:
         try:
             self.state = State.load(self.store)
         except ValueError as error:
-            raise SegmentError(str(error)) from error
+            raise DamagedData(str(error)) from error
         tree = walk(self.root, wanted=frozenset(LANGUAGES))
         files = {file.name: file for file in tree.files if not file.problem}
         removed = [name for name in self.state.files if name not in files]
@@ -298,7 +297,7 @@ def _numbers(state: State, segments: list[Segment]) -> list[NDArray[np.int32]]:
         if file.count:
             part = live[places[file.segment]]
             if not 0 <= file.first <= file.first + file.count <= len(part):
-                raise SegmentError(f"{file.segment} has no {file.count} documents at {file.first}")
+                raise DamagedData(f"{file.segment} has no {file.count} documents at {file.first}")
             part[file.first : file.first + file.count] = True
     start = 0
     numbers = []

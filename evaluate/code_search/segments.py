@@ -22,7 +22,7 @@ import numpy as np
 
 from evaluate.code_search.postings import Postings
 from evaluate.index import mapped
-from xtrove.core import new_folder
+from xtrove.core import DamagedData, new_folder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,10 +37,6 @@ TOKENS: Final = "tokens"
 ROWS: Final = "documents.jsonl"
 _MAX_META_BYTES: Final = 1 << 16
 Encode = Callable[[Sequence[str]], "TokenVectors"]
-
-
-class SegmentError(ValueError):
-    """A folder that is no segment, or a damaged one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +69,7 @@ class Segment:
 
     @classmethod
     def open(cls, folder: Path) -> Segment:
-        """Maps a segment. Raises `SegmentError` where it is not whole."""
+        """Maps a segment. Raises `DamagedData` where it is not whole."""
         try:
             meta = _meta(folder)
             documents = meta["documents"]
@@ -91,7 +87,7 @@ class Segment:
                 tokens=_tokens(folder, documents) if meta["dim"] else None,
             )
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise SegmentError(f"{folder}: {error}") from error
+            raise DamagedData(f"{folder}: {error}") from error
 
     def document(self, number: int) -> CodeDocument:
         """One document, read from the disk."""
@@ -205,14 +201,14 @@ def _tokens(folder: Path, documents: int) -> TokenIndex:
 
     index = TokenIndex.open(folder / TOKENS)
     if len(index) != documents:
-        raise SegmentError(f"{folder} has vectors of {len(index)} documents, not {documents}")
+        raise DamagedData(f"{folder} has vectors of {len(index)} documents, not {documents}")
     return index
 
 
 def _meta(folder: Path) -> dict[str, Any]:
     path = folder / META
     if path.stat().st_size > _MAX_META_BYTES:
-        raise SegmentError(f"{path} is too large to be ours")
+        raise DamagedData(f"{path} is too large to be ours")
     meta = json.loads(path.read_text(encoding="utf-8"))
     names = ("documents", "words", "postings", "dim")
     if (
@@ -220,5 +216,5 @@ def _meta(folder: Path) -> dict[str, Any]:
         or meta.get("format") != FORMAT
         or any(type(meta.get(name)) is not int or meta[name] < 0 for name in names)
     ):
-        raise SegmentError(f"{path} does not describe a segment of this version")
+        raise DamagedData(f"{path} does not describe a segment of this version")
     return meta

@@ -24,7 +24,7 @@ from extract.parsing import extractor_id
 from ingest import EXTENSIONS
 from ingest.files import read_capped, skipped_folder
 from train.model import model_digest, model_files
-from xtrove.core import DiskCache, cache_folder, hold_lock, private_folder, write_file
+from xtrove.core import DiskCache, Misuse, cache_folder, hold_lock, private_folder, write_file
 
 LIMIT: Final = 20 << 30
 CUT: Final = "3"
@@ -34,10 +34,6 @@ GRAPHS: Final = "graphs"
 """Folder of the graphs of models, by fingerprint."""
 _PRINTS: Final = "models.json"
 _MAX_PRINTS_BYTES: Final = 1 << 20
-
-
-class StoreError(ValueError):
-    """An index cannot be kept where it would have to be."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,13 +67,13 @@ def place() -> Path:
 def store_of(root: Path, model: Path | None) -> Store:
     """The place of the index of a folder for a model, or of its words alone.
 
-    Raises `StoreError` where that lies in the folder itself, `OSError` for no model.
+    Raises `Misuse` where that lies in the folder itself, `OSError` for no model.
     """
     base = place()
     if base.resolve().is_relative_to(root):
         inner = base.resolve().relative_to(root).parts
         if not any(skipped_folder(name) for name in inner):
-            raise StoreError(f"the index would lie in {root} itself: set XTROVE_CACHE elsewhere")
+            raise Misuse(f"the index would lie in {root} itself: set XTROVE_CACHE elsewhere")
     parts = [FORMAT, CUT, fingerprint(model) if model is not None else "", *_cutters()]
     digest = hashlib.sha256("\0".join(parts).encode())
     digest.update(b"\0" + os.fsencode(root))

@@ -4,7 +4,6 @@ from .chunking import cut_files as cut_files
 from .code_sources import PACKAGE as PACKAGE
 from .code_sources import STDLIB as STDLIB
 from .code_sources import CodePlace as CodePlace
-from .code_sources import PlaceError as PlaceError
 from .code_sources import folder as folder
 from .code_sources import package as package
 from .code_sources import stdlib as stdlib
@@ -21,7 +20,7 @@ from .dataset import place_name as place_name
 from .dataset import some_queries as some_queries
 from .pools import pool_corpora as pool_corpora
 from .rows import ROW_FILES as ROW_FILES
-from .rows import RowError as RowError
+from .rows import CorpusError as CorpusError
 from .rows import dataset_documents as dataset_documents
 from .rows import dataset_samples as dataset_samples
 from .rows import row_documents as row_documents

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evaluate.corpora.corpus import Corpus, Document, Query, code_digest
-from evaluate.corpora.rows import ROW_FILES, RowError, bare_code, json_rows, row_text
+from evaluate.corpora.rows import ROW_FILES, CorpusError, bare_code, json_rows, row_text
 from ingest import normalise_language
 
 _MAX_LINE = 1 << 16
@@ -35,13 +35,13 @@ def beir_corpus(
     language: str = "",
     keep_documentation: bool = False,
 ) -> Corpus:
-    """The corpus of a folder with the questions judged in a split. Raises `RowError`."""
+    """The corpus of a folder with the questions judged in a split. Raises `CorpusError`."""
     documents = _documents(folder, language, keep_documentation)
     texts: dict[str, str] = {}
     for where, line, row in _rows(folder, "queries"):
         identity = _identity(where, line, row)
         if identity in texts:
-            raise RowError(f"{where}:{line}: a second question {identity!r}: fix its id")
+            raise CorpusError(f"{where}:{line}: a second question {identity!r}: fix its id")
         texts[identity] = row_text(Path(where), line, row, "text", "query")
     judged = _judgements(folder, split, documents, texts)
     relevant = {
@@ -54,7 +54,7 @@ def beir_corpus(
         if grades
     ]
     if not queries:
-        raise RowError(f"{folder}: no question of {split!r} has a judgement above 0")
+        raise CorpusError(f"{folder}: no question of {split!r} has a judgement above 0")
     return Corpus(
         name=f"{folder.name} {split}",
         documents=list(documents.values()),
@@ -73,7 +73,7 @@ def _documents(folder: Path, language: str, keep: bool) -> dict[str, Document]:
     for where, line, row in _rows(folder, "corpus"):
         identity = _identity(where, line, row)
         if identity in made:
-            raise RowError(f"{where}:{line}: the id {identity!r} occurs twice there: keep one")
+            raise CorpusError(f"{where}:{line}: the id {identity!r} occurs twice there: keep one")
         title = row_text(Path(where), line, row, "title")
         text = row_text(Path(where), line, row, "text", "code")
         spoken = row_text(Path(where), line, row, "language")
@@ -90,7 +90,7 @@ def _documents(folder: Path, language: str, keep: bool) -> dict[str, Document]:
             code_sha256=code_digest(bare),
         )
     if not made:
-        raise RowError(f"{folder} has an empty corpus: name a folder with one")
+        raise CorpusError(f"{folder} has an empty corpus: name a folder with one")
     return made
 
 
@@ -101,15 +101,15 @@ def _judgements(
     for where, line, row in _judgement_rows(folder, split):
         query, document = str(row.get("query-id", "")), str(row.get("corpus-id", ""))
         if query not in queries:
-            raise RowError(f"{where}:{line}: {query!r} is not an id of the queries: fix it")
+            raise CorpusError(f"{where}:{line}: {query!r} is not an id of the queries: fix it")
         if document not in documents:
-            raise RowError(
+            raise CorpusError(
                 f"{where}:{line}: {document!r} is not an id of the corpus: fix the judgement"
             )
         try:
             grade = int(float(str(row.get("score", ""))))
         except (ValueError, OverflowError) as error:
-            raise RowError(
+            raise CorpusError(
                 f"{where}:{line}: the score {row.get('score')!r} is not a number"
             ) from error
         made.setdefault(query, {})[document] = grade
@@ -129,7 +129,9 @@ def _judgement_rows(folder: Path, split: str) -> Iterator[Row]:
         if path.name.startswith((f"{split}.", f"{split}-")) and _is_rows(path)
     ]
     if not files:
-        raise RowError(f"{folder} has no judgements for {split!r}: qrels/{split}.tsv is expected")
+        raise CorpusError(
+            f"{folder} has no judgements for {split!r}: qrels/{split}.tsv is expected"
+        )
     for file in files:
         yield from _file_rows(file)
 
@@ -150,10 +152,10 @@ def _tsv_rows(path: Path) -> Iterator[Row]:
                 if cells == [""]:
                     continue
                 if len(cells) != len(header):
-                    raise RowError(f"{path}:{line}: {len(cells)} fields, not {len(header)}")
+                    raise CorpusError(f"{path}:{line}: {len(cells)} fields, not {len(header)}")
                 yield str(path), line, dict(zip(header, cells, strict=True))
     except (OSError, UnicodeDecodeError) as error:
-        raise RowError(f"{path} cannot be read ({error}): check the file") from error
+        raise CorpusError(f"{path} cannot be read ({error}): check the file") from error
 
 
 def _rows(folder: Path, name: str) -> Iterator[Row]:
@@ -167,7 +169,7 @@ def _rows(folder: Path, name: str) -> Iterator[Row]:
     inner = folder / name
     files = sorted(path for path in inner.iterdir() if _is_rows(path)) if inner.is_dir() else []
     if not files:
-        raise RowError(f"{folder} has no {name}.jsonl and no folder {name}: name a BEIR folder")
+        raise CorpusError(f"{folder} has no {name}.jsonl and no folder {name}: name a BEIR folder")
     for file in files:
         yield from _file_rows(file)
 
@@ -189,11 +191,11 @@ def _file_rows(path: Path) -> Iterator[Row]:
                     line += 1
                     yield str(path), line, row
     except (OSError, pa.ArrowException) as error:
-        raise RowError(f"{path} cannot be read ({error}): check the file") from error
+        raise CorpusError(f"{path} cannot be read ({error}): check the file") from error
 
 
 def _identity(where: str, line: int, row: Mapping[str, object]) -> str:
     value = row.get("_id", row.get("id"))
     if not isinstance(value, str | int) or value == "":
-        raise RowError(f"{where}:{line}: no `_id`: give every row one")
+        raise CorpusError(f"{where}:{line}: no `_id`: give every row one")
     return str(value)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from evaluate.corpora.chunking import CodeFile
+from evaluate.corpora.rows import CorpusError
 from ingest import LANGUAGES, MAX_FILE_BYTES, Part, SourceError
 from ingest.files import Checkout, Found, excluded, read_capped, read_checkout, walk
 from ingest.licenses import LicensePolicy
@@ -24,10 +25,6 @@ from ingest.sources.installed import InstalledOptions, plan
 
 STDLIB = "stdlib:"
 PACKAGE = "package:"
-
-
-class PlaceError(ValueError):
-    """A corpus that cannot be read; the message holds the value and the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +62,7 @@ def package(
     try:
         revision = f"{name} {importlib.metadata.version(name)}"
     except importlib.metadata.PackageNotFoundError as error:
-        raise PlaceError(f"package {name!r} is not installed: run `pip install {name}`") from error
+        raise CorpusError(f"package {name!r} is not installed: run `pip install {name}`") from error
     return _installed(options, f"package-{name}", revision, exclude)
 
 
@@ -78,10 +75,10 @@ def folder(
 ) -> CodePlace:
     """The files of a folder; `suffixes` (".md") names text files that are read as windows.
 
-    Raises `PlaceError` where there is no such folder or nothing in it to read.
+    Raises `CorpusError` where there is no such folder or nothing in it to read.
     """
     if not root.is_dir():
-        raise PlaceError(f"no folder {str(root)!r}: name one, or stdlib: or package:NAME")
+        raise CorpusError(f"no folder {str(root)!r}: name one, or stdlib: or package:NAME")
     chosen = frozenset(languages or LANGUAGES)
     # Files of no language are listed under "".
     tree = walk(root, wanted=chosen | ({""} if suffixes else set()), exclude=exclude)
@@ -93,7 +90,7 @@ def folder(
         and _is_tracked(file, checkout, tree.checkouts)
     ]
     if not any(not file.problem for file in files):
-        raise PlaceError(f"no readable file in {str(root)!r}: check languages and exclude")
+        raise CorpusError(f"no readable file in {str(root)!r}: check languages and exclude")
     repo = checkout.repo if checkout is not None else root.resolve().name
     return CodePlace(
         name=root.resolve().name,
@@ -111,7 +108,7 @@ def _checkout(root: Path) -> Checkout:
         # elsewhere shows nothing of it.
         return read_checkout(root, inside=Path(root.absolute().anchor))
     except SourceError as error:
-        raise PlaceError(str(error)) from error
+        raise CorpusError(str(error)) from error
 
 
 def _is_tracked(file: Found, checkout: Checkout | None, checkouts: Sequence[str]) -> bool:
@@ -127,7 +124,7 @@ def _installed(
     try:
         listing = plan(options, name, LicensePolicy())
     except SourceError as error:
-        raise PlaceError(str(error)) from error
+        raise CorpusError(str(error)) from error
     parts = [part for piece in listing.slices for part in piece.parts]
     readable = [_entry(part) for part in parts if "skip" not in dict(part.meta)]
     return CodePlace(

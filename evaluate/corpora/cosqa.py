@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from evaluate.corpora.corpus import Corpus, Document, Query
-from evaluate.corpora.rows import RowError, json_rows, row_documents, row_id, row_text
+from evaluate.corpora.rows import CorpusError, json_rows, row_documents, row_id, row_text
 from extract.text import fold
 
 CODE_BASE = ("codebase.jsonl", "codebase.jsonl.gz")
@@ -25,17 +25,17 @@ def cosqa_corpus(
 ) -> Corpus:
     """The code base of a folder with the questions of a split (its only one where not named).
 
-    Raises `RowError` for files that are missing or rows that name nothing.
+    Raises `CorpusError` for files that are missing or rows that name nothing.
     """
     code = next((folder / name for name in CODE_BASE if (folder / name).is_file()), None)
     if code is None:
-        raise RowError(f"{folder} holds no {CODE_BASE[0]}: name a CoSQA-style folder")
+        raise CorpusError(f"{folder} holds no {CODE_BASE[0]}: name a CoSQA-style folder")
     file = _questions(folder, split)
     documents = row_documents(code, keep_documentation=keep_documentation)
     known = {document.id: document for document in documents}
     queries = _queries(file, known)
     if not queries:
-        raise RowError(f"{file} holds no question with an answer: check its `label` column")
+        raise CorpusError(f"{file} holds no question with an answer: check its `label` column")
     return Corpus(
         name=f"{folder.name} {file.name.partition('.')[0]}",
         documents=documents,
@@ -57,10 +57,10 @@ def _questions(folder: Path, split: str | None) -> Path:
     if split is not None:
         named = [file for file in files if file.name.partition(".")[0] == split]
         if not named:
-            raise RowError(f"{folder} has no questions {split!r}: it has {names or 'none'}")
+            raise CorpusError(f"{folder} has no questions {split!r}: it has {names or 'none'}")
         return named[0]
     if len(files) != 1:
-        raise RowError(f"{folder} has the questions {names or 'none'}: choose with --split")
+        raise CorpusError(f"{folder} has the questions {names or 'none'}: choose with --split")
     return files[0]
 
 
@@ -71,16 +71,16 @@ def _queries(file: Path, known: Mapping[str, Document]) -> list[Query]:
         text = row_text(file, line, row, "query", "question")
         answer = row_id(file, line, row, "positive_id")
         if not text or not answer:
-            raise RowError(f"{file}:{line}: a question needs `query` and `positive_id`")
+            raise CorpusError(f"{file}:{line}: a question needs `query` and `positive_id`")
         if row.get("label", 1) == 0:
             continue
         if answer not in known:
-            raise RowError(
+            raise CorpusError(
                 f"{file}:{line}: {answer!r} is not an id of the code base: fix positive_id"
             )
         identity = row_id(file, line, row, "id") or f"line{line}"
         if lines.setdefault(identity, line) != line:
-            raise RowError(
+            raise CorpusError(
                 f"{file}:{line}: the id {identity!r} is that of line {lines[identity]}: fix one"
             )
         question = made.setdefault(fold(text), (identity, text, {}))

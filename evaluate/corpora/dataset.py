@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from evaluate.corpora.corpus import Corpus, Document, Query
-from evaluate.corpora.rows import RowError, dataset_samples, sample_document
+from evaluate.corpora.rows import CorpusError, dataset_samples, sample_document
 from shards.format import Sample, text
 
 SEED = 0
@@ -33,16 +33,18 @@ def dataset_corpora(
 ) -> list[Corpus]:
     """The corpora of a split, a language each, or a block each; `place` may be an address.
 
-    Raises `RowError` where the split is empty or lacks one of `languages`.
+    Raises `CorpusError` where the split is empty or lacks one of `languages`.
     """
     samples: dict[str, list[Sample]] = {}
     for sample in dataset_samples(place, split):
         samples.setdefault(text(sample, "language"), []).append(sample)
     if not samples:
-        raise RowError(f"{place} has no {split} split: build with splits.{split} above 0")
+        raise CorpusError(f"{place} has no {split} split: build with splits.{split} above 0")
     missing = sorted(set(languages or ()) - set(samples))
     if missing:
-        raise RowError(f"{place}: its {split} split has no {missing[0]}: it has {sorted(samples)}")
+        raise CorpusError(
+            f"{place}: its {split} split has no {missing[0]}: it has {sorted(samples)}"
+        )
     made = [
         _corpus(place_name(place), split, language, samples[language])
         for language in sorted(samples)
@@ -62,12 +64,12 @@ def blocks(corpus: Corpus, distractors: int, seed: int = SEED) -> list[Corpus]:
     """The corpus in blocks of `distractors` + 1 documents that keep their questions.
 
     A question whose answers fall into several blocks is asked in the first of them. Raises
-    `RowError` where the corpus is smaller than a block.
+    `CorpusError` where the corpus is smaller than a block.
     """
     size = distractors + 1
     total = len(corpus.documents)
     if total < size:
-        raise RowError(
+        raise CorpusError(
             f"{corpus.name} has {total} documents, too few for {distractors} distractors: "
             "ask for fewer, or leave it out with --language"
         )

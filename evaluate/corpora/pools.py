@@ -19,18 +19,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from evaluate.corpora.corpus import Corpus, Document, Query
-from evaluate.corpora.rows import ROW_FILES, RowError, json_rows, row_document, row_id, row_text
+from evaluate.corpora.rows import ROW_FILES, CorpusError, json_rows, row_document, row_id, row_text
 
 MAX_TARGETS = 10_000
 
 
 def pool_corpora(folder: Path) -> list[Corpus]:
-    """The pools of a folder, with their questions. Raises `RowError`."""
+    """The pools of a folder, with their questions. Raises `CorpusError`."""
     pools = _pools(_file(folder, "corpus"))
     path = _file(folder, "queries")
     questions = _questions(path, {name: set(pool) for name, pool in pools.items()})
     if not questions:
-        raise RowError(f"{path} holds no question: name a folder with some")
+        raise CorpusError(f"{path} holds no question: name a folder with some")
     return [
         Corpus(
             name=f"{folder.name} {pool}",
@@ -47,7 +47,7 @@ def _file(folder: Path, name: str) -> Path:
     for end in ROW_FILES:
         if (folder / f"{name}{end}").is_file():
             return folder / f"{name}{end}"
-    raise RowError(f"{folder} has no {name}.jsonl: name a folder of pools")
+    raise CorpusError(f"{folder} has no {name}.jsonl: name a folder of pools")
 
 
 def _pools(path: Path) -> dict[str, dict[str, Document]]:
@@ -59,7 +59,7 @@ def _pools(path: Path) -> dict[str, dict[str, Document]]:
         document = row_document(path, line, row, keep_documentation=True)
         pools.setdefault(_needed(path, line, row, "pool"), {})[document.id] = document
     if not pools:
-        raise RowError(f"{path} holds no rows: name a folder with some")
+        raise CorpusError(f"{path} holds no rows: name a folder with some")
     return pools
 
 
@@ -70,10 +70,10 @@ def _questions(path: Path, pools: Mapping[str, set[str]]) -> dict[str, list[Quer
     for line, row in json_rows(path):
         pool = _needed(path, line, row, "pool")
         if pool not in pools:
-            raise RowError(f"{path}:{line}: {pool!r} is not a pool of the corpus: fix it")
+            raise CorpusError(f"{path}:{line}: {pool!r} is not a pool of the corpus: fix it")
         easy = row.get("easy", False)
         if not isinstance(easy, bool):
-            raise RowError(f"{path}:{line}: easy is {str(easy)[:60]!r}: true or false")
+            raise CorpusError(f"{path}:{line}: easy is {str(easy)[:60]!r}: true or false")
         query = Query(
             id=_needed(path, line, row, "id"),
             text=_needed(path, line, row, "query"),
@@ -84,9 +84,9 @@ def _questions(path: Path, pools: Mapping[str, set[str]]) -> dict[str, list[Quer
             easy=easy,
         )
         if not query.relevant:
-            raise RowError(f"{path}:{line}: relevant is empty: leave the question out")
+            raise CorpusError(f"{path}:{line}: relevant is empty: leave the question out")
         if query.ignore & query.relevant.keys():
-            raise RowError(f"{path}:{line}: a document is relevant and ignored: choose one")
+            raise CorpusError(f"{path}:{line}: a document is relevant and ignored: choose one")
         _claim(path, line, query.id, lines)
         questions.setdefault(pool, []).append(query)
     return questions
@@ -98,11 +98,11 @@ def _targets(
     """The ids of a list, all of them in the question's pool."""
     ids = row.get(name) or []
     if not isinstance(ids, list) or len(ids) > MAX_TARGETS:
-        raise RowError(f"{path}:{line}: {name} must be a list of at most {MAX_TARGETS:,} ids")
+        raise CorpusError(f"{path}:{line}: {name} must be a list of at most {MAX_TARGETS:,} ids")
     known = [str(id_) for id_ in ids]
     for target in known:
         if target not in pool:
-            raise RowError(
+            raise CorpusError(
                 f"{path}:{line}: {name} has {target[:100]!r}, which is not in its pool: fix it"
             )
     return known
@@ -111,12 +111,12 @@ def _targets(
 def _needed(path: Path, line: int, row: Mapping[str, object], name: str) -> str:
     value = row_id(path, line, row, name)
     if not value.strip():
-        raise RowError(f"{path}:{line}: no {name}: every row needs one")
+        raise CorpusError(f"{path}:{line}: no {name}: every row needs one")
     return value
 
 
 def _claim(path: Path, line: int, identity: str, lines: dict[str, int]) -> None:
     if lines.setdefault(identity, line) != line:
-        raise RowError(
+        raise CorpusError(
             f"{path}:{line}: the id {identity[:100]!r} is that of line {lines[identity]}: fix one"
         )

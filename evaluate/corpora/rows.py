@@ -22,63 +22,53 @@ from evaluate.corpora.corpus import Document, code_digest
 from extract import RowLimits
 from extract.parsing import LANGUAGES, strip_code_documentation
 from extract.pipeline import Stopped, shared
-from ingest import SourceError, TransientFault, normalise_language
+from ingest import normalise_language
 from shards.access import is_remote
-from shards.format import (
-    SPLITS,
-    BadIndex,
-    ManifestError,
-    Sample,
-    SampleError,
-    UnsafePath,
-    number,
-    text,
-)
+from shards.format import SPLITS, Sample, number, text
 from shards.loader import PlanError, Reader, Select
-from shards.read import DamagedShard, Dataset
+from shards.read import Dataset
+from xtrove.core import Misuse
 
 ROW_FILES = (".jsonl", ".jsonl.gz")
 MAX_LINE_BYTES = 16 << 20
 MAX_ROWS = 2_000_000
 _CODE = ("code", "text", "positive", "function")
-_UNREADABLE = (
-    *(ManifestError, BadIndex, UnsafePath, DamagedShard, SampleError, OSError),
-    *(SourceError, TransientFault),
-)
 _GZIP = b"\x1f\x8b"
 
 
-class RowError(ValueError):
-    """Rows that cannot be read; the message names file, line and remedy."""
+class CorpusError(Misuse):
+    """What is to be searched cannot be read; the message names file, line and remedy."""
 
 
 def json_rows(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
-    """The objects of a JSON-lines file, plain or gzip, with their lines. Raises `RowError`."""
+    """The objects of a JSON-lines file, plain or gzip, with their lines. Raises `CorpusError`."""
     try:
         with _open(path) as file:
             line = 0
             while data := file.readline(MAX_LINE_BYTES + 1):
                 line += 1
                 if len(data) > MAX_LINE_BYTES:
-                    raise RowError(f"{path}:{line}: over {MAX_LINE_BYTES} bytes: split the row")
+                    raise CorpusError(f"{path}:{line}: over {MAX_LINE_BYTES} bytes: split the row")
                 if line > MAX_ROWS:
-                    raise RowError(f"{path}: over {MAX_ROWS} rows: take fewer")
+                    raise CorpusError(f"{path}: over {MAX_ROWS} rows: take fewer")
                 if data.strip():
                     yield line, _object(path, line, data)
     except (OSError, EOFError, zlib.error) as error:
-        raise RowError(f"{path} cannot be read ({type(error).__name__}): check the path") from error
+        raise CorpusError(
+            f"{path} cannot be read ({type(error).__name__}): check the path"
+        ) from error
 
 
 def row_documents(path: Path, *, keep_documentation: bool = False) -> list[Document]:
-    """The functions of a JSONL file, ids unique. Raises `RowError`."""
+    """The functions of a JSONL file, ids unique. Raises `CorpusError`."""
     made: dict[str, Document] = {}
     for line, row in json_rows(path):
         document = row_document(path, line, row, keep_documentation=keep_documentation)
         if document.id in made:
-            raise RowError(f"{path}:{line}: the id {document.id!r} occurs twice there: keep one")
+            raise CorpusError(f"{path}:{line}: the id {document.id!r} occurs twice there: keep one")
         made[document.id] = document
     if not made:
-        raise RowError(f"{path} holds no rows: name a file with some")
+        raise CorpusError(f"{path} holds no rows: name a file with some")
     return list(made.values())
 
 
@@ -90,14 +80,17 @@ def dataset_documents(
 
 
 def dataset_samples(place: Path | str, split: str | None) -> Iterator[Sample]:
-    """The samples of a dataset (a folder or an address) or one of its splits. Raises `RowError`."""
+    """The samples of a dataset (a folder or an address) or one of its splits.
+
+    Raises `ManifestError`, `DamagedData`; of an address `SourceError`, `TransientFault` too.
+    """
     try:
         if isinstance(place, str) and is_remote(place):
             yield from _remote_samples(place, split)
         else:
             yield from Dataset.open(Path(place)).samples(split=split)
-    except _UNREADABLE as error:
-        raise RowError(f"{place}: {error}") from error
+    except OSError as error:
+        raise CorpusError(f"{place}: {error}") from error
 
 
 def _remote_samples(place: str, split: str | None) -> Iterator[Sample]:
@@ -148,7 +141,7 @@ def row_text(path: Path, line: int, row: Mapping[str, object], *names: str) -> s
         if value is None or value == "":
             continue
         if not isinstance(value, str):
-            raise RowError(f"{path}:{line}: {name} is {str(value)[:60]!r}: it must be text")
+            raise CorpusError(f"{path}:{line}: {name} is {str(value)[:60]!r}: it must be text")
         return value
     return ""
 
@@ -164,10 +157,10 @@ def row_id(path: Path, line: int, row: Mapping[str, object], name: str) -> str:
 def row_document(
     path: Path, line: int, row: Mapping[str, object], *, keep_documentation: bool
 ) -> Document:
-    """The function of a row; its id is its line where it has none. Raises `RowError`."""
+    """The function of a row; its id is its line where it has none. Raises `CorpusError`."""
     code = row_text(path, line, row, *_CODE)
     if not code.strip():
-        raise RowError(f"{path}:{line}: no code: one of {', '.join(_CODE)} must hold it")
+        raise CorpusError(f"{path}:{line}: no code: one of {', '.join(_CODE)} must hold it")
     language = row_text(path, line, row, "language", "lang")
     language = normalise_language(language) or language.lower()
     bare = bare_code(language, code)
@@ -194,9 +187,9 @@ def _object(path: Path, line: int, data: bytes) -> dict[str, object]:
     try:
         row = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise RowError(f"{path}:{line}: no JSON ({error}): fix the line") from error
+        raise CorpusError(f"{path}:{line}: no JSON ({error}): fix the line") from error
     if not isinstance(row, dict):
-        raise RowError(f"{path}:{line}: no JSON object: one row a line is expected")
+        raise CorpusError(f"{path}:{line}: no JSON object: one row a line is expected")
     return row
 
 

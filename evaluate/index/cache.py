@@ -18,16 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from evaluate.index.token_index import (
-    FORMAT,
-    Precision,
-    Progress,
-    TokenIndex,
-    TokenIndexError,
-    write_index,
-)
+from evaluate.index.token_index import FORMAT, Precision, Progress, TokenIndex, write_index
 from train.model import fetch_model, model_digest
-from xtrove.core import DiskCache
+from xtrove.core import DamagedData, DiskCache
 
 if TYPE_CHECKING:
     from train.model import TokenVectors
@@ -61,7 +54,7 @@ class IndexCache:
         if folder.is_dir():
             try:
                 index: TokenIndex | None = TokenIndex.open(folder)
-            except TokenIndexError:
+            except DamagedData:
                 index = None
             if index is not None and len(index) == len(texts):
                 # Another process may be removing it; it is mapped and stays readable here.

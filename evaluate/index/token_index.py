@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from evaluate.index.mapped_arrays import mapped
-from xtrove.core import new_folder
+from xtrove.core import DamagedData, new_folder
 
 if TYPE_CHECKING:
     import torch
@@ -44,10 +44,6 @@ _MAX_META_BYTES: Final = 1 << 16
 _MAX_DIM: Final = 1 << 14
 """A folder without a lock that is younger may be one whose lock is being taken."""
 Progress = Callable[[int, int], None]
-
-
-class TokenIndexError(ValueError):
-    """A folder that is no index, or a damaged one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,13 +73,13 @@ class TokenIndex:
 
     @classmethod
     def open(cls, folder: Path) -> TokenIndex:
-        """Maps an index; `TokenIndexError` where the folder is none, or not whole."""
+        """Maps an index; `DamagedData` where the folder is none, or not whole."""
         meta = read_meta(folder)
         tokens = meta.tokens
         kind = "<f2" if meta.precision == "fp16" else "i1"
         offsets = _mapped(folder / "offsets.bin", "<i8", (meta.documents + 1,))
         if offsets[0] != 0 or offsets[-1] != tokens or (np.diff(offsets) < 0).any():
-            raise TokenIndexError(f"{folder}: the offsets do not fit {tokens} tokens")
+            raise DamagedData(f"{folder}: the offsets do not fit {tokens} tokens")
         scales = None
         if meta.precision == "int8":
             scales = _mapped(folder / "scales.bin", "<f4", (tokens,))
@@ -177,14 +173,14 @@ class Meta:
 
 
 def read_meta(folder: Path) -> Meta:
-    """What `meta.json` says, checked; `TokenIndexError` where it is not ours."""
+    """What `meta.json` says, checked; `DamagedData` where it is not ours."""
     path = folder / META
     try:
         if path.stat().st_size > _MAX_META_BYTES:
-            raise TokenIndexError(f"{path} is too large to be ours")
+            raise DamagedData(f"{path} is too large to be ours")
         meta = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise TokenIndexError(f"{folder} is not an index ({type(error).__name__})") from error
+        raise DamagedData(f"{folder} is not an index ({type(error).__name__})") from error
     numbers = ("dim", "documents", "tokens")
     if (
         not isinstance(meta, dict)
@@ -193,7 +189,7 @@ def read_meta(folder: Path) -> Meta:
         or any(type(meta.get(name)) is not int or meta[name] < 0 for name in numbers)
         or meta["dim"] > _MAX_DIM
     ):
-        raise TokenIndexError(f"{path} does not describe an index of this version")
+        raise DamagedData(f"{path} does not describe an index of this version")
     return Meta(precision=meta["precision"], **{name: meta[name] for name in numbers})
 
 
@@ -240,6 +236,6 @@ def _mapped(path: Path, kind: str, shape: tuple[int, ...]) -> Any:
     try:
         return mapped(path, kind, shape)
     except OSError as error:
-        raise TokenIndexError(f"{path}: {error.strerror}") from error
+        raise DamagedData(f"{path}: {error.strerror}") from error
     except ValueError as error:
-        raise TokenIndexError(f"{error}: delete the folder") from error
+        raise DamagedData(f"{error}: delete the folder") from error

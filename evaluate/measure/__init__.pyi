@@ -11,7 +11,6 @@ from .evaluator import evaluation as evaluation
 from .result import FILE as FILE
 from .result import Estimate as Estimate
 from .result import Evaluation as Evaluation
-from .result import ResultError as ResultError
 from .result import SystemResult as SystemResult
 from .result import load_result as load_result
 from .result import write_files as write_files

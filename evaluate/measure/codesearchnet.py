@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluate.corpora import Corpus, Document, Query, RowError, dataset_samples, sample_document
+from evaluate.corpora import Corpus, CorpusError, Document, Query, dataset_samples, sample_document
 from evaluate.measure.run import Measure, Run
 from evaluate.metrics import QueryValues
 from evaluate.retrieval import NOTHING, Hits
@@ -39,13 +39,13 @@ Predictions = dict[str, dict[str, list[str]]]
 
 
 def read_annotations(path: Path) -> Annotations:
-    """annotationStore.csv: Language, Query, GitHubUrl, Relevance. Raises `RowError`."""
+    """annotationStore.csv: Language, Query, GitHubUrl, Relevance. Raises `CorpusError`."""
     relevances: dict[tuple[str, str, str], list[float]] = {}
     for line, row in _csv_rows(path, ("Language", "Query", "GitHubUrl", "Relevance")):
         try:
             relevance = float(row["Relevance"])
         except ValueError as error:
-            raise RowError(
+            raise CorpusError(
                 f"{path}:{line}: relevance {row['Relevance']!r} is not a number"
             ) from error
         relevances.setdefault((row["Query"], row["Language"], row["GitHubUrl"]), []).append(
@@ -59,12 +59,12 @@ def read_annotations(path: Path) -> Annotations:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """A CSV of language, query, url, in the order of the ranking. Raises `RowError`."""
+    """A CSV of language, query, url, in the order of the ranking. Raises `CorpusError`."""
     made: Predictions = {}
     for line, row in _csv_rows(path, ("language", "query", "url")):
         ranked = made.setdefault(row["language"].lower(), {}).setdefault(row["query"].lower(), [])
         if row["url"] in ranked:
-            raise RowError(f"{path}:{line}: {row['url']!r} occurs twice for {row['query']!r}")
+            raise CorpusError(f"{path}:{line}: {row['url']!r} occurs twice for {row['query']!r}")
         ranked.append(row["url"])
     return made
 
@@ -93,7 +93,7 @@ def prediction_corpora(annotations: Annotations, predictions: Predictions) -> li
 def dataset_corpora(annotations: Annotations, dataset: Path | str) -> list[Corpus]:
     """The functions of a dataset with a URL, a language each, with the queries annotated for it.
 
-    Raises `RowError` where the dataset has none.
+    Raises `CorpusError` where the dataset has none.
     """
     documents: dict[str, dict[str, Document]] = {}
     for sample in dataset_samples(dataset, None):
@@ -108,7 +108,7 @@ def dataset_corpora(annotations: Annotations, dataset: Path | str) -> list[Corpu
         if language in annotations
     ]
     if not any(corpus.queries for corpus in made):
-        raise RowError(f"{dataset} has no function with an annotated language and a URL")
+        raise CorpusError(f"{dataset} has no function with an annotated language and a URL")
     return made
 
 
@@ -211,10 +211,10 @@ def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[st
             reader = csv.DictReader(file)
             missing = [name for name in columns if name not in (reader.fieldnames or ())]
             if missing:
-                raise RowError(f"{path}:1: no column {missing[0]!r}: it has {reader.fieldnames}")
+                raise CorpusError(f"{path}:1: no column {missing[0]!r}: it has {reader.fieldnames}")
             for row in reader:
                 if any(row.get(name) is None for name in columns):
-                    raise RowError(f"{path}:{reader.line_num}: a field is missing: fix the line")
+                    raise CorpusError(f"{path}:{reader.line_num}: a field is missing: fix the line")
                 yield reader.line_num, {name: row[name] for name in columns}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RowError(f"{path} cannot be read ({error}): check the file") from error
+        raise CorpusError(f"{path} cannot be read ({error}): check the file") from error

@@ -15,17 +15,13 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ingest.files import read_capped
-from xtrove.core import write_file
+from xtrove.core import Misuse, write_file
 
 FORMAT: Final = "xtrove-evaluation-1"
 MAX_BYTES = 256 << 20
 FILE = "result.json"
 COMPARED = ("P@1", "MRR", "nDCG@10", "Recall@10", "Recall@100", "R@100 AUC")
 """Metrics whose values are kept for each question, where there are such."""
-
-
-class ResultError(ValueError):
-    """A result that cannot be read or compared."""
 
 
 class _Model(BaseModel):
@@ -160,24 +156,24 @@ class Evaluation(_Model):
 
 
 def load_result(path: Path) -> Evaluation:
-    """The result in a file, or in the `result.json` of a folder. Raises `ResultError`."""
+    """The result in a file, or in the `result.json` of a folder. Raises `Misuse`."""
     file = path / FILE if path.is_dir() else path
     data = read_capped(str(file), MAX_BYTES)
     if data is None:
-        raise ResultError(f"{file} is not a result: name a result.json of xtrove evaluate --output")
+        raise Misuse(f"{file} is not a result: name a result.json of xtrove evaluate --output")
     try:
         return Evaluation.model_validate_json(data)
     except (ValidationError, RecursionError) as error:
-        raise ResultError(f"{file} is not a result of this version: {str(error)[:400]}") from error
+        raise Misuse(f"{file} is not a result of this version: {str(error)[:400]}") from error
 
 
 def write_files(folder: Path, files: dict[str, bytes]) -> None:
     """Files of a result, each whole or not at all; the folder must not hold any of them.
 
-    Raises `ResultError` where it does: nothing is overwritten.
+    Raises `Misuse` where it does: nothing is overwritten.
     """
     there = [name for name in files if (folder / name).exists()]
     if there:
-        raise ResultError(f"{folder} holds {there[0]!r} already: name another --output")
+        raise Misuse(f"{folder} holds {there[0]!r} already: name another --output")
     for name, data in files.items():
         write_file(folder / name, data)

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluate.measure.result import COMPARED, Estimate, Evaluation, Group, ResultError, SystemResult
+from evaluate.measure.result import COMPARED, Estimate, Evaluation, Group, SystemResult
 from evaluate.metrics import column_means, paired
+from xtrove.core import Misuse
 
 SHOWN = ("P@1", "MRR", "nDCG@10", "Recall@10", "Recall@100", "R@100 AUC")
 _GROUP_SHOWN = 3
@@ -129,14 +130,14 @@ def question_lines(result: Evaluation, system: SystemResult) -> Iterator[str]:
 def compare_tables(before: Evaluation, after: Evaluation, names: tuple[str, str]) -> list[Table]:
     """The paired test of the first systems of two results, and the questions won and lost.
 
-    `ResultError` where the questions or the pools differ: their difference would mean nothing.
+    `Misuse` where the questions or the pools differ: their difference would mean nothing.
     """
     if [(query.id, query.text) for query in before.queries] != [
         (query.id, query.text) for query in after.queries
     ]:
-        raise ResultError("the two results answer different questions: compare like with like")
+        raise Misuse("the two results answer different questions: compare like with like")
     if before.ids_sha256 != after.ids_sha256 or before.by_repository != after.by_repository:
-        raise ResultError("the two results searched different documents: compare like with like")
+        raise Misuse("the two results searched different documents: compare like with like")
     first, second = before.systems[0], after.systems[0]
     metrics = [name for name in COMPARED if name in first.values and name in second.values]
     metrics = metrics or [name for name in first.values if name in second.values]

@@ -42,8 +42,8 @@ def _matches(path: Path) -> bool:
 
 
 def dataset_page(path: Path, request: Request) -> Page:
-    """The report. `BadManifest`, `BadIndex`, `DamagedShard`, `UnsafePath`, `FunnelError` or
-    `RemovalsError` where the dataset is damaged."""
+    """The report. `BadManifest`, `DamagedData`, `DamagedData`, `DamagedData`, `DamagedData` or
+    `DamagedData` where the dataset is damaged."""
     dataset = Dataset.open(path)
     manifest = dataset.manifest
     funnel = Funnel.from_json(layout.read_text_file(dataset.path, layout.FUNNEL))

@@ -23,7 +23,8 @@ from evaluate.report.charts import count_bars
 from evaluate.report.code import difference, highlighted
 from evaluate.report.page import Request
 from shards.read import Dataset
-from shards.write import RemovalsError, open_removals, removal_files
+from shards.write import open_removals, removal_files
+from xtrove.core import DamagedData
 
 CLUSTERS: Final = 8
 MEMBERS: Final = 20
@@ -72,13 +73,13 @@ class NearDuplicates:
 def near_duplicates(
     dataset: Dataset, seed: int, progress: Callable[[str, int, int], None]
 ) -> NearDuplicates:
-    """Reads the evidence of a dataset. `RemovalsError` where it cannot be read."""
+    """Reads the evidence of a dataset. `DamagedData` where it cannot be read."""
     starts, scores = array("Q"), np.zeros(10, dtype=np.int64)
     for batch in _batches(dataset, progress):
         try:
             starts.extend(int(id_[:16], 16) for id_ in batch.column("witness_id").to_pylist())
         except (TypeError, ValueError) as error:
-            raise RemovalsError(f"a witness in the evidence is not an id: {error}") from error
+            raise DamagedData(f"a witness in the evidence is not an id: {error}") from error
         tenths = np.clip(batch.column("score").to_numpy() * 10, 0, 9).astype(np.int64)
         scores += np.bincount(tenths, minlength=10)
     witnesses, counts = np.unique(np.frombuffer(starts, dtype=np.uint64), return_counts=True)

@@ -46,7 +46,7 @@ def _matches(path: Path) -> bool:
 
 
 def evaluation_page(path: Path, request: Request) -> Page:
-    """The report on a result or the folder of one. Raises `ResultError`."""
+    """The report on a result or the folder of one. Raises `Misuse`."""
     return result_page(load_result(path))
 
 

@@ -45,7 +45,7 @@ class Lengths:
 
 
 def count_lengths(dataset: Dataset, progress: Callable[[str, int, int], None]) -> Lengths:
-    """Reads all indexes; `progress` gets the samples read and their total. May raise `BadIndex`."""
+    """Reads all indexes; `progress` gets samples read and in all. May raise `DamagedData`."""
     lengths, done = Lengths(), 0
     for facts in dataset.manifest.shards:
         index = dataset.shard(facts).index

@@ -23,6 +23,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from evaluate.report.charts import bar_rows, number
+from xtrove.core import XtroveError
 
 MAX_BYTES: Final = 3_000_000
 MARK: Final = b'<!doctype html>\n<!-- made by "xtrove report" -->\n'
@@ -38,10 +39,6 @@ _HIDDEN: Final = (
 _TITLE_TAG_OR_HIDDEN: Final = re.compile(f"<title>[^<]*|<[^<>]*>|{_HIDDEN}")
 Removed = Callable[[Collection[str]], Mapping[str, Mapping[str, object]]]
 """Ids of removed pairs -> the samples that are still in the work files."""
-
-
-class PageTooLarge(ValueError):
-    """A page that is larger than `MAX_BYTES`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +87,7 @@ class Report:
 
 
 def render(page: Page) -> bytes:
-    """The file. Raises `PageTooLarge`."""
+    """The file. Raises `XtroveError`."""
     style = _environment().loader.get_source(_environment(), "style.css")[0]  # type: ignore[union-attr]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     text = (
@@ -100,7 +97,7 @@ def render(page: Page) -> bytes:
     )
     data = MARK + visible(text).encode()
     if len(data) > MAX_BYTES:
-        raise PageTooLarge(f"the report has {len(data):,} bytes, more than {MAX_BYTES:,}")
+        raise XtroveError(f"the report has {len(data):,} bytes, more than {MAX_BYTES:,}")
     return data
 
 

@@ -25,6 +25,7 @@ from evaluate.report.training_log import (
     trailing,
 )
 from ingest.files import read_capped
+from xtrove.core import XtroveError
 
 RUN: Final = "trainer_state/run.json"
 LOG: Final = "trainer_state/log.jsonl"
@@ -46,20 +47,16 @@ _OBJECTIVE: Final = (
 )  # fmt: skip
 
 
-class RunError(ValueError):
-    """A run that cannot be read."""
-
-
 def is_run(path: Path) -> bool:
     """Whether a folder is the output of a run or a model."""
     return (path / RUN).is_file() or (path / TRAINING).is_file()
 
 
 def training_page(root: Path, request: Request) -> Page:
-    """The report on the run or model in a folder. Raises `RunError`."""
+    """The report on the run or model in a folder. Raises `XtroveError`."""
     run, card = _object(root / RUN), _object(root / TRAINING)
     if run is None and card is None:
-        raise RunError(
+        raise XtroveError(
             f"{root} holds neither {RUN} nor {TRAINING}: it is not an output of xtrove train"
         )
     run, card = run or {}, card or {}
@@ -82,18 +79,18 @@ def training_page(root: Path, request: Request) -> Page:
 
 
 def _object(path: Path) -> dict[str, Any] | None:
-    """The JSON object of a file, None where there is no file. Raises `RunError`."""
+    """The JSON object of a file, None where there is no file. Raises `XtroveError`."""
     if not path.exists():
         return None
     data = read_capped(str(path), _MAX_BYTES)
     if data is None:
-        raise RunError(f"{path} is not a regular file of at most {_MAX_BYTES:,} bytes")
+        raise XtroveError(f"{path} is not a regular file of at most {_MAX_BYTES:,} bytes")
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} is not JSON: {error}") from error
+        raise XtroveError(f"{path} is not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise RunError(f"{path} holds a {type(value).__name__}, should hold an object")
+        raise XtroveError(f"{path} holds a {type(value).__name__}, should hold an object")
     return value
 
 
@@ -103,7 +100,7 @@ def _log(path: Path) -> TrainingLog | None:
     try:
         return read_training_log(path)
     except OSError as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
+        raise XtroveError(f"{path} cannot be read: {error}") from error
 
 
 def _part(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -1,4 +1,3 @@
-from .context import SearcherError as SearcherError
 from .context import SearcherOptions as SearcherOptions
 from .factory import make_searcher as make_searcher
 from .fusion import DEPTH as DEPTH

@@ -19,15 +19,11 @@ from typing import TYPE_CHECKING
 from evaluate.corpora import Corpus
 from evaluate.retrieval.remembered import Remembered
 from train import DocumentTemplate
-from xtrove.core import cache_folder
+from xtrove.core import Misuse, cache_folder
 
 if TYPE_CHECKING:
     from evaluate.index import Precision, TokenIndex
     from train.model import Encoder, TokenVectors
-
-
-class SearcherError(ValueError):
-    """A mode that is not available; the message holds the reason and the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,20 +88,17 @@ class SearchContext:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The model on its device. Raises `SearcherError` without torch or the device, ValueError
+        """The model on its device. Raises `Misuse` without torch or the device, ValueError
         or OSError for a model that cannot be loaded."""
         try:
             import torch  # noqa: F401
         except ImportError as error:
-            raise SearcherError(
+            raise Misuse(
                 "a model needs torch: pip install -e '.[train]' -c constraints.txt"
             ) from error
-        from train import Mismatch, resolve_device
+        from train import resolve_device
 
-        try:
-            device = str(resolve_device(self.options.device or "auto"))
-        except Mismatch as error:
-            raise SearcherError(f"{error.message}: {error.remedy}") from error
+        device = str(resolve_device(self.options.device or "auto"))
         return _encoder(self.model, device)
 
     @cached_property

@@ -6,10 +6,11 @@ Limits: what a mode costs stands with its searcher; `context` has the costs of e
 from __future__ import annotations
 
 from evaluate.corpora import Corpus
-from evaluate.retrieval.context import SearchContext, SearcherError, SearcherOptions
+from evaluate.retrieval.context import SearchContext, SearcherOptions
 from evaluate.retrieval.fusion import HybridSearcher, load_fusion
 from evaluate.retrieval.registry import SEARCHERS
 from evaluate.retrieval.searcher import Searcher
+from xtrove.core import Misuse
 
 
 def make_searcher(
@@ -17,13 +18,13 @@ def make_searcher(
 ) -> Searcher:
     """The searcher of a mode over a corpus; `model` is the folder of a model where one is needed.
 
-    Raises `SearcherError`, and ValueError or OSError for a model that cannot be loaded.
+    Raises `Misuse`, and ValueError or OSError for a model that cannot be loaded.
     """
     kind = SEARCHERS[mode]
     if not kind.needs_model:
         return kind.build(SearchContext(corpus, "", options))
     if model is None:
-        raise SearcherError(f"--mode {mode} needs a model: name one with --model-path")
+        raise Misuse(f"--mode {mode} needs a model: name one with --model-path")
     context = SearchContext(corpus, model, options)
     searcher = kind.build(context)
     if not options.hybrid:

@@ -27,7 +27,7 @@ class SearcherKind:
     """The fields of `SearcherOptions` that this kind alone reads."""
 
     def build(self, context: SearchContext) -> Searcher:
-        """The searcher over a context. Raises `SearcherError` where it cannot be built."""
+        """The searcher over a context. Raises `Misuse` where it cannot be built."""
         module: Any = importlib.import_module(f"evaluate.retrieval.{self.module}")
         searcher: Searcher = getattr(module, self.class_name).build(context)
         return searcher

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from evaluate.corpora import Document
 from evaluate.spec.owners import qualified_names
 from extract.parsing import functions
+from xtrove.core import XtroveError
 
 _LINE = re.compile(r"(?P<path>.+):(?P<line>[0-9]{1,9})")
 _SHOWN = 5
@@ -27,7 +28,7 @@ Content = Callable[[str], bytes | None]
 """The bytes of a file of the corpus by its path; None where there is none."""
 
 
-class AnswerError(ValueError):
+class AnswerError(XtroveError):
     """An answer that points at nothing, or at more than one thing."""
 
 

@@ -14,6 +14,8 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from xtrove.core import XtroveError
+
 MAX_BYTES = 16 << 20
 
 Path = tuple[str | int, ...]
@@ -23,13 +25,13 @@ _TOKEN = re.compile(r'"(?>(?:[^"\\]|\\.)*)"?|[{}\[\]:,]|[^\s{}\[\]:,"]+')
 _NEWLINE = re.compile(r"\n")
 
 
-class JsonError(ValueError):
+class JsonError(XtroveError):
     """A text that is no JSON; `line` is where."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(f"line {line}: {message}")
         self.line = line
-        self.message = message
+        self.problem = message
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

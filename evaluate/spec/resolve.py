@@ -20,11 +20,10 @@ from evaluate.corpora import (
     STDLIB,
     CodePlace,
     Corpus,
+    CorpusError,
     Document,
     Fact,
-    PlaceError,
     Query,
-    RowError,
     cut_files,
     dataset_documents,
     folder,
@@ -52,7 +51,7 @@ def spec_corpus(spec: Spec, *, keep_documentation: bool = False) -> Corpus:
     _check_version(spec)
     try:
         pool = _pool(spec, keep_documentation)
-    except (PlaceError, RowError) as error:
+    except CorpusError as error:
         raise SpecError(spec.path, [Problem(line=spec.corpus_line, message=str(error))]) from error
     answers = Answers.over(pool.documents, pool.left_out, pool.content)
     problems: list[Problem] = []
@@ -144,12 +143,12 @@ def _pool(spec: Spec, keep: bool) -> _Pool:
 
 def _only_folders(spec: Spec) -> None:
     if spec.suffixes:
-        raise PlaceError(f"suffixes hold for folders, not for {spec.corpus!r}: leave them out")
+        raise CorpusError(f"suffixes hold for folders, not for {spec.corpus!r}: leave them out")
 
 
 def _no_cutting(spec: Spec) -> None:
     if spec.suffixes or spec.exclude or spec.languages:
-        raise PlaceError(
+        raise CorpusError(
             f"suffixes, exclude and languages hold for code, not for the rows of {spec.corpus!r}: "
             "leave them out"
         )

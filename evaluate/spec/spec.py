@@ -27,6 +27,7 @@ from evaluate.spec.json_lines import Path as Place
 from extract.text import fold
 from ingest import LANGUAGES, suggestion
 from ingest.files import read_capped
+from xtrove.core import Misuse
 
 MAX_QUERIES = 100_000
 _SPEC_KEYS = ("name", "corpus", "requires", "exclude", "languages", "suffixes", "note", "queries")
@@ -42,7 +43,7 @@ class Problem:
     message: str
 
 
-class SpecError(ValueError):
+class SpecError(Misuse):
     """A spec that is refused; `problems` are sorted by line."""
 
     def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
@@ -98,7 +99,7 @@ def load_spec(path: Path) -> Spec:
     try:
         placed = read_json(data)
     except JsonError as error:
-        raise SpecError(path, [Problem(line=error.line, message=error.message)]) from error
+        raise SpecError(path, [Problem(line=error.line, message=error.problem)]) from error
     reader = _Reader(placed)
     spec = reader.spec(path)
     if reader.problems:

@@ -30,6 +30,7 @@ from tree_sitter import Language as Grammar
 from tree_sitter import Node, Parser, Query, QueryCursor
 
 from extract.parsing.languages import LANGUAGES, RULES_VERSION, Language, capsule_of, language_row
+from xtrove.core import XtroveError
 
 MAX_BYTES = 1_000_000
 """Larger files are refused before they come here."""
@@ -50,17 +51,13 @@ _SHAPE_OR_WHITE = bytes(40 if code in _WHITE else _SHAPE[code] for code in range
 _SAMPLE = 256
 
 
-class FunctionsError(Exception):
+class FunctionsError(XtroveError):
     """A file gives no functions. `reason` is one of parse_timeout, not_utf8, parse_failed."""
 
     def __init__(self, reason: str, value: str) -> None:
         super().__init__(f"{reason}: {value}. Count the file under this reason and leave it out.")
         self.reason = reason
         self.value = value
-
-    def __reduce__(self) -> tuple[object, ...]:
-        # Pickled by workers: the message alone would not rebuild it.
-        return (FunctionsError, (self.reason, self.value))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,6 +17,7 @@ import tempfile
 import threading
 
 from ingest.errors import SourceError
+from xtrove.core import XtroveError
 
 TIMEOUT_S = 120
 SAFE = (
@@ -31,7 +32,7 @@ SAFE = (
 _MAX_ERROR_BYTES = 4_000
 
 
-class GitFault(Exception):
+class GitFault(XtroveError):
     """git failed; the message is what it said, one printable line."""
 
 

@@ -28,6 +28,7 @@ from ingest.formats.jsonl import LineReader
 from ingest.records import Part
 from ingest.storage import open_part
 from ingest.transport import ReadLimits
+from xtrove.core import XtroveError
 
 MAX_UNPACKED = 4_000_000_000
 MAX_DIRECTORY = 16 * 1024 * 1024
@@ -46,7 +47,7 @@ FAULTS = (
 Unpacking = gzip.GzipFile | zipfile.ZipExtFile
 
 
-class BrokenStream(Exception):
+class BrokenStream(XtroveError):
     """A compressed stream cannot be read to its end; the message is the reason."""
 
 

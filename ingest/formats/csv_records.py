@@ -23,6 +23,7 @@ from typing import Literal
 
 from ingest.fault_text import digest_of
 from ingest.formats.bad_row import BadRow
+from xtrove.core import XtroveError
 
 MAX_RECORD = 1_000_000
 MAX_LINES = 5_000
@@ -30,7 +31,7 @@ _BROKEN = frozenset({"unclosed_quote", "invalid_csv"})
 _MARK = b"\xef\xbb\xbf"
 
 
-class NoHeader(Exception):
+class NoHeader(XtroveError):
     """The first record cannot name the columns; the message is the reason."""
 
 

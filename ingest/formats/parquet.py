@@ -34,6 +34,7 @@ from ingest.files import open_regular, read_up_to
 from ingest.records import Part
 from ingest.storage import RangedFile, open_part
 from ingest.transport import ReadLimits
+from xtrove.core import XtroveError
 
 MAX_FOOTER_BYTES = 64 * 1024 * 1024
 MAX_GROUP_BYTES = 2_000_000_000
@@ -51,11 +52,11 @@ _ARROW_SCHEMA, _NO_SCHEMA = b"ARROW:schema", b"ARROW_schema"
 """The key of the Arrow types in a footer, and one of the same length that no reader knows."""
 
 
-class BrokenFile(Exception):
+class BrokenFile(XtroveError):
     """A Parquet file cannot be used; the message is the reason, without a local path."""
 
 
-class BrokenGroup(Exception):
+class BrokenGroup(XtroveError):
     """A row group cannot be decoded."""
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 from ingest.fault_text import fault_of
+from xtrove.core import XtroveError
 
 MAX_BYTES = 256 * 1024 * 1024
 MAX_OPS = 2_000_000
@@ -25,7 +26,7 @@ MAX_DEPTH = 32
 MAX_NODES = 4_000_000
 
 
-class HostilePickle(ValueError):
+class HostilePickle(XtroveError, ValueError):
     """A pickle that is broken, too large, or more than plain values; the message is the reason."""
 
 

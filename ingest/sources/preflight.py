@@ -150,7 +150,7 @@ class Findings:
         try:
             return call()
         except SourceError as error:
-            found = f"{error.message}: {error.value}"
+            found = error.message
             self.bad(name, found, f"{error.remedy}{self.columns(found)}")
         except TransientFault as error:
             on_hub = self.place.startswith("hf://") and not error.path.startswith("blob ")

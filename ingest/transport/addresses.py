@@ -20,6 +20,7 @@ from functools import cache, lru_cache
 from urllib.parse import urlsplit
 
 from ingest.errors import SourceError
+from xtrove.core import XtroveError
 
 PUBLIC, PRIVATE, LOOPBACK, OTHER = "public", "private", "loopback", "other"
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -27,7 +28,7 @@ _USER = re.compile(r"(?<=://)[^/\s]*@")
 _PLAIN_USER_SCHEMES = frozenset({"http", "https", "ftp", "ws", "wss"})
 
 
-class RedirectRefused(PermissionError):
+class RedirectRefused(XtroveError, PermissionError):
     """A redirect leads where it must not."""
 
     def __init__(self) -> None:

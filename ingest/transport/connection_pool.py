@@ -13,10 +13,12 @@ from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 
+from xtrove.core import XtroveError
+
 _CHUNK = 1 << 16
 
 
-class SlowBody(Exception):
+class SlowBody(XtroveError):
     """A body did not come in time."""
 
 
@@ -56,4 +58,4 @@ def receive(answer: urllib3.BaseHTTPResponse, got: bytearray, enough: int, secon
     while len(got) < enough and (piece := answer.read1(_CHUNK)):
         got += piece
         if time.monotonic() > deadline:
-            raise SlowBody
+            raise SlowBody("the body did not come in time")

@@ -28,7 +28,15 @@ from ingest.errors import SourceError, TransientFault
 from ingest.transport.addresses import addresses_of, may_lead, without_user
 from ingest.transport.rate_limit import ReadLimits, bucket
 from ingest.transport.traffic import meter
-from xtrove.core import GaveUp, PassingFault, RetryPolicy, may_pass, retry_call, stated_wait
+from xtrove.core import (
+    GaveUp,
+    PassingFault,
+    RetryPolicy,
+    XtroveError,
+    may_pass,
+    retry_call,
+    stated_wait,
+)
 
 MAX_HOPS = 5
 MAX_BODY_BYTES = 64 << 20
@@ -66,7 +74,7 @@ class Answer:
     """Where the last hop led."""
 
 
-class Refused(Exception):
+class Refused(XtroveError):
     """A server's definite no: a status that repeating does not change."""
 
     def __init__(self, status: int, code: str, said: str, url: str) -> None:

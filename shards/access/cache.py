@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from shards.read import DamagedShard
-from xtrove.core import CacheItem, DiskCache, Lease, WrongDigest, cache_folder
+from xtrove.core import CacheItem, DamagedData, DiskCache, Lease, WrongDigest, cache_folder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,17 +37,17 @@ class ShardCache(DiskCache):
         super().__init__((options.folder or cache_folder()) / "shards", options.max_bytes)
 
     def hold(self, item: CacheItem, stopped: Callable[[], bool] = lambda: False) -> Lease:
-        """As `DiskCache.hold`, with `DamagedShard` for a wrong digest."""
+        """As `DiskCache.hold`, with `DamagedData` for a wrong digest."""
         try:
             return super().hold(item, stopped)
         except WrongDigest as error:
-            raise DamagedShard(str(error)) from None
+            raise DamagedData(str(error)) from None
 
     @contextmanager
     def beside(self, item: CacheItem) -> Iterator[IO[bytes]]:
-        """As `DiskCache.beside`, with `DamagedShard` for a wrong digest."""
+        """As `DiskCache.beside`, with `DamagedData` for a wrong digest."""
         try:
             with super().beside(item) as stream:
                 yield stream
         except WrongDigest as error:
-            raise DamagedShard(str(error)) from None
+            raise DamagedData(str(error)) from None

@@ -23,7 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shards.format import MAX_PAYLOAD_BYTES, BadIndex, index_batches
+from shards.format import MAX_PAYLOAD_BYTES, index_batches
+from xtrove.core import DamagedData
 
 Rows = NDArray[np.int64]
 _Number = TypeVar("_Number", np.int64, np.uint8)
@@ -44,7 +45,7 @@ class _Block:
 
 
 class MappedIndex:
-    """One index; `BadIndex` where it is not what the manifest says, named by `name`."""
+    """One index; `DamagedData` where it is not what the manifest says, named by `name`."""
 
     def __init__(self, name: str, maps: mmap.mmap, blocks: Sequence[_Block], tar: int) -> None:
         self._name = name
@@ -60,24 +61,24 @@ class MappedIndex:
             with path.open("rb") as stream:
                 return cls.of(stream, name, samples=samples, tar_bytes=tar_bytes)
         except OSError as error:
-            raise BadIndex(f"{name} cannot be read: {error}") from error
+            raise DamagedData(f"{name} cannot be read: {error}") from error
 
     @classmethod
     def of(cls, stream: IO[bytes], name: str, *, samples: int, tar_bytes: int) -> MappedIndex:
         """Maps an open file, which may be closed then."""
         size = os.fstat(stream.fileno()).st_size
         if size < samples * _MIN_ROW_BYTES or not size:
-            raise BadIndex(f"{name}: {size} bytes cannot hold {samples} rows")
+            raise DamagedData(f"{name}: {size} bytes cannot hold {samples} rows")
         try:
             maps = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
             blocks = _blocks(maps, name)
-        except BadIndex:
+        except DamagedData:
             raise
         except (pa.ArrowException, ValueError, OSError, EOFError, MemoryError) as error:
-            raise BadIndex(f"{name} is no readable index: {error}") from error
+            raise DamagedData(f"{name} is no readable index: {error}") from error
         rows = sum(block.rows for block in blocks)
         if rows != samples:
-            raise BadIndex(f"{name} has {rows} rows, the manifest says {samples}")
+            raise DamagedData(f"{name} has {rows} rows, the manifest says {samples}")
         return cls(name, maps, blocks, tar_bytes)
 
     def __len__(self) -> int:
@@ -97,7 +98,7 @@ class MappedIndex:
         for block, where, local in self._split(rows):
             offsets, block_texts, first = block.texts[column]
             if not np.array_equal(offsets[local].astype(np.int64), first + local * width):
-                raise BadIndex(f"{self._name}: a {column} is not {width} characters long")
+                raise DamagedData(f"{self._name}: a {column} is not {width} characters long")
             texts[where] = block_texts[local]
         return texts
 
@@ -112,7 +113,7 @@ class MappedIndex:
         wrong |= offsets > self._tar_bytes - np.where(wrong, 0, sizes)
         if wrong.any():
             bad_row = int(np.flatnonzero(wrong)[0])
-            raise BadIndex(
+            raise DamagedData(
                 f"{self._name}: row {int(rows[bad_row])} spans {int(sizes[bad_row])} bytes at "
                 f"{int(offsets[bad_row])}, outside a tar of {self._tar_bytes}"
             )
@@ -126,7 +127,7 @@ class MappedIndex:
                 # Offsets that lead out of the file would be followed.
                 block.classes.validate(full=True)
             except pa.ArrowException as error:
-                raise BadIndex(f"{self._name}: license_class: {error}") from error
+                raise DamagedData(f"{self._name}: license_class: {error}") from error
             fits = block.numbers["quality"] >= min_quality
             if classes is not None:
                 accepted = pa.array(list(classes), type=pa.string())
@@ -161,7 +162,7 @@ def _numbers_of(texts: NDArray[np.bytes_], what: str) -> NDArray[np.uint64]:
     digits = np.ascontiguousarray(texts).view(np.uint8).reshape(-1, width)[:, :16]
     values = _HEX[digits]
     if (values > 15).any():
-        raise BadIndex(f"{what} is not hexadecimal")
+        raise DamagedData(f"{what} is not hexadecimal")
     pairs = np.ascontiguousarray((values[:, 0::2] << 4) | values[:, 1::2])
     numbers: NDArray[np.uint64] = pairs.view(">u8").reshape(-1).astype(np.uint64)
     return numbers
@@ -184,7 +185,7 @@ def _blocks(maps: mmap.mmap, name: str) -> list[_Block]:
 def _block(batch: Any, name: str) -> _Block:
     batch.validate()
     if any(column.null_count for column in batch.columns):
-        raise BadIndex(f"{name} holds nulls")
+        raise DamagedData(f"{name} holds nulls")
     return _Block(
         rows=batch.num_rows,
         numbers={name: _fixed_numbers(batch.column(name), np.int64) for name in _NUMBERS},
@@ -211,7 +212,7 @@ def _fixed(column: Any, label: str, name: str) -> tuple[NDArray[np.int32], NDArr
     starts = np.frombuffer(offsets, dtype=np.int32)[column.offset : column.offset + count + 1]
     first = int(starts[0])
     if first < 0 or data is None or data.size < first + count * width:
-        raise BadIndex(f"{name}: column {label} is shorter than its rows")
+        raise DamagedData(f"{name}: column {label} is shorter than its rows")
     return starts, np.frombuffer(data, dtype=f"S{width}", count=count, offset=first), first
 
 

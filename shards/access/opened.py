@@ -16,7 +16,6 @@ from shards.access.remote_shards import Remote, RemoteShards
 from shards.access.remote_store import is_remote, required, store_of
 from shards.access.shard_files import LocalShards, ShardFiles
 from shards.format import (
-    ChecksumError,
     Manifest,
     ManifestError,
     ShardFacts,
@@ -25,6 +24,7 @@ from shards.format import (
     parse_checksums,
     parse_manifest,
 )
+from xtrove.core import DamagedData
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +62,7 @@ def _open_remote(uri: str, cache: CacheOptions) -> OpenedDataset:
     manifest = parse_manifest(data)
     try:
         checksums = parse_checksums(required(store, uri, layout.CHECKSUMS))
-    except ChecksumError as error:
+    except DamagedData as error:
         raise ManifestError(str(error)) from error
     stated = {facts.path: facts.sha256 for facts in manifest.shards}
     for path, sha256 in {layout.MANIFEST: _digest(data), **stated}.items():

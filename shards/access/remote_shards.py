@@ -28,8 +28,7 @@ from shards.access.index_map import MappedIndex
 from shards.access.remote_store import Store, opener
 from shards.access.shard_files import LocalTar, Need, OpenTar, Span
 from shards.format import ShardFacts, layout
-from shards.read import DamagedShard
-from xtrove.core import CacheFull, CacheItem, Lease
+from xtrove.core import CacheFull, CacheItem, DamagedData, Lease
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +75,7 @@ class RangedTar:
             self._file.seek(offset)
             data = self._file.read(size)
         if data is None or len(data) != size:
-            raise DamagedShard(f"{self._name} ends inside the {size} bytes at offset {offset}")
+            raise DamagedData(f"{self._name} ends inside the {size} bytes at offset {offset}")
         return data
 
     def close(self) -> None:
@@ -202,7 +201,7 @@ class RemoteShards:
         path = layout.index_path(facts.path)
         size = self._remote.store.size(path)
         if size > facts.samples * _MOST_ROW_BYTES + _MOST_HEAD_BYTES:
-            raise DamagedShard(
+            raise DamagedData(
                 f"{path} has {size} bytes, too many for the index of {facts.samples} samples: it "
                 "was not fetched"
             )
@@ -219,7 +218,7 @@ class RemoteShards:
     def _digest(self, path: str) -> str:
         sha256 = self._remote.sums.get(path)
         if sha256 is None:
-            raise DamagedShard(f"{path} is not in {layout.CHECKSUMS}: publish the dataset again")
+            raise DamagedData(f"{path} is not in {layout.CHECKSUMS}: publish the dataset again")
         return sha256
 
 

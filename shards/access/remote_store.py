@@ -21,7 +21,7 @@ from ingest.storage import Entry, RangedFile, hub
 from ingest.storage import locate as places
 from ingest.transport import Answer, Question, ReadLimits, Refused, ask, names_user, without_user
 from shards.format import NotADataset
-from shards.read import DamagedShard
+from xtrove.core import DamagedData
 
 MAX_SMALL_BYTES = 64 << 20
 WEB_REQUESTS_A_SECOND = 100.0
@@ -164,7 +164,7 @@ class ListedStore:
         entry = self._there(path)
         other = entry.digest.startswith("sha256:") and entry.digest != f"sha256:{sha256}"
         if other or entry.size != size:
-            raise DamagedShard(
+            raise DamagedData(
                 f"{path} has {entry.size} bytes and digest {entry.digest} at {self._place.uri}, "
                 f"its manifest says {size} and sha256:{sha256}: it was changed there"
             )

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from shards.access.index_map import MappedIndex, open_files
 from shards.format import ShardFacts, layout
-from shards.read import DamagedShard
+from xtrove.core import DamagedData
 
 _GAP: Final = 64 << 10
 Span = tuple[int, int]
@@ -82,12 +82,12 @@ class LocalTar:
 
     @classmethod
     def open(cls, path: Path, facts: ShardFacts) -> LocalTar:
-        """Opens a tar. `DamagedShard` where it has not the length of the manifest."""
+        """Opens a tar. `DamagedData` where it has not the length of the manifest."""
         tar = cls(facts.path, os.open(path, os.O_RDONLY))
         size = os.fstat(tar._descriptor).st_size
         if size != facts.bytes:
             tar.close()
-            raise DamagedShard(
+            raise DamagedData(
                 f"{facts.path} has {size} bytes, the manifest says {facts.bytes}: it is truncated "
                 "or was replaced; run `xtrove verify`"
             )
@@ -97,7 +97,7 @@ class LocalTar:
         """See `OpenTar`."""
         data = os.pread(self._descriptor, size, offset)
         if len(data) != size:
-            raise DamagedShard(f"{self._name} ends inside the {size} bytes at offset {offset}")
+            raise DamagedData(f"{self._name} ends inside the {size} bytes at offset {offset}")
         return data
 
     def will_need(self, spans: Sequence[Span]) -> None:
@@ -120,7 +120,7 @@ class LocalShards:
         self._needs: dict[int, Need] = {}
 
     def open_index(self, shard: int) -> MappedIndex:
-        """See `ShardFiles`; `UnsafePath` where it is missing or a link."""
+        """See `ShardFiles`; `DamagedData` where it is missing or a link."""
         facts = self._shards[shard]
         name = layout.index_path(facts.path)
         return MappedIndex.open(
@@ -131,7 +131,7 @@ class LocalShards:
         )
 
     def open_tar(self, shard: int, release: Callable[[], None]) -> LocalTar:
-        """See `ShardFiles`; `UnsafePath` where it is missing or a link."""
+        """See `ShardFiles`; `DamagedData` where it is missing or a link."""
         facts = self._shards[shard]
         tar = LocalTar.open(layout.safe_file(self._base, facts.path), facts)
         need = self._needs.pop(shard, None)

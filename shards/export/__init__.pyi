@@ -1,6 +1,5 @@
 from .plain import FORMATS as FORMATS
 from .plain import Exported as Exported
-from .plain import ExportError as ExportError
 from .plain import ExportOptions as ExportOptions
 from .plain import Format as Format
 from .plain import export as export

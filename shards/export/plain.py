@@ -26,11 +26,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from shards.format import ARROW_SCHEMA, Sample, SampleError, ShardFacts, decode, layout, text
-from shards.read import BrokenTar, DamagedShard, Dataset, read_members
+from shards.format import ARROW_SCHEMA, Sample, ShardFacts, decode, layout, text
+from shards.read import Dataset, read_members
 from shards.storage import Progress
 from shards.write import card_text, is_gated, size_category
-from xtrove.core import FileFacts, Sink, staged
+from xtrove.core import DamagedData, FileFacts, Misuse, Sink, staged
 from xtrove.core import new_folder as atomic_folder
 
 Format = Literal["jsonl", "parquet", "st-pairs", "pylate-triplets"]
@@ -40,10 +40,6 @@ _BATCH_BYTES: Final = 1 << 24
 _BATCH_ROWS: Final = 4096
 _TEXT_BYTES: Final = 400
 """What a row of short texts is taken to weigh at least."""
-
-
-class ExportError(ValueError):
-    """An export that cannot be made; the message names the value and the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,21 +120,21 @@ class Target:
 
 @contextmanager
 def new_folder(output: Path) -> Iterator[Target]:
-    """A folder that gets its name when the block ends well. `ExportError` where it stands."""
+    """A folder that gets its name when the block ends well. `Misuse` where it stands."""
     # `.` has no name to be renamed to, and a link cannot be replaced by a folder.
     output = output.resolve()
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ExportError(f"{output} is there already: give another --output, or remove it")
+        raise Misuse(f"{output} is there already: give another --output, or remove it")
     with atomic_folder(output) as draft:
         yield Target(folder=draft, files=[])
 
 
 def chosen_shards(dataset: Dataset, options: ExportOptions) -> dict[str, list[ShardFacts]]:
-    """Split -> its shards. `ExportError` for a language that is not there, or nothing at all."""
+    """Split -> its shards. `Misuse` for a language that is not there, or nothing at all."""
     languages = dataset.languages()
     for language in options.languages or ():
         if language not in languages:
-            raise ExportError(
+            raise Misuse(
                 f"language {language!r} is not in the dataset: it has {', '.join(languages)}"
             )
     by_split: dict[str, list[ShardFacts]] = {}
@@ -151,12 +147,12 @@ def chosen_shards(dataset: Dataset, options: ExportOptions) -> dict[str, list[Sh
         if shards:
             by_split[split] = shards
     if not by_split:
-        raise ExportError(f"no samples in {', '.join(options.splits)}: choose another --split")
+        raise Misuse(f"no samples in {', '.join(options.splits)}: choose another --split")
     return by_split
 
 
 def export(dataset: Dataset, output: Path, options: ExportOptions, progress: Progress) -> Exported:
-    """Writes `jsonl`, `parquet` or `st-pairs`. `ExportError`, or what a damaged shard raises."""
+    """Writes `jsonl`, `parquet` or `st-pairs`. `Misuse`, or what a damaged shard raises."""
     shards = chosen_shards(dataset, options)
     rows: dict[str, int] = {}
     read = _Reading(
@@ -192,10 +188,10 @@ class _Reading:
                 for payload, sample in self._shard(facts):
                     yield payload, sample
                     count += 1
-            except (BrokenTar, SampleError) as error:
-                raise DamagedShard(f"{facts.path}: {error}") from error
+            except DamagedData as error:
+                raise DamagedData(f"{facts.path}: {error}") from error
             if count != facts.samples:
-                raise DamagedShard(f"{facts.path} holds {count} samples, should {facts.samples}")
+                raise DamagedData(f"{facts.path} holds {count} samples, should {facts.samples}")
             self.done += facts.bytes
         self.progress("", self.done, self.total)
 
@@ -204,7 +200,7 @@ class _Reading:
             for member in read_members(stream):
                 sample = decode(member.payload)
                 if sample["id"] != member.key:
-                    raise DamagedShard(f"{facts.path}: {member.key} is {sample['id']!r}")
+                    raise DamagedData(f"{member.key} is {sample['id']!r}")
                 yield member.payload, sample
 
 

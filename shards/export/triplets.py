@@ -22,7 +22,6 @@ import pyarrow.parquet as pq
 
 from shards.export.plain import (
     Exported,
-    ExportError,
     ExportOptions,
     ParquetRows,
     Target,
@@ -33,6 +32,7 @@ from shards.export.plain import (
 from shards.format import Sample, layout, text
 from shards.read import Dataset
 from shards.storage import Progress
+from xtrove.core import DamagedData, Misuse
 
 TRIPLETS_SCHEMA: Final = pa.schema(
     [("query", pa.string()), ("positive", pa.string()), ("negative", pa.string())]
@@ -45,22 +45,22 @@ _MAX_FACTS: Final = 1 << 20
 
 
 def check_negatives(folder: Path, dataset: Dataset) -> list[Path]:
-    """The part files of a folder of `xtrove mine`. `ExportError` where it is of another dataset."""
+    """The part files of a folder of `xtrove mine`. `Misuse` where it is of another dataset."""
     try:
         facts = json.loads(layout.read_text_file(folder, FACTS, _MAX_FACTS))
-    except (layout.UnsafePath, ValueError, RecursionError) as error:
-        raise ExportError(f"--negatives {folder} holds no negatives ({error}): {_REMEDY}") from None
+    except (DamagedData, ValueError, RecursionError) as error:
+        raise Misuse(f"--negatives {folder} holds no negatives ({error}): {_REMEDY}") from None
     digest = facts.get("content_sha256") if isinstance(facts, dict) else None
     if digest != dataset.manifest.content_sha256:
-        raise ExportError(
+        raise Misuse(
             f"--negatives {folder} belongs to the dataset {str(digest)[:16]}, this is "
             f"{dataset.manifest.content_sha256[:16]}: mine this dataset"
         )
     if facts.get("complete") is False:
-        raise ExportError(f"--negatives {folder} is unfinished: run the same `xtrove mine` again")
+        raise Misuse(f"--negatives {folder} is unfinished: run the same `xtrove mine` again")
     parts = sorted(folder.glob("negatives/part-*.parquet"))
     if not parts:
-        raise ExportError(f"--negatives {folder} has no part files: {_REMEDY}")
+        raise Misuse(f"--negatives {folder} has no part files: {_REMEDY}")
     return parts
 
 
@@ -130,7 +130,7 @@ def export_triplets(
     per_query: int,
     progress: Progress,
 ) -> Exported:
-    """Writes `pylate-triplets`. `ExportError`, or what a damaged shard raises."""
+    """Writes `pylate-triplets`. `Misuse`, or what a damaged shard raises."""
     parts = check_negatives(negatives, dataset)
     splits = list(chosen_shards(dataset, options))
     total = sum(path.stat().st_size for path in parts)
@@ -138,9 +138,7 @@ def export_triplets(
         triplets = _write(target, dataset, options, parts, splits, per_query, progress, total)
         rows = {split: triplets.rows[split] for split in splits if triplets.rows[split]}
         if not rows:
-            raise ExportError(
-                f"--negatives {negatives} has none for {', '.join(splits)}: {_REMEDY}"
-            )
+            raise Misuse(f"--negatives {negatives} has none for {', '.join(splits)}: {_REMEDY}")
         _drop_empty(target, rows)
         describe(target, dataset, options, rows)
     return Exported(rows=rows, files=tuple(target.files), skipped=dict(triplets.skipped))
@@ -184,12 +182,10 @@ def _lists(path: Path) -> Iterator[tuple[str, list[str]]]:
                 for row in batch.to_pylist():
                     negatives = row["negatives"] or []
                     if not isinstance(row["id"], str) or len(negatives) > _MOST_IDS:
-                        raise ExportError(
-                            f"{path.name}: {row['id']!r} has {len(negatives)} negatives"
-                        )
+                        raise Misuse(f"{path.name}: {row['id']!r} has {len(negatives)} negatives")
                     yield row["id"], [str(negative) for negative in negatives]
     except (pa.ArrowException, OSError, KeyError) as error:
-        raise ExportError(f"{path} is no file of negatives: {error}") from error
+        raise Misuse(f"{path} is no file of negatives: {error}") from error
 
 
 def _drop_empty(target: Target, rows: dict[str, int]) -> None:

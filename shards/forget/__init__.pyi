@@ -1,4 +1,3 @@
-from .inventory import ForgetError as ForgetError
 from .inventory import Survey as Survey
 from .inventory import nearest as nearest
 from .inventory import repo_names as repo_names

@@ -22,15 +22,12 @@ import pyarrow.compute as pc
 
 from shards.format import ARROW_SCHEMA, layout
 from shards.read import Dataset
-from shards.storage import BadParquet, BoundedParquet, Progress, open_parquet
-from shards.write import Attribution, RemovalsError, open_removals, removal_files
+from shards.storage import BoundedParquet, Progress, open_parquet
+from shards.write import Attribution, open_removals, removal_files
+from xtrove.core import DamagedData
 
 _COMPARED: Final = 200_000
 _NAMED: Final = 5
-
-
-class ForgetError(ValueError):
-    """A dataset that contradicts itself: it is verified, not rewritten."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -66,7 +63,7 @@ class Survey:
 
 
 def survey(dataset: Dataset, names: Iterable[str], progress: Progress) -> Survey:
-    """Looks for these repositories. `ForgetError` where the dataset contradicts itself."""
+    """Looks for these repositories. `DamagedData` where the dataset contradicts itself."""
     counts = {name.casefold(): Found() for name in names}
     shards, owners = Counter[str](), dict[str, str]()
     total, done = sum(facts.bytes for facts in dataset.manifest.shards), 0
@@ -103,8 +100,8 @@ def _readable(
     try:
         with opened as file:
             yield from file.batches(columns)
-    except (BadParquet, RemovalsError) as error:
-        raise ForgetError(f"{path.name} cannot be read: {error}") from error
+    except DamagedData as error:
+        raise DamagedData(f"{path.name} cannot be read: {error}") from error
 
 
 def _rows_of(column: Any, counts: dict[str, Found]) -> Iterator[tuple[int, str]]:
@@ -141,19 +138,19 @@ def _hold_against_attribution(base: Path, counts: dict[str, Found]) -> None:
             attributed[record.repo.casefold()] += record.samples
     for name, repository in sorted(counts.items()):
         if attributed[name] != len(repository.ids):
-            raise ForgetError(
+            raise DamagedData(
                 f"{layout.ATTRIBUTION} counts {attributed[name]} samples of {name!r}, the shards "
                 f"hold {len(repository.ids)}"
             )
 
 
 def attribution(base: Path) -> Iterator[Attribution]:
-    """The records of ATTRIBUTION.jsonl. `ForgetError` on a line that is none."""
+    """The records of ATTRIBUTION.jsonl. `DamagedData` on a line that is none."""
     with layout.safe_file(base, layout.ATTRIBUTION).open(encoding="utf-8", newline="\n") as lines:
         try:
             yield from map(Attribution.parse, lines)
         except ValueError as error:
-            raise ForgetError(str(error)) from error
+            raise DamagedData(str(error)) from error
 
 
 def nearest(dataset: Dataset, name: str) -> list[str]:

@@ -25,17 +25,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from shards.forget.inventory import ForgetError, Survey, attribution, removed_paths
+from shards.forget.inventory import Survey, attribution, removed_paths
 from shards.format import (
     FORGOTTEN,
     WITNESS_FORGOTTEN,
-    ChecksumError,
     ForgottenMembers,
     Funnel,
-    FunnelError,
     Manifest,
     Redo,
-    SampleError,
     ShardFacts,
     SplitFacts,
     Tombstone,
@@ -53,12 +50,11 @@ from shards.format import (
     text,
     write_checksums,
 )
-from shards.read import BrokenTar, Dataset, Member, read_members
+from shards.read import Dataset, Member, read_members
 from shards.storage import Progress
 from shards.write import (
     LicenseClass,
     Removal,
-    RemovalsError,
     ShardFiles,
     read_removals,
     render_card,
@@ -66,7 +62,7 @@ from shards.write import (
     write_removals,
     write_shard,
 )
-from xtrove.core import FileFacts, staged, write_bytes
+from xtrove.core import DamagedData, FileFacts, staged, write_bytes
 
 _SOMEBODY: Final = "a forgotten repository"
 
@@ -130,7 +126,7 @@ class Forgetting:
                 rows += 1
             sink.commit()
         if rows != facts.samples:
-            raise ForgetError(f"{facts.path} holds {rows} samples, should hold {facts.samples}")
+            raise DamagedData(f"{facts.path} holds {rows} samples, should hold {facts.samples}")
         self.digests.append(self.redo.work / name)
 
     def _rewrite(self, facts: ShardFacts) -> None:
@@ -138,7 +134,7 @@ class Forgetting:
         parsed = layout.parse_tar_path(facts.path)
         if self.survey.shards[facts.path] == facts.samples:
             for key, _ in kept:
-                raise ForgetError(f"{facts.path}: {key} belongs to another repository in the tar")
+                raise DamagedData(f"{facts.path}: {key} belongs to another repository in the tar")
             self.vanished.append(facts.path)
         elif parsed is not None:
             files = write_shard(
@@ -150,7 +146,7 @@ class Forgetting:
             self.digests.append(self.redo.work / files.digests.path)
         counted = sum(members.get(facts.path, (0, 0))[0] for members in self.gone.members.values())
         if counted != self.survey.shards[facts.path]:
-            raise ForgetError(
+            raise DamagedData(
                 f"{facts.path} holds {counted} samples to forget, its Parquet twin "
                 f"{self.survey.shards[facts.path]}"
             )
@@ -221,7 +217,7 @@ class Forgetting:
             dropped[reason] -= count
             dropped[FORGOTTEN] += count
         if wrong := funnel.check():
-            raise ForgetError("the funnel does not add up: " + "; ".join(wrong[:5]))
+            raise DamagedData("the funnel does not add up: " + "; ".join(wrong[:5]))
         return funnel
 
     def _manifest(self) -> Manifest:
@@ -305,7 +301,7 @@ def _names_any(fact: str, names: list[str]) -> bool:
 def finish(base: Path) -> bool:
     """Finishes what a killed `commit` began, or clears what was staged before it.
 
-    Returns whether a change was finished. `DamagedJournal` where it cannot be.
+    Returns whether a change was finished. `DamagedData` where it cannot be.
     """
     return Redo(base=base).recover()
 
@@ -315,18 +311,12 @@ def prepare(
 ) -> Forgetting:
     """Stages the dataset without what the survey found; the dataset itself is not touched.
 
-    `ForgetError` where the dataset contradicts itself: run `verify`. `OSError` from the disk.
+    `DamagedData` where the dataset contradicts itself: run `verify`. `OSError` from the disk.
     """
     redo = Redo(base=dataset.path)
     redo.begin()
     change = Forgetting(dataset=dataset, survey=survey, license_class=license_class, redo=redo)
-    try:
-        change._write_shards(progress)
-        change._write_evidence()
-        change._write_texts()
-    except (
-        *(BrokenTar, SampleError, RemovalsError, FunnelError, ChecksumError),
-        layout.UnsafePath,
-    ) as error:
-        raise ForgetError(f"the dataset is damaged: {error}") from error
+    change._write_shards(progress)
+    change._write_evidence()
+    change._write_texts()
     return change

@@ -1,8 +1,6 @@
 from . import layout as layout
 from .arrow_ipc import INDEX_SCHEMA as INDEX_SCHEMA
-from .arrow_ipc import BadIndex as BadIndex
 from .arrow_ipc import index_batches as index_batches
-from .checksums import ChecksumError as ChecksumError
 from .checksums import parse_checksums as parse_checksums
 from .checksums import write_checksums as write_checksums
 from .content_digest import ROW as ROW
@@ -12,12 +10,10 @@ from .content_digest import duplicate_ids as duplicate_ids
 from .funnel import LEVELS as LEVELS
 from .funnel import SYNTAX_ERRORS as SYNTAX_ERRORS
 from .funnel import Funnel as Funnel
-from .funnel import FunnelError as FunnelError
 from .funnel import Level as Level
 from .index import BATCH_ROWS as BATCH_ROWS
 from .index import Index as Index
 from .index import open_index as open_index
-from .journal import DamagedJournal as DamagedJournal
 from .journal import Redo as Redo
 from .layout import ATTRIBUTION as ATTRIBUTION
 from .layout import CHECKSUMS as CHECKSUMS
@@ -25,7 +21,6 @@ from .layout import FUNNEL as FUNNEL
 from .layout import MANIFEST as MANIFEST
 from .layout import PRIVATE as PRIVATE
 from .layout import SPLITS as SPLITS
-from .layout import UnsafePath as UnsafePath
 from .manifest import FORMAT as FORMAT
 from .manifest import Fact as Fact
 from .manifest import Manifest as Manifest
@@ -47,7 +42,6 @@ from .sample import LIST_FIELDS as LIST_FIELDS
 from .sample import MAX_PAYLOAD_BYTES as MAX_PAYLOAD_BYTES
 from .sample import NUMBER_FIELDS as NUMBER_FIELDS
 from .sample import Sample as Sample
-from .sample import SampleError as SampleError
 from .sample import Value as Value
 from .sample import decode as decode
 from .sample import decode_checked as decode_checked
@@ -62,7 +56,6 @@ from .shard_sizes import archive_bytes as archive_bytes
 from .shard_sizes import plan_ranges as plan_ranges
 from .shard_sizes import plan_shards as plan_shards
 from .shard_sizes import tar_sizes as tar_sizes
-from .split import EmptySplit as EmptySplit
 from .split import GroupBy as GroupBy
 from .split import SplitOptions as SplitOptions
 from .split import SplitRule as SplitRule

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from xtrove.core import DamagedData
+
 INDEX_SCHEMA: Final = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),
@@ -31,32 +33,28 @@ _HEADER, _COMPRESSION = 2, 3
 """The slot of a message's header in its table, and that of a record batch's compression."""
 
 
-class BadIndex(ValueError):
-    """An index that cannot be read or breaks its schema."""
-
-
 def index_batches(data: pa.Buffer, name: str) -> list[pa.RecordBatch]:
-    """The batches of an index; `BadIndex`, named by `name`, where it is none.
+    """The batches of an index; `DamagedData`, named by `name`, where it is none.
 
     Arrow's own errors are raised where a message is damaged.
     """
     if data.size < 16 or bytes(data[:6]) != _MAGIC or bytes(data[data.size - 6 :]) != _MAGIC:
-        raise BadIndex(f"{name} is no readable Arrow file: its first or last bytes are wrong")
+        raise DamagedData(f"{name} is no readable Arrow file: its first or last bytes are wrong")
     reader = pa.ipc.MessageReader.open_stream(pa.BufferReader(data.slice(8)))
     schema, batches = None, []
     while (message := _next(reader)) is not None:
         if schema is None:
             schema = pa.ipc.read_schema(message)
             if not schema.equals(INDEX_SCHEMA):
-                raise BadIndex(f"{name} has another schema than an index")
+                raise DamagedData(f"{name} has another schema than an index")
             continue
         if message.type != "record batch":
-            raise BadIndex(f"{name} holds a {message.type}, which no index does")
+            raise DamagedData(f"{name} holds a {message.type}, which no index does")
         if _compressed(message.metadata.to_pybytes()):
-            raise BadIndex(f"{name} is compressed, which no index is")
+            raise DamagedData(f"{name} is compressed, which no index is")
         batches.append(pa.ipc.read_record_batch(message, schema))
     if schema is None:
-        raise BadIndex(f"{name} has no schema")
+        raise DamagedData(f"{name} has no schema")
     return batches
 
 

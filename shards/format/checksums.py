@@ -11,13 +11,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from shards.format import layout
-from xtrove.core import FileFacts, file_sha256, write_bytes
+from xtrove.core import DamagedData, FileFacts, file_sha256, write_bytes
 
 _LINE = re.compile(r"(?P<sha256>[0-9a-f]{64})  (?P<path>[^\n\\]+)")
-
-
-class ChecksumError(ValueError):
-    """A checksum file that cannot be used."""
 
 
 def write_checksums(base: Path, files: Iterable[str], known: Mapping[str, str], tmp: Path) -> str:
@@ -34,19 +30,19 @@ def write_checksums(base: Path, files: Iterable[str], known: Mapping[str, str], 
 
 
 def parse_checksums(data: bytes) -> dict[str, str]:
-    """Digest by path. `ChecksumError` on a malformed, unsorted or repeated line."""
+    """Digest by path. `DamagedData` on a malformed, unsorted or repeated line."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ChecksumError(f"{layout.CHECKSUMS} is not UTF-8: {error}") from error
+        raise DamagedData(f"{layout.CHECKSUMS} is not UTF-8: {error}") from error
     sums: dict[str, str] = {}
     last = ""
     if text and not text.endswith("\n"):
-        raise ChecksumError(f"{layout.CHECKSUMS} is cut off: its last line has no end")
+        raise DamagedData(f"{layout.CHECKSUMS} is cut off: its last line has no end")
     for number, line in enumerate(text.split("\n")[:-1], start=1):
         match = _LINE.fullmatch(line)
         if match is None or match["path"] <= last:
-            raise ChecksumError(
+            raise DamagedData(
                 f"{layout.CHECKSUMS} line {number}: {line[:200]!r} is not `<sha256>  <path>` in "
                 "sorted order"
             )

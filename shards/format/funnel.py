@@ -12,14 +12,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
+from xtrove.core import DamagedData
+
 LEVELS: Final = ("files", "functions", "pairs")
 FUNNEL_FORMAT: Final = "xtrove-funnel-1"
 SYNTAX_ERRORS: Final = "with_syntax_errors"
 """Noted of files: their grammar does not accept them, so that functions may be missing."""
-
-
-class FunnelError(ValueError):
-    """A funnel file that cannot be read."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -151,23 +149,23 @@ class Funnel:
 
     @classmethod
     def from_json(cls, data: bytes) -> Funnel:
-        """Reads `to_json` back. `FunnelError` where the totals differ or it is something else."""
+        """Reads `to_json` back. `DamagedData` where the totals differ or it is something else."""
         funnel = cls()
         try:
             document = json.loads(data.decode("utf-8"))
             if document["format"] != FUNNEL_FORMAT:
-                raise FunnelError(f"format {document['format']!r} is not {FUNNEL_FORMAT!r}")
+                raise DamagedData(f"format {document['format']!r} is not {FUNNEL_FORMAT!r}")
             for source, languages in document["sources"].items():
                 for language, levels in languages.items():
                     for level, counts in levels.items():
                         funnel.at(source, language, level).merge(_level(counts))
             totals = {name: _level(counts) for name, counts in document["totals"].items()}
-        except FunnelError:
+        except DamagedData:
             raise
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise FunnelError(f"no funnel can be read from it: {error}") from error
+            raise DamagedData(f"no funnel can be read from it: {error}") from error
         if totals != funnel.totals():
-            raise FunnelError("the totals are not the sums of the sources")
+            raise DamagedData("the totals are not the sums of the sources")
         return funnel
 
 
@@ -175,7 +173,7 @@ def _level(counts: dict[str, object]) -> Level:
     dropped, noted = counts["dropped"], counts.get("noted", {})
     known = counts.keys() - {"noted"} == {"seen", "dropped", "kept"}
     if not known or not isinstance(dropped, dict) or not isinstance(noted, dict):
-        raise FunnelError(f"a level holds {sorted(counts)}, should hold dropped, kept, seen")
+        raise DamagedData(f"a level holds {sorted(counts)}, should hold dropped, kept, seen")
     return Level(
         seen=_count(counts["seen"]),
         kept=_count(counts["kept"]),
@@ -186,5 +184,5 @@ def _level(counts: dict[str, object]) -> Level:
 
 def _count(value: object) -> int:
     if type(value) is not int:
-        raise FunnelError(f"{value!r} is no count")
+        raise DamagedData(f"{value!r} is no count")
     return value

@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shards.format.arrow_ipc import INDEX_SCHEMA, BadIndex, index_batches
+from shards.format.arrow_ipc import INDEX_SCHEMA, index_batches
+from xtrove.core import DamagedData
 
-__all__ = ["BATCH_ROWS", "INDEX_SCHEMA", "BadIndex", "Entry", "Index", "open_index"]
+__all__ = ["BATCH_ROWS", "INDEX_SCHEMA", "DamagedData", "Entry", "Index", "open_index"]
 
 BATCH_ROWS: Final = 65_536
 _WIDTHS: Final = {"key": 32, "query_group": 16, "code_sha256": 64}
@@ -51,11 +52,11 @@ class Index:
         return int(self.table.num_rows)
 
     def entry(self, row: int) -> Entry:
-        """One row. `BadIndex` where its text is not UTF-8."""
+        """One row. `DamagedData` where its text is not UTF-8."""
         try:
             return Entry(**self.table.slice(row, 1).to_pylist()[0])
         except UnicodeDecodeError as error:
-            raise BadIndex(f"row {row} of an index is not UTF-8: {error}") from error
+            raise DamagedData(f"row {row} of an index is not UTF-8: {error}") from error
 
     def numbers(self, name: str) -> NDArray[np.int64]:
         """An integer column, shape (n,)."""
@@ -65,7 +66,7 @@ class Index:
     def fixed_width(self, name: str) -> NDArray[np.bytes_]:
         """`key`, `query_group` or `code_sha256` as fixed-width bytes, shape (n,).
 
-        No copy where the index is one batch. `BadIndex` where a row has another length.
+        No copy where the index is one batch. `DamagedData` where a row has another length.
         """
         return _fixed_width(self.table, name)
 
@@ -95,7 +96,7 @@ def _fixed(chunk: Any, width: int, name: str) -> NDArray[np.bytes_]:
     starts = np.frombuffer(offsets, dtype=np.int32)[start : start + count + 1]
     even = np.arange(count + 1, dtype=np.int64) * width + int(starts[0])
     if not np.array_equal(starts, even):
-        raise BadIndex(f"column {name} has values that are not {width} characters long")
+        raise DamagedData(f"column {name} has values that are not {width} characters long")
     view: NDArray[np.bytes_] = np.frombuffer(
         data, dtype=f"S{width}", count=count, offset=int(starts[0])
     )
@@ -105,7 +106,7 @@ def _fixed(chunk: Any, width: int, name: str) -> NDArray[np.bytes_]:
 def open_index(path: Path, *, full: bool = False) -> Index:
     """Maps the index at a path; `full` reads it whole to check every value.
 
-    `BadIndex` where it is no Arrow file, of another schema, or its ids are not 32 characters.
+    `DamagedData` where it is no Arrow file, of another schema, or its ids are not 32 characters.
     """
     try:
         with pa.memory_map(str(path)) as source:
@@ -113,10 +114,10 @@ def open_index(path: Path, *, full: bool = False) -> Index:
         table = pa.Table.from_batches(batches, schema=INDEX_SCHEMA)
         table.validate(full=full)
         nulls = any(column.null_count for column in table.columns)
-    except BadIndex:
+    except DamagedData:
         raise
     except (pa.ArrowException, ValueError, OSError, EOFError) as error:
-        raise BadIndex(f"{path.name} is no readable Arrow file: {error}") from error
+        raise DamagedData(f"{path.name} is no readable Arrow file: {error}") from error
     if nulls:
-        raise BadIndex(f"{path.name} holds nulls")
+        raise DamagedData(f"{path.name} holds nulls")
     return Index(table=table, keys=_fixed_width(table, "key"))

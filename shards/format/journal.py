@@ -26,16 +26,12 @@ from pathlib import Path
 from typing import Final
 
 from shards.format import layout
-from xtrove.core import FileFacts, file_sha256, sync_path, write_file
+from xtrove.core import DamagedData, FileFacts, file_sha256, sync_path, write_file
 
 _FOLDER: Final = ".xtrove/forget"
 _JOURNAL: Final = "journal.json"
 _SEAL: Final = (layout.CHECKSUMS, layout.MANIFEST)
 """Put in place last, in this order."""
-
-
-class DamagedJournal(ValueError):
-    """A change that cannot be finished because its staged files are gone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +118,7 @@ class Redo:
     def recover(self) -> bool:
         """Finishes a committed change, or throws an uncommitted one away.
 
-        Returns whether there was one to finish. `DamagedJournal` where staged files are gone.
+        Returns whether there was one to finish. `DamagedData` where staged files are gone.
         """
         journal = self._journal() if self.is_committed() else None
         finishes = journal is not None and self._is_current(journal)
@@ -150,14 +146,14 @@ class Redo:
                 removes=tuple(str(path) for path in document["removes"]),
                 repos=tuple(str(digest) for digest in document["repos"]),
             )
-        except (layout.UnsafePath, ValueError, KeyError, TypeError) as error:
-            raise DamagedJournal(
+        except (DamagedData, ValueError, KeyError, TypeError) as error:
+            raise DamagedData(
                 f"{self.folder / _JOURNAL} cannot be read ({error}): build the dataset again"
             ) from error
         names = [facts.path for facts in (*journal.moves, *journal.seal)]
         for path in (*names, *journal.removes):
             if not layout.is_published_name(path):
-                raise DamagedJournal(f"{self.folder / _JOURNAL} names {path!r}, no file of ours")
+                raise DamagedData(f"{self.folder / _JOURNAL} names {path!r}, no file of ours")
         return journal
 
     def _is_current(self, journal: _Journal) -> bool:
@@ -166,7 +162,7 @@ class Redo:
         if staged.is_file():
             return published_sha256 in ("", journal.was)
         if not published_sha256:
-            raise DamagedJournal(f"{staged} is gone: build the dataset again")
+            raise DamagedData(f"{staged} is gone: build the dataset again")
         return False  # moved as the last step of all: the change is done
 
     def _apply(self, journal: _Journal) -> None:
@@ -196,13 +192,13 @@ class Redo:
             sync_path(self.base)
 
     def _require(self, journal: _Journal) -> None:
-        """`DamagedJournal` unless each new file is staged, or in place already."""
+        """`DamagedData` unless each new file is staged, or in place already."""
         for facts in (*journal.moves, *journal.seal):
             staged, final = self.files / facts.path, self.base / facts.path
             if staged.is_file():
                 continue
             if not final.is_file() or file_sha256(final) != (facts.sha256, facts.bytes):
-                raise DamagedJournal(f"{staged} is gone: build the dataset again")
+                raise DamagedData(f"{staged} is gone: build the dataset again")
 
     def _move(self, facts: FileFacts) -> None:
         staged, final = self.files / facts.path, self.base / facts.path

@@ -13,6 +13,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from xtrove.core import DamagedData
+
 MANIFEST = "manifest.json"
 CHECKSUMS = "SHA256SUMS"
 FUNNEL = "funnel.json"
@@ -35,10 +37,6 @@ _TWINS = re.compile(
 )
 _REMOVALS = re.compile(r"removals/[A-Za-z0-9][A-Za-z0-9_+#-]{0,99}\.parquet")
 _TEXTS = frozenset({MANIFEST, CHECKSUMS, FUNNEL, CARD, ATTRIBUTION, *PLOTS})
-
-
-class UnsafePath(ValueError):
-    """A path that leaves the dataset, is no regular file, or goes through a link."""
 
 
 def check_language(language: str) -> str:
@@ -89,32 +87,32 @@ def is_generated_data(path: str) -> bool:
 
 
 def safe_file(base: Path, relative: str) -> Path:
-    """The regular file at a relative POSIX path; `UnsafePath` where it is anything else."""
+    """The regular file at a relative POSIX path; `DamagedData` where it is anything else."""
     pure = PurePosixPath(relative)
     wrong = pure.is_absolute() or ".." in pure.parts or not pure.parts or "\\" in relative
     if wrong or str(pure) != relative:
-        raise UnsafePath(f"{relative!r} is no plain relative path inside the dataset")
+        raise DamagedData(f"{relative!r} is no plain relative path inside the dataset")
     path = base
     for part in pure.parts:
         path = path / part
         try:
             mode = path.lstat().st_mode
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise UnsafePath(f"{relative!r} is missing") from error
+            raise DamagedData(f"{relative!r} is missing") from error
         if stat.S_ISLNK(mode):
-            raise UnsafePath(f"{relative!r} goes through a symbolic link: replace it by the file")
+            raise DamagedData(f"{relative!r} goes through a symbolic link: replace it by the file")
     if not stat.S_ISREG(path.lstat().st_mode):
-        raise UnsafePath(f"{relative!r} is not a regular file")
+        raise DamagedData(f"{relative!r} is not a regular file")
     return path
 
 
 def read_text_file(base: Path, relative: str, limit: int = MAX_TEXT_BYTES) -> bytes:
-    """The bytes of a small published file; `UnsafePath` where it is missing or too large."""
+    """The bytes of a small published file; `DamagedData` where it is missing or too large."""
     path = safe_file(base, relative)
     with path.open("rb") as stream:
         data = stream.read(limit + 1)
     if len(data) > limit:
-        raise UnsafePath(f"{relative!r} is larger than {limit} bytes")
+        raise DamagedData(f"{relative!r} is larger than {limit} bytes")
     return data
 
 

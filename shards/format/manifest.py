@@ -18,6 +18,7 @@ from shards.format import layout
 from shards.format.journal import Redo
 from shards.format.split import GroupBy
 from shards.format.tombstones import Tombstone
+from xtrove.core import DamagedData, Misuse
 
 FORMAT: Final = "xtrove-1"
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -25,8 +26,10 @@ Count = Annotated[int, Field(ge=0, le=1 << 62)]
 Fact = str | int | float | bool | list[str] | list[int]
 
 
-class ManifestError(ValueError):
+class ManifestError(Misuse):
     """A manifest that cannot be used."""
+
+    usual_remedy = "give the folder of a finished build"
 
 
 class NotADataset(ManifestError):
@@ -214,5 +217,5 @@ def load_manifest(path: Path) -> Manifest:
         raise NotADataset(f"{path} is not a dataset: it has no {layout.MANIFEST}")
     try:
         return parse_manifest(layout.read_text_file(path, layout.MANIFEST))
-    except layout.UnsafePath as error:
+    except DamagedData as error:
         raise ManifestError(str(error)) from error

@@ -19,6 +19,7 @@ from typing import Final
 import pyarrow as pa
 
 from extract import Pair
+from xtrove.core import DamagedData
 
 Value = str | int | list[str]
 """What a field of a sample may hold."""
@@ -52,10 +53,6 @@ _TEXTS: Final = itemgetter(*TEXT_FIELDS)
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
-class SampleError(ValueError):
-    """A sample that breaks the schema; the message names its id, the field and the value."""
-
-
 def _arrow_type(name: str) -> pa.DataType:
     if name in LIST_FIELDS:
         return pa.list_(pa.field("element", pa.string(), nullable=False))
@@ -69,7 +66,7 @@ ARROW_SCHEMA: Final = pa.schema(
 
 
 def encode(pair: Pair, *, tokens: int, query_group: str) -> bytes:
-    """The member's bytes. `SampleError` where the pair breaks the schema."""
+    """The member's bytes. `DamagedData` where the pair breaks the schema."""
     sample: Sample = dict(zip(_PAIR_FIELDS, _OF_PAIR(pair), strict=True))
     sample["licenses"] = list(pair.licenses)
     sample["tokens"] = tokens
@@ -84,12 +81,12 @@ def encode_sample(sample: Mapping[str, Value]) -> bytes:
     try:
         payload = text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise SampleError(
+        raise DamagedData(
             f"sample {sample['id']!r}: a lone surrogate {text[error.start]!r} cannot be stored as "
             "UTF-8: drop the pair or decode its file strictly"
         ) from error
     if len(payload) > MAX_PAYLOAD_BYTES:
-        raise SampleError(
+        raise DamagedData(
             f"sample {sample['id']!r}: {len(payload)} bytes, more than {MAX_PAYLOAD_BYTES}: "
             "lower filters.max_code_chars"
         )
@@ -97,25 +94,25 @@ def encode_sample(sample: Mapping[str, Value]) -> bytes:
 
 
 def decode(payload: bytes) -> Sample:
-    """The sample in a member's bytes, checked. `SampleError` on anything else."""
+    """The sample in a member's bytes, checked. `DamagedData` on anything else."""
     if len(payload) > MAX_PAYLOAD_BYTES:
-        raise SampleError(f"a member of {len(payload)} bytes is larger than {MAX_PAYLOAD_BYTES}")
+        raise DamagedData(f"a member of {len(payload)} bytes is larger than {MAX_PAYLOAD_BYTES}")
     try:
         value = json.loads(payload.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise SampleError(f"{payload[:60]!r}... is not JSON in UTF-8: {error}") from error
+        raise DamagedData(f"{payload[:60]!r}... is not JSON in UTF-8: {error}") from error
     if not isinstance(value, dict):
-        raise SampleError(f"{payload[:60]!r}... is no JSON object")
+        raise DamagedData(f"{payload[:60]!r}... is no JSON object")
     validate_sample(value)
     return value
 
 
 def validate_sample(sample: Mapping[str, Value]) -> None:
-    """Raises `SampleError` unless the fields, their types and their ranges are the schema's."""
+    """Raises `DamagedData` unless the fields, their types and their ranges are the schema's."""
     if sample.keys() != _NAMES:
         missing = sorted(_NAMES - sample.keys())
         extra = sorted(sample.keys() - _NAMES)
-        raise SampleError(
+        raise DamagedData(
             f"sample {sample.get('id')!r}: missing fields {missing}, unknown fields {extra}"
         )
     if set(map(type, _TEXTS(sample))) != {str}:
@@ -145,9 +142,9 @@ def _validate_content(sample: Mapping[str, Value]) -> None:
         raise _bad(sample, "quality", "within 0..1000")
 
 
-def _bad(sample: Mapping[str, Value], name: str, expected: str) -> SampleError:
+def _bad(sample: Mapping[str, Value], name: str, expected: str) -> DamagedData:
     shown = repr(sample[name])[:200]
-    return SampleError(f"sample {sample.get('id')!r}: {name} is {shown}, should be {expected}")
+    return DamagedData(f"sample {sample.get('id')!r}: {name} is {shown}, should be {expected}")
 
 
 def text(sample: Mapping[str, Value], name: str) -> str:
@@ -177,11 +174,11 @@ def tar_size(payload_len: int) -> int:
 
 
 def decode_checked(payload: bytes, key: str) -> Sample:
-    """The sample of a payload. `SampleError` unless its id is `key` and its code has its digest."""
+    """The sample of a payload. `DamagedData` unless its id is `key` and its code has its digest."""
     sample = decode(payload)
     if sample["id"] != key:
-        raise SampleError(f"its bytes hold the sample {sample['id']!r}")
+        raise DamagedData(f"its bytes hold the sample {sample['id']!r}")
     digest = hashlib.sha256(str(sample["code"]).encode("utf-8", "surrogatepass")).hexdigest()
     if digest != sample["code_sha256"]:
-        raise SampleError(f"its code has SHA-256 {digest}, not {sample['code_sha256']!r}")
+        raise DamagedData(f"its code has SHA-256 {digest}, not {sample['code_sha256']!r}")
     return sample

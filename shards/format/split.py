@@ -18,6 +18,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from xtrove.core import XtroveError
+
 Split = Literal["train", "validation", "test"]
 GroupBy = Literal["repository", "path", "source"]
 """`source`: the source's own split was kept (CodeSearchNet with `partition: keep`)."""
@@ -55,14 +57,6 @@ class SplitRule:
 
     by: GroupBy
     reason: str
-
-
-class EmptySplit(ValueError):
-    """A split was asked for and no sample fell into it."""
-
-    def __init__(self, message: str, split: str) -> None:
-        super().__init__(message)
-        self.split = split
 
 
 def choose_rule(options: SplitOptions, counts: Iterable[tuple[str, str, int]]) -> SplitRule:
@@ -129,7 +123,7 @@ def _millionths(fraction: float) -> int:
 def require_splits(
     options: SplitOptions, by: GroupBy, samples: Mapping[str, int], groups: int
 ) -> None:
-    """`EmptySplit` where a requested split holds nothing over the whole dataset.
+    """`XtroveError` where a requested split holds nothing over the whole dataset.
 
     `samples`: kept pairs a split; `groups`: repositories or files they come from.
     """
@@ -138,9 +132,8 @@ def require_splits(
     shares = {"validation": options.validation, "test": options.test}
     for split, fraction in {"train": 1 - sum(shares.values()), **shares}.items():
         if fraction and not samples.get(split, 0):
-            raise EmptySplit(
+            raise XtroveError(
                 f"split {split!r} ({fraction:g} of the data) came out empty: {total} pairs in "
                 f"{groups} {unit}, split by {by}. Raise its share under shards.splits, set it to "
-                "0, split by path, or add sources",
-                split,
+                "0, split by path, or add sources"
             )

@@ -22,12 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shards.loader.permutation import Positions, key_of, shuffled
+from xtrove.core import Misuse
 
 _LOOK = 64
 Words = NDArray[np.uint64]
 
 
-class PlanError(ValueError):
+class PlanError(Misuse):
     """Options that make no plan."""
 
 

@@ -3,7 +3,7 @@
 Method: the spans of many positions are gathered shard by shard and checked against the tar's
 length; each payload is one `pread`, decoded, and compared with the id and the code digest that
 the index has for it. Cost: about 12 us a sample of 1.8 kB. Memory: 60 bytes a position.
-Limits: `DamagedShard` names the shard; nothing is skipped.
+Limits: `DamagedData` names the shard; nothing is skipped.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shards.access import Need, OpenTars
-from shards.format import Sample, SampleError, decode_checked
+from shards.format import Sample, decode_checked
 from shards.loader.permutation import Positions
 from shards.loader.selection import Selection
-from shards.read import DamagedShard
+from xtrove.core import DamagedData
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +42,7 @@ class SampleSpans:
 
 
 def locate(selection: Selection, positions: Positions) -> SampleSpans:
-    """Where the samples at these positions lie. `BadIndex` where an index points outside."""
+    """Where the samples at these positions lie. `DamagedData` where an index points outside."""
     count = len(positions)
     spans = SampleSpans(
         positions=positions,
@@ -89,8 +89,8 @@ def read(spans: SampleSpans, selection: Selection, tars: OpenTars) -> list[Sampl
         path = selection.shards[shard].path
         try:
             samples.append(decode_checked(payload, name))
-        except SampleError as error:
-            raise DamagedShard(
+        except DamagedData as error:
+            raise DamagedData(
                 f"{path}: sample {name}: {error}; the shard is damaged or is not the one of its "
                 "index: run `xtrove verify`, or fetch it again"
             ) from error

@@ -138,7 +138,7 @@ class Reader:
         return self._selection.hashes("key", self._all(positions))
 
     def sample(self, position: int) -> Sample:
-        """The sample at a position. `IndexError` outside 0..len-1, `DamagedShard` on damage."""
+        """The sample at a position. `IndexError` outside 0..len-1, `DamagedData` on damage."""
         return self.samples([position])[0]
 
     def samples(self, positions: Sequence[int] | Positions) -> list[Sample]:

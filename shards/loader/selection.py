@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shards.access import Indexes, MappedIndex, Rows
-from shards.format import BadIndex, ShardFacts
+from shards.format import ShardFacts
 from shards.loader.permutation import Positions
 from shards.loader.state import Select
+from xtrove.core import DamagedData
 
 _KEPT: Final = 64
 
@@ -90,7 +91,7 @@ class Selection:
         index = self.index(shard)
         chosen = index.chosen(select.min_quality, select.license_classes)
         if len(chosen) != self.shards[shard].samples:
-            raise BadIndex(f"{self.shards[shard].path}: its index has {len(chosen)} rows")
+            raise DamagedData(f"{self.shards[shard].path}: its index has {len(chosen)} rows")
         self._bits[shard] = np.packbits(chosen)
         index.release()
         return int(chosen.sum())

@@ -17,9 +17,10 @@ import numpy as np
 
 from shards.format import SPLITS, Sample
 from shards.loader.permutation import Positions
+from xtrove.core import Misuse
 
 
-class StateError(ValueError):
+class StateError(Misuse):
     """A state that does not belong to this reader and these options."""
 
 

@@ -1,9 +1,7 @@
 from .hub_repo import HubRepo as HubRepo
 from .local import LocalDataset as LocalDataset
-from .local import NotPublishable as NotPublishable
 from .local import read_local as read_local
 from .preview import HubState as HubState
-from .preview import PublishError as PublishError
 from .preview import PublishOptions as PublishOptions
 from .preview import read_hub_state as read_hub_state
 from .preview import staging_branch as staging_branch

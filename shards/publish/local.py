@@ -18,14 +18,11 @@ from shards.format import Manifest, Redo, UnfinishedBuild, layout, load_manifest
 from shards.storage import Findings, Progress
 from shards.verify import check_files
 from shards.write import terms
+from xtrove.core import XtroveError
 
 SHOWN = 5
 MOST_ATTRIBUTION = 16 << 20
 """A line a repository: millions of them are too much for the commit that carries small files."""
-
-
-class NotPublishable(ValueError):
-    """A dataset that must not be published as it is; the message says why and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,14 +66,14 @@ class LocalDataset:
         """The bytes of a small file, as they were when it was checked."""
         data = layout.read_text_file(self.base, file.path)
         if hashlib.sha256(data).hexdigest() != file.sha256:
-            raise NotPublishable(f"{file.path} was changed while it was published: start again")
+            raise XtroveError(f"{file.path} was changed while it was published: start again")
         return data
 
 
 def read_local(base: Path, progress: Progress) -> LocalDataset:
     """The dataset in a folder, every file of it hashed.
 
-    `ManifestError` where there is none, `NotPublishable` where it is not what it claims.
+    `ManifestError` where there is none, `XtroveError` where it is not what it claims.
     """
     manifest = load_manifest(base)
     if Redo(base=base).is_committed():
@@ -91,15 +88,15 @@ def read_local(base: Path, progress: Progress) -> LocalDataset:
         shown = "; ".join(
             f"{finding.subject} {finding.message}" for finding in report.findings[:SHOWN]
         )
-        raise NotPublishable(f"{len(report.findings)} files are not what they should be: {shown}")
+        raise XtroveError(f"{len(report.findings)} files are not what they should be: {shown}")
     if unknown := terms.unpublishable(manifest):
-        raise NotPublishable(
+        raise XtroveError(
             f"under which terms these sources may be published is not known: {', '.join(unknown)}; "
             "build the dataset again with this version of xtrove, without sources that are gated "
             "where they come from"
         )
     if terms.is_gated(manifest) and not _front_matter(base).get("extra_gated_prompt"):
-        raise NotPublishable(
+        raise XtroveError(
             f"{layout.CARD} puts no terms before its readers, but content of The Stack is inside: "
             "build the dataset again"
         )

@@ -14,16 +14,9 @@ from shards.publish.diff import Plan, Tree, make_plan
 from shards.publish.hub_repo import HubRepo
 from shards.publish.local import LocalDataset
 from shards.publish.served_history import STAGING, TAGS
+from xtrove.core import XtroveError
 
 SHOWN: Final = 5
-
-
-class PublishError(Exception):
-    """A publication that cannot go on; `remedy` says what to do."""
-
-    def __init__(self, message: str, *, remedy: str) -> None:
-        super().__init__(message)
-        self.remedy = remedy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +70,7 @@ def staging_branch(revision: str, *, closed: bool) -> str:
 
 
 def read_hub_state(local: LocalDataset, hub: HubRepo, options: PublishOptions) -> HubState:
-    """Compares the dataset with the Hub; changes nothing. `PublishError` where it may not be."""
+    """Compares the dataset with the Hub; changes nothing. `XtroveError` where it may not be."""
     facts = hub.facts()
     target: Tree = {}
     staging: Tree = {}
@@ -117,16 +110,16 @@ def read_hub_state(local: LocalDataset, hub: HubRepo, options: PublishOptions) -
 
 
 def _standing(hub: HubRepo, head: str, target: Tree, options: PublishOptions) -> Manifest | None:
-    """The dataset that stands there already; `PublishError` for the manifest of somebody else."""
+    """The dataset that stands there already; `XtroveError` for the manifest of somebody else."""
     if layout.MANIFEST not in target:
         return None
     data = hub.read(layout.MANIFEST, head, layout.MAX_TEXT_BYTES)
     try:
         return parse_manifest(data)
     except ManifestError as error:
-        raise PublishError(
+        raise XtroveError(
             f"{hub.repo} has a {layout.MANIFEST} at {options.revision} that is none of ours: "
-            f"{error}",
+            f"{error.message}",
             remedy="publish under another name, or delete that file first",
         ) from None
 
@@ -140,18 +133,18 @@ def _has_terms(hub: HubRepo, commit: str) -> bool:
 def _refuse(repo: str, hub_state: HubState, local: LocalDataset, options: PublishOptions) -> None:
     if hub_state.plan.foreign:
         names = ", ".join(hub_state.plan.foreign[:SHOWN])
-        raise PublishError(
+        raise XtroveError(
             f"{repo} holds {len(hub_state.plan.foreign)} files at {options.revision} that were not "
             f"published by xtrove: {names}",
             remedy="publish under another name, or delete them first",
         )
     if hub_state.exists and options.private and not hub_state.private:
-        raise PublishError(
+        raise XtroveError(
             f"{repo} is public already, --private is for a new repository",
             remedy="make it private in its settings first, or leave --private out",
         )
     if local.gated and options.revision != "main" and not hub_state.has_terms:
-        raise PublishError(
+        raise XtroveError(
             f"the Hub shows the terms in the card of main, and {repo} has none there: "
             f"{options.revision} would be given out without them",
             remedy="publish to main first",

@@ -34,7 +34,6 @@ from shards.publish.local import LocalDataset, LocalFile
 from shards.publish.preview import (
     SHOWN,
     HubState,
-    PublishError,
     PublishOptions,
     read_hub_state,
     staging_branch,
@@ -42,6 +41,7 @@ from shards.publish.preview import (
 )
 from shards.publish.retry import FAULTS, Say, read_fault
 from shards.publish.served_history import Served, still_served
+from xtrove.core import XtroveError
 
 STALE: Final = 412
 _MOST_MOVES: Final = 5
@@ -80,7 +80,7 @@ class Publication:
     staged_bytes: int = 0
 
     def run(self) -> Published:
-        """Steps 2 to 7. `PublishError`, or what the Hub refused."""
+        """Steps 2 to 7. `XtroveError`, or what the Hub refused."""
         # The branch has two states for readers, whatever is stopped where:
         #
         #   old commit --(staging commits, on another branch)-- old commit --one commit--> new
@@ -138,7 +138,7 @@ class Publication:
         self.say(f"new repository {hub.repo}")
         hub.create(private=self.options.private)
         if hub.facts() is None:
-            raise PublishError(
+            raise XtroveError(
                 f"{hub.repo} exists, but this token may not see it",
                 remedy="use a token of its owner, or publish under another name",
             )
@@ -146,7 +146,7 @@ class Publication:
     def _main(self) -> str:
         head = self.hub.head("main")
         if head is None:
-            raise PublishError(
+            raise XtroveError(
                 f"{self.hub.repo} has no branch main",
                 remedy="delete the repository and run the same command again",
             )
@@ -159,7 +159,7 @@ class Publication:
             return hub_state.head
         if revision.startswith("refs/"):
             if self.hub.head(revision) is None:
-                raise PublishError(
+                raise XtroveError(
                     f"{self.hub.repo} has no {revision}",
                     remedy="open the pull request first, or name a branch",
                 )
@@ -179,7 +179,7 @@ class Publication:
         while True:
             commit = hub.head(branch)
             if commit is None:
-                raise PublishError(
+                raise XtroveError(
                     f"the branch {branch} was deleted meanwhile", remedy="run it again"
                 )
             tree = hub.tree(commit)
@@ -223,10 +223,10 @@ class Publication:
     def _only(self, files: tuple[LocalFile, ...]) -> LocalDataset:
         return LocalDataset(base=self.local.base, manifest=self.local.manifest, files=files)
 
-    def _damaged(self, missing: tuple[LocalFile, ...], tree: Tree, place: str) -> PublishError:
+    def _damaged(self, missing: tuple[LocalFile, ...], tree: Tree, place: str) -> XtroveError:
         wrong = mismatches(self._only(missing), {f.path: tree[f.path] for f in missing
                                                 if f.path in tree})  # fmt: skip
-        return PublishError(
+        return XtroveError(
             f"the Hub holds other files at {place} than were sent: {'; '.join(wrong[:SHOWN])}",
             remedy=f"delete the branch {place} on the Hub and run the same command again",
         )
@@ -243,7 +243,7 @@ class Publication:
                 return head
             changed = _difference(compared, ours(tree))
             if changed or plan.foreign:
-                raise PublishError(
+                raise XtroveError(
                     f"{self.options.revision} of {hub.repo} moved from {hub_state.head[:12]} to "
                     f"{head[:12]} while this was published, and changed "
                     f"{', '.join((changed or list(plan.foreign))[:SHOWN])}",
@@ -255,7 +255,7 @@ class Publication:
                 if read_fault(error).status != STALE:
                     hub.patience.wait("commit", error)
                 elif (moves := moves + 1) > _MOST_MOVES:
-                    raise PublishError(
+                    raise XtroveError(
                         f"{self.options.revision} of {hub.repo} has moved {moves} times since",
                         remedy="run the same command when nobody else commits there",
                     ) from error
@@ -293,12 +293,12 @@ class Publication:
                 return name
             if tagged == commit or not mismatches(self.local, self.hub.tree(tagged)):
                 return name
-        raise PublishError(
+        raise XtroveError(
             f"the tag {name} stands at other files", remedy=f"delete the tag {name} on the Hub"
         )
 
     def _verify(self, commit: str) -> int:
-        """Every size and SHA-256 of the commit; `PublishError` names what is wrong."""
+        """Every size and SHA-256 of the commit; `XtroveError` names what is wrong."""
         self.say("verifying what the Hub holds")
         tree = self.hub.tree(commit)
         wrong = mismatches(self.local, tree)
@@ -310,7 +310,7 @@ class Publication:
                 if digest != file.sha256:
                     wrong.append(f"{file.path} has SHA-256 {digest}, should have {file.sha256}")
         if wrong:
-            raise PublishError(
+            raise XtroveError(
                 f"{len(wrong)} files at {commit[:12]} are not what was published: "
                 f"{'; '.join(wrong[:SHOWN])}",
                 remedy="delete them on the Hub and run the same command again",

@@ -1,7 +1,5 @@
-from .dataset import DamagedShard as DamagedShard
 from .dataset import Dataset as Dataset
 from .summary import Summary as Summary
 from .summary import summarise as summarise
-from .tar import BrokenTar as BrokenTar
 from .tar import Member as Member
 from .tar import read_members as read_members

@@ -24,10 +24,7 @@ from shards.format import (
     open_index,
 )
 from shards.write import Removal, find_removal
-
-
-class DamagedShard(ValueError):
-    """An index that points to something else than its sample: run `xtrove verify`."""
+from xtrove.core import DamagedData
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,15 +36,15 @@ class Shard:
     index: Index
 
     def payload(self, row: int) -> bytes:
-        """The JSON bytes of a row. `DamagedShard` where the index points outside the tar."""
+        """The JSON bytes of a row. `DamagedData` where the index points outside the tar."""
         entry = self.index.entry(row)
         if not 0 <= entry.size <= MAX_PAYLOAD_BYTES or entry.offset < 0:
-            raise DamagedShard(f"{self.facts.path}: {entry.key} has size {entry.size}")
+            raise DamagedData(f"{self.facts.path}: {entry.key} has size {entry.size}")
         with self.tar.open("rb") as stream:
             stream.seek(entry.offset)
             payload = stream.read(entry.size)
         if len(payload) != entry.size:
-            raise DamagedShard(f"{self.facts.path}: {entry.key} ends outside the tar")
+            raise DamagedData(f"{self.facts.path}: {entry.key} ends outside the tar")
         return payload
 
     def sample(self, row: int) -> Sample:
@@ -55,7 +52,7 @@ class Shard:
         sample = decode(self.payload(row))
         key = self.index.entry(row).key
         if sample["id"] != key:
-            raise DamagedShard(f"{self.facts.path}: {key} holds the sample {sample['id']!r}")
+            raise DamagedData(f"{self.facts.path}: {key} holds the sample {sample['id']!r}")
         return sample
 
     def samples(self) -> Iterator[Sample]:
@@ -64,7 +61,7 @@ class Shard:
         with self.tar.open("rb") as stream:
             for offset, size in zip(offsets.tolist(), sizes.tolist(), strict=True):
                 if not 0 <= size <= MAX_PAYLOAD_BYTES or offset < 0:
-                    raise DamagedShard(f"{self.facts.path}: an index row has size {size}")
+                    raise DamagedData(f"{self.facts.path}: an index row has size {size}")
                 stream.seek(offset)
                 yield decode(stream.read(size))
 
@@ -92,7 +89,7 @@ class Dataset:
         return self.manifest.counts()
 
     def shard(self, facts: ShardFacts) -> Shard:
-        """The shard with its index mapped; `UnsafePath` or `BadIndex` where it is damaged."""
+        """The shard with its index mapped; `DamagedData` where it is damaged."""
         shard = self._shards.get(facts.path)
         if shard is None:
             tar = layout.safe_file(self.path, facts.path)

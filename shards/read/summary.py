@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from shards.format import Sample
-from shards.read.dataset import DamagedShard, Dataset
+from shards.read.dataset import Dataset
 from shards.write import open_removals, removal_files
+from xtrove.core import DamagedData
 
 QUANTILES = (0, 10, 25, 50, 75, 90, 99, 100)
 
@@ -84,6 +85,6 @@ def _at(dataset: Dataset, row: int) -> Sample:
         if row < len(shard.index):
             return shard.sample(row)
         row -= len(shard.index)
-    raise DamagedShard(
+    raise DamagedData(
         f"the indexes hold fewer rows than the {dataset.manifest.samples} samples of the manifest"
     )

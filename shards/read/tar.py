@@ -15,13 +15,10 @@ from typing import BinaryIO, Final
 
 from shards.format import BLOCK, MAX_PAYLOAD_BYTES, archive_bytes, tar_size
 from shards.write import MODE, OWNER
+from xtrove.core import DamagedData
 
 _NAME: Final = re.compile(r"([0-9a-f]{32})\.json")
 _ZEROS: Final = bytes(BLOCK)
-
-
-class BrokenTar(ValueError):
-    """A tar that cannot be read on; the message names the offset."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,12 +34,12 @@ class Member:
 
 
 def read_members(stream: BinaryIO) -> Iterator[Member]:
-    """The members in order. `BrokenTar` at the first block that is not as it should be."""
+    """The members in order. `DamagedData` at the first block that is not as it should be."""
     offset = 0
     while True:
         header = stream.read(BLOCK)
         if len(header) != BLOCK:
-            raise BrokenTar(f"the tar ends at offset {offset} without an end mark")
+            raise DamagedData(f"the tar ends at offset {offset} without an end mark")
         if header == _ZEROS:
             _check_end(stream, offset)
             return
@@ -51,9 +48,9 @@ def read_members(stream: BinaryIO) -> Iterator[Member]:
         payload = stream.read(size)
         padding = stream.read(tar_size(size) - BLOCK - size)
         if len(payload) != size or len(padding) != tar_size(size) - BLOCK - size:
-            raise BrokenTar(f"{key}: the tar ends inside its payload at offset {offset + BLOCK}")
+            raise DamagedData(f"{key}: the tar ends inside its payload at offset {offset + BLOCK}")
         if padding.strip(b"\0"):
-            raise BrokenTar(f"{key}: the padding behind its payload is not zero")
+            raise DamagedData(f"{key}: the padding behind its payload is not zero")
         yield Member(key=key, offset=offset + BLOCK, payload=payload, plain=_is_plain(info))
         offset += tar_size(size)
 
@@ -62,15 +59,15 @@ def _parse(header: bytes, offset: int) -> tarfile.TarInfo:
     try:
         info = tarfile.TarInfo.frombuf(header, "utf-8", "strict")
     except (tarfile.HeaderError, UnicodeDecodeError) as error:
-        raise BrokenTar(f"the header at offset {offset} is damaged: {error}") from error
+        raise DamagedData(f"the header at offset {offset} is damaged: {error}") from error
     match = _NAME.fullmatch(info.name)
     if match is None or info.type != tarfile.REGTYPE:
-        raise BrokenTar(
+        raise DamagedData(
             f"member {info.name[:200]!r} (type {info.type!r}) at offset {offset} is no "
             "regular <id>.json"
         )
     if not 0 <= info.size <= MAX_PAYLOAD_BYTES:
-        raise BrokenTar(f"{match[1]}: size {info.size} at offset {offset} is out of range")
+        raise DamagedData(f"{match[1]}: size {info.size} at offset {offset} is out of range")
     return info
 
 
@@ -83,6 +80,6 @@ def _check_end(stream: BinaryIO, offset: int) -> None:
     left = archive_bytes(offset) - offset - BLOCK
     rest = stream.read(left + 1)
     if len(rest) != left or rest.strip(b"\0"):
-        raise BrokenTar(
+        raise DamagedData(
             f"{left} zero bytes should follow the end mark at offset {offset} and nothing more"
         )

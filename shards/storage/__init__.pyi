@@ -6,4 +6,3 @@ from .findings import Finding as Finding
 from .findings import Findings as Findings
 from .findings import Progress as Progress
 from .findings import Report as Report
-from .parquet_headers import BadParquet as BadParquet

@@ -24,9 +24,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from shards.storage.parquet_headers import BadParquet, ColumnPages, read_pages
+from shards.storage.parquet_headers import ColumnPages, read_pages
+from xtrove.core import DamagedData
 
-__all__ = ["BadParquet", "BoundedParquet", "open_parquet"]
+__all__ = ["DamagedData", "BoundedParquet", "open_parquet"]
 
 BATCH_ROWS: Final = 1 << 14
 """As they are stored: each batch comes with a copy of its dictionaries."""
@@ -65,7 +66,7 @@ class BoundedParquet:
     ) -> Iterator[Any]:
         """Record batches of plain columns (all without an argument), in order, all text UTF-8.
 
-        `BadParquet` on a group or a row that is too large, or cannot be read.
+        `DamagedData` on a group or a row that is too large, or cannot be read.
         """
         names = self._schema.names if columns is None else list(columns)
         with _readable(self._name):
@@ -77,7 +78,7 @@ class BoundedParquet:
                     for piece, size in _pieces(batch, self._schema, names):
                         rows += size
                         if rows > MOST_GROUP_BYTES:
-                            raise BadParquet(
+                            raise DamagedData(
                                 f"row group {group} spells out to more than {MOST_GROUP_BYTES} "
                                 "bytes"
                             )
@@ -88,7 +89,7 @@ class BoundedParquet:
 def open_parquet(path: Path, *schemas: pa.Schema) -> Iterator[BoundedParquet]:
     """A file of one of these schemas.
 
-    `BadParquet` where it has another, is no Parquet file, or has too much in a row group.
+    `DamagedData` where it has another, is no Parquet file, or has too much in a row group.
     """
     with _readable(path.name):
         pages = read_pages(path)
@@ -99,9 +100,9 @@ def open_parquet(path: Path, *schemas: pa.Schema) -> Iterator[BoundedParquet]:
                 (candidate for candidate in schemas if file.schema_arrow.equals(candidate)), None
             )
             if schema is None:
-                raise BadParquet(f"it has another schema: {str(file.schema_arrow)[:500]}")
+                raise DamagedData(f"it has another schema: {str(file.schema_arrow)[:500]}")
             if file.num_row_groups != len(pages):
-                raise BadParquet(f"it has {file.num_row_groups} row groups or {len(pages)}")
+                raise DamagedData(f"it has {file.num_row_groups} row groups or {len(pages)}")
             columns = [file.schema.column(number) for number in range(len(file.schema))]
             texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
         file = pq.ParquetFile(path, memory_map=True, read_dictionary=texts)
@@ -112,20 +113,20 @@ def open_parquet(path: Path, *schemas: pa.Schema) -> Iterator[BoundedParquet]:
 def _require(number: int, group: Sequence[ColumnPages]) -> None:
     most, size = max((page.values for page in group), default=0), sum(page.bytes for page in group)
     if most > MOST_VALUES:
-        raise BadParquet(f"row group {number} has a column of {most} values: over {MOST_VALUES}")
+        raise DamagedData(f"row group {number} has a column of {most} values: over {MOST_VALUES}")
     if size > MOST_GROUP_BYTES:
-        raise BadParquet(f"row group {number} has {size} bytes, more than {MOST_GROUP_BYTES}")
+        raise DamagedData(f"row group {number} has {size} bytes, more than {MOST_GROUP_BYTES}")
 
 
 @contextmanager
 def _readable(name: str) -> Iterator[None]:
-    """Turns what pyarrow raises into `BadParquet`."""
+    """Turns what pyarrow raises into `DamagedData`."""
     try:
         yield
-    except BadParquet as error:
-        raise BadParquet(f"{name}: {error}") from error
+    except DamagedData as error:
+        raise DamagedData(f"{name}: {error}") from error
     except (pa.ArrowException, ValueError, OSError, MemoryError) as error:
-        raise BadParquet(f"{name} is no readable Parquet file: {error}") from error
+        raise DamagedData(f"{name} is no readable Parquet file: {error}") from error
 
 
 def _pieces(batch: Any, schema: pa.Schema, names: Sequence[str]) -> Iterator[tuple[Any, int]]:
@@ -136,7 +137,7 @@ def _pieces(batch: Any, schema: pa.Schema, names: Sequence[str]) -> Iterator[tup
     columns = [batch.column(name) for name in names]
     sizes = np.sum([_row_bytes(column) for column in columns], axis=0)
     if int(sizes.max()) > MOST_ROW_BYTES:
-        raise BadParquet(f"a row has {int(sizes.max())} bytes, more than {MOST_ROW_BYTES}")
+        raise DamagedData(f"a row has {int(sizes.max())} bytes, more than {MOST_ROW_BYTES}")
     start = 0
     while start < len(sizes):
         reach = np.cumsum(sizes[start : start + PIECE_ROWS])
@@ -155,7 +156,7 @@ def _row_bytes(column: Any) -> NDArray[np.int64]:
         codes = pc.drop_null(column.indices).to_numpy()
         # Arrow checks this where it spells texts out, not where it hands out dictionaries.
         if len(codes) and not 0 <= int(codes.min()) <= int(codes.max()) < len(lengths):
-            raise BadParquet(f"a text names entry {int(codes.max())} of {len(lengths)}")
+            raise DamagedData(f"a text names entry {int(codes.max())} of {len(lengths)}")
         sizes = np.zeros(len(column), dtype=np.int64)
         sizes[column.is_valid().to_numpy(zero_copy_only=False)] = lengths[codes]
         return sizes

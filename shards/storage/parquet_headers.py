@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from xtrove.core import DamagedData
+
 MOST_FOOTER_BYTES: Final = 1 << 24
 MOST_PAGES: Final = 1 << 20
 """Of a file."""
@@ -27,10 +29,6 @@ _DEPTH: Final = 32
 _STOP, _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(
     13
 )
-
-
-class BadParquet(ValueError):
-    """A file that is not what it should be, or larger than it may be."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,15 +45,15 @@ class ColumnPages:
 
 
 def read_pages(path: Path) -> list[list[ColumnPages]]:
-    """The columns of each row group, in the order of the schema. `BadParquet`, `OSError`."""
+    """The columns of each row group, in the order of the schema. `DamagedData`, `OSError`."""
     with path.open("rb") as stream:
         size = stream.seek(0, 2)
         if size < 12:
-            raise BadParquet(f"{size} bytes are no Parquet file")
+            raise DamagedData(f"{size} bytes are no Parquet file")
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
             length = int.from_bytes(data[-8:-4], "little")
             if data[-4:] != _MAGIC or length > min(size - 12, MOST_FOOTER_BYTES):
-                raise BadParquet(f"its footer of {length} bytes cannot be read")
+                raise DamagedData(f"its footer of {length} bytes cannot be read")
             walk = _Walk(data, size - 8 - length, size - 8)
             pages = []
             budget = [MOST_PAGES]
@@ -74,7 +72,7 @@ class _Walk:
 
     def byte(self) -> int:
         if self.position >= self.end:
-            raise BadParquet("a header ends too early")
+            raise DamagedData("a header ends too early")
         self.position += 1
         return self.data[self.position - 1]
 
@@ -87,14 +85,14 @@ class _Walk:
                 return value
             shift += 7
             if shift > 63:
-                raise BadParquet("a number of a header is too long")
+                raise DamagedData("a number of a header is too long")
 
     def number(self, bits: int) -> int:
         """A signed integer that must fit: readers cut off what does not."""
         value = self.varint()
         value = (value >> 1) ^ -(value & 1)
         if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):
-            raise BadParquet(f"a number of a header has more than {bits} bits")
+            raise DamagedData(f"a number of a header has more than {bits} bits")
         return value
 
     def binary(self) -> bytes:
@@ -121,13 +119,13 @@ class _Walk:
         """The place of each struct in a list of them; the caller reads each."""
         size, kind = self._elements()
         if size and kind != _STRUCT:
-            raise BadParquet(f"a list of the footer has elements of type {kind}")
+            raise DamagedData(f"a list of the footer has elements of type {kind}")
         yield from range(size)
 
     def skip(self, kind: int, depth: int = 0) -> None:
         """Passes over a value."""
         if depth > _DEPTH:
-            raise BadParquet("a header is nested too deeply")
+            raise DamagedData("a header is nested too deeply")
         if kind == _BYTE:
             self.forward(1)
         elif kind in (_I16, _I32, _I64):
@@ -150,7 +148,7 @@ class _Walk:
             for _, inner in self.fields():
                 self.skip(inner, depth + 1)
         elif kind not in (_TRUE, _FALSE):
-            raise BadParquet(f"a header has a field of type {kind}")
+            raise DamagedData(f"a header has a field of type {kind}")
 
     def _skip_element(self, kind: int, depth: int) -> None:
         if kind in (_TRUE, _FALSE):
@@ -165,7 +163,7 @@ class _Walk:
 
     def forward(self, size: int) -> None:
         if size > self.end - self.position:
-            raise BadParquet("a header ends too early")
+            raise DamagedData("a header ends too early")
         self.position += size
 
 
@@ -181,7 +179,7 @@ def _column(walk: _Walk, budget: list[int]) -> ColumnPages:
     limits: dict[int, bytes] = {}
     for field in walk.only((1, _BINARY), (3, _STRUCT)):
         if field == 1:
-            raise BadParquet("a column lies in another file")
+            raise DamagedData("a column lies in another file")
         for inner in walk.only(
             *((field_number, _I64) for field_number in (5, 6, 7, 9, 11)), (12, _STRUCT)
         ):
@@ -194,7 +192,7 @@ def _column(walk: _Walk, budget: list[int]) -> ColumnPages:
         start = dictionary
     stop = start + numbers.get(7, -1)
     if not 0 <= start <= stop <= len(walk.data):
-        raise BadParquet(f"a column lies at bytes {start} to {stop} of {len(walk.data)}")
+        raise DamagedData(f"a column lies at bytes {start} to {stop} of {len(walk.data)}")
     values, size = _pages(walk.data, start, stop, budget)
     return ColumnPages(
         values=max(values, numbers.get(5, 0)),
@@ -223,7 +221,7 @@ def _pages(data: mmap.mmap, start: int, stop: int, budget: list[int]) -> tuple[i
     while walk.position < stop:
         budget[0] -= 1
         if budget[0] < 0:
-            raise BadParquet(f"it has more than {MOST_PAGES} pages")
+            raise DamagedData(f"it has more than {MOST_PAGES} pages")
         numbers: dict[int, int] = {}
         page_values = 0
         for number in walk.only(
@@ -234,7 +232,7 @@ def _pages(data: mmap.mmap, start: int, stop: int, budget: list[int]) -> tuple[i
             else:
                 page_values = max(page_values, _page_values(walk))
         if min(numbers.get(2, -1), numbers.get(3, -1), page_values) < 0:
-            raise BadParquet(f"a page states the sizes {numbers} and {page_values} values")
+            raise DamagedData(f"a page states the sizes {numbers} and {page_values} values")
         walk.forward(numbers[3])
         values += page_values
         size += numbers[2]

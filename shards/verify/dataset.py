@@ -56,7 +56,7 @@ def check_dataset(
     except (NotADataset, UnfinishedBuild, NewerFormat):
         raise
     except ManifestError as error:
-        findings.add("manifest", MANIFEST, str(error))
+        findings.add("manifest", MANIFEST, error.message)
         return findings.report()
     report = progress or _silent
     if manifest.to_json() != (path / MANIFEST).read_bytes():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shards.format import ChecksumError, Manifest, layout, parse_checksums
+from shards.format import Manifest, layout, parse_checksums
 from shards.storage import Findings, Progress
-from xtrove.core import file_sha256
+from xtrove.core import DamagedData, file_sha256
 
 
 def check_files(base: Path, manifest: Manifest, findings: Findings, progress: Progress) -> None:
@@ -41,7 +41,7 @@ def check_files(base: Path, manifest: Manifest, findings: Findings, progress: Pr
 def _sums(base: Path, findings: Findings) -> dict[str, str]:
     try:
         return parse_checksums(layout.read_text_file(base, layout.CHECKSUMS))
-    except (ChecksumError, layout.UnsafePath) as error:
+    except DamagedData as error:
         findings.add("checksums", layout.CHECKSUMS, str(error))
         return {}
 
@@ -49,7 +49,7 @@ def _sums(base: Path, findings: Findings) -> dict[str, str]:
 def _safe(base: Path, path: str, findings: Findings) -> bool:
     try:
         layout.safe_file(base, path)
-    except layout.UnsafePath as error:
+    except DamagedData as error:
         findings.add("files", path, str(error))
         return False
     return True

@@ -36,7 +36,8 @@ from shards.format import Sample, number, repo_sha256, text
 from shards.read import Dataset
 from shards.storage import Findings
 from shards.verify.tombstones import check_marked, check_marks, is_marked
-from shards.write import NO_SCORE, Removal, RemovalsError, read_removals, removal_files
+from shards.write import NO_SCORE, Removal, read_removals, removal_files
+from xtrove.core import DamagedData
 
 EXACT: Final = REASONS[EXACT_DUPLICATE]
 NEAR: Final = REASONS[NEAR_DUPLICATE]
@@ -81,7 +82,7 @@ def check_removals(dataset: Dataset, findings: Findings) -> RemovalsSeen:
                     check_marked(subject, row, rule.threshold, findings)
                 else:
                     _check_row(dataset, subject, row, rule, findings)
-        except RemovalsError as error:
+        except DamagedData as error:
             findings.add("removal", name, str(error))
     findings.counts["removals"] += seen.rows
     check_marks(dataset.manifest, seen.marked, findings)

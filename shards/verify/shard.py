@@ -20,9 +20,7 @@ from numpy.typing import NDArray
 
 from shards.format import (
     ARROW_SCHEMA,
-    BadIndex,
     Sample,
-    SampleError,
     ShardFacts,
     decode,
     digest_row,
@@ -33,10 +31,11 @@ from shards.format import (
     tar_size,
     text,
 )
-from shards.read import BrokenTar, Member, read_members
-from shards.storage import BadParquet, Findings, open_parquet
+from shards.read import Member, read_members
+from shards.storage import Findings, open_parquet
 from shards.verify.sample import SampleRules, check_sample
 from shards.write import LicenseClass, Tally
+from xtrove.core import DamagedData
 
 _BATCH: Final = 1024
 _Row = dict[str, Any]
@@ -130,7 +129,7 @@ def _members(base: Path, path: str, findings: Findings) -> Iterator[Member]:
     try:
         with layout.safe_file(base, path).open("rb") as stream:
             yield from read_members(stream)
-    except (BrokenTar, layout.UnsafePath, OSError) as error:
+    except (DamagedData, OSError) as error:
         findings.add("tar", path, f"{error}; what follows in it was not checked")
 
 
@@ -141,7 +140,7 @@ def _index_rows(base: Path, tar: str, findings: Findings) -> Iterator[_Row]:
         for batch in index.table.to_batches(max_chunksize=_BATCH):
             yield from batch.to_pylist()
         return
-    except (BadIndex, layout.UnsafePath, UnicodeDecodeError) as error:
+    except (DamagedData, UnicodeDecodeError) as error:
         findings.add("index", path, str(error))
     while True:
         yield _UNREAD
@@ -154,7 +153,7 @@ def _twin_rows(base: Path, tar: str, findings: Findings) -> Iterator[_Row]:
             for batch in file.batches():
                 yield from batch.to_pylist()
             return
-    except (BadParquet, layout.UnsafePath) as error:
+    except DamagedData as error:
         findings.add("parquet", path, f"cannot be read: {error}")
     while True:
         yield _UNREAD
@@ -180,7 +179,7 @@ def _decoded(subject: str, member: Member, findings: Findings) -> Sample | None:
         sample = decode(member.payload)
         if encode_sample(sample) != member.payload:
             findings.add("sample", subject, "its JSON is not canonical: sorted, compact, UTF-8")
-    except SampleError as error:
+    except DamagedData as error:
         findings.add("sample", subject, str(error))
         return None
     if sample["id"] != member.key:

@@ -15,22 +15,13 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from shards.format import (
-    ROW,
-    Funnel,
-    FunnelError,
-    Manifest,
-    content_sha256,
-    duplicate_ids,
-    layout,
-    plan_ranges,
-)
+from shards.format import ROW, Funnel, Manifest, content_sha256, duplicate_ids, layout, plan_ranges
 from shards.storage import Findings
 from shards.verify.removals import RemovalsSeen
 from shards.verify.shard import ShardSeen
 from shards.verify.tombstones import check_forgotten_pairs, check_thinned
 from shards.write import card, plots, terms, write_attribution
-from xtrove.core import file_sha256
+from xtrove.core import DamagedData, file_sha256
 
 _MANIFEST: Final = layout.MANIFEST
 
@@ -152,7 +143,7 @@ def check_funnel(
     try:
         data = layout.read_text_file(base, layout.FUNNEL)
         funnel = Funnel.from_json(data)
-    except (FunnelError, ValueError) as error:
+    except (DamagedData, ValueError) as error:
         findings.add("funnel", layout.FUNNEL, str(error))
         return None
     if funnel.to_json() != data:
@@ -205,7 +196,7 @@ def check_texts(
                 "attribution", layout.ATTRIBUTION, "is not the attribution of these shards"
             )
         text = layout.read_text_file(base, layout.CARD).decode("utf-8")
-    except (layout.UnsafePath, UnicodeDecodeError, OSError) as error:
+    except (DamagedData, UnicodeDecodeError, OSError) as error:
         findings.add("card", layout.CARD, str(error))
         return
     _check_front_matter(text, manifest, findings)
@@ -234,7 +225,7 @@ def _check_plots(
             continue
         try:
             texts = plots.texts(layout.read_text_file(base, path, plots.MAX_BYTES))
-        except layout.UnsafePath as error:
+        except DamagedData as error:
             findings.add("card", path, str(error))
             continue
         if texts != plots.rows(shown):

@@ -12,7 +12,6 @@ from .plots import write_plots as write_plots
 from .removals import NO_SCORE as NO_SCORE
 from .removals import NO_TOKENS as NO_TOKENS
 from .removals import Removal as Removal
-from .removals import RemovalsError as RemovalsError
 from .removals import RemovalsFile as RemovalsFile
 from .removals import find_removal as find_removal
 from .removals import open_removals as open_removals

@@ -22,8 +22,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shards.storage import BadParquet, BoundedParquet, open_parquet, table
-from xtrove.core import FileFacts, staged
+from shards.storage import BoundedParquet, open_parquet, table
+from xtrove.core import DamagedData, FileFacts, staged
 
 FIRST_SCHEMA: Final = pa.schema(
     [
@@ -54,10 +54,6 @@ NO_TOKENS: Final = -1
 _GROUP_ROWS: Final = 20_000
 _GROUP_SHINGLES: Final = 1 << 20
 _ID: Final = re.compile("[0-9a-f]{32}")
-
-
-class RemovalsError(ValueError):
-    """Evidence that cannot be read or written."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +96,7 @@ class RemovalsFile:
 def write_removals(base: Path, name: str, rows: Iterable[Removal], *, tmp: Path) -> RemovalsFile:
     """Writes `removals/<name>.parquet` from rows in ascending id order (equal ids may follow).
 
-    `RemovalsError` on rows out of order or ids that are not 32 hex digits.
+    `DamagedData` on rows out of order or ids that are not 32 hex digits.
     """
     count = 0
     with staged(base, f"removals/{name}.parquet", tmp) as sink:
@@ -122,7 +118,7 @@ def _groups(rows: Iterable[Removal]) -> Iterator[list[Removal]]:
     weight, last = 0, ""
     for row in rows:
         if not _ID.fullmatch(row.id) or row.id < last:
-            raise RemovalsError(f"removal {row.id!r} after {last!r}: 32 hex digits, ascending")
+            raise DamagedData(f"removal {row.id!r} after {last!r}: 32 hex digits, ascending")
         group.append(row)
         last = row.id
         weight += len(row.shingles)
@@ -147,16 +143,13 @@ def removal_files(dataset: Path) -> list[Path]:
 
 @contextmanager
 def open_removals(path: Path) -> Iterator[BoundedParquet]:
-    """One evidence file, read in bounded memory. `RemovalsError` where it cannot be read."""
-    try:
-        with open_parquet(path, REMOVALS_SCHEMA, FIRST_SCHEMA) as file:
-            yield file
-    except BadParquet as error:
-        raise RemovalsError(str(error)) from error
+    """One evidence file, read in bounded memory. `DamagedData` where it cannot be read."""
+    with open_parquet(path, REMOVALS_SCHEMA, FIRST_SCHEMA) as file:
+        yield file
 
 
 def read_removals(path: Path) -> Iterator[Removal]:
-    """The rows of one evidence file in order. `RemovalsError` where it cannot be read."""
+    """The rows of one evidence file in order. `DamagedData` where it cannot be read."""
     with open_removals(path) as file:
         for batch in file.batches():
             for row in batch.to_pylist():
@@ -165,7 +158,7 @@ def read_removals(path: Path) -> Iterator[Removal]:
 
 def _removal(row: dict[str, Any]) -> Removal:
     if any(value is None for value in row.values()):
-        raise RemovalsError(f"removal {row['id']!r} holds nulls")
+        raise DamagedData(f"removal {row['id']!r} holds nulls")
     return Removal(**{**row, "shingles": tuple(row["shingles"])})
 
 

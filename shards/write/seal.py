@@ -35,13 +35,9 @@ from shards.write.card import render_card
 from shards.write.plots import write_plots
 from shards.write.removals import RemovalsFile
 from shards.write.shard import ShardFiles
-from xtrove.core import write_bytes
+from xtrove.core import XtroveError, write_bytes
 
 WorkOf = Callable[[ShardFiles], Path]
-
-
-class SealError(ValueError):
-    """Outputs that contradict each other: sealing them would publish a wrong dataset."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,14 +73,14 @@ def unseal(base: Path) -> None:
 def build_manifest(parts: BuildOutputs, work_of: WorkOf) -> Manifest:
     """The manifest of the parts; `work_of` names the `work` folder each shard was given.
 
-    `SealError` where the funnel does not add up or does not end in the shards.
+    `XtroveError` where the funnel does not add up or does not end in the shards.
     """
     samples = sum(shard.samples for shard in parts.shards)
     wrong = parts.funnel.check()
     if parts.funnel.kept_pairs() != samples:
         wrong.append(f"{parts.funnel.kept_pairs()} pairs kept, but {samples} are in the shards")
     if wrong:
-        raise SealError("the funnel does not add up: " + "; ".join(wrong[:20]))
+        raise XtroveError("the funnel does not add up: " + "; ".join(wrong[:20]))
     licenses: Counter[str] = Counter()
     for shard in parts.shards:
         licenses.update(shard.licenses)
@@ -134,7 +130,7 @@ def write_published(base: Path, parts: BuildOutputs, *, work_of: WorkOf, tmp: Pa
 
     Shards and evidence stand in place already; `work_of` names the folder that `write_shard`
     was given as `work` for a shard; `tmp` lies on the file system of `base`.
-    `SealError` where the parts contradict each other; nothing is published then.
+    `XtroveError` where the parts contradict each other; nothing is published then.
     """
     manifest = build_manifest(parts, work_of)
     unseal(base)

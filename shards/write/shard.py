@@ -234,7 +234,7 @@ def write_shard(
     `tmp` lies on the file system of `base`; `work` receives the unpublished sidecars.
     `license_class` maps the licences of a sample to a class (permissive, ...).
     `ValueError` on samples out of order, of another language, with an id that is not the key,
-    or where there are none; `SampleError` on a payload that breaks the schema; `OSError` from
+    or where there are none; `DamagedData` on a payload that breaks the schema; `OSError` from
     the disk. After an error no final name exists.
     """
     tar = layout.tar_path(language, split, number)

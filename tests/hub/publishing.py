@@ -17,10 +17,11 @@ from typing import Any
 
 from shards.publish.hub_repo import HubRepo
 from shards.publish.local import read_local
-from shards.publish.preview import PublishError, PublishOptions, read_hub_state
+from shards.publish.preview import PublishOptions, read_hub_state
 from shards.publish.publication import Publication
 from shards.publish.retry import Patience
 from xtrove.core import RetryPolicy
+from xtrove.core.errors import XtroveError
 
 
 def main() -> None:
@@ -32,8 +33,8 @@ def main() -> None:
         answer: dict[str, Any] = {"answer": None, "error": "", "said": said}
         try:
             answer["answer"] = _publish(job, said)
-        except PublishError as error:
-            answer["error"] = f"PublishError: {error} | {error.remedy}"
+        except XtroveError as error:
+            answer["error"] = f"XtroveError: {error} | {error.remedy}"
         except Exception as error:
             answer["error"] = f"{type(error).__name__}: {error}"
         answer["seconds"] = time.monotonic() - began

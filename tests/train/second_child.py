@@ -24,11 +24,11 @@ from evaluate.measure.validation import validation_measure
 from tests.train.runs import config, dataset, losses, steps
 from train.checkpoint.save_load import load_model
 from train.config import TrainConfig
-from train.errors import Stopped
 from train.run.loop import train
 from train.mining.miner import MineOptions, mine
 from train.model.files import model_digest
 from train.data.dataset import open_reader
+from xtrove.core.errors import Interrupted
 
 CASES = {
     "xtr": {"objective": {"kind": "xtr"}, "batch": {"mini_batch_tokens": 4096}},
@@ -75,7 +75,7 @@ def _measure(chosen: TrainConfig) -> Any:
 def _resumed(data: Path, root: Path, place: str) -> list[str]:
     chosen = _config(data, root / f"{place} resumed", place, CASES["mix cached"])
     looked = iter([False, False, False, True])
-    with contextlib.suppress(Stopped):
+    with contextlib.suppress(Interrupted):
         train(chosen, validate=_measure, interrupted=lambda: next(looked, False))
     assert len(steps(Path(chosen.output))) < chosen.steps
     train(chosen, validate=_measure, resume=True)

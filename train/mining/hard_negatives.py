@@ -22,9 +22,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from train.errors import Mismatch
 from train.json_files import read_json
 from train.mining.miner import FACTS, SCHEMA
+from xtrove.core import Misuse
 
 MAX_NEGATIVES: Final = 1_000
 """A row with more is none of ours."""
@@ -108,12 +108,12 @@ def load_negatives(
 ) -> MinedNegatives:
     """The negatives of a folder of `xtrove mine` for readers whose positions have these keys.
 
-    `Mismatch` where the folder is of another dataset, unfinished or damaged.
+    `Misuse` where the folder is of another dataset, unfinished or damaged.
     """
     facts = read_json(folder / FACTS)
     if facts.get("dataset") != dataset or not facts.get("complete"):
         what = "unfinished" if facts.get("dataset") == dataset else "of another dataset"
-        raise Mismatch(
+        raise Misuse(
             f"negatives.path: {folder} is {what}",
             remedy="run `xtrove mine` on the dataset of data.path to its end",
         )
@@ -121,7 +121,7 @@ def load_negatives(
     ordered = keys[order]
     parts = [_part(path, ordered, order) for path in sorted(folder.glob("negatives/*.parquet"))]
     if not parts:
-        raise Mismatch(f"negatives.path: {folder} holds no negatives", remedy="run `xtrove mine`")
+        raise Misuse(f"negatives.path: {folder} holds no negatives", remedy="run `xtrove mine`")
     ids = np.concatenate([part[0] for part in parts])
     by_id = np.argsort(ids, kind="stable")
     lengths = np.concatenate([part[1] for part in parts])
@@ -157,7 +157,7 @@ def _part(path: Path, keys: NDArray[np.uint64], order: NDArray[np.int64]) -> _Pa
     try:
         table = pq.read_table(path)
         if not table.schema.equals(SCHEMA):
-            raise Mismatch(f"{path}: has another schema than negatives", remedy="mine again")
+            raise Misuse(f"{path}: has another schema than negatives", remedy="mine again")
         ids = _words(table.column("id").combine_chunks(), path)
         lists = table.column("negatives").combine_chunks()
         scores = table.column("scores").combine_chunks()
@@ -165,9 +165,9 @@ def _part(path: Path, keys: NDArray[np.uint64], order: NDArray[np.int64]) -> _Pa
         values = scores.flatten().to_numpy()
         lengths = np.diff(lists.offsets.to_numpy()).astype(np.int64)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise Mismatch(f"{path}: cannot be read: {error}", remedy="mine it again") from None
+        raise Misuse(f"{path}: cannot be read: {error}", remedy="mine it again") from None
     if len(values) != len(negative_keys) or (len(lengths) and lengths.max() > MAX_NEGATIVES):
-        raise Mismatch(f"{path}: negatives and scores differ in number", remedy="mine it again")
+        raise Misuse(f"{path}: negatives and scores differ in number", remedy="mine it again")
     nearest = np.minimum(np.searchsorted(keys, negative_keys), len(keys) - 1)
     known = keys[nearest] == negative_keys
     owner = np.repeat(np.arange(len(ids)), lengths)
@@ -184,5 +184,5 @@ def _words(texts: Any, path: Path) -> NDArray[np.uint64]:
     """The first 64 bits of each id, shape (n,)."""
     listed = texts.to_pylist()
     if any(text is None or len(text) != 32 for text in listed):
-        raise Mismatch(f"{path}: an id has not 32 characters", remedy="mine it again")
+        raise Misuse(f"{path}: an id has not 32 characters", remedy="mine it again")
     return np.fromiter((int(text[:16], 16) for text in listed), np.uint64, len(listed))

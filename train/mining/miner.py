@@ -34,11 +34,10 @@ from dedupe import U64, jaccard, shingles
 from shards.access import CacheOptions
 from shards.format import Sample, text
 from shards.loader import Reader, Select
-from train.errors import Mismatch
 from train.json_files import read_json
 from train.mining.vector_store import VectorStore, exact_scores, nearest, pooled
 from train.model import Encoder, Kind, TokenVectors
-from xtrove.core import write_file, write_json
+from xtrove.core import Misuse, write_file, write_json
 
 PART: Final = 2048
 FACTS: Final = "mine.json"
@@ -88,7 +87,7 @@ def mine(
     """Writes the negatives of a dataset's train split; goes on where it was stopped.
 
     `model` is the `model_digest` of the encoder; `autocast` is for encoding, scores are fp32.
-    `Mismatch` where `output` holds other negatives.
+    `Misuse` where `output` holds other negatives.
     """
     with Reader.open(dataset, cache=cache) as reader:
         languages = options.languages or reader.languages
@@ -125,13 +124,13 @@ def _claim(output: Path, facts: dict[str, Any]) -> None:
     path = output / FACTS
     if not path.exists():
         if output.exists() and any(output.iterdir()):
-            raise Mismatch(f"{output} holds something else", remedy="name an empty folder")
+            raise Misuse(f"{output} holds something else", remedy="name an empty folder")
         write_json(path, {**facts, "complete": False})
         return
     known = read_json(path)
     wrong = [name for name, value in facts.items() if known.get(name) != value]
     if wrong:
-        raise Mismatch(
+        raise Misuse(
             f"{output} holds negatives of another {', '.join(wrong)}",
             remedy="name another --output, or remove that folder",
         )

@@ -25,7 +25,7 @@ from train.config import TrainConfig
 from train.data import BatchWithState, feed, open_reader, plan_options
 from train.device import Device, choose_device, self_test
 from train.distributed import Processes, join, processes
-from train.errors import Stopped, TrainingFault
+from train.errors import TrainingFault
 from train.model import Encoder
 from train.run.cost import explained
 from train.run.log import Meter, RunLog, SilentWatch, StepFacts, Watch
@@ -43,7 +43,7 @@ from train.run.schedule import learning_rate
 from train.run.setup import collate, new_encoder, started_encoder
 from train.run.state import RunState, load_checkpoint, read_run_state, step_seed
 from train.run.step import Stepper, StepResult, new_stepper
-from xtrove.core import write_json
+from xtrove.core import Interrupted, write_json
 
 Validate = Callable[[Encoder], Mapping[str, float]]
 
@@ -71,9 +71,9 @@ def train(
 ) -> Trained:
     """Trains, or goes on training, what the config says.
 
-    `validate` makes the measure (called once, in the first process). `Mismatch` where the output,
-    dataset or device does not fit the config, `Stopped` after an interrupt, `TrainingFault` for a
-    loss that is no number or too little memory.
+    `validate` makes the measure (called once, in the first process). `Misuse` where the output,
+    dataset or device does not fit the config, `Interrupted` after an interrupt, `TrainingFault` for
+    a loss that is no number or too little memory.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -336,7 +336,7 @@ class _Run:
                 self._save(saver, run_state)
                 self._log.event("stopped", run_state.step - 1)
             self._group.barrier()
-            raise Stopped(
+            raise Interrupted(
                 f"stopped behind step {run_state.step:,} of {total:,}; everything is saved",
                 remedy="the same command with --resume goes on there",
             )

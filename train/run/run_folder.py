@@ -15,7 +15,6 @@ import torch
 from shards.loader import Reader
 from train.checkpoint import CardFacts, save_model, write_trained_on
 from train.config import TrainConfig
-from train.errors import Mismatch
 from train.json_files import read_json
 from train.model import Encoder
 from train.run.state import (
@@ -30,7 +29,7 @@ from train.run.state import (
     read_run_state,
     save_checkpoint,
 )
-from xtrove.core import LockHeld, hold_lock, write_json
+from xtrove.core import LockHeld, Misuse, hold_lock, write_json
 
 RUNNING: Final = ".running"
 SAY_SECONDS: Final = 10.0
@@ -85,9 +84,9 @@ class RunFolder:
 
 @contextmanager
 def lock_run_folder(output: RunFolder) -> Iterator[None]:
-    """Holds the folder for one run; `Mismatch` where another process trains there."""
+    """Holds the folder for one run; `Misuse` where another process trains there."""
     if output.root.exists() and not output.root.is_dir():
-        raise Mismatch(f"output: {output.root} is a file", remedy="set output: to a new folder")
+        raise Misuse(f"output: {output.root} is a file", remedy="set output: to a new folder")
     output.root.mkdir(parents=True, exist_ok=True)
     path = output.root / RUNNING
     with ExitStack() as stack:
@@ -95,7 +94,7 @@ def lock_run_folder(output: RunFolder) -> Iterator[None]:
             # Forked loaders do not keep the lock when this process is killed.
             stack.enter_context(hold_lock(path, of_process=True))
         except LockHeld as error:
-            raise Mismatch(
+            raise Misuse(
                 f"output: another process trains in {output.root} ({error.holder})",
                 remedy="wait for it, or set output: to a new folder",
             ) from None
@@ -108,7 +107,7 @@ def lock_run_folder(output: RunFolder) -> Iterator[None]:
 
 
 def claim_run_folder(output: RunFolder, config: TrainConfig, dataset: str, *, resume: bool) -> bool:
-    """Whether a run is gone on with; `Mismatch` where the folder is not for this run.
+    """Whether a run is gone on with; `Misuse` where the folder is not for this run.
 
     A run that stopped before its first checkpoint has nothing to lose: it is begun anew, with
     another config too.
@@ -116,12 +115,10 @@ def claim_run_folder(output: RunFolder, config: TrainConfig, dataset: str, *, re
     root, run_file = output.root, output.run_file
     if not run_file.exists() or (not resume and output.last() is None):
         if resume:
-            raise Mismatch(
-                f"--resume: {root} holds no run", remedy="leave --resume out to start one"
-            )
+            raise Misuse(f"--resume: {root} holds no run", remedy="leave --resume out to start one")
         others = [entry.name for entry in root.iterdir() if entry.name not in (FOLDER, RUNNING)]
         if others:
-            raise Mismatch(
+            raise Misuse(
                 f"output: {root} is not empty ({', '.join(sorted(others)[:3])})",
                 remedy="set output: to a new folder",
             )
@@ -131,7 +128,7 @@ def claim_run_folder(output: RunFolder, config: TrainConfig, dataset: str, *, re
     check_same_run(run, config.decisive(), dataset)
     if not resume:
         run_state = output.run_state()
-        raise Mismatch(
+        raise Misuse(
             f"output: {root} holds this run, {run_state.step if run_state else 0} steps done",
             remedy="add --resume to go on with it, or set output: to a new folder",
         )

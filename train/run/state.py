@@ -28,9 +28,9 @@ from typing import Any, Final
 
 import torch
 
-from train.errors import Mismatch, TrainingFault
+from train.errors import TrainingFault
 from train.json_files import read_json
-from xtrove.core import new_folder, staged, write_json
+from xtrove.core import Misuse, new_folder, staged, write_json
 
 FORMAT: Final = 1
 FOLDER: Final = "trainer_state"
@@ -186,7 +186,7 @@ def publish(model: Path, output: Path) -> None:
 
 
 def check_same_run(run: Mapping[str, Any], config: Mapping[str, Any], dataset: str) -> None:
-    """`Mismatch` where a folder holds a run of another config or dataset."""
+    """`Misuse` where a folder holds a run of another config or dataset."""
     from train.config import differences
 
     changed = differences(dict(run.get("decisive", {})), dict(config))
@@ -194,7 +194,7 @@ def check_same_run(run: Mapping[str, Any], config: Mapping[str, Any], dataset: s
         changed.append(f"dataset: {run.get('dataset')} -> {dataset}")
     if changed:
         shown = "\n".join(f"  {line}" for line in changed[:10])
-        raise Mismatch(
+        raise Misuse(
             f"the output folder holds a run of another config:\n{shown}",
             remedy="set output: to a new folder, or go back to the config of that run",
         )

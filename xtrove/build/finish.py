@@ -32,7 +32,7 @@ from shards.write import (
 )
 from xtrove.build.plan import Plan
 from xtrove.build.quota_rounds import Round
-from xtrove.core import FileFacts, Stop, digest
+from xtrove.core import FileFacts, XtroveError, digest
 from xtrove.runtime import Scheduler, Task, published_versions, stage_version
 from xtrove.stages import Records, RunName, load, open_items, removals, shard
 from xtrove.terminal import err, funnel_table
@@ -44,7 +44,7 @@ def finish(plan: Plan, scheduler: Scheduler, result: Round) -> tuple[Manifest, F
     funnel, refused = _funnel(plan, scheduler, result)
     try:
         planned = _layout(plan, scheduler, result)
-    except Stop:
+    except XtroveError:
         err().print(funnel_table(funnel))
         raise
     key = planned["key"]
@@ -170,7 +170,9 @@ def _funnel(plan: Plan, scheduler: Scheduler, result: Round) -> tuple[Funnel, in
         start = stop
     wrong = funnel.check()
     if wrong:
-        raise Stop("the funnel does not add up: " + "; ".join(wrong[:5]), remedy="report this")
+        raise XtroveError(
+            "the funnel does not add up: " + "; ".join(wrong[:5]), remedy="report this"
+        )
     return funnel, refused
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dedupe import DecontaminateSet, EvaluationFacts, evaluation_facts
 from extract.redaction import published_name
-from ingest import Listing, Part, Slice, SourceError
+from ingest import Listing, Part, Slice
 from ingest.sources import SourceOptions, plan
 from shards.format import Redo
 from xtrove.build import tombstones
@@ -53,10 +53,7 @@ def ready(config: BuildConfig, base: Path) -> BuildConfig:
     """The config with every path absolute, so that it means the same on every node."""
     if "/working_dir_files/_ray_pkg_" in f"{base}/":
         _refuse_relative(config)
-    try:
-        sources = [source.resolved(base) for source in config.sources]
-    except SourceError as error:
-        raise Misuse(f"{error.message}: {error.value}", remedy=error.remedy) from None
+    sources = [source.resolved(base) for source in config.sources]
     sets = tuple(
         item.model_copy(update={"path": base / item.path.expanduser()})
         for item in config.decontaminate

@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from dedupe import EvaluationSetError
-from ingest import SourceError, TransientFault
 from ingest.transport import Traffic
 from shards.format import FUNNEL, Funnel, Manifest, load_manifest
 from xtrove.build import ownership as state
@@ -24,7 +22,7 @@ from xtrove.build.finish import finish
 from xtrove.build.plan import Plan, make_plan, ready, workspace_of, write_plan
 from xtrove.build.quota_rounds import settle
 from xtrove.config import BuildConfig
-from xtrove.core import Interrupted, Misuse, Stop, private_folder
+from xtrove.core import Interrupted, Misuse, XtroveError, private_folder
 from xtrove.runtime import (
     DISK,
     FREE_SPACE,
@@ -79,16 +77,16 @@ def build(config: BuildConfig, base: Path) -> Built:
                 raise _interrupted(progress, workspace) from None
             except OSError as error:
                 raise _disk(error) from None
-            except Stop as error:
+            except XtroveError as error:
                 log.event("stopped", message=error.message, remedy=error.remedy)
                 raise
         return built
 
 
-def _disk(error: OSError) -> Stop:
+def _disk(error: OSError) -> XtroveError:
     """A fault of the disk that the driver met itself; the log may not be writable either."""
     remedy = FREE_SPACE if error.errno in DISK else "mend what it names, run the same command again"
-    return Stop(f"cannot go on: {error}", remedy=remedy)
+    return XtroveError(f"cannot go on: {error}", remedy=remedy)
 
 
 def _run(plan: Plan, workspace: Workspace, progress: Progress, log: Log, start: float) -> Built:
@@ -164,16 +162,8 @@ def _planned(config: BuildConfig) -> Plan:
 
         try:
             return make_plan(config, hashed)
-        except SourceError as error:
-            raise Misuse(f"{error.message}: {error.value}", remedy=error.remedy) from None
         except OSError as error:
             raise Misuse(f"an input cannot be read: {error}", remedy="mend what it names") from None
-        except EvaluationSetError as error:
-            raise Misuse(
-                str(error), remedy="mend it, or leave it out of `decontaminate:`"
-            ) from None
-        except TransientFault as error:
-            raise Stop(str(error)) from None
         except KeyboardInterrupt:
             raise Interrupted("stopped while listing the inputs; nothing was written") from None
 

@@ -12,8 +12,8 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from shards.format import DamagedJournal, ManifestError, Redo, load_manifest
-from xtrove.core import Stop
+from shards.format import ManifestError, Redo, load_manifest
+from xtrove.core import DamagedData, XtroveError
 from xtrove.runtime import Workspace
 
 _FORMAT = 1
@@ -24,7 +24,7 @@ def _path(work: Path) -> Path:
 
 
 def known(work: Path) -> dict[str, list[str]]:
-    """Digest of a forgotten name -> ids of its samples. `Stop` where the file is damaged."""
+    """Digest of a forgotten name -> ids of its samples. `XtroveError` where the file is damaged."""
     try:
         document = json.loads(_path(work).read_bytes())
         if document["format"] != _FORMAT:
@@ -33,7 +33,7 @@ def known(work: Path) -> dict[str, list[str]]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Stop(
+        raise XtroveError(
             f"{_path(work)} cannot be read: {error}",
             remedy="it names what was forgotten: restore it, or run `xtrove forget` once more",
         ) from None
@@ -55,7 +55,7 @@ def honoured(workspace: Workspace) -> tuple[str, ...]:
     try:
         found.update(Redo(base=workspace.output).repos())
         manifest = load_manifest(workspace.output)
-    except (ManifestError, DamagedJournal, OSError):
+    except (ManifestError, DamagedData, OSError):
         return tuple(sorted(found))
     return tuple(sorted({*found, *(one.repo_sha256 for one in manifest.tombstones)}))
 

@@ -18,7 +18,7 @@ from xtrove.cli import report as commands_report
 from xtrove.cli import search as commands_search
 from xtrove.cli import train as commands_train
 from xtrove.cli.extras import as_misuse
-from xtrove.core import Interrupted, Stop
+from xtrove.core import Interrupted, XtroveError
 from xtrove.terminal import err, out
 
 app = typer.Typer(
@@ -200,16 +200,16 @@ commands_report.register(app)
 commands_search.register(app)
 
 
-def _say(stop: Stop) -> int:
+def _report(error: XtroveError) -> int:
     """Its words and remedy on stderr, and its exit code."""
-    if isinstance(stop, Interrupted):
+    if isinstance(error, Interrupted):
         # What was asked for is no failure.
-        err().print(stop.message, style="bold yellow")
+        err().print(error.message, style="bold yellow")
     else:
-        err().print(f"error: {stop.message}", style="bold red")
-    if stop.remedy:
-        err().print(f"  {stop.remedy}")
-    return stop.code
+        err().print(f"error: {error.message}", style="bold red")
+    if error.remedy:
+        err().print(f"  {error.remedy}")
+    return error.exit_code
 
 
 def _show_warning(
@@ -229,13 +229,13 @@ def main() -> None:
     warnings.showwarning = _show_warning
     try:
         app()
-    except Stop as error:
-        sys.exit(_say(error))
+    except XtroveError as error:
+        sys.exit(_report(error))
     except ModuleNotFoundError as error:
         misuse = as_misuse(error)
         if misuse is None:
             raise
-        sys.exit(_say(misuse))
+        sys.exit(_report(misuse))
     except KeyboardInterrupt:
         err().print("stopped", style="bold yellow")
         sys.exit(130)

@@ -7,19 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shards.export import (
-    FORMATS,
-    Exported,
-    ExportError,
-    ExportOptions,
-    Format,
-    export,
-    export_triplets,
-)
-from shards.format import BadIndex, SampleError, layout
-from shards.read import BrokenTar, DamagedShard, Dataset
+from shards.export import FORMATS, Exported, ExportOptions, Format, export, export_triplets
+from shards.format import layout
+from shards.read import Dataset
 from xtrove.commands.inspecting import open_dataset
-from xtrove.core import Misuse, Stop
+from xtrove.core import DamagedData, Misuse, XtroveError
 from xtrove.terminal import amount, byte_progress, duration, err, out
 
 ONNX = "onnx"
@@ -42,7 +34,7 @@ class Words:
 
 
 def run(words: Words) -> None:
-    """Export a dataset or a model. `Misuse` for wrong words, `Stop` where the work fails."""
+    """Export a dataset or a model. `Misuse` for wrong words, `XtroveError` where the work fails."""
     if words.to not in KINDS:
         raise Misuse(f"--to {words.to!r} is unknown", remedy=f"choose one of {', '.join(KINDS)}")
     _check(words)
@@ -60,15 +52,15 @@ def run(words: Words) -> None:
         )
     try:
         done = _export(dataset, words, chosen)
-    except ExportError as error:
-        raise Misuse(str(error)) from None
-    except (BrokenTar, SampleError, DamagedShard, BadIndex, layout.UnsafePath) as error:
-        raise Stop(
+    except DamagedData as error:
+        raise DamagedData(
             f"nothing was exported, the dataset is damaged: {error}",
             remedy=f"`xtrove verify {base}` says what is wrong",
         ) from None
     except OSError as error:
-        raise Stop(f"nothing was exported: {error}", remedy="run the same command again") from None
+        raise XtroveError(
+            f"nothing was exported: {error}", remedy="run the same command again"
+        ) from None
     _show(words.output, done, start)
 
 
@@ -130,7 +122,7 @@ def _onnx(words: Words, start: float) -> None:
     except FileExistsError as error:
         raise Misuse(str(error)) from None
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise Stop(f"{words.path} cannot be exported: {error}",
+        raise XtroveError(f"{words.path} cannot be exported: {error}",
                    remedy="give the folder of a trained model") from None  # fmt: skip
     for path in files:
         _line(f"  {path.name}: {amount(path.stat().st_size)}")

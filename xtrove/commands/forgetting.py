@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from extract.redaction import published_name
-from shards.forget import ForgetError, Survey, finish, nearest, prepare, repo_names, survey
-from shards.format import DamagedJournal, Redo, UnsafePath, load_manifest, repo_sha256
+from shards.forget import Survey, finish, nearest, prepare, repo_names, survey
+from shards.format import Redo, load_manifest, repo_sha256
 from shards.read import Dataset
 from xtrove.build import tombstones
 from xtrove.commands.inspecting import open_dataset
 from xtrove.commands.scrubbing import scrub
-from xtrove.core import Misuse, Stop
+from xtrove.core import DamagedData, Misuse, XtroveError
 from xtrove.runtime import DISK, FREE_SPACE, Workspace, driver_lock
 from xtrove.stages import license_class
 from xtrove.terminal import byte_progress, duration, err, one_line, out
@@ -30,7 +30,7 @@ SHOWN = 20
 
 
 def forget(path: Path, names: Sequence[str], *, work: Path | None, dry_run: bool) -> None:
-    """Forget repositories. `Misuse` for an unknown one, `Stop` where it cannot be done."""
+    """Forget repositories. `Misuse` for an unknown one, `XtroveError` where it cannot be done."""
     wanted = _wanted(names)
     base = path.resolve()
     if dry_run:
@@ -46,7 +46,7 @@ def forget(path: Path, names: Sequence[str], *, work: Path | None, dry_run: bool
             _forget(base, wanted, workspace, work is not None, start)
         except OSError as error:
             remedy = FREE_SPACE if error.errno in DISK else "run the same command again"
-            raise Stop(f"cannot go on: {error}", remedy=remedy) from None
+            raise XtroveError(f"cannot go on: {error}", remedy=remedy) from None
 
 
 def _wanted(names: Sequence[str]) -> list[str]:
@@ -74,11 +74,8 @@ def _as_held(dataset: Dataset, names: Sequence[str]) -> list[str]:
 def _forget(
     base: Path, wanted: list[str], workspace: Workspace, is_named: bool, start: float
 ) -> None:
-    try:
-        if finish(base):
-            err().print("finished what an earlier run had begun")
-    except DamagedJournal as error:
-        raise Stop(str(error)) from None
+    if finish(base):
+        err().print("finished what an earlier run had begun")
     dataset = open_dataset(base)
     asked, wanted = wanted, _as_held(dataset, wanted)
     # What is published is redacted; plans and logs may have the name as it was.
@@ -103,8 +100,8 @@ def _forget(
 def _refusals(base: Path) -> Iterator[None]:
     try:
         yield
-    except (ForgetError, UnsafePath) as error:
-        raise Stop(
+    except DamagedData as error:
+        raise DamagedData(
             f"nothing was changed: {error}", remedy=f"`xtrove verify {base}` says what is wrong"
         ) from None
 

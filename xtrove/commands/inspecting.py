@@ -24,11 +24,11 @@ from rich.text import Text
 from dedupe import query_jaccard, same_name
 from extract.filters import files, pairs
 from extract.pipeline import watchdog
-from shards.format import BadIndex, ManifestError, Sample, SampleError, UnsafePath, text
-from shards.read import DamagedShard, Dataset, Summary, summarise
-from shards.write import Removal, RemovalsError, open_removals, removal_files
+from shards.format import Sample, text
+from shards.read import Dataset, Summary, summarise
+from shards.write import Removal, open_removals, removal_files
 from xtrove.build import is_forgotten
-from xtrove.core import Misuse, Stop
+from xtrove.core import DamagedData, Misuse, XtroveError
 from xtrove.stages import load, open_run
 from xtrove.terminal import amount, one_line, out
 
@@ -51,7 +51,7 @@ def open_dataset(path: Path) -> Dataset:
     """The dataset of a folder; raises `Misuse` where there is none."""
     try:
         return Dataset.open(path)
-    except (ManifestError, OSError) as error:
+    except OSError as error:
         raise Misuse(str(error), remedy="give the folder of a finished build") from None
 
 
@@ -62,11 +62,8 @@ def _damage(path: Path) -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise  # whoever reads the output has gone
-    except (
-        *(UnsafePath, BadIndex, DamagedShard, SampleError, RemovalsError),
-        *(UnicodeError, pa.ArrowException, OSError),
-    ) as error:
-        raise Stop(
+    except (DamagedData, UnicodeError, pa.ArrowException, OSError) as error:
+        raise DamagedData(
             f"the dataset is incomplete or damaged: {error}",
             remedy=f"`xtrove verify {path}` says what is wrong",
         ) from None
@@ -75,7 +72,7 @@ def _damage(path: Path) -> Iterator[None]:
 def inspect(path: Path, samples: int) -> None:
     """Print counts by language, split, licence and reason, and readable samples.
 
-    `Misuse` where there is no dataset, `Stop` where it is damaged.
+    `Misuse` where there is no dataset, `XtroveError` where it is damaged.
     """
     dataset = open_dataset(path)
     with _damage(path):
@@ -156,8 +153,8 @@ def _strings(value: object) -> list[object]:
 
 
 def why(path: Path, prefix: str, work: Path | None) -> None:
-    """Explain one pair. Raises `Misuse` for an id that is malformed, unknown or ambiguous, `Stop`
-    where the dataset is damaged."""
+    """Explain one pair. Raises `Misuse` for an id that is malformed, unknown or ambiguous,
+    `DamagedData` where the dataset is damaged."""
     dataset = open_dataset(path)
     with _damage(path):
         _why(dataset, prefix, path, work)
@@ -175,7 +172,7 @@ def _why(dataset: Dataset, prefix: str, path: Path, work: Path | None) -> None:
         return
     removal = dataset.removal(id_)
     if removal is None:
-        raise Stop(f"the evidence for {id_} cannot be read", remedy=f"xtrove verify {path}")
+        raise XtroveError(f"the evidence for {id_} cannot be read", remedy=f"xtrove verify {path}")
     _explain_removed(dataset, removal, work or path / ".xtrove")
 
 

@@ -20,25 +20,22 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils._validators import validate_repo_id
 from rich.table import Table
 
-from ingest import SourceError
 from ingest.transport import check_token_goes_to
-from shards.format import ManifestError, UnsafePath, load_manifest
+from shards.format import load_manifest
 from shards.publish import (
     HubRepo,
     HubState,
     LocalDataset,
-    NotPublishable,
     Patience,
     Publication,
     Published,
-    PublishError,
     PublishOptions,
     read_hub_state,
     read_local,
     staging_branch,
     tag_name,
 )
-from xtrove.core import Interrupted, Misuse, Stop
+from xtrove.core import Interrupted, Misuse, XtroveError
 from xtrove.runtime import Workspace, driver_lock
 from xtrove.terminal import amount, byte_progress, duration, err, one_line, out
 
@@ -52,16 +49,13 @@ _REVISION = re.compile(r"refs/pr/[0-9]{1,9}|(?!refs/)[A-Za-z0-9][A-Za-z0-9._/-]{
 
 
 def publish(path: Path, repo: str, options: PublishOptions, *, dry_run: bool) -> None:
-    """Publish a dataset. `Misuse` for wrong words, `Stop` where the work fails."""
+    """Publish a dataset. `Misuse` for wrong words, `XtroveError` where the work fails."""
     _check_words(repo, options)
     token = get_token()
     if token is None and not dry_run:
         raise Misuse("no token of the Hugging Face Hub was found", remedy=TOKEN_HELP)
     if token is not None:
-        try:
-            check_token_goes_to(constants.ENDPOINT)
-        except SourceError as error:
-            raise Misuse(f"{error.message}: {error.value}", remedy=error.remedy) from error
+        check_token_goes_to(constants.ENDPOINT)
     base = path.resolve()
     start = time.monotonic()
     with ExitStack() as stack:
@@ -120,11 +114,13 @@ def _lock(base: Path, stack: ExitStack) -> None:
 def _is_dataset(base: Path) -> Iterator[None]:
     try:
         yield
-    except (ManifestError, UnsafePath, NotADirectoryError, FileNotFoundError) as error:
+    except (NotADirectoryError, FileNotFoundError) as error:
         raise Misuse(str(error), remedy="give the folder of a finished build") from None
-    except NotPublishable as error:
-        raise Stop(
-            f"nothing was published: {error}",
+    except Misuse:
+        raise
+    except XtroveError as error:
+        raise XtroveError(
+            f"nothing was published: {error.message}",
             remedy=f"`xtrove verify {base}` says what is wrong",
         ) from None
 
@@ -137,33 +133,32 @@ def _failures(repo: str, token: str | None) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise Interrupted("stopped", remedy=again) from None
-    except PublishError as error:
-        raise Stop(_without(str(error), token), remedy=error.remedy) from None
-    except NotPublishable as error:
-        raise Stop(_without(str(error), token)) from None
+    except XtroveError as error:
+        error.message = _without(error.message, token)
+        raise
     except HfHubHTTPError as error:
         raise _refused(repo, error, token) from None
     except (httpx2.TransportError, RuntimeError, ValueError, OSError) as error:
         said = _without(f"{type(error).__name__}: {error}", token)
-        raise Stop(f"{repo} could not be published: {said}", remedy=again) from None
+        raise XtroveError(f"{repo} could not be published: {said}", remedy=again) from None
 
 
-def _refused(repo: str, error: HfHubHTTPError, token: str | None) -> Stop:
+def _refused(repo: str, error: HfHubHTTPError, token: str | None) -> XtroveError:
     status = error.response.status_code
     said = error.server_message or " ".join(str(error).split())
     said = _without(said, token)
     if status == 401 and token is not None:
-        return Stop(f"the Hub does not accept the token: {said}", remedy=TOKEN_HELP)
+        return XtroveError(f"the Hub does not accept the token: {said}", remedy=TOKEN_HELP)
     if status == 403:
         owner = repo.partition("/")[0]
-        return Stop(
+        return XtroveError(
             f"the token may not write to {repo}: {said}",
             remedy=f"use a token with write access to {owner}; {TOKEN_HELP}",
         )
     if status == 429 or status >= 500:
         remedy = "wait some minutes and run the same command again, it goes on where it stopped"
-        return Stop(f"the Hub answers {status} for {repo}: {said}", remedy=remedy)
-    return Stop(
+        return XtroveError(f"the Hub answers {status} for {repo}: {said}", remedy=remedy)
+    return XtroveError(
         f"the Hub refuses {repo} with {status}: {said}",
         remedy=TOKEN_HELP if token is None else "run the same command again",
     )

@@ -15,25 +15,12 @@ from typing import Any
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
-from evaluate.measure import ResultError
-from evaluate.report import MARK, REPORTS, PageTooLarge, Report, Request, RunError, render
-from shards.format import BadIndex, FunnelError, ManifestError, SampleError, layout
-from shards.read import DamagedShard
-from shards.write import RemovalsError
+from evaluate.report import MARK, REPORTS, Report, Request, render
+from shards.format import layout
 from xtrove.commands.inspecting import MEANINGS
-from xtrove.core import Misuse, Stop, write_file
+from xtrove.core import DamagedData, Misuse, XtroveError, write_file
 from xtrove.stages import load, open_run
 from xtrove.terminal import amount, bar_progress, out
-
-_DAMAGE = (
-    BadIndex,
-    DamagedShard,
-    FunnelError,
-    RemovalsError,
-    SampleError,
-    layout.UnsafePath,
-    IndexError,
-)
 
 
 def report(path: Path, *, output: Path | None, seed: int, work: Path | None) -> None:
@@ -53,12 +40,12 @@ def report(path: Path, *, output: Path | None, seed: int, work: Path | None) -> 
                 path, Request(seed=seed, reasons=MEANINGS, removed=removed, progress=progress)
             )
         data = render(page)
-    except (ManifestError, ResultError) as error:
-        raise Misuse(str(error), remedy=f"give {kind.paths}") from None
-    except (RunError, PageTooLarge) as error:
-        raise Stop(str(error)) from None
-    except (*_DAMAGE, OSError) as error:
-        raise Stop(f"{path} cannot be read: {error}", remedy=f"xtrove verify {path}") from None
+    except Misuse as error:
+        raise Misuse(error.message, remedy=f"give {kind.paths}") from None
+    except (DamagedData, IndexError, OSError) as error:
+        raise DamagedData(
+            f"{path} cannot be read: {error}", remedy=f"xtrove verify {path}"
+        ) from None
     _write(target, data)
     out().print(f"{target}  ({page.kind.lower()} {page.title!r}, {amount(len(data))})")
 
@@ -107,7 +94,9 @@ def _write(target: Path, data: bytes) -> None:
     try:
         write_file(target, data)
     except OSError as error:
-        raise Stop(f"{target} cannot be written: {error}", remedy="name another --output") from None
+        raise XtroveError(
+            f"{target} cannot be written: {error}", remedy="name another --output"
+        ) from None
 
 
 def _progress() -> AbstractContextManager[Callable[[str, int, int], None]]:

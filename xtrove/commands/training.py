@@ -12,24 +12,14 @@ from types import FrameType
 
 import torch
 
-from ingest import SourceError, TransientFault
-from shards.format import BadIndex, ManifestError
-from shards.loader import PlanError, StateError
-from train import (
-    DocumentTemplate,
-    Mismatch,
-    Processes,
-    Stopped,
-    TrainConfig,
-    TrainingFault,
-    choose_device,
-)
+from shards.loader import PlanError
+from train import DocumentTemplate, Processes, TrainConfig, choose_device
 from train.data import open_reader
 from train.model import Encoder
 from train.run import check_memory, new_encoder, plan_run, save_start, started_encoder
 from train.run import train as run
 from xtrove.commands.train_display import TrainDisplay
-from xtrove.core import Interrupted, Misuse, Stop
+from xtrove.core import Misuse, XtroveError
 from xtrove.terminal import duration, err, out
 
 
@@ -99,7 +89,7 @@ def _measure(config: TrainConfig) -> Callable[[Encoder], Mapping[str, float]]:
     try:
         reader = open_reader(config, "validation")
     except PlanError as error:
-        raise Mismatch(
+        raise Misuse(
             f"{config.data.path} has nothing to validate with: {error}",
             remedy="set validation.every: null, or build with shards.splits.validation above 0",
         ) from None
@@ -114,21 +104,13 @@ def _measure(config: TrainConfig) -> Callable[[Encoder], Mapping[str, float]]:
 
 @contextmanager
 def in_words() -> Iterator[None]:
-    """Faults of the room as exit codes: 1 the work failed, 2 words or config are wrong."""
+    """Exit 2 for what libraries raise about a model, a tokenizer or a file that is named."""
     try:
         yield
-    except Stopped as fault:
-        raise Interrupted(fault.message, remedy=fault.remedy) from None
-    except Mismatch as fault:
-        raise Misuse(fault.message, remedy=fault.remedy) from None
-    except TrainingFault as fault:
-        raise Stop(fault.message, remedy=fault.remedy) from None
-    except SourceError as fault:
-        raise Misuse(f"{fault.message}: {fault.value}", remedy=fault.remedy) from None
-    except TransientFault as fault:
-        raise Stop(str(fault), remedy="run the same command again") from None
-    except (ManifestError, PlanError, StateError, BadIndex, ValueError, FileNotFoundError) as fault:
-        raise Misuse(str(fault)) from None
+    except XtroveError:
+        raise
+    except (ValueError, FileNotFoundError) as error:
+        raise Misuse(str(error)) from None
 
 
 @contextmanager

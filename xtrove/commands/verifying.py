@@ -5,20 +5,19 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from shards.format import ManifestError, UnsafePath
 from shards.verify import check_dataset
-from xtrove.core import Misuse, Stop
+from xtrove.core import Misuse, XtroveError
 from xtrove.stages import license_class
 from xtrove.terminal import byte_progress, duration, one_line, out
 
 
 def verify(dataset: Path) -> None:
-    """Check everything the dataset claims; raises `Stop` (exit 1) where anything is wrong."""
+    """Check everything the dataset claims; `XtroveError` where anything is wrong."""
     start = time.monotonic()
     try:
         with byte_progress(_bytes) as progress:
             report = check_dataset(dataset, progress, license_class=license_class)
-    except (ManifestError, UnsafePath, NotADirectoryError, FileNotFoundError) as error:
+    except (NotADirectoryError, FileNotFoundError) as error:
         raise Misuse(str(error), remedy="give the folder of a finished build") from None
     counts = ", ".join(f"{count:,} {name}" for name, count in report.counts.items())
     elapsed = duration(time.monotonic() - start)
@@ -30,7 +29,7 @@ def verify(dataset: Path) -> None:
     for check, count in report.suppressed.items():
         out().print(f"{check}: {count:,} more of the same kind")
     total = len(report.findings) + sum(report.suppressed.values())
-    raise Stop(
+    raise XtroveError(
         f"{dataset}: {total:,} findings ({counts}; {elapsed})",
         remedy="the dataset is not what its manifest says: build it again, or fetch it again",
     )

@@ -65,14 +65,16 @@ def _of_dataset(path: Path) -> list[str]:
     try:
         return [tombstone.repo_sha256 for tombstone in load_manifest(path).tombstones]
     except ManifestError as error:
-        raise Misuse(f"opt_out: {error}", remedy="name the folder of a finished build") from None
+        raise Misuse(
+            f"opt_out: {error.message}", remedy="name the folder of a finished build"
+        ) from None
 
 
 def _of_file(path: Path) -> tuple[str, ...]:
     try:
         return read_opt_out(path)
     except SourceError as error:
-        raise Misuse(f"opt_out: {error.message}: {error.value}", remedy=error.remedy) from None
+        raise Misuse(f"opt_out: {error.message}", remedy=error.remedy) from None
     except OSError as error:
         raise Misuse(
             f"opt_out: cannot read {path}: {error.strerror}", remedy="name a text file"

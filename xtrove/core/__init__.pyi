@@ -16,9 +16,10 @@ from .disk_cache import DiskCache as DiskCache
 from .disk_cache import Lease as Lease
 from .disk_cache import WrongDigest as WrongDigest
 from .disk_cache import cache_folder as cache_folder
+from .errors import DamagedData as DamagedData
 from .errors import Interrupted as Interrupted
 from .errors import Misuse as Misuse
-from .errors import Stop as Stop
+from .errors import XtroveError as XtroveError
 from .folders import private_folder as private_folder
 from .lock import LockHeld as LockHeld
 from .lock import UnsafeLock as UnsafeLock

@@ -39,6 +39,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, Final, Literal
 
 from xtrove.core.atomic import new_folder, sync_path, write_file
+from xtrove.core.errors import XtroveError
 from xtrove.core.folders import private_folder
 from xtrove.core.lock import LockHeld, hold_lock, take_lock
 
@@ -66,11 +67,11 @@ def cache_folder(*names: str) -> Path:
     return Path(base, "xtrove", *names).absolute()
 
 
-class CacheFull(Exception):
+class CacheFull(XtroveError):
     """No room: every entry that could go is in use."""
 
 
-class WrongDigest(ValueError):
+class WrongDigest(XtroveError):
     """What was fetched is not the file of that SHA-256."""
 
 

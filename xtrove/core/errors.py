@@ -1,30 +1,78 @@
-"""What stops a command: one exception with the exit code, the words and the remedy.
+"""Every exception of ours, by what its receiver can do about it.
 
-Exit codes: 0 done, 1 the work failed, 2 the words or the config are wrong, 130 interrupted.
+    XtroveError                     exit 1    the work failed
+    ├── Misuse                      exit 2    arguments, a config or what they name cannot be used
+    │   ├── SourceError             ingest             a source cannot be read as configured
+    │   │   ├── ChangedInput        ingest             a file is no longer the one that was planned
+    │   │   └── Denied              ingest.transport   S3 refuses access
+    │   ├── ManifestError           shards.format      a dataset that cannot be opened
+    │   │   ├── NotADataset                            there is no manifest
+    │   │   ├── UnfinishedBuild                        its build is not done
+    │   │   └── NewerFormat                            a later version wrote it
+    │   ├── PlanError               shards.loader      nothing to read with these options
+    │   ├── StateError              shards.loader      a reader's state that belongs elsewhere
+    │   ├── EvaluationSetError      dedupe             a set of `decontaminate:`
+    │   ├── CorpusError             evaluate.corpora   what is to be searched cannot be read
+    │   └── SpecError               evaluate.spec      a query spec, every problem with its line
+    ├── Interrupted                 exit 130  Ctrl-C or SIGTERM; what is finished is kept
+    ├── TransientFault              ingest    reading failed for a reason that may pass
+    ├── DamagedData                           files of ours are missing or not as they were written
+    └── TrainingFault               train     a run cannot go on
+
+The command line prints `message` and `remedy` of an `XtroveError` and ends with its `exit_code`;
+it knows no other class. Below these stand exceptions of one folder that its neighbours handle
+(`BrokenStream`, `RefusedRow`, ...): they derive from `XtroveError` and reach no caller.
 """
 
 from __future__ import annotations
 
+from typing import ClassVar
 
-class Stop(Exception):
-    """The command ends here; `message` names the key or file and the value, `remedy` what to do."""
 
-    def __init__(self, message: str, *, remedy: str = "", code: int = 1) -> None:
+class XtroveError(Exception):
+    """The work failed. `message` names the key or file and the value, `remedy` what to do.
+
+    `str()` gives both. `remedy` without an argument is that of the class.
+    """
+
+    exit_code: ClassVar[int] = 1
+    usual_remedy: ClassVar[str] = ""
+
+    def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
         self.message = message
-        self.remedy = remedy
-        self.code = code
+        self.remedy = remedy or self.usual_remedy
+
+    def __str__(self) -> str:
+        if not self.remedy:
+            return self.message
+        return f"{self.message}{'. ' if self.remedy[0].isupper() else ': '}{self.remedy}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Subclasses have parameters of their own: called with `args`, they would not come back
+        # from another process.
+        return (_restored, (type(self), self.args, self.__dict__))
 
 
-class Misuse(Stop):
-    """The words or the config are wrong: exit 2, before any work."""
+class Misuse(XtroveError):
+    """Arguments, a config or what they name cannot be used: found before any work."""
 
-    def __init__(self, message: str, *, remedy: str = "") -> None:
-        super().__init__(message, remedy=remedy, code=2)
+    exit_code = 2
 
 
-class Interrupted(Stop):
+class Interrupted(XtroveError):
     """Ctrl-C or SIGTERM: everything finished so far is kept."""
 
-    def __init__(self, message: str, *, remedy: str = "") -> None:
-        super().__init__(message, remedy=remedy, code=130)
+    exit_code = 130
+
+
+class DamagedData(XtroveError, ValueError):
+    """Files of ours are missing, or not as they were written."""
+
+
+def _restored(
+    kind: type[XtroveError], args: tuple[object, ...], attributes: dict[str, object]
+) -> XtroveError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error

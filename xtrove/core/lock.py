@@ -29,12 +29,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from xtrove.core.errors import XtroveError
+
 _POLL_S: Final = 0.05
 _BUSY: Final = (errno.EAGAIN, errno.EACCES)
 _MAX_HOLDER_BYTES: Final = 1000
 
 
-class LockHeld(Exception):
+class LockHeld(XtroveError):
     """Another process has the lock; `holder` says which one, where it is known."""
 
     def __init__(self, path: Path, holder: str) -> None:

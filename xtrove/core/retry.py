@@ -27,6 +27,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final, TypeVar
 
+from xtrove.core.errors import XtroveError
+
 T = TypeVar("T")
 PAUSE_FACTOR: Final = "XTROVE_RETRY_PAUSE"
 _RATE: Final = re.compile(r"\br\s*=\s*0\b.{0,256}?\bt\s*=\s*(\d+)", re.ASCII)
@@ -51,7 +53,7 @@ class RetryPolicy:
     """A longer pause than this is not granted to a server."""
 
 
-class PassingFault(Exception):
+class PassingFault(XtroveError):
     """This try failed, another may not; `asked_s` is the pause that the server asked for."""
 
     def __init__(self, reason: str, asked_s: float | None = None) -> None:
@@ -59,7 +61,7 @@ class PassingFault(Exception):
         self.asked_s = asked_s
 
 
-class GaveUp(Exception):
+class GaveUp(XtroveError):
     """The policy is exhausted; the cause is the last `PassingFault`."""
 
 

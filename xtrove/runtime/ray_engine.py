@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from xtrove.core import Misuse, Stop
+from xtrove.core import Misuse, XtroveError
 from xtrove.runtime.engine import POLL_SECONDS, Engine
 from xtrove.runtime.node_contract import (
     SAME_CODE,
@@ -97,14 +97,14 @@ class RayEngine(Engine):
 
     def _head_answers(self, now: float) -> bool:
         """Whether the head can be reached; Ray itself would end this process after 60 s of not
-        reaching it, without a word of ours. Raises `Stop` before that."""
+        reaching it, without a word of ours. Raises `XtroveError` before that."""
         host, _, port = _head().rpartition(":")
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout=1.0).close()
         except OSError:
             self._silent_since = self._silent_since or now
             if now - self._silent_since > HEAD_SECONDS:
-                raise Stop(
+                raise XtroveError(
                     f"the head of the cluster ({host}) has not answered for {HEAD_SECONDS} s",
                     remedy=RESTART,
                 ) from None
@@ -211,7 +211,7 @@ def _start(workers: int, schemes: Collection[str], stack: ExitStack) -> None:
         )
     host = _head().rpartition(":")[0].strip("[]")
     if not ipaddress.ip_address(host).is_loopback:
-        raise Stop(
+        raise XtroveError(
             f"the private Ray of this build can be reached at {host}",
             remedy="start xtrove in a process of its own that has not imported ray before",
         )
@@ -269,7 +269,7 @@ def _describe(nodes: int, cpus: int) -> str:
 def _look_at_cluster(
     workspace: Workspace, contract: NodeContract, report: Callable[[str], None]
 ) -> None:
-    """Probe all nodes at once; raises `Stop` for the first one that does not keep the contract."""
+    """Probe all nodes at once; `XtroveError` for the first that does not keep the contract."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -291,12 +291,16 @@ def _look_at_cluster(
             if node["NodeID"] not in {other["NodeID"] for other in _nodes()}:
                 report(f"{name} left the cluster")
                 continue
-            raise Stop(f"{name} cannot run our code: {_essence(error)}", remedy=SAME_CODE) from None
+            raise XtroveError(
+                f"{name} cannot run our code: {_essence(error)}", remedy=SAME_CODE
+            ) from None
         if answer["reason"]:
-            raise Stop(f"{name} {answer['reason']}", remedy=answer["remedy"])
+            raise XtroveError(f"{name} {answer['reason']}", remedy=answer["remedy"])
         for mark in answer["marks"]:
             if not Path(mark).exists():
-                raise Stop(f"{name} writes {mark}, which does not arrive here", remedy=SHARED)
+                raise XtroveError(
+                    f"{name} writes {mark}, which does not arrive here", remedy=SHARED
+                )
 
 
 def _essence(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from xtrove.core import Stop
+from xtrove.core import XtroveError
 from xtrove.runtime.engine import Done, Engine
 from xtrove.runtime.task import PlannedSlice, Task
 from xtrove.runtime.workspace import Workspace
@@ -63,7 +63,7 @@ class Scheduler:
             self.run("extract", tasks)
 
     def run(self, name: str, tasks: Sequence[Task]) -> list[Mapping[str, Any]]:
-        """Run tasks of one stage; returns their facts in plan order. Raises `Stop`."""
+        """Run tasks of one stage; returns their facts in plan order. Raises `XtroveError`."""
         return self.run_stages({name: tasks}).get(name, [])
 
     def run_stages(
@@ -95,7 +95,7 @@ class Scheduler:
     def _refuse_failures(self, failed: Mapping[int, str], tasks: int, names: str) -> None:
         if failed:
             lines = "\n".join(f"  {text}" for text in list(failed.values())[:MAX_NAMED])
-            raise Stop(
+            raise XtroveError(
                 f"{len(failed)} of {tasks} {names} tasks failed; the build is not sealed:\n{lines}",
                 remedy=f"{self._log.path} has every fault; run the same command again "
                 "to retry only these",
@@ -113,14 +113,14 @@ class Scheduler:
         )  # fmt: skip
         self._progress.count(stage, outcome.traffic)
         if outcome.fault == "stop":
-            raise Stop(f"{task.label}: {outcome.message}", remedy=outcome.remedy)
+            raise XtroveError(f"{task.label}: {outcome.message}", remedy=outcome.remedy)
         if outcome.fault:
             stage.failed += 1
             first_line = outcome.message.split("\n", 1)[0]
             failed[done.position] = f"{task.label}: {first_line}"
             row = failures_in_a_row(set(failed), done.position)
             if row >= FAILURES_IN_A_ROW:
-                raise Stop(
+                raise XtroveError(
                     f"{row} {task.stage} tasks failed in a row, the last with: {first_line}",
                     remedy="the input or the machine is broken, not a record: mend it, then run "
                     "the same command again",

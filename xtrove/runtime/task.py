@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ingest import SourceError, TransientFault, code_frames, is_transient
+from ingest import TransientFault, code_frames, is_transient
 from ingest.transport import meter
-from xtrove.core import Stop
+from xtrove.core import DamagedData, XtroveError
 from xtrove.runtime.workspace import Receipt, Workspace, running_task
 
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -76,9 +76,9 @@ def _execute(work: str, output: str, stage: str, key: str, spec: dict[str, Any])
             facts = _perform(workspace, stage, key, spec, start)
     except TransientFault as error:
         return _fault("transient", str(error))
-    except SourceError as error:
-        return _fault("stop", f"{error.message}: {error.value}", error.remedy)
-    except Stop as error:
+    except DamagedData as error:
+        return _fault("failed", code_frames(error))
+    except XtroveError as error:
         return _fault("stop", error.message, error.remedy)
     except OSError as error:
         return _os_fault(error, workspace)

@@ -27,7 +27,7 @@ from typing import Any
 
 from xtrove.core import (
     LockHeld,
-    Stop,
+    XtroveError,
     canonical,
     hold_lock,
     new_folder,
@@ -141,7 +141,7 @@ def driver_lock(workspace: Workspace, report: Callable[[str], None]) -> Iterator
 
     Both the output and the work folder are held, whichever of them another command knows.
     Ray workers outlive a killed driver by seconds, so this waits for their locks to be freed.
-    Raises `Stop` when another driver is alive or old tasks do not end within three minutes.
+    Raises `XtroveError` when another driver is alive or old tasks do not end within three minutes.
     """
     refuse_links(workspace.work, workspace.output)
     with named_locks(), contextlib.ExitStack() as stack:
@@ -150,7 +150,7 @@ def driver_lock(workspace: Workspace, report: Callable[[str], None]) -> Iterator
             try:
                 stack.enter_context(hold_lock(folder / "lock"))
             except LockHeld as error:
-                raise Stop(
+                raise XtroveError(
                     f"another build is writing here: {error}",
                     remedy="wait for it, stop it, or give this one another --output",
                 ) from None
@@ -165,7 +165,7 @@ def _wait_for_tasks(path: Path, report: Callable[[str], None]) -> None:
         with hold_lock(path, wait_s=LOCK_WAIT_SECONDS, waiting=lambda: report(message)):
             pass
     except LockHeld:
-        raise Stop(
+        raise XtroveError(
             f"tasks of an earlier build still run after {LOCK_WAIT_SECONDS} s ({path} is held)",
             remedy="stop its worker processes, then run the same command again",
         ) from None

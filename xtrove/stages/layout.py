@@ -16,7 +16,6 @@ import numpy.typing as npt
 from ingest import LANGUAGES
 from shards.format import (
     SPLITS,
-    EmptySplit,
     SplitOptions,
     SplitRule,
     choose_rule,
@@ -24,7 +23,7 @@ from shards.format import (
     require_splits,
     tar_sizes,
 )
-from xtrove.core import Stop
+from xtrove.core import XtroveError
 from xtrove.runtime import Workspace
 from xtrove.stages.run_files import (
     UNNAMED,
@@ -134,12 +133,9 @@ def _require(
 ) -> None:
     samples = {name: int(np.sum(split == number)) for number, name in enumerate(SPLITS)}
     if not len(split):
-        raise Stop(
+        raise XtroveError(
             "no pair is left: every function was refused or undocumented",
             remedy="the funnel above names the reasons; loosen `filters:` or `licenses:`, "
             "or add sources",
         )
-    try:
-        require_splits(options, rule.by, samples, len(np.unique(groups)))
-    except EmptySplit as error:
-        raise Stop(str(error)) from None
+    require_splits(options, rule.by, samples, len(np.unique(groups)))

@@ -18,6 +18,7 @@ from ingest.languages import language_of, normalise_language
 from ingest.licenses import LicensePolicy
 from ingest.records import Skip, SourcePair
 from ingest.sources.base.options import CommonOptions
+from xtrove.core import XtroveError
 
 FIELDS = ("query", "code", "language", "name", "repo", "path", "url", "license", "revision")
 
@@ -39,7 +40,7 @@ class Columns(BaseModel):
     stars: str | None = None
 
 
-class RefusedRow(Exception):
+class RefusedRow(XtroveError):
     """Why a row is no pair; `reason` is a key of the funnel."""
 
     def __init__(self, reason: str, detail: str) -> None:

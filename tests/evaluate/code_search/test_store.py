@@ -15,13 +15,14 @@ import pytest
 from evaluate.code_search import onnx_encoder as question_graph
 from evaluate.code_search import store as search_store
 from evaluate.code_search.onnx_encoder import CHECKS, QuestionGraph, make_graph, wanted
-from evaluate.code_search.store import Store, StoreError, cut_to_limit, fingerprint, store_of
+from evaluate.code_search.store import Store, cut_to_limit, fingerprint, store_of
 from tests.train.tiny_models import bert
 from train.checkpoint.model_card import CardFacts
 from train.checkpoint.save_load import load_model, save_model
 from train.model.encoder import EncoderOptions
 from train.model.files import model_digest
 from train.model.pretrained import load_base
+from xtrove.core.errors import Misuse
 
 ROOT = Path(__file__).resolve().parents[3]
 NEEDS_ONNX = pytest.mark.skipif(
@@ -82,7 +83,7 @@ def test_a_fingerprint_is_remembered_until_a_file_changes(tmp_path: Path, cache:
 
 
 def test_an_index_never_lies_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(StoreError, match="XTROVE_CACHE"):
+    with pytest.raises(Misuse, match="XTROVE_CACHE"):
         store_of(tmp_path, None)
     # What the walk does not look into may hold it: a home folder has its .cache inside.
     monkeypatch.setenv("XTROVE_CACHE", str(tmp_path / ".cache" / "xtrove"))

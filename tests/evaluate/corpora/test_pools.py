@@ -12,7 +12,7 @@ import pytest
 
 from evaluate.corpora.corpus import Corpus
 from evaluate.corpora.pools import MAX_TARGETS, pool_corpora
-from evaluate.corpora.rows import RowError
+from evaluate.corpora.rows import CorpusError
 from evaluate.measure.evaluator import System, evaluation
 from evaluate.measure.result import Evaluation
 from evaluate.measure.run import measure_system
@@ -137,14 +137,14 @@ def test_rows_that_mean_nothing_are_named(
     tmp_path: Path, code: Row, questions: Row, reason: str
 ) -> None:
     rows = [{**CODE[0], **code}, *CODE[1:]], [{**QUESTIONS[0], **questions}, *QUESTIONS[1:]]
-    with pytest.raises(RowError, match=reason):
+    with pytest.raises(CorpusError, match=reason):
         pool_corpora(write(tmp_path / "set", *rows))
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RowError, match=r"no corpus\.jsonl"):
+    with pytest.raises(CorpusError, match=r"no corpus\.jsonl"):
         pool_corpora(tmp_path)
-    with pytest.raises(RowError, match="no question"):
+    with pytest.raises(CorpusError, match="no question"):
         pool_corpora(write(tmp_path / "set", CODE, []))
-    with pytest.raises(RowError, match="holds no rows"):
+    with pytest.raises(CorpusError, match="holds no rows"):
         pool_corpora(write(tmp_path / "set", [], QUESTIONS))

@@ -16,7 +16,7 @@ from evaluate.corpora.beir import beir_corpus
 from evaluate.corpora.corpus import Corpus
 from evaluate.corpora.cosqa import cosqa_corpus
 from evaluate.corpora.dataset import blocks, dataset_corpora, some_queries
-from evaluate.corpora.rows import RowError
+from evaluate.corpora.rows import CorpusError
 from evaluate.measure.run import measure_system
 from evaluate.retrieval.bm25 import Bm25Searcher
 from evaluate.retrieval.context import SearcherOptions
@@ -55,18 +55,18 @@ def test_cosqa_equal_questions_are_one_and_documentation_is_cut(cosqa: Path) -> 
 
 
 def test_cosqa_refusals(cosqa: Path) -> None:
-    with pytest.raises(RowError, match="no questions 'test'"):
+    with pytest.raises(CorpusError, match="no questions 'test'"):
         cosqa_corpus(cosqa, split="test")
     lines(cosqa / "test.jsonl", [{"query": "q", "positive_id": "c9"}])
-    with pytest.raises(RowError, match="choose with --split"):
+    with pytest.raises(CorpusError, match="choose with --split"):
         cosqa_corpus(cosqa)
-    with pytest.raises(RowError, match=r"test\.jsonl:1: 'c9' is not an id"):
+    with pytest.raises(CorpusError, match=r"test\.jsonl:1: 'c9' is not an id"):
         cosqa_corpus(cosqa, split="test")
     (cosqa / "test.jsonl").write_text('{"query": "q"\n')
-    with pytest.raises(RowError, match=r"test\.jsonl:1: no JSON"):
+    with pytest.raises(CorpusError, match=r"test\.jsonl:1: no JSON"):
         cosqa_corpus(cosqa, split="test")
     (cosqa / "codebase.jsonl").unlink()
-    with pytest.raises(RowError, match=r"no codebase\.jsonl"):
+    with pytest.raises(CorpusError, match=r"no codebase\.jsonl"):
         cosqa_corpus(cosqa)
 
 
@@ -77,7 +77,7 @@ def test_cosqa_ids_may_be_numbers_and_stand_once(cosqa: Path) -> None:
     asked = [(one.id, dict(one.relevant)) for one in cosqa_corpus(cosqa).queries]
     assert asked == [("0", {"0": 1}), ("1", {"1": 1}), ("2", {"2": 1})]
     lines(cosqa / "dev.jsonl", [*rows, {**rows[0], "query": "another", "id": 1}])
-    with pytest.raises(RowError, match=r"dev\.jsonl:4: the id '1' is that of line 2"):
+    with pytest.raises(CorpusError, match=r"dev\.jsonl:4: the id '1' is that of line 2"):
         cosqa_corpus(cosqa)
 
 
@@ -124,7 +124,7 @@ def beir(tmp_path: Path) -> Path:
 
 def test_beir_questions_have_ids_of_their_own(beir: Path) -> None:
     lines(beir / "queries.jsonl", [{"_id": "q1", "text": "one"}, {"_id": "q1", "text": "two"}])
-    with pytest.raises(RowError, match=r"queries\.jsonl:2: a second question 'q1'"):
+    with pytest.raises(CorpusError, match=r"queries\.jsonl:2: a second question 'q1'"):
         beir_corpus(beir)
 
 
@@ -164,18 +164,18 @@ def test_beir_judgements_that_point_nowhere_are_refused(beir: Path, line: str, w
     file = beir / "qrels" / "test.tsv"
     rows = file.read_text().splitlines()
     file.write_text("\n".join([*rows[:3], line]) + "\n")
-    with pytest.raises(RowError) as caught:
+    with pytest.raises(CorpusError) as caught:
         beir_corpus(beir)
     assert words in str(caught.value)
 
 
 def test_beir_refusals(beir: Path, tmp_path: Path) -> None:
-    with pytest.raises(RowError, match="no judgements for 'dev'"):
+    with pytest.raises(CorpusError, match="no judgements for 'dev'"):
         beir_corpus(beir, split="dev")
-    with pytest.raises(RowError, match=r"no corpus\.jsonl"):
+    with pytest.raises(CorpusError, match=r"no corpus\.jsonl"):
         beir_corpus(tmp_path)
     lines(beir / "corpus.jsonl", [{"_id": "d1", "text": "a"}, {"_id": "d1", "text": "b"}])
-    with pytest.raises(RowError, match="'d1' occurs twice there"):
+    with pytest.raises(CorpusError, match="'d1' occurs twice there"):
         beir_corpus(beir)
 
 
@@ -198,7 +198,7 @@ def test_a_dataset_is_asked_language_by_language(dataset: Path) -> None:
         assert all(set(query.relevant) <= ids for query in corpus.queries)
         assert sum(len(query.relevant) for query in corpus.queries) == len(corpus.documents)
     assert dataset_corpora(dataset, split="train", languages=["go"])[0].name == "dataset go"
-    with pytest.raises(RowError, match="no rust"):
+    with pytest.raises(CorpusError, match="no rust"):
         dataset_corpora(dataset, split="train", languages=["rust"])
 
 
@@ -227,7 +227,7 @@ def test_blocks_hold_each_question_once_with_its_answer_and_so_many_others(datas
         [one.id for one in block.documents] for block in blocks(corpus, 29, seed=5)
     ]
     assert made[0].documents != blocks(corpus, 29, seed=6)[0].documents
-    with pytest.raises(RowError, match="too few for 1000 distractors"):
+    with pytest.raises(CorpusError, match="too few for 1000 distractors"):
         blocks(corpus, 1000)
 
 
@@ -240,7 +240,7 @@ def test_some_questions_leave_the_pools_whole(dataset: Path) -> None:
 
 
 def test_a_dataset_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RowError, match="not a dataset"):
+    with pytest.raises(CorpusError, match="not a dataset"):
         dataset_corpora(tmp_path)
 
 

@@ -14,10 +14,11 @@ import pytest
 import torch
 
 from evaluate.index.cache import IndexCache
-from evaluate.index.token_index import META, TokenIndex, TokenIndexError, build_index, quantize
+from evaluate.index.token_index import META, TokenIndex, build_index, quantize
 from tests.evaluate.vectors import drawn, indexed, numbers, some
 from train.model.encoder import TokenVectors
 from train.model.files import model_digest
+from xtrove.core.errors import DamagedData
 
 CPU = torch.device("cpu")
 KEY = "c0ffee" * 6
@@ -126,7 +127,7 @@ def test_a_damaged_index_is_refused_and_made_anew(tmp_path: Path, name: str) -> 
     assert (index().values == before).all() and asked == [3]
     DAMAGE[name](tmp_path / "cache" / KEY)
     if name != "one document fewer":
-        with pytest.raises(TokenIndexError):
+        with pytest.raises(DamagedData):
             TokenIndex.open(tmp_path / "cache" / KEY)
     assert (index().values == before).all() and asked == [3, 3]
     assert (index().values == before).all() and asked == [3, 3]

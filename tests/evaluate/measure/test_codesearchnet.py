@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluate.corpora.rows import RowError
+from evaluate.corpora.rows import CorpusError
 from evaluate.measure.codesearchnet import (
     GivenRankings,
     measure_ndcg,
@@ -165,7 +165,7 @@ def test_given_rankings_are_measured_like_any_system(tmp_path: Path) -> None:
 def test_bad_files_are_refused(tmp_path: Path, name: str, text: str, words: str) -> None:
     path = tmp_path / "file.csv"
     path.write_text(text)
-    with pytest.raises(RowError) as caught:
+    with pytest.raises(CorpusError) as caught:
         (read_annotations if name == "annotations" else read_predictions)(path)
     assert words in str(caught.value)
 

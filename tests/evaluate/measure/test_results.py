@@ -15,7 +15,7 @@ import pytest
 import evaluate.measure.run
 from evaluate.corpora.corpus import Corpus, Document, Query
 from evaluate.measure.evaluator import System, evaluation, length_group
-from evaluate.measure.result import Evaluation, ResultError, load_result, write_files
+from evaluate.measure.result import Evaluation, load_result, write_files
 from evaluate.measure.run import Measured, measure_system
 from evaluate.measure.seen_in_training import seen_answers
 from evaluate.measure.tables import (
@@ -31,6 +31,7 @@ from evaluate.retrieval.searcher import Hits
 from tests.evaluate.report_pages import RANKS, SIZE, GivenRanks
 from train.checkpoint.training_digests import trained_on, write_trained_on
 from xtrove.commands.evaluate.output import qrels_lines, trec_lines
+from xtrove.core.errors import Misuse
 
 
 def sha(text: str) -> str:
@@ -180,7 +181,7 @@ def test_it_is_written_and_read_back(result: Evaluation, tmp_path: Path) -> None
     write_files(folder, {"result.json": result.to_json()})
     assert load_result(folder) == result
     assert load_result(folder / "result.json") == result
-    with pytest.raises(ResultError, match="already"):
+    with pytest.raises(Misuse, match="already"):
         write_files(folder, {"result.json": b""})
     assert sorted(one.name for one in folder.iterdir()) == ["result.json"]
 
@@ -189,9 +190,9 @@ def test_it_is_written_and_read_back(result: Evaluation, tmp_path: Path) -> None
 def test_what_is_no_result_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "result.json"
     path.write_bytes(data)
-    with pytest.raises(ResultError, match="not a result"):
+    with pytest.raises(Misuse, match="not a result"):
         load_result(path)
-    with pytest.raises(ResultError, match="not a result"):
+    with pytest.raises(Misuse, match="not a result"):
         load_result(tmp_path / "none.json")
 
 
@@ -210,10 +211,10 @@ def test_comparison_shows_won_and_lost_and_the_test(corpus: Corpus) -> None:
 def test_only_like_is_compared_with_like(corpus: Corpus) -> None:
     one = result_of(corpus, {"a": [1]})
     fewer = Corpus(name="made", documents=corpus.documents, queries=corpus.queries[:30])
-    with pytest.raises(ResultError, match="different questions"):
+    with pytest.raises(Misuse, match="different questions"):
         compare_tables(one, result_of(fewer, {"a": [1]}), ("a", "b"))
     smaller = one.model_copy(update={"ids_sha256": "0" * 64})
-    with pytest.raises(ResultError, match="different documents"):
+    with pytest.raises(Misuse, match="different documents"):
         compare_tables(one, smaller, ("a", "b"))
     kept = one.model_copy(update={"corpus_sha256": "0" * 64})
     assert "other texts" in compare_tables(one, kept, ("a", "b"))[0].title

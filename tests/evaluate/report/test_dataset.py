@@ -16,9 +16,9 @@ from evaluate.report.duplicates import CLUSTERS, MEMBERS, near_duplicates
 from evaluate.report.lengths import BINS, LONGEST, QUANTILES, bins, count_lengths, quantiles
 from evaluate.report.page import MAX_BYTES, render
 from shards.read.dataset import Dataset
-from shards.write.removals import RemovalsError
 from tests.evaluate.report_pages import HOSTILE, Made, Parsed, dataset
 from tests.shards import builder
+from xtrove.core.errors import DamagedData
 
 
 def quiet(what: str, done: int, total: int) -> None:
@@ -106,7 +106,7 @@ def test_evidence_that_is_damaged_is_named(made: Made, tmp_path: Path) -> None:
     broken = replace(held, path=tmp_path)
     (tmp_path / "removals").mkdir()
     (tmp_path / "removals" / "part-00000.parquet").write_bytes(b"PAR1 no parquet PAR1")
-    with pytest.raises(RemovalsError, match="part-00000"):
+    with pytest.raises(DamagedData, match="part-00000"):
         near_duplicates(broken, 0, quiet)
     assert not report_duplicates.near_duplicates(
         replace(held, path=tmp_path / "nowhere"), 0, quiet

@@ -15,19 +15,11 @@ from jinja2 import UndefinedError
 from markupsafe import Markup, escape
 
 from evaluate.report import page as page_module
-from evaluate.report.page import (
-    MARK,
-    MAX_BYTES,
-    Page,
-    PageTooLarge,
-    Request,
-    render,
-    short,
-    visible,
-)
+from evaluate.report.page import MARK, MAX_BYTES, Page, Request, render, short, visible
 from evaluate.report.training import training_page
 from tests.evaluate import report_pages
 from tests.evaluate.report_pages import DARK, HOSTILE, LIGHT, SHEET, Made, Parsed
+from xtrove.core.errors import XtroveError
 
 TEXTS = (
     *("ink", "quiet", "link", "keyword", "string", "comment", "number", "function", "type"),
@@ -144,7 +136,7 @@ def test_a_page_that_is_too_large_is_refused(made: Made, monkeypatch: pytest.Mon
     monkeypatch.setattr(page_module, "MAX_BYTES", size)
     render(made.page())
     monkeypatch.setattr(page_module, "MAX_BYTES", size - 1)
-    with pytest.raises(PageTooLarge, match="bytes, more than"):
+    with pytest.raises(XtroveError, match="bytes, more than"):
         render(made.page())
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from evaluate.report import training
 from evaluate.report.page import MAX_BYTES, Page, Request, render
-from evaluate.report.training import LOG, RUN, TRAINING, RunError
+from evaluate.report.training import LOG, RUN, TRAINING
 from evaluate.report.training_log import (
     BUCKETS,
     bucketed,
@@ -21,6 +21,7 @@ from evaluate.report.training_log import (
     trailing,
 )
 from tests.evaluate.report_pages import Made, Parsed, run
+from xtrove.core.errors import XtroveError
 
 
 @pytest.fixture
@@ -131,9 +132,9 @@ def test_a_run_before_its_first_step(data: Path, tmp_path: Path) -> None:
 def test_a_run_file_that_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / RUN).parent.mkdir()
     (tmp_path / RUN).write_text(text)
-    with pytest.raises(RunError, match=r"run\.json"):
+    with pytest.raises(XtroveError, match=r"run\.json"):
         training_page(tmp_path)
-    with pytest.raises(RunError, match="holds neither"):
+    with pytest.raises(XtroveError, match="holds neither"):
         training_page(tmp_path / "nowhere")
 
 

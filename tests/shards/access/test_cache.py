@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from shards.access.cache import CacheOptions, ShardCache
-from shards.read.dataset import DamagedShard
 from xtrove.core import CacheItem
+from xtrove.core.errors import DamagedData
 
 
 def test_damage_names_the_shard(tmp_path: Path) -> None:
     digest = hashlib.sha256(b"right").hexdigest()
     item = CacheItem(name="train-0.tar", sha256=digest, size=5, open=lambda: io.BytesIO(b"wrong"))
     cache = ShardCache(CacheOptions(folder=tmp_path))
-    with pytest.raises(DamagedShard, match=r"train-0\.tar has SHA-256"):
+    with pytest.raises(DamagedData, match=r"train-0\.tar has SHA-256"):
         cache.hold(item)
-    with pytest.raises(DamagedShard, match=r"train-0\.tar has SHA-256"), cache.beside(item):
+    with pytest.raises(DamagedData, match=r"train-0\.tar has SHA-256"), cache.beside(item):
         raise AssertionError("a damaged file was given")
     assert cache.folder() == tmp_path / "shards"
 

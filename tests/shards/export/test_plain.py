@@ -18,12 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shards.export.plain import ExportError, ExportOptions, Format, export
+from shards.export.plain import ExportOptions, Format, export
 from shards.export.triplets import export_triplets
 from shards.format import layout
 from shards.format.sample import FIELDS, Sample
 from shards.read.dataset import Dataset
 from tests.shards import builder
+from xtrove.core.errors import Misuse
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = pa.schema(
@@ -201,12 +202,12 @@ def test_negatives_of_another_dataset_are_refused(dataset: Dataset, tmp_path: Pa
         ([1], "belongs to the dataset None"),
     ):
         facts.write_text(json.dumps(content))
-        with pytest.raises(ExportError, match=said):
+        with pytest.raises(Misuse, match=said):
             _triplets(dataset, tmp_path / "out", mined)
     facts.write_text("[" * 100_000)
-    with pytest.raises(ExportError, match="holds no negatives"):
+    with pytest.raises(Misuse, match="holds no negatives"):
         _triplets(dataset, tmp_path / "out", mined)
-    with pytest.raises(ExportError, match="xtrove mine"):
+    with pytest.raises(Misuse, match="xtrove mine"):
         _triplets(dataset, tmp_path / "out", tmp_path / "nowhere")
     assert not (tmp_path / "out").exists()
 
@@ -216,7 +217,7 @@ def test_a_broken_part_is_refused(dataset: Dataset, tmp_path: Path) -> None:
     mined = _mined(tmp_path / "mined", dataset, {ids[0]: [ids[1]]})
     part = mined / "negatives/part-python-00000.parquet"
     part.write_bytes(part.read_bytes()[:-20])
-    with pytest.raises(ExportError, match="part-python-00000.parquet is no file of negatives"):
+    with pytest.raises(Misuse, match="part-python-00000.parquet is no file of negatives"):
         _triplets(dataset, tmp_path / "out", mined)
     assert [path.name for path in tmp_path.iterdir()] == ["mined"]
 
@@ -224,7 +225,7 @@ def test_a_broken_part_is_refused(dataset: Dataset, tmp_path: Path) -> None:
 def test_what_stands_is_never_written_into(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine.txt").write_text("mine")
-    with pytest.raises(ExportError, match="is there already"):
+    with pytest.raises(Misuse, match="is there already"):
         _exported(dataset, tmp_path / "out", "jsonl")
     assert (tmp_path / "out/mine.txt").read_text() == "mine"
 

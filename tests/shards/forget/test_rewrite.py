@@ -17,11 +17,11 @@ import pytest
 import yaml
 
 from extract.pair import Pair, pair_id
-from shards.forget.inventory import ForgetError, Survey, nearest, survey
+from shards.forget.inventory import Survey, nearest, survey
 from shards.forget.rewrite import finish, prepare
 from shards.format import layout
 from shards.format.funnel import Funnel
-from shards.format.journal import DamagedJournal, Redo
+from shards.format.journal import Redo
 from shards.format.manifest import UnfinishedBuild, load_manifest
 from shards.format.tombstones import WITNESS_FORGOTTEN, repo_sha256
 from shards.read.dataset import Dataset
@@ -39,6 +39,7 @@ from tests.shards.builder import (
     near_removal,
 )
 from tests.shards.damage import edit_manifest, findings
+from xtrove.core.errors import DamagedData
 
 ROOT = Path(__file__).resolve().parents[3]
 REPO = "owner/repo3"
@@ -287,12 +288,12 @@ def test_a_damaged_dataset_is_left_alone(copy: Path) -> None:
     data[600] ^= 0xFF
     tar.write_bytes(data)
     before = published(copy)
-    with pytest.raises(ForgetError, match="damaged"):
+    with pytest.raises(DamagedData, match="damaged"):
         prepare(Dataset.open(copy), found, license_class, silent)
     assert published(copy) == before
     lines = (copy / "ATTRIBUTION.jsonl").read_text().replace(REPO, "owner/repo4")
     (copy / "ATTRIBUTION.jsonl").write_text(lines)
-    with pytest.raises(ForgetError, match="counts 0 samples"):
+    with pytest.raises(DamagedData, match="counts 0 samples"):
         survey(Dataset.open(copy), [REPO], silent)
 
 
@@ -337,7 +338,7 @@ def test_a_staged_file_that_is_lost_is_no_file_that_was_moved(copy: Path, lost: 
     change.promise()
     (copy / "manifest.json").unlink()
     (copy / ".xtrove/forget/files" / lost).unlink()
-    with pytest.raises(DamagedJournal, match=f"{lost} is gone: build the dataset again"):
+    with pytest.raises(DamagedData, match=f"{lost} is gone: build the dataset again"):
         finish(copy)
     assert not (copy / "manifest.json").exists()
 

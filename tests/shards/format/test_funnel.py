@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from shards.format.funnel import SYNTAX_ERRORS, Funnel, FunnelError
+from shards.format.funnel import SYNTAX_ERRORS, Funnel
+from xtrove.core.errors import DamagedData
 
 
 def made(noted: int) -> Funnel:
@@ -49,5 +50,5 @@ def test_a_negative_note_is_found() -> None:
 def test_a_note_that_is_no_table_is_refused() -> None:
     document = json.loads(made(1).to_json())
     document["totals"]["files"]["noted"] = 3
-    with pytest.raises(FunnelError):
+    with pytest.raises(DamagedData):
         Funnel.from_json(json.dumps(document).encode())

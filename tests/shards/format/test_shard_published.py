@@ -11,15 +11,15 @@ import pytest
 import yaml
 
 from shards.format import layout
-from shards.format.checksums import ChecksumError, parse_checksums
-from shards.format.layout import UnsafePath, safe_file
+from shards.format.checksums import parse_checksums
+from shards.format.layout import safe_file
 from shards.format.manifest import ManifestError, UnfinishedBuild, load_manifest, parse_manifest
 from shards.format.shard_sizes import tar_sizes
-from shards.read.dataset import DamagedShard, Dataset
+from shards.read.dataset import Dataset
 from shards.read.summary import summarise
 from shards.write.card import size_category
 from shards.write.removals import write_removals
-from shards.write.seal import SealError, build_manifest, remove_stale, unseal, write_published
+from shards.write.seal import build_manifest, remove_stale, unseal, write_published
 from tests.shards.builder import (
     MAX_BYTES,
     Built,
@@ -30,6 +30,7 @@ from tests.shards.builder import (
     parts_of,
     write_shards,
 )
+from xtrove.core.errors import DamagedData, XtroveError
 
 
 @pytest.fixture(scope="module")
@@ -126,10 +127,10 @@ def test_parts_that_contradict_each_other_are_not_sealed(tmp_path: Path) -> None
     base, work = tmp_path / "d", tmp_path / "w"
     shards = write_shards(base, work, pairs)
     funnel = funnel_of(pairs, [])
-    with pytest.raises(SealError, match=r"100 pairs kept, but \d+ are in the shards"):
+    with pytest.raises(XtroveError, match=r"100 pairs kept, but \d+ are in the shards"):
         build_manifest(parts_of(shards[1:], [], funnel), lambda shard: work)
     funnel.at("local", "go", "files").seen += 1
-    with pytest.raises(SealError, match="41 seen, but 0 dropped"):
+    with pytest.raises(XtroveError, match="41 seen, but 0 dropped"):
         build_manifest(parts_of(shards, [], funnel), lambda shard: work)
     with pytest.raises(UnfinishedBuild):
         load_manifest(base)
@@ -175,7 +176,7 @@ def test_a_damaged_shard_is_no_crash(built: Built, tmp_path: Path) -> None:
     shutil.copytree(built.path, copy)
     shard = next(Dataset.open(copy).shards(language="python"))
     shard.tar.write_bytes(shard.tar.read_bytes()[:1000])
-    with pytest.raises(DamagedShard, match="ends outside the tar"):
+    with pytest.raises(DamagedData, match="ends outside the tar"):
         shard.sample(len(shard.index) - 1)
 
 
@@ -196,7 +197,7 @@ def test_links_and_paths_that_leave(tmp_path: Path) -> None:
     (tmp_path / "in/link").symlink_to(tmp_path / "out.txt")
     (tmp_path / "in/folder").symlink_to(tmp_path)
     for path in ("../out.txt", "/etc/passwd", "link", "folder/out.txt", "", ".", "a//b", "./a"):
-        with pytest.raises(UnsafePath):
+        with pytest.raises(DamagedData):
             safe_file(tmp_path / "in", path)
     assert safe_file(tmp_path, "out.txt") == tmp_path / "out.txt"
 
@@ -212,7 +213,7 @@ def test_checksum_files_are_read_strictly() -> None:
     assert parse_checksums(f"{digest}  a b\n{digest}  b\n".encode()) == {"a b": digest, "b": digest}
     wrong = ("x  a\n", f"{digest} a\n", f"{digest}  b\n{digest}  a\n", f"{digest}  a", "\n")
     for text in wrong:
-        with pytest.raises(ChecksumError):
+        with pytest.raises(DamagedData):
             parse_checksums(text.encode())
 
 

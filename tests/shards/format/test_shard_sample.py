@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from shards.format.sample import (
     ARROW_SCHEMA,
     FIELDS,
-    SampleError,
     Value,
     decode,
     encode,
@@ -22,6 +21,7 @@ from shards.format.sample import (
     validate_sample,
 )
 from tests.shards.builder import make_pair, payload
+from xtrove.core.errors import DamagedData
 
 DESIGN_FIELDS = """id, query, code, language, name, repo, path, revision, start_line, end_line,
 start_byte, end_byte, url, source, source_revision, licenses, license_evidence, query_source,
@@ -59,10 +59,10 @@ def test_keys_are_sorted_and_text_is_not_escaped() -> None:
 
 def test_a_lone_surrogate_is_refused_with_the_id() -> None:
     pair = replace(make_pair(1), name="bad \ud800 name")
-    with pytest.raises(SampleError, match=pair.id):
+    with pytest.raises(DamagedData, match=pair.id):
         encode(pair, tokens=1, query_group="0" * 16)
     escaped = payload(make_pair(1)).replace(b'"work_1"', b'"\\ud800"')
-    with pytest.raises(SampleError, match="surrogate"):
+    with pytest.raises(DamagedData, match="surrogate"):
         encode_sample(decode(escaped))
 
 
@@ -87,7 +87,7 @@ def test_a_lone_surrogate_is_refused_with_the_id() -> None:
 )
 def test_a_wrong_value_is_named(name: str, value: Value, message: str) -> None:
     sample = {**decode(payload(make_pair(1))), name: value}
-    with pytest.raises(SampleError, match=f"{name} is .*{message}"):
+    with pytest.raises(DamagedData, match=f"{name} is .*{message}"):
         validate_sample(sample)
 
 
@@ -95,7 +95,7 @@ def test_missing_and_unknown_fields_are_named() -> None:
     sample = decode(payload(make_pair(1)))
     del sample["url"]
     sample["uri"] = ""
-    with pytest.raises(SampleError, match=r"missing fields \['url'\], unknown fields \['uri'\]"):
+    with pytest.raises(DamagedData, match=r"missing fields \['url'\], unknown fields \['uri'\]"):
         validate_sample(sample)
 
 
@@ -103,7 +103,7 @@ def test_missing_and_unknown_fields_are_named() -> None:
     "data", [b"", b"[]", b"{", b"\xff", b"[" * 100_000, b'{"a":' + b"9" * 5000 + b"}", b"null"]
 )
 def test_what_is_no_sample_is_refused(data: bytes) -> None:
-    with pytest.raises(SampleError):
+    with pytest.raises(DamagedData):
         decode(data)
 
 

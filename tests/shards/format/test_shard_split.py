@@ -7,14 +7,8 @@ import hashlib
 import pytest
 from pydantic import ValidationError
 
-from shards.format.split import (
-    EmptySplit,
-    SplitOptions,
-    choose_rule,
-    group_hash,
-    require_splits,
-    split_of,
-)
+from shards.format.split import SplitOptions, choose_rule, group_hash, require_splits, split_of
+from xtrove.core.errors import XtroveError
 
 CODE = "0" * 64
 HALVES = SplitOptions(validation=0.25, test=0.25)
@@ -104,7 +98,7 @@ def test_pairs_that_name_no_repository_do_not_decide_the_rule() -> None:
 
 
 def test_an_empty_split_says_which_and_what_to_do() -> None:
-    with pytest.raises(EmptySplit) as caught:
+    with pytest.raises(XtroveError) as caught:
         require_splits(SplitOptions(), "path", {"train": 40, "validation": 2}, 7)
     assert caught.value.split == "test"
     assert "'test' (0.01 of the data)" in str(caught.value)

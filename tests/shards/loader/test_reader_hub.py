@@ -73,7 +73,7 @@ def test_a_shard_that_was_replaced_is_named(built: Built, hub: RunningHub, tmp_p
     files = published(built.path)
     hub.store.commit(REPO, files | {name: files[name][:-1] + b"X"})
     kind, said = hub.client(SCRIPT, f"hf://datasets/{REPO}", str(tmp_path / "cache"), str(1 << 30))
-    assert kind == "DamagedShard"
+    assert kind == "DamagedData"
     assert name in said
 
 

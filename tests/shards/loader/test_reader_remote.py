@@ -14,10 +14,10 @@ import pytest
 from shards.format.layout import index_path
 from shards.format.manifest import ManifestError, NotADataset
 from shards.loader.reader import Batch, CacheOptions, PlanOptions, Reader, Select, State
-from shards.read.dataset import DamagedShard
 from tests.ingest.s3_front import KEYS, running_front, running_moto
 from tests.shards.builder import Built, build
 from tests.shards.web_server import Served, serving
+from xtrove.core.errors import DamagedData
 
 ROOT = Path(__file__).parents[3]
 OPTIONS = PlanOptions(seed=7, batch_size=8, window=32, run=4, pool=16)
@@ -100,7 +100,7 @@ def test_a_changed_shard_stops_with_its_name(built: Built, served: Served, tmp_p
     served.change = lambda path, data: data[:700] + b"X" + data[701:] if path == name else data
     with (
         open_served(served, tmp_path) as reader,
-        pytest.raises(DamagedShard, match=f"{name} has SHA-256"),
+        pytest.raises(DamagedData, match=f"{name} has SHA-256"),
     ):
         list(reader.batches(OPTIONS))
     assert not any(
@@ -116,7 +116,7 @@ def test_an_index_that_is_not_the_published_one(
     served.change = lambda path, data: data[:-9] + b"X" + data[-8:] if path == name else data
     with (
         open_served(served, tmp_path) as reader,
-        pytest.raises(DamagedShard, match=f"{name} has SHA-256"),
+        pytest.raises(DamagedData, match=f"{name} has SHA-256"),
     ):
         list(reader.batches(OPTIONS))
 
@@ -131,7 +131,7 @@ def test_an_index_that_no_shard_can_have_is_not_fetched(
     served.change = lambda path, data: data + bytes(most + 1 - len(data)) if path == name else data
     with (
         open_served(served, tmp_path, 0) as reader,
-        pytest.raises(DamagedShard, match=f"{name} has {most + 1} bytes, too many"),
+        pytest.raises(DamagedData, match=f"{name} has {most + 1} bytes, too many"),
     ):
         list(reader.batches(OPTIONS))
     assert served.bytes[name] == 0
@@ -251,6 +251,6 @@ def test_in_a_bucket(
         cache = cache_of(tmp_path / "again")
         with (
             Reader.open("s3://shards/sets/tiny", select=EVERYTHING, cache=cache) as reader,
-            pytest.raises(DamagedShard, match=built.manifest.shards[0].path),
+            pytest.raises(DamagedData, match=built.manifest.shards[0].path),
         ):
             list(reader.batches(OPTIONS))

@@ -13,11 +13,12 @@ import pytest
 
 from shards.format.sample import ARROW_SCHEMA
 from shards.storage import bounded_parquet
-from shards.storage.bounded_parquet import MOST_VALUES, BadParquet, open_parquet
+from shards.storage.bounded_parquet import MOST_VALUES, open_parquet
 from shards.storage.parquet_headers import read_pages
-from shards.write.removals import REMOVALS_SCHEMA, RemovalsError, find_removal, read_removals
+from shards.write.removals import REMOVALS_SCHEMA, find_removal, read_removals
 from tests.shards.builder import Built, build
 from tests.shards.damage import findings, resign
+from xtrove.core.errors import DamagedData
 
 MIB = 1_000_000
 
@@ -101,14 +102,14 @@ def test_a_text_that_many_rows_name_comes_in_pieces(tmp_path: Path) -> None:
         for piece in islice(pieces, 3):
             assert piece.num_rows == 67
             assert pa.total_allocated_bytes() - before < 200 * MIB
-        with pytest.raises(BadParquet, match="row group 0 spells out to more than 1073741824"):
+        with pytest.raises(DamagedData, match="row group 0 spells out to more than 1073741824"):
             list(pieces)
 
 
 def test_a_run_of_numbers_is_refused_before_it_is_read(tmp_path: Path) -> None:
     path = _evidence(tmp_path / "run.parquet", 1, shingles=_run(MOST_VALUES + 1))
     assert path.stat().st_size < 20_000
-    with pytest.raises(RemovalsError, match=f"over {MOST_VALUES}"):
+    with pytest.raises(DamagedData, match=f"over {MOST_VALUES}"):
         list(read_removals(path))
 
 
@@ -120,7 +121,7 @@ def test_metadata_that_states_less_than_the_pages_hold(tmp_path: Path) -> None:
     footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
     assert true in data[footer:]
     path.write_bytes(data[:footer] + data[footer:].replace(true, told))
-    with pytest.raises(RemovalsError, match=f"over {MOST_VALUES}"):
+    with pytest.raises(DamagedData, match=f"over {MOST_VALUES}"):
         list(read_removals(path))
 
 
@@ -138,7 +139,7 @@ def test_a_page_that_unpacks_to_more_than_it_may(
     path = _evidence(tmp_path / "zeros.parquet", 1, detail=pa.array(["\0" * 4 * MIB]))
     monkeypatch.setattr(bounded_parquet, "MOST_GROUP_BYTES", MIB)
     with (
-        pytest.raises(BadParquet, match=r"row group 0 has [0-9]{7} bytes, more than 1000000"),
+        pytest.raises(DamagedData, match=r"row group 0 has [0-9]{7} bytes, more than 1000000"),
         open_parquet(path, REMOVALS_SCHEMA),
     ):
         raise AssertionError("it was opened")
@@ -151,5 +152,5 @@ def test_verify_and_why_refuse_such_evidence(tmp_path: Path) -> None:
     _evidence(evidence, 1, shingles=_run(MOST_VALUES + 1))
     resign(path)
     assert any(f"over {MOST_VALUES}" in one.message for one in findings(path))
-    with pytest.raises(RemovalsError, match=f"over {MOST_VALUES}"):
+    with pytest.raises(DamagedData, match=f"over {MOST_VALUES}"):
         find_removal(path, "0" * 32)

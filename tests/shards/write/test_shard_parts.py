@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 from shards.format import content_digest as content
 from shards.format.content_digest import content_sha256, digest_row, duplicate_ids
-from shards.format.funnel import LEVELS, Funnel, FunnelError
+from shards.format.funnel import LEVELS, Funnel
 from shards.format.sample import decode
 from shards.write import attribution
 from shards.write.attribution import Attribution, Tally, merge, write_attribution
-from shards.write.removals import RemovalsError, find_removal, read_removals, write_removals
+from shards.write.removals import find_removal, read_removals, write_removals
 from tests.shards.builder import default_pairs, default_removals, filtered, make_pair, payload
+from xtrove.core.errors import DamagedData
 
 
 def sidecars(root: Path, shards: list[list[tuple[str, bytes]]]) -> list[Path]:
@@ -137,7 +138,7 @@ def test_funnel_by_hand() -> None:
     ],
 )
 def test_what_is_no_funnel(data: bytes) -> None:
-    with pytest.raises(FunnelError):
+    with pytest.raises(DamagedData):
         Funnel.from_json(data)
 
 
@@ -206,6 +207,6 @@ def test_many_removals_have_many_row_groups(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ids", [["b" * 32, "a" * 32], ["A" * 32], ["1"]])
 def test_removals_must_ascend(tmp_path: Path, ids: list[str]) -> None:
     rows = [replace(filtered(make_pair(1), "short"), id=one) for one in ids]
-    with pytest.raises(RemovalsError, match="ascending"):
+    with pytest.raises(DamagedData, match="ascending"):
         write_removals(tmp_path, "part-00000", rows, tmp=tmp_path / "tmp")
     assert not (tmp_path / "removals").exists()

@@ -16,11 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from shards.format.content_digest import ROW
-from shards.format.index import BadIndex, open_index
+from shards.format.index import open_index
 from shards.format.sample import decode
-from shards.read.tar import BrokenTar, read_members
+from shards.read.tar import read_members
 from shards.write.shard import MODE, OWNER, ShardFiles, member_header, write_shard
 from tests.shards.builder import license_class, make_pair, payload
+from xtrove.core.errors import DamagedData
 
 GOLDEN_SHA256 = "0cffdf334b85b177f574ce07bce600843187898cec3ff63b891d3903faab92b7"
 GO = make_pair(3, language="go")
@@ -224,7 +225,7 @@ def test_a_foreign_index_is_refused(tmp_path: Path) -> None:
     files = write(tmp_path, rows_of(5))
     index = tmp_path / "out" / files.index.path
     index.write_bytes(index.read_bytes()[:300])
-    with pytest.raises(BadIndex, match="no readable Arrow file"):
+    with pytest.raises(DamagedData, match="no readable Arrow file"):
         open_index(index)
 
 
@@ -232,5 +233,5 @@ def test_a_cut_tar_is_noticed(tmp_path: Path) -> None:
     files = write(tmp_path, rows_of(5))
     tar = tmp_path / "out" / files.tar.path
     tar.write_bytes(tar.read_bytes()[:1400])
-    with tar.open("rb") as stream, pytest.raises(BrokenTar, match="ends inside its payload"):
+    with tar.open("rb") as stream, pytest.raises(DamagedData, match="ends inside its payload"):
         list(read_members(stream))

@@ -11,10 +11,11 @@ import yaml
 from ingest.sources.registry import SourceOptions
 from ingest.terms import GATED, OPEN, THE_STACK
 from shards.format.manifest import SourceFacts, load_manifest, parse_manifest
-from shards.publish.local import NotPublishable, read_local
+from shards.publish.local import read_local
 from shards.verify.dataset import check_dataset
 from shards.write.terms import UNKNOWN, terms_of, terms_of_kinds
 from tests.shards import builder
+from xtrove.core.errors import XtroveError
 
 CASES = [
     # kind, recorded, what holds
@@ -60,7 +61,7 @@ def test_only_what_is_known_to_be_open_is_published_for_all(
     assert ("extra_gated_prompt" in head) == (expected != OPEN)
     assert ("## Terms" in card) == (expected != OPEN)
     if expected in (GATED, UNKNOWN):
-        with pytest.raises(NotPublishable, match=r"local \(.*is not known|is not known.*local \("):
+        with pytest.raises(XtroveError, match=r"local \(.*is not known|is not known.*local \("):
             read_local(path, lambda path, done, total: None)
     else:
         assert _publishable(path) == (expected == OPEN)

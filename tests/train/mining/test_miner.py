@@ -23,7 +23,6 @@ from train.checkpoint.save_load import load_model
 from train.data.batch_feed import feed
 from train.data.collate import Collate, TokenBatch
 from train.distributed import Processes
-from train.errors import Mismatch
 from train.mining import miner as mining
 from train.mining.hard_negatives import load_negatives
 from train.mining.miner import MineOptions, mine
@@ -31,6 +30,7 @@ from train.mining.vector_store import nearest
 from train.model.encoder import Encoder
 from train.model.files import model_digest
 from train.run.loop import train
+from xtrove.core.errors import Misuse
 
 ROUNDING = 2e-3
 OPTIONS = MineOptions(per_query=3, candidates=1000, ratio=0.95)
@@ -158,12 +158,12 @@ def test_other_negatives_are_not_overwritten(
     data: Path, model: Path, mined: Path, tmp_path: Path
 ) -> None:
     encoder, digest = load_model(model), model_digest(model)
-    with pytest.raises(Mismatch, match="another settings"):
+    with pytest.raises(Misuse, match="another settings"):
         mine(str(data), encoder, mined, replace(OPTIONS, ratio=0.9), model=digest)
-    with pytest.raises(Mismatch, match="another model"):
+    with pytest.raises(Misuse, match="another model"):
         mine(str(data), encoder, mined, OPTIONS, model="0" * 64)
     (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(Mismatch, match="holds something else"):
+    with pytest.raises(Misuse, match="holds something else"):
         mine(str(data), encoder, tmp_path, OPTIONS, model=digest)
 
 
@@ -244,13 +244,13 @@ def test_negatives_of_another_dataset_or_damaged_are_refused(
 ) -> None:
     other = dataset(tmp_path / "other", python=40, go=0)
     extra = {"negatives": {"path": str(mined)}}
-    with pytest.raises(Mismatch, match="of another dataset"):
+    with pytest.raises(Misuse, match="of another dataset"):
         train(config(other, tmp_path / "run", **extra))
     copy = tmp_path / "copy"
     shutil.copytree(mined, copy)
     part = sorted((copy / "negatives").iterdir())[0]
     part.write_bytes(part.read_bytes()[:-20])
-    with pytest.raises(Mismatch, match="cannot be read"):
+    with pytest.raises(Misuse, match="cannot be read"):
         train(config(data, tmp_path / "run2", negatives={"path": str(copy)}))
 
 

@@ -17,13 +17,14 @@ from train.checkpoint.save_load import load_model
 from train.checkpoint.training_digests import trained_on
 from train.config import TrainConfig
 from train.data.dataset import open_reader
-from train.errors import Mismatch, Stopped, TrainingFault
+from train.errors import TrainingFault
 from train.model.encoder import Encoder
 from train.objectives.loss import Loss
 from train.run.log import SilentWatch, read_log
 from train.run.loop import train
 from train.run.run_folder import RUNNING, RunFolder, lock_run_folder, write_run_start
 from train.run.setup import new_encoder
+from xtrove.core.errors import Interrupted, Misuse
 
 
 @pytest.fixture(scope="module")
@@ -105,19 +106,19 @@ def test_gradients_in_mini_batches_are_those_of_the_whole(data: Path, tmp_path: 
 @pytest.mark.slow
 def test_an_output_of_something_else_is_refused(data: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
-    with pytest.raises(Mismatch, match="holds no run"):
+    with pytest.raises(Misuse, match="holds no run"):
         train(config(data, output), resume=True)
     train(config(data, output, steps=2))
-    with pytest.raises(Mismatch, match="2 steps done"):
+    with pytest.raises(Misuse, match="2 steps done"):
         train(config(data, output, steps=2))
-    with pytest.raises(Mismatch, match="steps: 2 -> 3"):
+    with pytest.raises(Misuse, match="steps: 2 -> 3"):
         train(config(data, output, steps=3), resume=True)
     before = losses(output)
     assert train(config(data, output, steps=2), resume=True).loss is None
     assert losses(output) == before
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("precious")
-    with pytest.raises(Mismatch, match=r"is not empty \(thesis.txt\)"):
+    with pytest.raises(Misuse, match=r"is not empty \(thesis.txt\)"):
         train(config(data, tmp_path / "full"))
 
 
@@ -145,7 +146,7 @@ def test_two_processes_do_not_train_in_one_folder(data: Path, tmp_path: Path) ->
             assert time.monotonic() < deadline
             time.sleep(0.05)
         for resume in (False, True):
-            with pytest.raises(Mismatch, match="another process trains in"):
+            with pytest.raises(Misuse, match="another process trains in"):
                 train(chosen, resume=resume)
         first.kill()
         first.communicate()
@@ -167,7 +168,7 @@ def test_the_best_by_another_measure_counts_no_more(data: Path, tmp_path: Path) 
     first, second = _Measure(0.9, 0.8), _Measure(0.3, 0.2)
     chosen = config(data, tmp_path / "run", validation={"every": 4})
     calls = iter(range(100))
-    with pytest.raises(Stopped):
+    with pytest.raises(Interrupted):
         train(
             chosen,
             validate=lambda config: first.measure,
@@ -183,7 +184,7 @@ def test_the_best_by_another_measure_counts_no_more(data: Path, tmp_path: Path) 
 def test_an_interrupt_saves_and_the_rest_is_the_same(data: Path, tmp_path: Path) -> None:
     train(config(data, tmp_path / "whole"))
     calls = iter(range(100))
-    with pytest.raises(Stopped, match="stopped behind step 3 of 12") as stopped:
+    with pytest.raises(Interrupted, match="stopped behind step 3 of 12") as stopped:
         train(config(data, tmp_path / "run"), interrupted=lambda: next(calls) == 2)
     assert "--resume" in stopped.value.remedy
     assert RunFolder(root=tmp_path / "run").run_state() is not None

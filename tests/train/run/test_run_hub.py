@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.hub.store import Store
 from tests.shards.builder import published
 from train.config import TrainConfig
-from train.errors import Stopped
+from train.errors import Interrupted
 from train.run.loop import train
 from train.run.log import read_log
 
@@ -31,7 +31,7 @@ train(whole)
 looked = iter([False, False, True])
 try:
     train(cut, interrupted=lambda: next(looked))
-except Stopped:
+except Interrupted:
     pass
 answer = [len(losses(cut))]
 Store(Path(sys.argv[3])).commit("owner/name", published(Path(sys.argv[4])))

@@ -18,12 +18,13 @@ from train.data.collate import Ragged, pack, padded_length, shapes
 from train.data.dataset import open_reader
 from train.device import choose_device, self_test
 from train.distributed import Processes
-from train.errors import Mismatch, TrainingFault
+from train.errors import TrainingFault
 from train.run.cost import Arithmetic
 from train.run.log import Meter, StepFacts, cut_from, read_log
 from train.run.schedule import k_factor, learning_rate
 from train.run.setup import new_encoder
 from train.run.step import new_stepper
+from xtrove.core.errors import Misuse
 
 CPU = torch.device("cpu")
 
@@ -170,12 +171,12 @@ def test_a_device_that_is_not_there_is_refused() -> None:
     assert device.peak_measured
     assert device.peak_flops > 1e9
     assert "cpu" in device.describe()
-    with pytest.raises(Mismatch, match="0 CUDA cards"):
+    with pytest.raises(Misuse, match="0 CUDA cards"):
         choose_device("cuda:1", "auto")
-    with pytest.raises(Mismatch, match="'mps' is not there"):
+    with pytest.raises(Misuse, match="'mps' is not there"):
         choose_device("mps", "auto")
     for word in ("gpu", "cuda:x", "cudax"):
-        with pytest.raises(Mismatch, match=f"device: '{word}' is none"):
+        with pytest.raises(Misuse, match=f"device: '{word}' is none"):
             choose_device(word, "auto")
 
 

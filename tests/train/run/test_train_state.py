@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from train.errors import Mismatch, TrainingFault
+from train.errors import TrainingFault
 from train.json_files import read_json
 from train.run.state import (
     RunState,
@@ -19,6 +19,7 @@ from train.run.state import (
     save_checkpoint,
     step_seed,
 )
+from xtrove.core.errors import Misuse
 
 Parts = tuple[dict[str, torch.nn.Parameter], torch.optim.Optimizer]
 
@@ -99,7 +100,7 @@ def test_a_model_is_published_around_the_trainer_state(tmp_path: Path) -> None:
 def test_another_config_or_dataset_is_named() -> None:
     run = {"decisive": {"seed": 1, "optimizer": {"lr": 0.1}}, "dataset": "aa"}
     check_same_run(run, {"seed": 1, "optimizer": {"lr": 0.1}}, "aa")
-    with pytest.raises(Mismatch, match=r"optimizer.lr: 0.1 -> 0.2\n  dataset: aa -> bb"):
+    with pytest.raises(Misuse, match=r"optimizer.lr: 0.1 -> 0.2\n  dataset: aa -> bb"):
         check_same_run(run, {"seed": 1, "optimizer": {"lr": 0.2}}, "bb")
 
 

@@ -18,7 +18,7 @@ from shards.format.tombstones import repo_sha256
 from tests.xtrove import support
 from xtrove.build import tombstones
 from xtrove.config import opt_out as opt_outs
-from xtrove.core.errors import Misuse, Stop
+from xtrove.core.errors import Misuse, XtroveError
 from xtrove.runtime.workspace import Workspace
 from xtrove.stages.extract import repo_number
 from xtrove.stages.run_files import load
@@ -251,5 +251,5 @@ def test_a_damaged_memory_stops_instead_of_forgetting_what_was_forgotten(tmp_pat
     assert tombstones.honoured(workspace) == ("a", "b")
     assert tombstones.is_forgotten(tmp_path, "1") and not tombstones.is_forgotten(tmp_path, "2")
     (tmp_path / "tombstones.json").write_text("{}")
-    with pytest.raises(Stop, match=r"tombstones\.json"):
+    with pytest.raises(XtroveError, match=r"tombstones\.json"):
         tombstones.honoured(workspace)

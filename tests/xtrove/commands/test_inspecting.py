@@ -11,7 +11,7 @@ import pytest
 from tests.shards.builder import Built, build
 from tests.xtrove import support
 from xtrove.commands.inspecting import inspect, why
-from xtrove.core.errors import Stop
+from xtrove.core.errors import XtroveError
 
 Damage = Callable[[Path], None]
 
@@ -73,15 +73,15 @@ EVIDENCE = {
 @pytest.mark.parametrize("damage", [*SHARDS, *EVIDENCE])
 def test_damage_is_said_in_a_sentence(built: Built, copy: Path, damage: str) -> None:
     {**SHARDS, **EVIDENCE}[damage](copy)
-    with pytest.raises(Stop, match="incomplete or damaged") as caught:
+    with pytest.raises(XtroveError, match="incomplete or damaged") as caught:
         inspect(copy, len(built.kept))
     assert (
-        caught.value.code == 1
+        caught.value.exit_code == 1
         and caught.value.remedy == f"`xtrove verify {copy}` says what is wrong"
     )
     kept = [pair.id for pair in built.kept]
     wanted = kept if damage in SHARDS else [built.removed[0].id]
-    with pytest.raises(Stop, match="incomplete or damaged"):
+    with pytest.raises(XtroveError, match="incomplete or damaged"):
         for one in wanted:
             why(copy, one, None)
 

@@ -17,7 +17,7 @@ from tests.train.runs import dataset as pairs_to_train_on
 from tests.xtrove import support
 from xtrove.cli.app import app
 from xtrove.commands.reporting import RemovedCode
-from xtrove.core.errors import Stop
+from xtrove.core.errors import XtroveError
 from xtrove.terminal.console import err, out
 
 
@@ -34,7 +34,7 @@ def called(*words: object) -> tuple[int, str]:
     done = CliRunner().invoke(app, ["report", *map(str, words)])
     out.cache_clear()
     err.cache_clear()
-    if isinstance(done.exception, Stop):
+    if isinstance(done.exception, XtroveError):
         return done.exception.code, f"{done.exception.message} {done.exception.remedy}"
     return done.exit_code, done.output
 

@@ -26,7 +26,7 @@ def _file(folder: Path, text: str) -> Path:
 def _refused(folder: Path, text: str, *settings: str) -> str:
     with pytest.raises(Misuse) as caught:
         configs.load(_file(folder, text), settings)
-    assert caught.value.code == 2
+    assert caught.value.exit_code == 2
     return f"{caught.value.message}\n{caught.value.remedy}"
 
 

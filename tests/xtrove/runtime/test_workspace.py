@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xtrove.core.errors import Stop
+from xtrove.core.errors import XtroveError
 from xtrove.runtime import workspace as workspaces
 from xtrove.runtime.scheduler import failures_in_a_row
 from xtrove.runtime.task import execute
@@ -80,11 +80,11 @@ def test_a_second_driver_is_refused_by_name(place: Workspace) -> None:
     said: list[str] = []
     with (
         driver_lock(place, said.append),
-        pytest.raises(Stop, match="another build") as caught,
+        pytest.raises(XtroveError, match="another build") as caught,
         driver_lock(place, said.append),
     ):
         raise AssertionError("the lock was given twice")
-    assert caught.value.code == 1
+    assert caught.value.exit_code == 1
     with driver_lock(place, said.append):
         pass
 
@@ -98,7 +98,7 @@ def test_two_work_folders_of_one_output_exclude_each_other(place: Workspace) -> 
         half.mkdir(parents=True)
         for second in (other, own):
             with (
-                pytest.raises(Stop, match="another build"),
+                pytest.raises(XtroveError, match="another build"),
                 driver_lock(second, lambda _: None),
             ):
                 raise AssertionError("the output was given twice")
@@ -111,7 +111,7 @@ def test_a_task_holds_the_output_too(place: Workspace, monkeypatch: pytest.Monke
     own = Workspace(work=place.output / ".xtrove", output=place.output)
     with (
         running_task(place),
-        pytest.raises(Stop, match="still run after"),
+        pytest.raises(XtroveError, match="still run after"),
         driver_lock(own, lambda _: None),
     ):
         raise AssertionError("the lock was given while a task ran")
@@ -152,7 +152,7 @@ def test_tasks_that_never_end_are_named(place: Workspace, monkeypatch: pytest.Mo
     place.work.mkdir()
     with (
         running_task(place),
-        pytest.raises(Stop, match="still run after"),
+        pytest.raises(XtroveError, match="still run after"),
         driver_lock(place, lambda _: None),
     ):
         raise AssertionError("the lock was given while a task ran")

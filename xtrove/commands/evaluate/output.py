@@ -82,7 +82,7 @@ def write(
     tables: Sequence[Table],
     lines: Sequence[str],
 ) -> None:
-    """Writes the files of a result. Raises `ResultError` where one is there already."""
+    """Writes the files of a result. Raises `Misuse` where one is there already."""
     queries = [query for corpus in corpora for query in corpus.queries]
     files = {"result.md": markdown(result, tables, lines).encode("utf-8", "replace")}
     for place, system in enumerate(systems):

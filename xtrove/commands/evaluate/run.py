@@ -20,7 +20,6 @@ from typing import Self
 
 from evaluate.corpora import (
     Corpus,
-    RowError,
     beir_corpus,
     cosqa_corpus,
     dataset_corpora,
@@ -35,7 +34,6 @@ from evaluate.measure import (
     GivenRankings,
     Measure,
     Predictions,
-    ResultError,
     System,
     compare_tables,
     evaluation,
@@ -47,13 +45,13 @@ from evaluate.measure import (
     read_predictions,
 )
 from evaluate.measure import dataset_corpora as challenge_corpora
-from evaluate.retrieval import SEARCHERS, Searcher, SearcherError, make_searcher
-from evaluate.spec import SpecError, load_spec, spec_corpus
+from evaluate.retrieval import SEARCHERS, Searcher, make_searcher
+from evaluate.spec import load_spec, spec_corpus
 from ingest.files import read_capped
 from xtrove.commands.evaluate.output import print_table, show, shown, write
 from xtrove.commands.evaluate.request import Request, check
 from xtrove.commands.evaluate.tune import tune_fusion
-from xtrove.core import Misuse, Stop
+from xtrove.core import Misuse, XtroveError
 from xtrove.terminal import duration, err
 
 DECISIVE = ("xtrove", "bm25s", "ir-measures", "numpy", "tree-sitter", "torch", "transformers")
@@ -83,24 +81,21 @@ class _Task:
 
 
 def evaluate(request: Request) -> Evaluation:
-    """Measures, shows and writes. Raises `Misuse` for wrong words, `Stop` where it fails."""
+    """Measures, shows and writes. Raises `Misuse` for wrong words, `XtroveError` where it fails."""
     check(request)
     if request.output is not None and (request.output / FILE).exists():
         raise Misuse(f"{request.output} holds a result already", remedy="Name another --output.")
-    try:
-        with _Step("reading the corpus"):
-            task = _task(request)
-    except (SpecError, RowError) as error:
-        raise Misuse(str(error)) from error
+    with _Step("reading the corpus"):
+        task = _task(request)
     try:
         tuned = _tuned(request, task)
         systems, notes = _systems(request, task)
         notes = tuned + notes
-    except SearcherError as error:
-        raise Misuse(str(error)) from error
+    except XtroveError:
+        raise
     except (ValueError, OSError) as error:
         # A model that is damaged or gone; scores that are no numbers.
-        raise Stop(str(error)) from error
+        raise XtroveError(str(error)) from error
     with _Step("intervals and groups"):
         result = evaluation(
             task.corpora[0].name if len(task.corpora) == 1 else place_name(request.source),
@@ -111,25 +106,16 @@ def evaluate(request: Request) -> Evaluation:
         )
     tables, lines = shown(result, notes)
     if request.output is not None:
-        try:
-            write(request.output, result, task.corpora, systems, tables, lines)
-        except ResultError as error:
-            raise Misuse(str(error)) from error
+        write(request.output, result, task.corpora, systems, tables, lines)
     show(result, tables, lines, verbose=request.verbose)
     return result
 
 
 def compare(first: Path, second: Path) -> None:
     """Shows the paired test of two results and the questions won and lost."""
-    try:
-        before, after = load_result(first), load_result(second)
-        names = (
-            (first.stem, second.stem) if first.stem != second.stem else (str(first), str(second))
-        )
-        tables = compare_tables(before, after, names)
-    except ResultError as error:
-        raise Misuse(str(error)) from error
-    for table in tables:
+    before, after = load_result(first), load_result(second)
+    names = (first.stem, second.stem) if first.stem != second.stem else (str(first), str(second))
+    for table in compare_tables(before, after, names):
         print_table(table)
 
 
@@ -242,7 +228,7 @@ def _systems(request: Request, task: _Task) -> tuple[list[System], list[str]]:
     for row in rows:
         try:
             systems.append(_system(row, request, task))
-        except (SearcherError, OSError, ValueError) as error:
+        except (XtroveError, OSError, ValueError) as error:
             if row.needed:
                 raise
             notes.append(f"{row.name} is left out: {error}; --base says where it is")

@@ -25,7 +25,7 @@ from evaluate.retrieval import (
     store_fusion,
     tune,
 )
-from xtrove.core import Misuse, Stop
+from xtrove.core import Misuse, XtroveError
 
 FEWEST = 20
 """Questions in each half, at least."""
@@ -77,7 +77,7 @@ def tune_fusion(
     try:
         path = store_fusion(Path(model), fusion)
     except OSError as error:
-        raise Stop(f"the weight cannot be stored beside the model: {error}") from error
+        raise XtroveError(f"the weight cannot be stored beside the model: {error}") from error
     note = (
         f"weight of BM25 {weight:g}, tuned on {fusion.queries} other questions "
         f"(MRR {100 * mrr:.1f}; {mode} alone {100 * mrr_model:.1f}, "

@@ -22,7 +22,6 @@ from evaluate.code_search import (
     CodeDocument,
     Encode,
     Snapshot,
-    StoreError,
     VectorSearch,
     WordsSearch,
     cut_to_limit,
@@ -36,7 +35,7 @@ from evaluate.retrieval import Hits, Searcher
 from ingest import MAX_FILE_BYTES
 from ingest.files import read_capped
 from train.model import recorded_template
-from xtrove.core import Interrupted, Misuse, Stop
+from xtrove.core import Interrupted, Misuse, XtroveError
 from xtrove.terminal import duration, err, one_line, out, printable
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ class Hit:
 
 
 def search(request: Request) -> None:
-    """Indexes, searches, shows. Raises `Misuse` for wrong words, `Stop` where it fails."""
+    """Indexes, searches, shows. Raises `Misuse` for wrong words, `XtroveError` where it fails."""
     mode = _mode(request)
     root = request.root.resolve()
     start = time.monotonic()
@@ -87,8 +86,10 @@ def search(request: Request) -> None:
     indexed = time.monotonic()
     try:
         ranked, scored = _found(request, mode, snapshot)
+    except XtroveError:
+        raise
     except (ValueError, OSError) as error:
-        raise Stop(str(error)) from error
+        raise XtroveError(str(error)) from error
     hits = [_hit(snapshot, int(position), float(score), root, request.lines)
             for position, score in zip(ranked.ids[0], ranked.scores[0], strict=True)
             if position >= 0]  # fmt: skip
@@ -133,13 +134,13 @@ def _updated(request: Request, root: Path) -> Snapshot:
             if snapshot.changes.documents:
                 cut_to_limit(store)
         progress.made(snapshot)
-    except StoreError as error:
-        raise Misuse(str(error)) from error
+    except XtroveError:
+        raise
     except KeyboardInterrupt as error:
         remedy = "The same command goes on where it stopped."
         raise Interrupted("stopped", remedy=remedy) from error
     except (ValueError, OSError) as error:
-        raise Stop(str(error)) from error
+        raise XtroveError(str(error)) from error
     return snapshot
 
 
@@ -192,7 +193,7 @@ def _encoder(model: Path, device: str = "auto") -> Encoder:
     try:
         import torch  # noqa: F401
     except ImportError as error:
-        raise Stop(
+        raise XtroveError(
             "a model needs torch", remedy="pip install -e '.[train]' -c constraints.txt"
         ) from error
     from train import resolve_device
