@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -172,8 +172,3 @@ def find_removal(dataset: Path, sample_id: str) -> Removal | None:
                 if row >= 0:
                     return _removal(batch.slice(row, 1).to_pylist()[0])
     return None
-
-
-def as_plain(removal: Removal) -> dict[str, object]:
-    """The fields of a removal, for display."""
-    return asdict(removal)

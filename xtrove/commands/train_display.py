@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -96,10 +95,3 @@ class TrainDisplay:
             table.add_column(name, justify="right")
         table.add_row(*rows.values())
         return table
-
-
-def measures_line(step: int, measures: Mapping[str, float]) -> str:
-    """A validation in one line."""
-    return f"validation after {step:,} steps: " + ", ".join(
-        f"{name} {value:.4f}" for name, value in measures.items()
-    )
