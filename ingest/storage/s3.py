@@ -1,7 +1,7 @@
 """Files in S3, or in a store that speaks its protocol (MinIO, Ceph): `s3://BUCKET[/KEY]`.
 
 Method: botocore finds keys, region and endpoint where the AWS tools find them, lists, and signs
-addresses; `ingest.transport.connection_pool` fetches those. s3fs would do all of it, but no version
+addresses; `ingest.transport.s3_client` fetches those. s3fs would do all of it, but no version
 of it goes beside our botocore and fsspec; pyarrow's S3 file system knows no ETag. The ETag of a
 listing is the digest of a file, and every range is asked for with `If-Match`, so that what changes
 is noticed at the first byte of it and opening a file costs no request.

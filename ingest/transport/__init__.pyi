@@ -5,10 +5,6 @@ from .addresses import check_token_goes_to as check_token_goes_to
 from .addresses import may_lead as may_lead
 from .addresses import names_user as names_user
 from .addresses import without_user as without_user
-from .connection_pool import SlowBody as SlowBody
-from .connection_pool import asked as asked
-from .connection_pool import connections as connections
-from .connection_pool import receive as receive
 from .http import Answer as Answer
 from .http import Question as Question
 from .http import Refused as Refused
@@ -20,8 +16,12 @@ from .rate_limit import ReadLimits as ReadLimits
 from .rate_limit import bucket as bucket
 from .s3_client import BAD_KEYS as BAD_KEYS
 from .s3_client import Denied as Denied
+from .s3_client import SlowBody as SlowBody
+from .s3_client import asked as asked
 from .s3_client import called as called
+from .s3_client import connections as connections
 from .s3_client import fault as fault
+from .s3_client import receive as receive
 from .s3_client import service_of as service_of
 from .s3_client import signed as signed
 from .s3_client import tried as tried

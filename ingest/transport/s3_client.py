@@ -2,9 +2,10 @@
 
 Method: botocore finds keys, region and endpoint where the AWS tools find them, calls (listings,
 heads) and signs addresses; its own retries are off, so that each try is seen, counted and
-bounded (`xtrove.core.retry`). Cost: 0.1 s to make a client, once a process.
-Limits: a region other than the
-bucket's is an error that names the right one.
+bounded (`xtrove.core.retry`). Objects come through urllib3 without its retries and redirects, by
+the proxy of the environment; a body is given up at a deadline, for a timeout between two pieces
+never ends one that drips. Cost: 0.1 s to make a client, once a process.
+Limits: a region other than the bucket's is an error that names the right one.
 Sources: S3 API reference (error responses), botocore's configuration.
 """
 
@@ -12,11 +13,13 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 from botocore import UNSIGNED  # type: ignore[import-untyped]
@@ -28,10 +31,17 @@ from botocore.exceptions import (  # type: ignore[import-untyped]
 )
 
 from ingest.errors import SourceError, TransientFault
-from ingest.transport.connection_pool import connections
 from ingest.transport.rate_limit import ReadLimits
 from ingest.transport.traffic import meter
-from xtrove.core import GaveUp, PassingFault, RetryPolicy, may_pass, retry_call, stated_wait
+from xtrove.core import (
+    GaveUp,
+    PassingFault,
+    RetryPolicy,
+    XtroveError,
+    may_pass,
+    retry_call,
+    stated_wait,
+)
 
 BAD_KEYS = frozenset(
     {
@@ -55,6 +65,7 @@ _ACCESS_REMEDY = (
     "These keys need s3:ListBucket on the bucket and s3:GetObject on its objects (S3 says the "
     f"same where nothing is there and listing is not allowed); {_OPEN}=YES reads without keys."
 )
+_CHUNK = 1 << 16
 T = TypeVar("T")
 
 
@@ -194,3 +205,46 @@ def service_of(timeout_s: float) -> Service:
 
 def _brief(error: Exception) -> str:
     return str(error).split("\n", 1)[0][:160]
+
+
+class SlowBody(XtroveError):
+    """A body did not come in time."""
+
+
+def connections(target: str, at_once: int, timeout_s: float) -> urllib3.PoolManager:
+    """A pool for the host of a URL; `timeout_s` to connect, and between two pieces."""
+    timeout = urllib3.Timeout(connect=timeout_s, read=timeout_s)
+    parsed = urlsplit(target)
+    proxy = getproxies().get(parsed.scheme)
+    if not proxy or proxy_bypass(parsed.hostname or ""):
+        return urllib3.PoolManager(maxsize=at_once, timeout=timeout)
+    parts = urlsplit(proxy)
+    pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    headers = urllib3.make_headers(proxy_basic_auth=pair) if parts.username else None
+    return urllib3.ProxyManager(proxy, proxy_headers=headers, maxsize=at_once, timeout=timeout)
+
+
+def asked(
+    pool: urllib3.PoolManager, address: str, headers: dict[str, str] | None = None
+) -> urllib3.BaseHTTPResponse:
+    """A GET whose body is still to be read, as it is on the wire. Raises urllib3's errors."""
+    return pool.request(
+        "GET",
+        address,
+        preload_content=False,
+        decode_content=False,
+        redirect=False,
+        retries=False,
+        headers={"Accept-Encoding": "identity", "User-Agent": "xtrove", **(headers or {})},
+    )
+
+
+def receive(answer: urllib3.BaseHTTPResponse, got: bytearray, enough: int, seconds: float) -> None:
+    """Append the body to what was got, until there is `enough` or no more; the last piece may
+    go beyond. Raises `SlowBody`."""
+    deadline = time.monotonic() + seconds
+    # `read` would wait for a full piece for as long as single bytes keep coming.
+    while len(got) < enough and (piece := answer.read1(_CHUNK)):
+        got += piece
+        if time.monotonic() > deadline:
+            raise SlowBody("the body did not come in time")
