@@ -181,13 +181,13 @@ def _add_slice(funnel: Funnel, facts: Mapping[str, Any]) -> int:
     refused = 0
     source = facts["source"]
     for language, level, reason, count in facts["counts"]:
-        held = funnel.at(source, language, level)
+        counts_of_level = funnel.at(source, language, level)
         if reason == "seen":
-            held.seen += count
-            held.kept += count
+            counts_of_level.seen += count
+            counts_of_level.kept += count
         else:
-            held.kept -= count
-            held.dropped[reason] += count
+            counts_of_level.kept -= count
+            counts_of_level.dropped[reason] += count
             refused += count if level == "pairs" else 0
     for language, count in facts["syntax_errors"].items():
         funnel.at(source, language, "files").noted[SYNTAX_ERRORS] += count
@@ -207,7 +207,7 @@ def _add_decisions(
 
 
 def _quarantined(plan: Plan, scheduler: Scheduler, result: Round) -> list[Quarantined]:
-    found = [
+    quarantined = [
         Quarantined(
             source=listing.source,
             name=published_name(item.name, plan.config.redact),
@@ -218,5 +218,5 @@ def _quarantined(plan: Plan, scheduler: Scheduler, result: Round) -> list[Quaran
     ]
     for planned in result.slices:
         for name, reason in scheduler.facts("extract", planned.task.key)["quarantined"]:
-            found.append(Quarantined(source=planned.source, name=name, reason=reason))
-    return found
+            quarantined.append(Quarantined(source=planned.source, name=name, reason=reason))
+    return quarantined

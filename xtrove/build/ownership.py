@@ -103,17 +103,17 @@ def _refuse_foreign(workspace: Workspace) -> None:
     if not output.is_dir():
         return
     try:
-        found = sorted(entry.name for entry in output.iterdir() if entry.name not in PRIVATE)
+        names = sorted(entry.name for entry in output.iterdir() if entry.name not in PRIVATE)
     except OSError as error:
         raise Misuse(f"cannot read the output folder: {error}") from None
-    if MANIFEST in found:
+    if MANIFEST in names:
         raise Misuse(
             f"{output} holds a dataset that this work folder knows nothing of",
             remedy=f"`xtrove inspect {output}` shows it; give --output another path",
         )
-    if found:
+    if names:
         raise Misuse(
-            f"{output} is not empty ({', '.join(found[:3])}...) and not ours",
+            f"{output} is not empty ({', '.join(names[:3])}...) and not ours",
             remedy="give --output an empty or new folder",
         )
 

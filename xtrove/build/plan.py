@@ -61,9 +61,9 @@ def ready(config: BuildConfig, base: Path) -> BuildConfig:
     paths = {"output": str(_absolute(base, config.output))}
     if config.work:
         paths["work"] = str(_absolute(base, config.work))
-    found = {"sources": sources, "decontaminate": sets, **paths}
-    found["opt_out"] = opt_outs.resolve(config.opt_out, base)
-    return config.model_copy(update=found)
+    resolved = {"sources": sources, "decontaminate": sets, **paths}
+    resolved["opt_out"] = opt_outs.resolve(config.opt_out, base)
+    return config.model_copy(update=resolved)
 
 
 def _absolute(base: Path, path: str) -> Path:

@@ -51,13 +51,13 @@ def remember(workspace: Workspace, repos: Mapping[str, Iterable[str]]) -> None:
 
 def honoured(workspace: Workspace) -> tuple[str, ...]:
     """Digests of every repository that a build of this work folder and output leaves out."""
-    found = set(known(workspace.work))
+    repos = set(known(workspace.work))
     try:
-        found.update(Redo(base=workspace.output).repos())
+        repos.update(Redo(base=workspace.output).repos())
         manifest = load_manifest(workspace.output)
     except (ManifestError, DamagedData, OSError):
-        return tuple(sorted(found))
-    return tuple(sorted({*found, *(one.repo_sha256 for one in manifest.tombstones)}))
+        return tuple(sorted(repos))
+    return tuple(sorted({*repos, *(stone.repo_sha256 for stone in manifest.tombstones)}))
 
 
 def is_forgotten(work: Path, sample_id: str) -> bool:

@@ -75,13 +75,13 @@ def _links(root: Path, *, is_output: bool) -> Iterator[Path]:
     """The links below a folder, in the order of their names."""
     skipped = PRIVATE - {OWN} if is_output else frozenset[str]()
     for folder, folders, files in os.walk(root):
-        place = Path(folder)
+        current = Path(folder)
         for name in sorted((*folders, *files)):
-            if (place != root or name not in skipped) and (place / name).is_symlink():
-                yield place / name
-        if place == root:
+            if (current != root or name not in skipped) and (current / name).is_symlink():
+                yield current / name
+        if current == root:
             folders[:] = [name for name in folders if name not in skipped]
-        elif place.parent.name in _DEEP and place.parent.parent in (root, root / OWN):
+        elif current.parent.name in _DEEP and current.parent.parent in (root, root / OWN):
             folders.clear()
 
 

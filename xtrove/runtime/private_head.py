@@ -184,11 +184,11 @@ def _children() -> list[int]:
     lists = list(Path("/proc/self/task").glob("*/children"))
     if not lists:
         return [child.pid for child in psutil.Process().children()]
-    found: list[int] = []
+    pids: list[int] = []
     for path in lists:
         with suppress(OSError):  # a thread that ended
-            found += map(int, path.read_text("ascii").split())
-    return found
+            pids += map(int, path.read_text("ascii").split())
+    return pids
 
 
 @functools.cache

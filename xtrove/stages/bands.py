@@ -60,6 +60,6 @@ def _sharing(rows: Rows, fresh: U64) -> Rows:
     """The rows whose key stands among `fresh` (sorted)."""
     if not len(fresh):
         return rows[:0]
-    places = np.minimum(np.searchsorted(fresh, rows["key"]), len(fresh) - 1)
-    shared: Rows = rows[fresh[places] == rows["key"]]
+    positions = np.minimum(np.searchsorted(fresh, rows["key"]), len(fresh) - 1)
+    shared: Rows = rows[fresh[positions] == rows["key"]]
     return shared

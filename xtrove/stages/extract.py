@@ -140,7 +140,7 @@ class _Writer:
     sets: dict[bytes, int] = field(default_factory=dict)
     partitions: dict[str, str] = field(default_factory=dict)
     """Split of the source's own, by id, of the pairs of the batch that have one."""
-    place: _Place | None = None
+    file_facts: _FileFacts | None = None
     """Of the last pair: those of one file follow each other."""
     grown: int = 0
     failures: int = 0
@@ -269,17 +269,22 @@ class _Writer:
             self.sets[mark.exact_key] = number
             fresh.append((self.count(), mark))
         self.payload.append(data)
-        place = self.place
-        if not pair.repo or place is None or place.repo != pair.repo or place.path != pair.path:
-            place = self.place = _Place.of(pair, self.settings.splits)
+        file_facts = self.file_facts
+        if (
+            not pair.repo
+            or file_facts is None
+            or file_facts.repo != pair.repo
+            or file_facts.path != pair.path
+        ):
+            file_facts = self.file_facts = _FileFacts.of(pair, self.settings.splits)
         self.items += PACKED_ITEM.pack(
             *halves(bytes.fromhex(pair.id)),
             *halves(mark.exact_key),
             int(mark.query_group, 16),
-            *place.groups,
+            *file_facts.groups,
             name_number(pair.name),
             LANGUAGES.index(pair.language),
-            *place.splits,
+            *file_facts.splits,
             SPLITS.index(self.partitions.pop(pair.id, SPLITS[0])),
             len(data),
             mark.tokens,
@@ -317,7 +322,7 @@ class _Writer:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Place:
+class _FileFacts:
     """What follows from the file that a pair stands in, or from its code where it names none."""
 
     repo: str
@@ -328,7 +333,7 @@ class _Place:
     """By repository, by path."""
 
     @classmethod
-    def of(cls, pair: Pair, options: SplitOptions) -> _Place:
+    def of(cls, pair: Pair, options: SplitOptions) -> _FileFacts:
         rules: tuple[GroupBy, GroupBy] = ("repository", "path")
         repo, path, digest = pair.repo, pair.path, pair.code_sha256
         first, second = (

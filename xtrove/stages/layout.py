@@ -32,12 +32,12 @@ from xtrove.stages.run_files import (
     column,
     load,
     open_items,
-    place,
     read_runs,
     save,
+    split_number,
 )
 
-PLACE = np.dtype([("id", "<u8", (2,)), ("item", "<u8")])
+KEPT = np.dtype([("id", "<u8", (2,)), ("item", "<u8")])
 REMOVED = np.dtype(
     [("id", "<u8", (2,)), ("item", "<u8"), ("reason", "u1"), ("witness", "<u8"), ("score", "<f8")]
 )
@@ -69,7 +69,7 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
                 rows = kept[(language[kept] == code) & (split[kept] == number)]
                 rows = rows[_order(ids[rows])]
                 if len(rows):
-                    table = np.empty(len(rows), dtype=PLACE)
+                    table = np.empty(len(rows), dtype=KEPT)
                     table["id"], table["item"] = ids[rows], decisions["item"][rows]
                     save(folder / f"kept-{name}-{split_name}.npy", table)
                 for shard, (start, stop) in enumerate(plan_ranges(sizes[rows], spec["max_bytes"])):
@@ -118,7 +118,7 @@ def _rule(
         repos, first, sizes = np.unique(repo[rows], return_index=True, return_counts=True)
         counts += [(code, int(r), int(n)) for r, n in zip(repos, sizes, strict=True)]
         for most in np.flatnonzero(sizes == sizes.max(initial=0)).tolist():
-            ordinal, index = place(items[rows[first[most]]])
+            ordinal, index = split_number(items[rows[first[most]]])
             sample = runs[ordinal].sample(index)
             names[int(repos[most])] = json.loads(sample)["repo"]
     known = [(LANGUAGES[code], names.get(r, f"{r:016x}"), n) for code, r, n in counts]

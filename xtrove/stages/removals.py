@@ -31,9 +31,9 @@ from xtrove.stages.run_files import (
     hash_bounds,
     hex_id,
     load,
-    place,
     read_runs,
     rows_between,
+    split_number,
 )
 from xtrove.stages.shard import output_tmp
 
@@ -71,7 +71,7 @@ def _selected(
 
 def _evidence(runs: OpenRuns, row: Any) -> Removal:
     """The evidence for one pair that dedupe, a query cap or a quota removed."""
-    ordinal, index = place(row["item"])
+    ordinal, index = split_number(row["item"])
     source = runs[ordinal]
     sample = json.loads(source.sample(index))
     reason = REASONS[int(row["reason"])]
@@ -79,7 +79,7 @@ def _evidence(runs: OpenRuns, row: Any) -> Removal:
     exact = reason == "exact_duplicate"
     witness = ""
     if row["witness"] != NO_WITNESS:
-        other, position = place(row["witness"])
+        other, position = split_number(row["witness"])
         witness = hex_id(runs[other].items[position]["id"])
     return Removal(
         id=sample["id"],

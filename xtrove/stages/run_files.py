@@ -174,7 +174,7 @@ def rows_between(hashes: npt.NDArray[Any], low: int, high: int) -> slice:
     return slice(start, stop)
 
 
-def place(item: int) -> tuple[int, int]:
+def split_number(item: int) -> tuple[int, int]:
     """(ordinal of the slice in rank order, position in its run) of an item number: the ordinal
     stands in the high 32 bits, the position in the low ones."""
     return int(item) >> 32, int(item) & 0xFFFFFFFF

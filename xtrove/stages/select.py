@@ -25,9 +25,9 @@ from xtrove.stages.run_files import (
     column,
     load,
     open_items,
-    place,
     read_runs,
     save,
+    split_number,
 )
 
 DECISION = np.dtype([("item", "<u8"), ("reason", "u1"), ("witness", "<i8"), ("score", "<f8")])
@@ -53,7 +53,7 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
     source = np.repeat([sources.index(run.source) for run in runs], lengths).astype(np.int64)
     cell = source * len(LANGUAGES) + column(tables, "language")
     limits, quota = _quotas(spec["quotas"], sources, cell)
-    found = [load(workspace.folder("verify", name) / "edges.npy") for name in spec["verify"]]
+    edge_tables = [load(workspace.folder("verify", name) / "edges.npy") for name in spec["verify"]]
     items = Items(
         item=numbers,
         exact=column(tables, "exact"),
@@ -64,7 +64,7 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
         name=column(tables, "name"),
         tokens=column(tables, "tokens"),
     )
-    edges = np.concatenate([np.empty(0, dtype=EDGE), *found])
+    edges = np.concatenate([np.empty(0, dtype=EDGE), *edge_tables])
     decisions = select(
         items,
         edges,
@@ -84,27 +84,27 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _queries(
-    runs: OpenRuns, numbers: npt.NDArray[np.uint64], places: npt.NDArray[np.int64]
+    runs: OpenRuns, numbers: npt.NDArray[np.uint64], positions: npt.NDArray[np.int64]
 ) -> list[U64]:
     """The words of the queries of these items, read slice by slice."""
-    found = []
-    for number in numbers[places].tolist():
-        ordinal, index = place(number)
-        found.append(query_hashes(json.loads(runs[ordinal].sample(index))["query"]))
-    return found
+    queries = []
+    for number in numbers[positions].tolist():
+        ordinal, index = split_number(number)
+        queries.append(query_hashes(json.loads(runs[ordinal].sample(index))["query"]))
+    return queries
 
 
 def _quotas(
-    wanted: dict[str, int], sources: list[str], cell: npt.NDArray[np.int64]
+    limit_of: dict[str, int], sources: list[str], cell: npt.NDArray[np.int64]
 ) -> tuple[list[int], npt.NDArray[np.int32]]:
     """The limits, and for every item the number of the limit that binds it (-1: none)."""
     codes = np.full(len(sources) * len(LANGUAGES), -1, dtype=np.int32)
     limits: list[int] = []
     for number, name in enumerate(sources):
-        if name in wanted:
+        if name in limit_of:
             for language in range(len(LANGUAGES)):
                 codes[number * len(LANGUAGES) + language] = len(limits)
-                limits.append(wanted[name])
+                limits.append(limit_of[name])
     return limits, codes[cell]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from ingest.licenses import is_permissive
 from shards.write import write_shard
 from xtrove.runtime import Workspace
-from xtrove.stages.run_files import OpenRuns, Records, load, place, read_runs
+from xtrove.stages.run_files import OpenRuns, Records, load, read_runs, split_number
 
 BATCH = 4096
 
@@ -41,7 +41,7 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
     def samples() -> Iterator[tuple[str, bytes]]:
         for first in range(0, len(rows), BATCH):
             for (high, low), item in rows[first : first + BATCH].tolist():
-                ordinal, index = place(item)
+                ordinal, index = split_number(item)
                 yield f"{high:016x}{low:016x}", runs[ordinal].sample(index)
 
     with workspace.task_folder("shard", key) as folder:

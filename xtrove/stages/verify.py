@@ -12,7 +12,7 @@ import numpy as np
 
 from dedupe import PAIR, edges
 from xtrove.runtime import Workspace
-from xtrove.stages.run_files import U64, OpenRuns, load, place, read_runs, save
+from xtrove.stages.run_files import U64, OpenRuns, load, read_runs, save, split_number
 
 PAIRS_PER_TASK = 200_000
 
@@ -27,13 +27,13 @@ def run(workspace: Workspace, key: str, spec: dict[str, Any]) -> dict[str, Any]:
         start = int(np.searchsorted(later, np.uint64(spec["first"] << 32)))
         stop = int(np.searchsorted(later, np.uint64(spec["last"] << 32)))
         chunks.append(np.array(pairs[start:stop]))
-    wanted = np.unique(np.concatenate(chunks))
+    candidates = np.unique(np.concatenate(chunks))
 
     def shingles_of(item: int) -> U64:
-        ordinal, index = place(item)
+        ordinal, index = split_number(item)
         return runs[ordinal].shingles_of(index)
 
-    found = edges(wanted, shingles_of, spec["threshold"])
+    kept_edges = edges(candidates, shingles_of, spec["threshold"])
     with workspace.task_folder("verify", key) as folder:
-        save(folder / "edges.npy", found)
-    return {"pairs": len(wanted), "edges": len(found)}
+        save(folder / "edges.npy", kept_edges)
+    return {"pairs": len(candidates), "edges": len(kept_edges)}
