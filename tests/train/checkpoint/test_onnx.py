@@ -21,6 +21,9 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 onnxruntime = pytest.importorskip("onnxruntime")
 
+pytestmark = pytest.mark.slow
+
+
 OPTIONS = EncoderOptions(dim=16, query_length=20, document_length=64)
 # next-plaid's REQUIRED_FILES and the optional graph.
 WANTED = {
@@ -63,7 +66,6 @@ def _vectors(folder: Path, name: str, rows: list[list[int]], length: int) -> lis
     return [output[i, : len(row)] for i, row in enumerate(rows)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("texts", "length"), [(1, 64), (2, 70), (6, 65)])
 def test_any_batch_and_length_as_torch(
     exported: tuple[Encoder, Path], texts: int, length: int
@@ -120,7 +122,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "model"
 
 
-@pytest.mark.slow
 def test_a_graph_that_differs_gets_no_name(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

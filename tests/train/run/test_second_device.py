@@ -16,6 +16,8 @@ from tests.train.runs import ROOT, TIMEOUT
 
 Found = dict[str, dict[str, Any]]
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
@@ -34,7 +36,6 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     return read
 
 
-@pytest.mark.slow
 def test_tensors_of_two_devices_are_refused_there(found: Found) -> None:
     assert "tensors of the CPU [(3,)]" in found["second"]["mixed"]
 
