@@ -18,6 +18,7 @@ from evaluate.measure.result import Evaluation
 from evaluate.measure.run import measure_system
 from evaluate.measure.tables import compare_tables, systems_table
 from evaluate.retrieval.searcher import Hits
+from xtrove.core import Misuse
 
 Row = Mapping[str, object]
 CODE = [
@@ -108,7 +109,7 @@ def test_results_are_compared_hard_and_easy_within_repositories(tmp_path: Path) 
 def test_means_over_repositories_are_compared_with_such_only(tmp_path: Path) -> None:
     result = result_of(pool_corpora(write(tmp_path / "set", CODE, QUESTIONS)))
     other = result.model_copy(update={"by_repository": False})
-    with pytest.raises(ValueError, match="like with like"):
+    with pytest.raises(Misuse, match="like with like"):
         compare_tables(result, other, ("one", "two"))
 
 
