@@ -203,8 +203,10 @@ def new_folder(
 
 
 def _temporary(final: Path, tmp: Path | None, *, durable: bool) -> Path:
-    _make(final.parent, durable=durable)
-    if tmp is not None:
+    if tmp is None:
+        _make(final.parent, durable=durable)
+    else:
+        # The folder of the file is made when there is a whole file to put there.
         _make(tmp, durable=False)
     return (tmp or final.parent) / f".{final.name}.{uuid.uuid4().hex}"
 
@@ -218,6 +220,7 @@ def _make(folder: Path, *, durable: bool) -> None:
 
 
 def _rename(temporary: Path, final: Path, *, durable: bool) -> None:
+    _make(final.parent, durable=durable)
     temporary.replace(final)
     if durable:
         sync_path(final.parent)

@@ -233,7 +233,7 @@ def test_negatives_enter_the_loss(data: Path, mined: Path, tmp_path: Path) -> No
     pools = [
         sum(row["pool_tokens"] for row in steps(tmp_path / name)) for name in ("plain", "hard")
     ]
-    assert pools[1] >= 1.5 * pools[0]
+    assert pools[1] > pools[0]
     assert hard["loss"] > plain["loss"] + 0.05
     assert np.isfinite([row["loss"] for row in steps(tmp_path / "kd")]).all()
     assert steps(tmp_path / "kd")[0]["loss"] > 0
