@@ -195,14 +195,13 @@ def is_minified(content: bytes, *, max_line: int, max_mean_line: int) -> bool:
 def has_generated_marker(content: bytes, language: str) -> bool:
     """Whether the top of the file says that a generator wrote it."""
     head = b"\n".join(content[:_HEAD_BYTES].split(b"\n", _HEAD_LINES)[:_HEAD_LINES]).lower()
-    if b"generated" not in head and b"edit" not in head and b"modify" not in head:
-        # Every marker holds one of these.
-        return language == "go" and _GO_MARKER.search(content[:_GO_HEAD_BYTES]) is not None
-    if language == "go":
-        return _GO_SAYS.search(head) is not None or (
-            _GO_MARKER.search(content[:_GO_HEAD_BYTES]) is not None
-        )
-    return _MARKER.search(head) is not None
+    # Every marker holds one of these words.
+    if b"generated" in head or b"edit" in head or b"modify" in head:
+        marker = _GO_SAYS if language == "go" else _MARKER
+        if marker.search(head) is not None:
+            return True
+    top = content[:_GO_HEAD_BYTES] if language == "go" else b""
+    return b"// Code generated " in top and _GO_MARKER.search(top) is not None
 
 
 def is_utf8(content: bytes) -> bool:
