@@ -78,7 +78,7 @@ print(json.dumps([seen, time.perf_counter() - began, memory[0], max(memory), kep
 SIMULATED = """
 import json, sys, time
 from benchmarks.reader_peers import rss_mb
-from shards.read.dataset import DamagedData
+from xtrove.core.errors import DamagedData
 from shards.loader.reader import PlanOptions, Reader, State
 options = PlanOptions(seed=0, batch_size=256)
 before, began = rss_mb(), time.perf_counter()

@@ -21,6 +21,7 @@ from evaluate.measure.run import measure_system
 from evaluate.retrieval.bm25 import Bm25Searcher
 from evaluate.retrieval.context import SearcherOptions
 from evaluate.retrieval.factory import make_searcher
+from shards.format.manifest import NotADataset
 from tests.shards.builder import build, make_pair
 
 DOCUMENTED = 'def f(a):\n    """Adds one to it."""\n    return a + 1\n'
@@ -240,7 +241,7 @@ def test_some_questions_leave_the_pools_whole(dataset: Path) -> None:
 
 
 def test_a_dataset_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="not a dataset"):
+    with pytest.raises(NotADataset, match="not a dataset"):
         dataset_corpora(tmp_path)
 
 

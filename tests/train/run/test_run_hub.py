@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.hub.store import Store
 from tests.shards.builder import published
 from train.config import TrainConfig
-from train.errors import Interrupted
+from xtrove.core.errors import Interrupted
 from train.run.loop import train
 from train.run.log import read_log
 

@@ -35,7 +35,7 @@ def called(*words: object) -> tuple[int, str]:
     out.cache_clear()
     err.cache_clear()
     if isinstance(done.exception, XtroveError):
-        return done.exception.code, f"{done.exception.message} {done.exception.remedy}"
+        return done.exception.exit_code, f"{done.exception.message} {done.exception.remedy}"
     return done.exit_code, done.output
 
 

@@ -196,7 +196,7 @@ LASTING: list[tuple[dict[str, Any], str, list[str]]] = [
     ({**RESOLVE, "status": 403}, "read", ["refuses access (HTTP 403)", "HF_TOKEN"]),
     ({**RESOLVE, "status": 404, "headers": {"X-Error-Code": "EntryNotFound"}}, "read", ["no such"]),
     ({**RESOLVE, "status": 412}, "plan", ["SourceError", "HTTP 412"]),
-    ({**CDN, "status": 503}, "read", ["TransientFault", "HTTP 503", "Try the slice again"]),
+    ({**CDN, "status": 503}, "read", ["TransientFault", "HTTP 503", "Run the same command again"]),
     ({**CDN, "drop_after": 0}, "read", ["TransientFault"]),
     ({**CDN, "delay_s": 100}, "read", ["TransientFault", "ReadTimeout"]),
     ({**RESOLVE, "status": 429, "headers": {"Retry-After": "9999"}}, "read", ["HTTP 429"]),
