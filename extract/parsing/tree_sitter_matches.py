@@ -36,6 +36,8 @@ class _Keyword:
     """The token that every function of a language holds, and where functions stand."""
 
     word: bytes
+    pattern: re.Pattern[bytes]
+    """The word with what ends it."""
     depth: int
     """Of the tree: the first run of the query starts no match below it."""
     any_case: bool = False
@@ -43,10 +45,12 @@ class _Keyword:
 
 _KEYWORDS: Mapping[str, _Keyword] = MappingProxyType(
     {
-        "python": _Keyword(word=b"def", depth=4),
-        "php": _Keyword(word=b"function", depth=4, any_case=True),
-        "ruby": _Keyword(word=b"def", depth=7),
-        "rust": _Keyword(word=b"fn", depth=3),
+        "python": _Keyword(word=b"def", pattern=re.compile(rb"def\b"), depth=4),
+        "php": _Keyword(
+            word=b"function", pattern=re.compile(rb"function\b"), depth=4, any_case=True
+        ),
+        "ruby": _Keyword(word=b"def", pattern=re.compile(rb"def\b"), depth=7),
+        "rust": _Keyword(word=b"fn", pattern=re.compile(rb"fn\b"), depth=3),
     }
 )
 
@@ -87,7 +91,7 @@ def _unmatched(parsed: Parsed, keyword: _Keyword, found: Matches) -> list[Node] 
     comments, known = _known(content, keyword.word, found, parsed.language.header_comments)
     subtrees: list[Node] = []
     reach = descents = 0
-    for at in _words(content, keyword.word):
+    for at in _words(content, keyword.pattern):
         if at < reach or at in known:
             continue
         before = bisect_right(comments, (at, len(content))) - 1
@@ -121,8 +125,8 @@ def _known(
     return comments, known
 
 
-def _words(content: bytes, word: bytes) -> Iterator[int]:
-    for match in re.finditer(word + rb"\b", content):
+def _words(content: bytes, pattern: re.Pattern[bytes]) -> Iterator[int]:
+    for match in pattern.finditer(content):
         at = match.start()
         if not at or content[at - 1] not in _WORD_BYTES:
             yield at

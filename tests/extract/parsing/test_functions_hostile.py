@@ -372,11 +372,8 @@ def test_marker_skip_loses_no_pair_of_real_files(language: str) -> None:
 )
 def test_keywords_that_begin_no_function_are_linear(language: str, line: bytes) -> None:
     head = b"<?php\n" if language == "php" else b""
-    seconds = []
-    for count in (3_000, 24_000):
-        content = head + line * count
-        begin = time.process_time()
-        with contextlib.suppress(FunctionsError):
-            functions(language, "a", content, want_undocumented=True)
-        seconds.append(time.process_time() - begin)
-    assert seconds[1] < 24 * seconds[0], seconds
+    content = head + line * 40_000
+    begin = time.process_time()
+    with contextlib.suppress(FunctionsError):
+        functions(language, "a", content, want_undocumented=True)
+    assert time.process_time() - begin < 4
