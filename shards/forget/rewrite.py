@@ -154,7 +154,10 @@ class Forgetting:
     def _kept(self, facts: ShardFacts) -> Iterator[tuple[str, bytes]]:
         """The members that stay; counts those that go."""
         for member in self._members(facts):
-            sample = decode(member.payload)
+            try:
+                sample = decode(member.payload)
+            except DamagedData as error:
+                raise DamagedData(f"{facts.path} is damaged: {error.message}") from error
             repo = text(sample, "repo").casefold()
             if repo not in self.survey.found:
                 yield member.key, member.payload

@@ -288,7 +288,7 @@ def test_a_damaged_dataset_is_left_alone(copy: Path) -> None:
     data[600] ^= 0xFF
     tar.write_bytes(data)
     before = published(copy)
-    with pytest.raises(DamagedData):
+    with pytest.raises(DamagedData, match=f"{tar.name} is damaged"):
         prepare(Dataset.open(copy), found, license_class, silent)
     assert published(copy) == before
     lines = (copy / "ATTRIBUTION.jsonl").read_text().replace(REPO, "owner/repo4")

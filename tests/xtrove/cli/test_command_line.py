@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import subprocess
 import sys
 import time
@@ -208,7 +209,12 @@ def test_two_builds_do_not_write_into_one_output(tmp_path: Path) -> None:
         deadline = time.monotonic() + 60
         while not (lock.exists() and lock.read_text()) and time.monotonic() < deadline:
             time.sleep(0.01)
-        second = support.xtrove("build", config, "--output", output)
+        # It stands still, so that it cannot be done before the second one looks.
+        os.kill(first.pid, signal.SIGSTOP)
+        try:
+            second = support.xtrove("build", config, "--output", output)
+        finally:
+            os.kill(first.pid, signal.SIGCONT)
         assert second.returncode == 1
         assert "another build is writing here" in second.stderr
         assert str(first.pid) in second.stderr
