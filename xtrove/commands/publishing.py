@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx2
 from huggingface_hub import constants, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from huggingface_hub.utils._validators import validate_repo_id
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from rich.table import Table
 
 from ingest.transport import check_token_goes_to
