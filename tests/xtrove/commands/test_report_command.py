@@ -18,7 +18,6 @@ from tests.xtrove import support
 from xtrove.cli.app import app
 from xtrove.commands.reporting import RemovedCode
 from xtrove.core.errors import XtroveError
-from xtrove.terminal.console import err, out
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +28,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def called(*words: object) -> tuple[int, str]:
     """Exit code and all that was said by a call in this process."""
-    out.cache_clear()
-    err.cache_clear()
     done = CliRunner().invoke(app, ["report", *map(str, words)])
-    out.cache_clear()
-    err.cache_clear()
     if isinstance(done.exception, XtroveError):
         return done.exception.exit_code, f"{done.exception.message} {done.exception.remedy}"
     return done.exit_code, done.output

@@ -19,7 +19,6 @@ from tests.train.tiny_models import bert
 from tests.xtrove.support import ROOT, TIMEOUT, environment, library, xtrove
 from xtrove.cli.app import app
 from xtrove.core.errors import Misuse
-from xtrove.terminal.console import err, out
 
 KEYS = {
     "version", "query", "root", "mode", "hybrid", "model", "scored", "hits", "index", "seconds",
@@ -33,14 +32,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _called(*words: object) -> Any:
-    """A call in this process; its streams are not those the consoles were made with."""
-    out.cache_clear()
-    err.cache_clear()
-    try:
-        return CliRunner().invoke(app, ["search", *map(str, words)])
-    finally:
-        out.cache_clear()
-        err.cache_clear()
+    """A call in this process."""
+    return CliRunner().invoke(app, ["search", *map(str, words)])
 
 
 def _json(*words: object) -> dict[str, Any]:

@@ -189,16 +189,14 @@ def test_stars_come_as_text_from_csv(tmp_path: Path) -> None:
 def test_a_line_is_looked_at_once_outside_and_once_inside_quotes(
     line: bytes, reasons: set[str]
 ) -> None:
-    def seconds(count: int) -> float:
-        lines: list[bytes | None] = [b"query,code,language\n", b'a,"open\n', *[line] * count]
-        start = time.process_time()
-        rows = list(csv_rows(iter(lines)))
-        spent = time.process_time() - start
-        assert {row.reason for row in rows if isinstance(row, BadRow)} == reasons
-        assert len(rows) >= count // 2
-        return spent
-
-    assert seconds(32_000) < 24 * seconds(4_000)
+    count = 32_000
+    lines: list[bytes | None] = [b"query,code,language\n", b'a,"open\n', *[line] * count]
+    start = time.process_time()
+    rows = list(csv_rows(iter(lines)))
+    # 0.2 s; looking from every line to the end would take minutes.
+    assert time.process_time() - start < 10
+    assert {row.reason for row in rows if isinstance(row, BadRow)} == reasons
+    assert len(rows) >= count // 2
 
 
 PARQUET_FAULTS: list[tuple[dict[str, Any], str]] = [
