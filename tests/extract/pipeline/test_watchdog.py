@@ -24,7 +24,7 @@ from ingest.records import SourceFile
 LIMITS = RowLimits(row_seconds=0.5, row_memory=300_000_000)
 LONG_LIMITS = RowLimits(row_seconds=60, row_memory=LIMITS.row_memory)
 """For rows that end for another reason than their time, however slow the machine is."""
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def act(row: str) -> str:
