@@ -141,9 +141,11 @@ class Findings:
             self._checks.append(Check(name=name, ok=True, found=found))
 
     def bad(self, name: str, found: str, remedy: str) -> None:
-        """A build would fail of this."""
+        """A build would fail of this. One cause is noted once, however many slices meet it."""
+        check = Check(name=name, ok=False, found=found, remedy=remedy)
         with self._lock:
-            self._checks.append(Check(name=name, ok=False, found=found, remedy=remedy))
+            if all((c.found, c.remedy) != (found, remedy) for c in self._checks if not c.ok):
+                self._checks.append(check)
 
     def attempt(self, name: str, call: Callable[[], T]) -> T | None:
         """The answer of a call, or None and its fault noted under `name`."""

@@ -250,6 +250,24 @@ def test_an_archive_that_gives_nothing_is_a_problem(code: int, remedy: str, tmp_
     assert remedy in bad(found)[0].remedy
 
 
+def test_one_cause_that_stops_every_slice_is_a_problem_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    with bucket() as store:
+        for language in ("Python", "Go", "Rust"):
+            rows = [{**row, "language": language} for row in stack_v2_files.rows(store, 6)]
+            path = tmp_path / f"data/{language}/a.parquet"
+            stack_v2_files.write(path, rows, stack_v2_files.FLAT)
+        blobs = store.s3_options().model_dump()
+        findings = look(kind="the-stack-v2", path=str(tmp_path), blobs=blobs)
+    [problem] = bad(findings)
+    assert "no AWS credentials" in problem.found and "anonymous: true" in problem.remedy
+
+
 def test_a_grouped_set_is_held_against_its_inner_columns(tmp_path: Path) -> None:
     with bucket() as store:
         inner = [dict(one) for one in stack_v2_files.rows(store, 3)]
