@@ -10,6 +10,7 @@ log, which may show signed addresses, are off. Source: https://huggingface.co/do
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
@@ -22,12 +23,16 @@ from huggingface_hub import (
     HfApi,
     get_session,
     hf_hub_url,
+    is_offline_mode,
     set_client_factory,
 )
-from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import (
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
-from huggingface_hub.utils._http import default_client_factory
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from shards.publish.diff import RemoteFile
@@ -56,9 +61,17 @@ class Refs:
 
 
 def _client() -> httpx2.Client:
-    client = default_client_factory()
-    client.timeout = _TIMEOUT
-    return client
+    """Like the library's own client, with deadlines."""
+    return httpx2.Client(
+        event_hooks={"request": [_prepare_request]}, follow_redirects=True, timeout=_TIMEOUT
+    )
+
+
+def _prepare_request(request: httpx2.Request) -> None:
+    """Refuses a request in offline mode; numbers it, so that the Hub can find it in its logs."""
+    if is_offline_mode():
+        raise OfflineModeIsEnabled(f"HF_HUB_OFFLINE is set: {request.url.host} is not asked")
+    request.headers.setdefault("X-Amzn-Trace-Id", str(uuid.uuid4()))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
