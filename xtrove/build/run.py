@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -37,7 +37,7 @@ from xtrove.runtime import (
     started,
     taken_names,
 )
-from xtrove.terminal import LINE_SECONDS, Log, Progress, amount, duration, err
+from xtrove.terminal import BuildProgress, Log, Step, amount, duration, err
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +69,7 @@ def build(config: BuildConfig, base: Path) -> Built:
     _make_folders(workspace)
     with driver_lock(workspace, err().print):
         log = Log.create(workspace.work / "logs")
-        with Progress(err(), log) as progress, _signals():
+        with BuildProgress(err(), log) as progress, _signals():
             try:
                 built = _run(plan, workspace, progress, log, start)
             except KeyboardInterrupt:
@@ -89,7 +89,7 @@ def _disk(error: OSError) -> XtroveError:
     return XtroveError(f"cannot go on: {error}", remedy=remedy)
 
 
-def _run(plan: Plan, workspace: Workspace, progress: Progress, log: Log, start: float) -> Built:
+def _run(plan: Plan, workspace: Workspace, progress: BuildProgress, log: Log, start: float) -> Built:
     log.event("build", key=plan.key, config=plan.config.dump(), inputs=plan.inputs)
     state.remember(workspace, plan, sealed=False)
     write_plan(plan, workspace)
@@ -103,7 +103,6 @@ def _run(plan: Plan, workspace: Workspace, progress: Progress, log: Log, start: 
         _log_excess(plan, scheduler, result.slices, log)
         log.event("decided", **result.facts)
         manifest, funnel = finish(plan, scheduler, result)
-        progress.tick(force=True)
     state.remember(workspace, plan, sealed=True)
     seconds = time.monotonic() - start
     log.event("sealed", seconds=round(seconds, 2), peak_bytes=progress.peak_bytes)
@@ -122,7 +121,7 @@ def _run(plan: Plan, workspace: Workspace, progress: Progress, log: Log, start: 
 
 
 @contextmanager
-def _engine(plan: Plan, workspace: Workspace, progress: Progress, log: Log) -> Iterator[Engine]:
+def _engine(plan: Plan, workspace: Workspace, progress: BuildProgress, log: Log) -> Iterator[Engine]:
     """What runs the tasks: this process where no workers are asked for, else Ray."""
     if plan.config.workers == 0:
         yield LocalEngine(workspace)
@@ -144,21 +143,13 @@ def _log_excess(
 
 def _planned(config: BuildConfig) -> Plan:
     """The plan; says how far it is while large inputs are digested."""
-    console = err()
-    with ExitStack() as stack:
-        status = stack.enter_context(console.status("")) if console.is_terminal else None
-        told = time.monotonic()
-        total = 0
+    total = 0
+    with Step("listing the inputs", unit=amount) as step:
 
         def hashed(count: int) -> None:
-            nonlocal told, total
+            nonlocal total
             total += count
-            words = f"digesting the inputs: {amount(total)}"
-            if status:
-                status.update(words)
-            elif time.monotonic() - told > LINE_SECONDS:
-                told = time.monotonic()
-                console.print(words)
+            step.report("digested", total)
 
         try:
             return make_plan(config, hashed)
@@ -202,7 +193,7 @@ def _finished(plan: Plan, workspace: Workspace, seconds: float) -> Built:
     )
 
 
-def _interrupted(progress: Progress, workspace: Workspace) -> Interrupted:
+def _interrupted(progress: BuildProgress, workspace: Workspace) -> Interrupted:
     stages = [stage for stage in progress.stages.values() if stage.name != "start"]
     now = stages[-1] if stages else None
     where = f"in stage {now.name}, {now.done} of {now.tasks} done" if now else "before any stage"

@@ -27,7 +27,7 @@ from ingest.transport import ReadLimits, Traffic, meter
 from xtrove.build import ready, workspace_of
 from xtrove.config import BuildConfig
 from xtrove.runtime import FREE_SPACE, NEARLY_FULL_BYTES, taken_names
-from xtrove.terminal import amount
+from xtrove.terminal import Step, amount
 
 DEADLINE_SECONDS = 30.0
 _GRACE_SECONDS = 2.0
@@ -66,7 +66,12 @@ def diagnose(config: BuildConfig, base: Path, seconds: float = DEADLINE_SECONDS)
         for sheet, options in zip(sheets, config.sources, strict=True)
     ]
     looks.append(_started(machine, partial(_look_here, config, machine)))
-    hung = [sheet for sheet in (*sheets, machine) if not _ended(sheet, looks, start + seconds)]
+    hung = []
+    with Step("looking at the sources") as step:
+        for number, sheet in enumerate((*sheets, machine), start=1):
+            if not _ended(sheet, looks, start + seconds):
+                hung.append(sheet)
+            step.report("done", number, len(looks))
     for sheet in hung:
         sheet.bad(
             "time",

@@ -12,7 +12,7 @@ from shards.format import layout
 from shards.read import Dataset
 from xtrove.commands.inspecting import open_dataset
 from xtrove.core import DamagedData, Misuse, XtroveError
-from xtrove.terminal import amount, byte_progress, duration, err, out
+from xtrove.terminal import Step, amount, duration, out
 
 ONNX = "onnx"
 TRIPLETS = "pylate-triplets"
@@ -97,16 +97,16 @@ def _export(dataset: Dataset, words: Words, chosen: Format) -> Exported:
         splits=tuple(dict.fromkeys(words.splits)) or layout.SPLITS,
         languages=tuple(dict.fromkeys(words.languages)) or None,
     )
-    with byte_progress() as progress:
+    with Step("exporting", unit=amount) as step:
         if words.negatives is None:
-            return export(dataset, words.output, options, progress)
+            return export(dataset, words.output, options, step.report)
         return export_triplets(
             dataset,
             words.output,
             options,
             negatives=words.negatives,
             per_query=words.per_query or 1,
-            progress=progress,
+            progress=step.report,
         )
 
 
@@ -114,7 +114,8 @@ def _onnx(words: Words, start: float) -> None:
     try:
         from train.checkpoint import export_onnx
 
-        files = export_onnx(words.path, words.output, progress=lambda step: err().print(step))
+        with Step("exporting") as step:
+            files = export_onnx(words.path, words.output, progress=step.report)
     except ImportError as error:
         raise Misuse(
             f"--to onnx needs packages that are not here: {error}", remedy=INSTALL

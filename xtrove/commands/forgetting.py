@@ -24,7 +24,7 @@ from xtrove.commands.scrubbing import scrub
 from xtrove.core import DamagedData, Misuse, XtroveError
 from xtrove.runtime import DISK, FREE_SPACE, Workspace, driver_lock
 from xtrove.stages import license_class
-from xtrove.terminal import byte_progress, duration, err, one_line, out
+from xtrove.terminal import Step, amount, duration, err, one_line, out
 
 SHOWN = 20
 
@@ -64,7 +64,7 @@ def _as_held(dataset: Dataset, names: Sequence[str]) -> list[str]:
     """
     published = {name: published_name(name) for name in names}
     if any(name != other for name, other in published.items()):
-        with _refusals(dataset.path):
+        with Step("reading the names"), _refusals(dataset.path):
             held = {repo_sha256(repo) for repo in repo_names(dataset)}
         held.update(tombstone.repo_sha256 for tombstone in dataset.manifest.tombstones)
         names = [name if repo_sha256(name) in held else published[name] for name in names]
@@ -84,14 +84,16 @@ def _forget(
     repos = {repo_sha256(name): held.ids for name, held in found.found.items()}
     if not any(not held.is_empty for held in found.found.values()):
         tombstones.remember(workspace, repos)
-        scrub(workspace, names)
+        with Step("clearing the work folder"):
+            scrub(workspace, names)
         out().print(f"{base}: forgotten before, nothing to do")
         return
-    with byte_progress() as report, _refusals(base):
-        change = prepare(dataset, found, license_class, report)
+    with Step("rewriting", unit=amount) as step, _refusals(base):
+        change = prepare(dataset, found, license_class, step.report)
     tombstones.remember(workspace, repos)
     change.commit()
-    scrub(workspace, names)
+    with Step("clearing the work folder"):
+        scrub(workspace, names)
     _show_done(base, found, time.monotonic() - start)
     _show_next(base, workspace, is_named)
 
@@ -109,8 +111,8 @@ def _refusals(base: Path) -> Iterator[None]:
 def _survey(dataset: Dataset, wanted: list[str]) -> Survey:
     """What the dataset holds of them. `Misuse` for a name that is not in it at all."""
     with _refusals(dataset.path):
-        with byte_progress() as report:
-            found = survey(dataset, wanted, report)
+        with Step("reading", unit=amount) as step:
+            found = survey(dataset, wanted, step.report)
         before = {tombstone.repo_sha256 for tombstone in dataset.manifest.tombstones}
         lines = []
         for name in wanted:

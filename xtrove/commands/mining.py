@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from rich.console import Console
-
 from train import choose_device
 from train.checkpoint import load_model
 from train.mining import MineOptions
@@ -14,7 +12,7 @@ from train.mining import mine as run
 from train.model import fetch_model, model_digest
 from xtrove.commands.training import in_words
 from xtrove.core import Misuse
-from xtrove.terminal import LINE_SECONDS, duration, err, out
+from xtrove.terminal import Step, duration, err, out
 
 
 def mine(
@@ -39,9 +37,9 @@ def mine(
     options = MineOptions(
         per_query=per_query, candidates=candidates, ratio=ratio, languages=languages
     )
-    with in_words():
+    with in_words(), Step("mining") as step:
         place = choose_device(device, "auto")
-        err().print(f"device: {place.describe()}")
+        step.say(f"device: {place.describe()}")
         encoder = load_model(model, place.torch)
         mined = run(
             dataset,
@@ -50,25 +48,10 @@ def mine(
             options,
             model=model_digest(fetch_model(str(model))),
             autocast=place.autocast,
-            progress=_Lines(err()),
+            progress=step.report,
         )
     out().print(
         f"{mined.negatives:,} negatives of {mined.queries:,} queries in {mined.parts} parts "
         f"({mined.reused} were there) in {duration(time.monotonic() - began)}: {output}",
     )
     out().print("To train with them: negatives: {path: " + str(output) + "}")
-
-
-class _Lines:
-    """A line when something begins, and every 30 s."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._what = ""
-        self._line_at = 0.0
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if what != self._what or now >= self._line_at or done == total:
-            self._what, self._line_at = what, now + LINE_SECONDS
-            self._console.print(f"{what} {done:,} of {total:,}")

@@ -37,7 +37,7 @@ from shards.publish import (
 )
 from xtrove.core import Interrupted, Misuse, XtroveError
 from xtrove.runtime import Workspace, driver_lock
-from xtrove.terminal import amount, byte_progress, duration, err, one_line, out
+from xtrove.terminal import Step, amount, duration, err, one_line, out
 
 TOKEN_HELP = (
     "set HF_TOKEN (or HF_TOKEN_PATH), or run `hf auth login`, with a token that may write: "
@@ -62,19 +62,21 @@ def publish(path: Path, repo: str, options: PublishOptions, *, dry_run: bool) ->
         stack.enter_context(_failures(repo, token))
         if not dry_run:
             _lock(base, stack)
-        with byte_progress() as report, _is_dataset(base):
-            local = read_local(base, report)
+        with Step("reading", unit=amount) as step, _is_dataset(base):
+            local = read_local(base, step.report)
         hub = HubRepo.open(repo, token, Patience(_say))
         if dry_run:
-            _show_plan(local, read_hub_state(local, hub, options), hub, options)
+            with Step("asking the Hub"):
+                hub_state = read_hub_state(local, hub, options)
+            _show_plan(local, hub_state, hub, options)
             return
-        with byte_progress() as report:
+        with Step("publishing", unit=amount) as step:
             publication = Publication(
                 local=local,
                 hub=hub,
                 options=options,
                 say=_say,
-                sent=lambda done, total: report("staged", done, total),
+                sent=lambda done, total: step.report("staged", done, total),
             )
             done = publication.run()
     _show_done(local, hub, options, done, time.monotonic() - start)

@@ -7,20 +7,18 @@ never written into a dataset, whose checksums cover all that is in it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
 from evaluate.report import MARK, REPORTS, Report, Request, render
 from shards.format import layout
 from xtrove.commands.inspecting import MEANINGS
 from xtrove.core import DamagedData, Misuse, XtroveError, write_file
 from xtrove.stages import load, open_run
-from xtrove.terminal import amount, bar_progress, out
+from xtrove.terminal import Step, amount, out
 
 
 def report(path: Path, *, output: Path | None, seed: int, work: Path | None) -> None:
@@ -35,9 +33,9 @@ def report(path: Path, *, output: Path | None, seed: int, work: Path | None) -> 
     work = work or path / ".xtrove"
     removed = RemovedCode(work) if kind.reads_work and work.is_dir() else None
     try:
-        with _progress() as progress:
+        with Step("reading") as step:
             page = kind.build(
-                path, Request(seed=seed, reasons=MEANINGS, removed=removed, progress=progress)
+                path, Request(seed=seed, reasons=MEANINGS, removed=removed, progress=step.report)
             )
         data = render(page)
     except Misuse as error:
@@ -97,20 +95,6 @@ def _write(target: Path, data: bytes) -> None:
         raise XtroveError(
             f"{target} cannot be written: {error}", remedy="name another --output"
         ) from None
-
-
-def _progress() -> AbstractContextManager[Callable[[str, int, int], None]]:
-    """For what is counted in items."""
-    columns = (
-        TextColumn("reading {task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-    )
-    return bar_progress(columns, _items)
-
-
-def _items(what: str, done: int, total: int) -> str:
-    return f"reading {what}: {done:,} of {total:,}"
 
 
 class RemovedCode:

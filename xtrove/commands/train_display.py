@@ -1,15 +1,13 @@
-"""What people see while a run trains: one live table on a terminal, a line every 30 s elsewhere."""
+"""What people see while a run trains: step, loss, speed, memory and the time left."""
 
 from __future__ import annotations
 
-import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
-from xtrove.terminal import LINE_SECONDS, REFRESH_SECONDS, LiveTable, amount, duration
+from xtrove.terminal import Display, amount, duration
 
 if TYPE_CHECKING:
     from train.run import Speed, StepFacts
@@ -18,17 +16,12 @@ if TYPE_CHECKING:
 class TrainDisplay:
     """Shows the steps of a run; a context manager. `show` is off in all but the first process."""
 
-    def __init__(self, console: Console, *, show: bool = True) -> None:
-        self._console = console
-        self._show = show
-        self._live = LiveTable(console, show=show)
-        self._shown_at = 0.0
-        self._line_at = 0.0
-        self._start = time.monotonic()
+    def __init__(self, *, show: bool = True) -> None:
+        self._display = Display(self.table, self.line, show=show)
         self._last: tuple[StepFacts, Speed, int] | None = None
 
     def __enter__(self) -> TrainDisplay:
-        self._live.open()
+        self._display.__enter__()
         return self
 
     def __exit__(
@@ -37,29 +30,19 @@ class TrainDisplay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._live.close()
-        if self._show and self._last:
-            self._console.print(self.line())
+        self._display.__exit__(kind, error, trace)
+        if self._last:
+            self._display.line()
 
     def say(self, message: str) -> None:
         """A message above the table."""
-        if self._show:
-            self._console.print(message)
+        self._display.say(message)
 
     def step(self, facts: StepFacts, speed: Speed, total: int) -> None:
-        """A step has ended."""
+        """A step has ended. Of the first one there is a line at once: the loss it starts from."""
         first = self._last is None
         self._last = (facts, speed, total)
-        now = time.monotonic()
-        if not self._show:
-            return
-        if self._live and now - self._shown_at >= REFRESH_SECONDS:
-            self._shown_at = now
-            self._live.update(self.table())
-        if not self._live and (first or now >= self._line_at):
-            # The first step at once: whoever watches a log should see the loss it starts from.
-            self._line_at = now + LINE_SECONDS
-            self._console.print(self.line())
+        self._display.update(now=first)
 
     def rows(self) -> dict[str, str]:
         """Name -> value of everything that is shown."""
@@ -84,8 +67,7 @@ class TrainDisplay:
 
     def line(self) -> str:
         """The state in one line."""
-        parts = [f"{name} {value}" for name, value in self.rows().items() if value]
-        return f"[{duration(time.monotonic() - self._start)}] " + ", ".join(parts)
+        return ", ".join(f"{name} {value}" for name, value in self.rows().items() if value)
 
     def table(self) -> Table:
         """The live table."""

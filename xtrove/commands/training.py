@@ -20,13 +20,13 @@ from train.run import check_memory, new_encoder, plan_run, save_start, started_e
 from train.run import train as run
 from xtrove.commands.train_display import TrainDisplay
 from xtrove.core import Misuse, XtroveError
-from xtrove.terminal import duration, err, out
+from xtrove.terminal import Step, duration, err, out
 
 
 def train(config: TrainConfig, *, resume: bool) -> None:
     """Trains or goes on training; says at the end what to type next."""
     first = _is_first()
-    with TrainDisplay(err(), show=first) as display, _asked_to_stop() as asked, in_words():
+    with TrainDisplay(show=first) as display, _asked_to_stop() as asked, in_words():
         trained = run(config, validate=_measure, resume=resume, watch=display, interrupted=asked)
     if not first:
         return
@@ -47,7 +47,8 @@ def average(first: Path, second: Path, *, weight: float, output: Path) -> None:
 
     with in_words():
         try:
-            average_models(first, second, output, weight=weight)
+            with Step("averaging"):
+                average_models(first, second, output, weight=weight)
         except FileExistsError as fault:
             raise Misuse(str(fault)) from None
     shares = f"{1 - weight:g} of {first.name} and {weight:g} of {second.name}"
@@ -64,13 +65,13 @@ def plan(config: TrainConfig) -> None:
         if config.threads:
             torch.set_num_threads(config.threads)
         device = choose_device(config.device, config.precision)
-        err().print("making the encoder")
-        with TemporaryDirectory() as folder:
+        with Step("making the encoder"), TemporaryDirectory() as folder:
             # As the run does it: its attention, its adapters, its dropout.
             start = Path(folder) / "start"
             save_start(config, new_encoder(config, reader), start)
             encoder = started_encoder(config, start, device)
-        made = plan_run(config, reader, encoder, device, Processes(world=world), measure=True)
+        with Step("measuring a step"):
+            made = plan_run(config, reader, encoder, device, Processes(world=world), measure=True)
     out().print(f"device: {made.device}")
     for line in made.lines():
         out().print(line)

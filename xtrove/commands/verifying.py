@@ -8,15 +8,15 @@ from pathlib import Path
 from shards.verify import check_dataset
 from xtrove.core import Misuse, XtroveError
 from xtrove.stages import license_class
-from xtrove.terminal import byte_progress, duration, one_line, out
+from xtrove.terminal import Step, amount, duration, one_line, out
 
 
 def verify(dataset: Path) -> None:
     """Check everything the dataset claims; `XtroveError` where anything is wrong."""
     start = time.monotonic()
     try:
-        with byte_progress(_bytes) as progress:
-            report = check_dataset(dataset, progress, license_class=license_class)
+        with Step("verifying", unit=amount) as step:
+            report = check_dataset(dataset, step.report, license_class=license_class)
     except (NotADirectoryError, FileNotFoundError) as error:
         raise Misuse(str(error), remedy="give the folder of a finished build") from None
     counts = ", ".join(f"{count:,} {name}" for name, count in report.counts.items())
@@ -33,7 +33,3 @@ def verify(dataset: Path) -> None:
         f"{dataset}: {total:,} findings ({counts}; {elapsed})",
         remedy="the dataset is not what its manifest says: build it again, or fetch it again",
     )
-
-
-def _bytes(what: str, done: int, total: int) -> str:
-    return f"{what}: {done:,} of {total:,} bytes"

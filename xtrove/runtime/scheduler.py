@@ -16,7 +16,7 @@ from xtrove.core import XtroveError
 from xtrove.runtime.engine import Done, Engine
 from xtrove.runtime.task import PlannedSlice, Task
 from xtrove.runtime.workspace import Workspace
-from xtrove.terminal import Log, Progress, StageProgress
+from xtrove.terminal import BuildProgress, Log, StageProgress
 
 FAILURES_IN_A_ROW = 20
 MAX_NAMED = 5
@@ -25,7 +25,7 @@ MAX_NAMED = 5
 class Scheduler:
     """Drives one engine for one build; remembers the facts of every finished task."""
 
-    def __init__(self, *, engine: Engine, progress: Progress, log: Log) -> None:
+    def __init__(self, *, engine: Engine, progress: BuildProgress, log: Log) -> None:
         self._engine = engine
         self._progress = progress
         self._log = log

@@ -1,4 +1,4 @@
-"""What people see: console, live table, progress bar, event log.
+"""What people see: console, live displays, event log.
 
 Takes text that may be hostile; prints it without markup or control characters.
 """

@@ -15,7 +15,6 @@ from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
-from rich.status import Status
 from rich.text import Text
 
 
@@ -32,20 +31,6 @@ class Terminal(Console):
         """Everything else as it leaves: a `Text` or highlighted code may come from anywhere."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=printable(segment.text))
-
-    def status(self, status: RenderableType, **words: Any) -> Status:
-        """A line that turns while something is under way."""
-        return _Status(status, console=self, **words)
-
-
-class _Status(Status):
-    """rich reads markup in the strings of a status, whatever its console says."""
-
-    def __init__(self, status: RenderableType, **words: Any) -> None:
-        super().__init__(Text(status) if isinstance(status, str) else status, **words)
-
-    def update(self, status: RenderableType | None = None, **words: Any) -> None:
-        super().update(Text(status) if isinstance(status, str) else status, **words)
 
 
 def out() -> Console:

@@ -17,7 +17,7 @@ from tests.hub.running import RunningHub, running_hub
 from tests.ingest.stack_tables import row, write
 from tests.xtrove import support
 from xtrove.stages.task_settings import share
-from xtrove.terminal.live_table import fetched
+from xtrove.terminal.build_progress import fetched
 
 REPO = "open/stack"
 CODE = '''

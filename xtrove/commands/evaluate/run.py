@@ -11,12 +11,9 @@ from __future__ import annotations
 
 import json
 import platform
-import time
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from evaluate.corpora import (
     Corpus,
@@ -52,13 +49,11 @@ from xtrove.commands.evaluate.output import print_table, show, shown, write
 from xtrove.commands.evaluate.request import Request, check
 from xtrove.commands.evaluate.tune import tune_fusion
 from xtrove.core import Misuse, XtroveError
-from xtrove.terminal import duration, err
+from xtrove.terminal import Step
 
 DECISIVE = ("xtrove", "bm25s", "ir-measures", "numpy", "tree-sitter", "torch", "transformers")
 TRAINING = "xtrove_training.json"
 _MAX_FACTS_BYTES = 16 << 20
-_SLOW_SECONDS = 2.0
-_LINE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +80,7 @@ def evaluate(request: Request) -> Evaluation:
     check(request)
     if request.output is not None and (request.output / FILE).exists():
         raise Misuse(f"{request.output} holds a result already", remedy="Name another --output.")
-    with _Step("reading the corpus"):
+    with Step("reading the corpus"):
         task = _task(request)
     try:
         tuned = _tuned(request, task)
@@ -96,7 +91,7 @@ def evaluate(request: Request) -> Evaluation:
     except (ValueError, OSError) as error:
         # A model that is damaged or gone; scores that are no numbers.
         raise XtroveError(str(error)) from error
-    with _Step("intervals and groups"):
+    with Step("intervals and groups"):
         result = evaluation(
             task.corpora[0].name if len(task.corpora) == 1 else place_name(request.source),
             task.corpora,
@@ -203,7 +198,7 @@ def _tuned(request: Request, task: _Task) -> list[str]:
     """Takes half of the questions for the weight of the fusion, where that was asked for."""
     if not request.tune or request.model is None:
         return []
-    with _Step("tuning the weight of BM25") as step:
+    with Step("tuning the weight of BM25") as step:
         task.corpora, said = tune_fusion(
             task.corpora,
             request.model,
@@ -236,7 +231,7 @@ def _systems(request: Request, task: _Task) -> tuple[list[System], list[str]]:
 
 
 def _system(row: _Row, request: Request, task: _Task) -> System:
-    with _Step(f"{row.name}: index and search") as step:
+    with Step(f"{row.name}: index and search") as step:
         options = replace(request.options, hybrid=row.hybrid, progress=step.report)
         measured = measure_system(
             task.corpora,
@@ -278,36 +273,3 @@ def _settings(request: Request) -> dict[str, str | int | float | bool]:
         "retrieved": request.options.retrieved,
     }
     return {key: value for key, value in settings.items() if value is not None}
-
-
-class _Step:
-    """Something that takes a while: a line on a terminal, a line every 30 s elsewhere."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._status = err().status(what)
-        self._start = self._told = time.monotonic()
-
-    def __enter__(self) -> Self:
-        self._status.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._status.stop()
-        taken = time.monotonic() - self._start
-        if kind is None and taken >= _SLOW_SECONDS:
-            err().print(f"{self._what}: {duration(taken)}")
-
-    def report(self, doing: str, done: int, total: int) -> None:
-        """How much of it is done; what a searcher calls while it works."""
-        text = f"{self._what}: {doing} {done:,} of {total:,}"
-        if err().is_terminal:
-            self._status.update(text)
-        elif time.monotonic() - self._told >= _LINE_SECONDS:
-            self._told = time.monotonic()
-            err().print(text)

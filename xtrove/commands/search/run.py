@@ -36,7 +36,7 @@ from ingest import MAX_FILE_BYTES
 from ingest.files import read_capped
 from train.model import recorded_template
 from xtrove.core import Interrupted, Misuse, XtroveError
-from xtrove.terminal import duration, err, one_line, out, printable
+from xtrove.terminal import Step, err, one_line, out, printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,8 +50,6 @@ TRAIN = (
     "out to search by keywords."
 )
 _JSON_VERSION = 1
-_LINE_SECONDS = 10.0
-_SLOW_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +83,8 @@ def search(request: Request) -> None:
     snapshot = _updated(request, root)
     indexed = time.monotonic()
     try:
-        ranked, scored = _found(request, mode, snapshot)
+        with Step("searching") as step:
+            ranked, scored = _found(request, mode, snapshot, step)
     except XtroveError:
         raise
     except (ValueError, OSError) as error:
@@ -121,19 +120,18 @@ def _mode(request: Request) -> Literal["maxsim", "xtr", "bm25"]:
 
 
 def _updated(request: Request, root: Path) -> Snapshot:
-    progress = _Progress()
     try:
         store = store_of(root, request.model)
         encode = partial(_encode, request.model) if request.model is not None else None
-        with store.hold(progress.waiting), progress:
+        with store.hold(_say_waiting), Step("indexing") as step:
             template = recorded_template(request.model) if request.model is not None else None
-            snapshot = update(store.folder, root, encode, progress.report, template)
+            snapshot = update(store.folder, root, encode, step.report, template)
             store.used()
             if not len(snapshot):
                 raise Misuse(f"no readable code in {request.root}{_left_out(snapshot)}")
             if snapshot.changes.documents:
                 cut_to_limit(store)
-        progress.made(snapshot)
+        _say_changes(snapshot)
     except XtroveError:
         raise
     except KeyboardInterrupt as error:
@@ -144,12 +142,25 @@ def _updated(request: Request, root: Path) -> Snapshot:
     return snapshot
 
 
+def _say_waiting() -> None:
+    err().print("another process is indexing this folder: waiting for it")
+
+
+def _say_changes(snapshot: Snapshot) -> None:
+    """What the folder holds, where that has changed."""
+    if snapshot.changes.cut or snapshot.changes.removed:
+        counts = f"{len(snapshot):,} documents of {snapshot.files:,} files"
+        err().print(f"{counts}{_left_out(snapshot)}")
+
+
 def _left_out(snapshot: Snapshot) -> str:
     counts = ", ".join(f"{count:,} {reason}" for reason, count in snapshot.left_out.items())
     return f" (left out: {counts})" if counts else ""
 
 
-def _found(request: Request, mode: str, snapshot: Snapshot) -> tuple[Hits, int]:
+def _found(
+    request: Request, mode: str, snapshot: Snapshot, step: Step
+) -> tuple[Hits, int]:
     """The best documents, and how many were scored exactly."""
     words = WordsSearch(snapshot)
     if request.model is None:
@@ -158,7 +169,7 @@ def _found(request: Request, mode: str, snapshot: Snapshot) -> tuple[Hits, int]:
     searcher: Searcher
     scored = len(snapshot)
     if mode == "maxsim":
-        vectors = VectorSearch(snapshot, partial(_question, model))
+        vectors = VectorSearch(snapshot, partial(_question, model, step))
         searcher, scored = vectors, vectors.scored
     else:
         from evaluate.retrieval import XtrSearcher
@@ -229,7 +240,7 @@ def _encode(model: Path) -> Encode:
     return encode
 
 
-def _question(model: Path, question: str) -> NDArray[np.float32]:
+def _question(model: Path, step: Step, question: str) -> NDArray[np.float32]:
     """Its token vectors: by a graph that needs no torch, which is made where it is missing."""
     from evaluate.code_search import make_graph, wanted
 
@@ -237,52 +248,13 @@ def _question(model: Path, question: str) -> NDArray[np.float32]:
     if _graph(model) is None and wanted(folder):
         # The graph is one for the CPU, whatever the model itself runs on.
         encoder = _encoder(model, "cpu")
-        said = "preparing quick questions, once for this model"
-        if not err().is_terminal:
-            err().print(said)
-        with err().status(said):
-            make_graph(encoder, folder)
+        step.report("preparing quick questions, once for this model")
+        make_graph(encoder, folder)
         _graph.cache_clear()
     graph = _graph(model)
     if graph is not None:
         return graph(question, "query")
     return _encoder(model).encode([question], "query").values
-
-
-class _Progress:
-    """One line on a terminal, a line every 10 s elsewhere, all on stderr."""
-
-    def __init__(self) -> None:
-        self._status = err().status("reading the folder")
-        self._start = self._told = time.monotonic()
-
-    def __enter__(self) -> None:
-        self._status.start()
-
-    def __exit__(self, *error: Any) -> None:
-        self._status.stop()
-        taken = time.monotonic() - self._start
-        if error[0] is None and taken >= _SLOW_SECONDS:
-            err().print(f"indexed in {duration(taken)}")
-
-    def made(self, snapshot: Snapshot) -> None:
-        """What the folder holds, where that has changed."""
-        if snapshot.changes.cut or snapshot.changes.removed:
-            counts = f"{len(snapshot):,} documents of {snapshot.files:,} files"
-            err().print(f"{counts}{_left_out(snapshot)}")
-
-    def waiting(self) -> None:
-        """Another process has the lock."""
-        err().print("another process is indexing this folder: waiting for it")
-
-    def report(self, what: str, done: int, total: int) -> None:
-        """How far it is."""
-        now = time.monotonic()
-        if err().is_terminal:
-            self._status.update(f"{what}: {done:,} of {total:,}")
-        elif now - self._told >= _LINE_SECONDS:
-            self._told = now
-            err().print(f"{what}: {done:,} of {total:,}")
 
 
 def _as_json(

@@ -1,4 +1,4 @@
-"""What people see while a build runs: one live table on a terminal, a line every 30 s elsewhere.
+"""What people see while a build runs: a table of its stages.
 
 Each stage has a row: tasks done of all, source bytes and their speed, what was reused from an
 earlier run, and the time left by the speed so far. The same facts go to the log. Memory is the
@@ -15,16 +15,14 @@ from types import TracebackType
 
 import psutil
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
 from ingest.transport import Traffic, meter
 from xtrove.terminal.console import amount, duration, one_line
+from xtrove.terminal.display import Display
 from xtrove.terminal.event_log import Log
 
-LINE_SECONDS = 30.0
 MEMORY_SECONDS = 2.0
-REFRESH_SECONDS = 0.25
 
 
 @dataclass(kw_only=True, slots=True)
@@ -60,54 +58,21 @@ class StageProgress:
         return (self.tasks - self.done) / worked * self.seconds()
 
 
-class LiveTable:
-    """A table that lives on a terminal while this is open; elsewhere nothing."""
-
-    def __init__(self, console: Console, *, show: bool = True) -> None:
-        self._console = console
-        self._show = show
-        self._live: Live | None = None
-
-    def open(self) -> None:
-        """Starts it."""
-        if self._show and self._console.is_terminal:
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
-            self._live.start()
-
-    def close(self) -> None:
-        """Takes it off the terminal."""
-        if self._live:
-            self._live.stop()
-            self._live = None
-
-    def __bool__(self) -> bool:
-        return self._live is not None
-
-    def update(self, table: Table) -> None:
-        """Draws it anew."""
-        if self._live:
-            self._live.update(table, refresh=True)
-
-
-class Progress:
+class BuildProgress:
     """Shows and logs the stages of one build; a context manager."""
 
     def __init__(self, console: Console, log: Log) -> None:
-        self._console = console
         self._log = log
-        self._live = LiveTable(console)
-        self._line_at = 0.0
+        self._display = Display(self.table, self.line, console=console)
         self._memory_at = 0.0
-        self._shown_at = 0.0
         self.stages: dict[str, StageProgress] = {}
-        self.start = time.monotonic()
+        self.start = self._display.start
         self.peak_bytes = 0
         self.traffic: dict[str, Traffic] = dict(meter().snapshot())
         """Host -> requests and bytes, of the plan and of all tasks that ended."""
 
-    def __enter__(self) -> Progress:
-        self._live.open()
-        self._line_at = time.monotonic() + LINE_SECONDS
+    def __enter__(self) -> BuildProgress:
+        self._display.__enter__()
         return self
 
     def __exit__(
@@ -116,11 +81,11 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._live.close()
+        self._display.__exit__(kind, error, trace)
 
     def say(self, message: str) -> None:
         """One line for people, above the table."""
-        self._console.print(one_line(message))
+        self._display.say(one_line(message))
         self._log.event("say", message=message)
 
     def begin(self, name: str, tasks: int, total_bytes: int = 0) -> StageProgress:
@@ -149,20 +114,15 @@ class Progress:
             reused=stage.reused, busy_seconds=round(stage.busy_seconds, 2), bytes=stage.bytes,
             peak_worker_bytes=stage.peak_bytes,
         )  # fmt: skip
-        self.tick(force=True)
+        self.tick()
 
-    def tick(self, *, force: bool = False) -> None:
+    def tick(self) -> None:
         """Refresh whatever is due."""
         now = time.monotonic()
         if now >= self._memory_at:
             self._memory_at = now + MEMORY_SECONDS
             self.peak_bytes = max(self.peak_bytes, tree_bytes())
-        if self._live and (force or now - self._shown_at >= REFRESH_SECONDS):
-            self._shown_at = now
-            self._live.update(self.table())
-        if not self._live and now >= self._line_at:
-            self._line_at = now + LINE_SECONDS
-            self._console.print(self.line())
+        self._display.update()
 
     def line(self) -> str:
         """The stages that are at work, in one line."""
@@ -185,7 +145,7 @@ class Progress:
                 )
                 + (f", {duration(left)} left" if left is not None else "")
             )
-        return f"[{duration(time.monotonic() - self.start)}] " + ("; ".join(parts) or "working")
+        return "; ".join(parts) or "working"
 
     def table(self) -> Table:
         """The live table."""

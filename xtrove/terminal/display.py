@@ -1,0 +1,150 @@
+"""How far something is: a live view on a terminal, a line every 30 s elsewhere.
+
+`Display` shows whatever it is given to draw; `Step` is the view of one piece of work: what it
+does, a bar where the end is known, the time left, and at the end how long it took.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from xtrove.terminal.console import duration, err
+
+LINE_SECONDS = 30.0
+REFRESH_SECONDS = 0.25
+SLOW_SECONDS = 2.0
+_BAR_WIDTH = 40
+
+
+class Display:
+    """Redrawn on a terminal at most four times a second; a context manager.
+
+    `draw` and `line` give the state as a live view and as one line. `show=False` shows nothing,
+    as in all processes of a training but the first. `moves` redraws in between from a thread.
+    """
+
+    def __init__(
+        self,
+        draw: Callable[[], RenderableType],
+        line: Callable[[], str],
+        *,
+        console: Console | None = None,
+        show: bool = True,
+        moves: bool = False,
+    ) -> None:
+        self._console = console or err()
+        self._line = line
+        self._show = show
+        self._live = (
+            Live(
+                console=self._console,
+                get_renderable=draw,
+                auto_refresh=moves,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            if show and self._console.is_terminal
+            else None
+        )
+        self.start = time.monotonic()
+        self._due = 0.0
+
+    def __enter__(self) -> Self:
+        self._due = time.monotonic() + (0 if self._live else LINE_SECONDS)
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def say(self, message: str) -> None:
+        """A line above the live view."""
+        if self._show:
+            self._console.print(message)
+
+    def update(self, *, now: bool = False) -> None:
+        """Shows the state where that is due; `now` at once."""
+        moment = time.monotonic()
+        if not self._show or (moment < self._due and not now):
+            return
+        if self._live:
+            self._due = moment + REFRESH_SECONDS
+            self._live.refresh()
+        else:
+            self._due = moment + LINE_SECONDS
+            self.line()
+
+    def line(self) -> None:
+        """The state as a line that stays, with the time since the start."""
+        self.say(f"[{duration(time.monotonic() - self.start)}] {self._line()}")
+
+
+class Step:
+    """One piece of work; a context manager that says how long it took, if that was over 2 s.
+
+    `unit` writes an amount: `amount` for bytes, else a count.
+    """
+
+    def __init__(self, what: str, *, unit: Callable[[float], str] = "{:,.0f}".format) -> None:
+        self._what = what
+        self._unit = unit
+        self._doing, self._done, self._total = "", 0, 0
+        self._spinner = Spinner("dots")
+        self._display = Display(self._draw, self._line, moves=True)
+
+    def __enter__(self) -> Self:
+        self._display.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._display.__exit__(kind, error, trace)
+        taken = time.monotonic() - self._display.start
+        if kind is None and taken >= SLOW_SECONDS:
+            self._display.say(f"{self._what}: {duration(taken)}")
+
+    def report(self, doing: str, done: int = 0, total: int = 0) -> None:
+        """What it does now, and how much of how much is done; a total of 0 is not known."""
+        self._doing, self._done, self._total = doing, done, total
+        self._display.update()
+
+    def say(self, message: str) -> None:
+        """A line above it."""
+        self._display.say(message)
+
+    def _line(self) -> str:
+        words = f"{self._what}: {self._doing}" if self._doing else self._what
+        if self._total:
+            return f"{words} {self._unit(self._done)} of {self._unit(self._total)}"
+        return f"{words} {self._unit(self._done)}" if self._done else words
+
+    def _draw(self) -> RenderableType:
+        table = Table.grid(padding=(0, 1))
+        cells: list[RenderableType] = [self._spinner, Text(self._line())]
+        if self._total:
+            bar = ProgressBar(total=self._total, completed=self._done, width=_BAR_WIDTH)
+            cells.append(bar)
+        table.add_row(*cells)
+        return table
