@@ -4,4 +4,6 @@ from .device import choose_device as choose_device
 from .device import resolve_device as resolve_device
 from .distributed import Processes as Processes
 from .document_template import DocumentTemplate as DocumentTemplate
+from .errors import ModelError as ModelError
 from .errors import TrainingFault as TrainingFault
+from .errors import model_faults as model_faults

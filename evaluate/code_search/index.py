@@ -137,10 +137,7 @@ class _Update:
 
     def run(self) -> Snapshot:
         private_folder(self.store)
-        try:
-            self.state = State.load(self.store)
-        except ValueError as error:
-            raise DamagedData(str(error)) from error
+        self.state = State.load(self.store)
         tree = walk(self.root, wanted=frozenset(LANGUAGES))
         files = {file.name: file for file in tree.files if not file.problem}
         removed = [name for name in self.state.files if name not in files]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from xtrove.core import write_file
+from xtrove.core import DamagedData, write_file
 
 STATE: Final = "state.json"
 FORMAT: Final = "xtrove-search-1"
@@ -57,22 +57,24 @@ class State:
 
     @classmethod
     def load(cls, store: Path) -> State:
-        """What is stored; empty where nothing is. `ValueError` where it is not ours."""
+        """What is stored; empty where nothing is. `DamagedData` where it is not ours."""
         path = store / STATE
         try:
             if path.stat().st_size > _MAX_BYTES:
-                raise ValueError(f"{path} is too large to be ours")
+                raise DamagedData(f"{path} is too large to be ours")
             data = json.loads(path.read_bytes())
         except FileNotFoundError:
             return cls()
-        except RecursionError as error:
-            raise ValueError(f"{path} is not ours") from error
+        except DamagedData:
+            raise
+        except (ValueError, RecursionError) as error:
+            raise DamagedData(f"{path} is not ours") from error
         if not isinstance(data, dict) or data.get("format") != FORMAT:
-            raise ValueError(f"{path} is not of this version")
+            raise DamagedData(f"{path} is not of this version")
         try:
             return cls(files={name: _file(row) for name, row in data["files"].items()})
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
+            raise DamagedData(f"{path} is damaged: {error}") from error
 
     def save(self, store: Path) -> None:
         """Replaces the file."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluate.corpora import Corpus, Document, Query, collapse
+from evaluate.corpora import Corpus, CorpusError, Document, Query, collapse
 from evaluate.metrics import QueryValues, measure_queries
 from evaluate.retrieval import NOTHING, Hits, Searcher
 
@@ -96,10 +96,10 @@ def measure_system(
 ) -> Measured:
     """Builds a searcher over each corpus, asks its questions, and measures all of them together.
 
-    Ids of questions are unique over the corpora. ValueError where no corpus has a question.
+    Ids of questions are unique over the corpora. `CorpusError` where no corpus has a question.
     """
     if not any(corpus.queries for corpus in corpora):
-        raise ValueError("no questions: nothing can be measured")
+        raise CorpusError("no questions: nothing can be measured")
     run = Rankings()
     times: list[float] = []
     built = searched = 0.0

@@ -25,6 +25,7 @@ from evaluate.metrics import quick
 from train import DocumentTemplate
 from train.model import Encoder, TokenVectors
 from train.scores import PackedTokens, packed_maxsim_scores
+from xtrove.core import Misuse
 
 _QUERY_BLOCK = 256
 _DOCUMENT_BLOCK = 2_048
@@ -63,14 +64,17 @@ def validation_measure(
 ) -> Validation:
     """The measure over a reader of the validation split; documents are their code, or `template`.
 
-    ValueError where the split is empty or a bound is below 1.
+    `Misuse` where the split is empty, ValueError where a bound is below 1.
     """
     if min(queries, documents) < 1:
         raise ValueError(
             f"validation needs bounds from 1: {queries} queries, {documents} documents"
         )
     if not len(reader):
-        raise ValueError("the validation split is empty: build with splits.validation above 0")
+        raise Misuse(
+            "the validation split is empty",
+            remedy="set validation.every: null, or build with shards.splits.validation above 0",
+        )
     chosen: list[tuple[str, str]] = []
     groups: set[object] = set()
     codes: set[object] = set()

@@ -21,6 +21,7 @@ from evaluate.report.page import Page, Report, Request
 from evaluate.report.settings import flattened
 from shards.format import LEVELS, Funnel, Level, Manifest, Sample, layout, licenses_of
 from shards.read import Dataset
+from xtrove.core import DamagedData
 
 _MOST: Final = 40
 _REASONS: Final = 25
@@ -42,8 +43,7 @@ def _matches(path: Path) -> bool:
 
 
 def dataset_page(path: Path, request: Request) -> Page:
-    """The report. `BadManifest`, `DamagedData`, `DamagedData`, `DamagedData`, `DamagedData` or
-    `DamagedData` where the dataset is damaged."""
+    """The report. `ManifestError` or `DamagedData` where the dataset is damaged."""
     dataset = Dataset.open(path)
     manifest = dataset.manifest
     funnel = Funnel.from_json(layout.read_text_file(dataset.path, layout.FUNNEL))
@@ -200,7 +200,7 @@ def _sample_at(dataset: Dataset, language: str, row: int) -> Sample:
             if row < facts.samples:
                 return dataset.shard(facts).sample(row)
             row -= facts.samples
-    raise IndexError(f"row {row} is beyond the {language} samples of the manifest")
+    raise DamagedData(f"row {row} is beyond the {language} samples of the manifest")
 
 
 def _sample(sample: Sample) -> dict[str, Any]:

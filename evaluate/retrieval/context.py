@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from evaluate.corpora import Corpus
 from evaluate.retrieval.remembered import Remembered
 from train import DocumentTemplate
-from xtrove.core import Misuse, cache_folder
+from xtrove.core import cache_folder
 
 if TYPE_CHECKING:
     from evaluate.index import Precision, TokenIndex
@@ -88,14 +88,8 @@ class SearchContext:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """The model on its device. Raises `Misuse` without torch or the device, ValueError
-        or OSError for a model that cannot be loaded."""
-        try:
-            import torch  # noqa: F401
-        except ImportError as error:
-            raise Misuse(
-                "a model needs torch: pip install -e '.[train]' -c constraints.txt"
-            ) from error
+        """The model on its device. Raises `Misuse` without the device, `ModelError` for a model
+        that cannot be loaded."""
         from train import resolve_device
 
         device = str(resolve_device(self.options.device or "auto"))

@@ -18,7 +18,7 @@ def make_searcher(
 ) -> Searcher:
     """The searcher of a mode over a corpus; `model` is the folder of a model where one is needed.
 
-    Raises `Misuse`, and ValueError or OSError for a model that cannot be loaded.
+    Raises `Misuse`; `ModelError` for a model that cannot be loaded.
     """
     kind = SEARCHERS[mode]
     if not kind.needs_model:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from evaluate.corpora import Corpus, Query, members
 from evaluate.retrieval.searcher import NOTHING, Hits, Searcher, joined
+from train import ModelError
 from train.model import read_json
 from xtrove.core import write_json
 
@@ -139,14 +140,16 @@ def load_fusion(model: str | Path, mode: str) -> Fusion:
     if row is None:
         return Fusion(weight=CAREFUL)
     if not isinstance(row, dict):
-        raise ValueError(f"{path}: {mode} is {str(row)[:100]!r}; {REMEDY}")
+        raise ModelError(f"{path}: {mode} is {str(row)[:100]!r}", remedy=REMEDY)
     for key, value in row.items():
         kind = _KINDS.get(key)
         if kind is None or isinstance(value, bool) or not isinstance(value, kind):
-            raise ValueError(f"{path}: {mode}: {key[:100]!r} is {str(value)[:100]!r}; {REMEDY}")
+            raise ModelError(
+                f"{path}: {mode}: {key[:100]!r} is {str(value)[:100]!r}", remedy=REMEDY
+            )
     weight = row.get("weight")
     if weight is None or not 0 <= weight <= 1:
-        raise ValueError(f"{path}: {mode}: the weight {weight!r} is not in 0..1; {REMEDY}")
+        raise ModelError(f"{path}: {mode}: the weight {weight!r} is not in 0..1", remedy=REMEDY)
     return Fusion(**row)
 
 
@@ -158,13 +161,13 @@ def store_fusion(model: Path, fusion: Fusion) -> Path:
 
 
 def _stored(path: Path) -> dict[str, object]:
-    """The modes of a file; none where there is no file, ValueError where it is not ours."""
+    """The modes of a file; none where there is no file, `ModelError` where it is not ours."""
     stored = read_json(path, {})
     modes = stored.get("modes") if stored.get("format") == FORMAT else None
     if isinstance(modes, dict):
         return modes
     if stored:
-        raise ValueError(f"{path} is not a file of this version; {REMEDY}")
+        raise ModelError(f"{path} is not a file of this version", remedy=REMEDY)
     return {}
 
 

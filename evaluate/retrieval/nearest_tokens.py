@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from train import ModelError
 from train.scores import NOTHING, Best, merge
 
 _SIMILARITIES = 1 << 21
@@ -69,7 +70,7 @@ class NearestTokens:
         grouped = scores[:, : whole * _GROUP].view(len(scores), _GROUP, whole)
         tops, rest = grouped.amax(dim=1), scores[:, whole * _GROUP :]
         if not math.isfinite(float(tops.sum() + rest.sum())):
-            raise ValueError("a similarity is NaN or infinite: the model is damaged")
+            raise ModelError("a similarity is NaN or infinite: the model is damaged")
         rows, places = (tops > self._least).nonzero(as_tuple=True)
         if self._seen - width < self._k or len(rows) * _GROUP > scores.numel() // 2:
             self._merge()

@@ -14,6 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from train import ModelError
+
 NOTHING = -1
 
 
@@ -40,10 +42,10 @@ def top(scores: NDArray[np.float32], k: int, *, above: float = -np.inf) -> Hits:
 
     Only scores over `above` count. Equal scores stand in the order of the corpus; what ties mean
     is settled by the metrics, and none is cut from the end of a list before another that is
-    higher. NaN is refused with ValueError.
+    higher. NaN is refused with `ModelError`.
     """
     if np.isnan(scores).any():
-        raise ValueError("a score is NaN: the model is damaged")
+        raise ModelError("a score is NaN: the model is damaged")
     k = min(k, scores.shape[1])
     ids = np.argsort(-scores, axis=1, kind="stable")[:, :k] if k else np.zeros((len(scores), 0))
     best = np.take_along_axis(scores, ids.astype(np.int64), axis=1)

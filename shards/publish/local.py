@@ -18,7 +18,7 @@ from shards.format import Manifest, Redo, UnfinishedBuild, layout, load_manifest
 from shards.storage import Findings, Progress
 from shards.verify import check_files
 from shards.write import terms
-from xtrove.core import XtroveError
+from xtrove.core import DamagedData, XtroveError
 
 SHOWN = 5
 MOST_ATTRIBUTION = 16 << 20
@@ -88,7 +88,7 @@ def read_local(base: Path, progress: Progress) -> LocalDataset:
         shown = "; ".join(
             f"{finding.subject} {finding.message}" for finding in report.findings[:SHOWN]
         )
-        raise XtroveError(f"{len(report.findings)} files are not what they should be: {shown}")
+        raise DamagedData(f"{len(report.findings)} files are not what they should be: {shown}")
     if unknown := terms.unpublishable(manifest):
         raise XtroveError(
             f"under which terms these sources may be published is not known: {', '.join(unknown)}; "

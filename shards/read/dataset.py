@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
+
+import pyarrow as pa
 
 from shards.format import (
     MAX_PAYLOAD_BYTES,
@@ -64,6 +67,21 @@ class Shard:
                     raise DamagedData(f"{self.facts.path}: an index row has size {size}")
                 stream.seek(offset)
                 yield decode(stream.read(size))
+
+
+@contextmanager
+def reading(path: Path, consequence: str = "") -> Iterator[None]:
+    """What reading a damaged dataset raises becomes `DamagedData` that names `xtrove verify`.
+
+    `consequence` says first what it means for the command, as "nothing was exported".
+    """
+    try:
+        yield
+    except (DamagedData, UnicodeError, pa.ArrowException) as error:
+        raise DamagedData(
+            f"{consequence or path}: the dataset is incomplete or damaged: {error}",
+            remedy=f"`xtrove verify {path}` says what is wrong",
+        ) from None
 
 
 @dataclass(kw_only=True, slots=True)

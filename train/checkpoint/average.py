@@ -19,7 +19,9 @@ import torch
 from train.checkpoint.model_card import CardFacts
 from train.checkpoint.save_load import TRAINING, load_model, save_model
 from train.checkpoint.training_digests import merge_trained_on
+from train.errors import ModelError
 from train.model import Encoder, fetch_model, model_digest, read_json
+from xtrove.core import Misuse
 
 _NAMES: Final = ("_name_or_path", "transformers_version", "dtype", "torch_dtype")
 """Keys of a transformer's config that do not decide what it computes."""
@@ -28,18 +30,19 @@ _NAMES: Final = ("_name_or_path", "transformers_version", "dtype", "torch_dtype"
 def average_models(first: Path, second: Path, output: Path, *, weight: float = 0.5) -> None:
     """Writes (1 - weight) of the first model and `weight` of the second to `output`.
 
-    ValueError where the two cannot be averaged or `weight` is outside 0..1; FileExistsError where
-    `output` stands.
+    `ModelError` where the two cannot be averaged or `weight` is outside 0..1; `Misuse` where
+    `output` exists.
     """
     if not 0 <= weight <= 1:
-        raise ValueError(f"weight is {weight}: a share from 0 to 1")
+        raise ModelError(f"weight is {weight}: a share from 0 to 1")
     if output.exists():
-        raise FileExistsError(f"{output} stands already; give another name")
+        raise Misuse(f"{output} exists already", remedy="give another --output")
     encoder, other = load_model(first), load_model(second)
     difference = _difference(encoder, other)
     if difference:
-        raise ValueError(
-            f"{first} and {second} cannot be averaged: {difference}; name two models of one base"
+        raise ModelError(
+            f"{first} and {second} cannot be averaged: {difference}",
+            remedy="name two models of one base",
         )
     _interpolate(encoder, other, weight)
     with TemporaryDirectory() as folder:

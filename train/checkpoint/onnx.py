@@ -29,8 +29,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from train.checkpoint.save_load import load_model
+from train.errors import ModelError, model_faults
 from train.model import Encoder, Kind, pad
-from xtrove.core import new_folder, write_json
+from xtrove.core import Misuse, new_folder, write_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,20 +71,23 @@ def export_onnx(
 ) -> list[Path]:
     """Writes the folder `output` whole and returns its files; `progress` is told each step.
 
-    Raises FileExistsError where `output` stands, ModuleNotFoundError without the packages,
-    ValueError where a graph does not do what torch does or the model has no markers.
+    `Misuse` where `output` exists or a package is missing, `ModelError` where a graph
+    does not do what torch does or the model has no markers.
     """
     absent = [name for name in PACKAGES if find_spec(name) is None]
     if absent:
-        raise ModuleNotFoundError(f"no package {', '.join(absent)}: pip install -e '.[onnx]'")
+        raise Misuse(
+            f"ONNX needs packages that are not installed: {', '.join(absent)}",
+            remedy="pip install -e '.[train,onnx]' -c constraints.txt",
+        )
     if output.exists():
-        raise FileExistsError(f"{output} stands already; give another name")
+        raise Misuse(f"{output} exists already", remedy="give another --output")
     tell = progress or (lambda _: None)
     tell("loading the model")
     encoder = load_model(model_path)
     if not (encoder.options.query_prefix and encoder.options.document_prefix):
-        raise ValueError(f"{model_path}: has no markers, ColGREP needs both")
-    with new_folder(output) as temporary:
+        raise ModelError(f"{model_path}: has no markers, ColGREP needs both")
+    with new_folder(output) as temporary, model_faults(model_path):
         tell("exporting model.onnx")
         export_graph(encoder, temporary / "model.onnx")
         tell("quantising model_int8.onnx")
@@ -162,7 +166,7 @@ def _quantise(source: Path, target: Path) -> None:
 
 
 def _checked(encoder: Encoder, folder: Path) -> dict[str, float]:
-    """Runs both graphs beside torch. Raises ValueError where they differ too much."""
+    """Runs both graphs beside torch. Raises `ModelError` where they differ too much."""
     differences, cosines = [], []
     plain, small = (_session(folder / name) for name in ("model.onnx", "model_int8.onnx"))
     for kind, texts in CHECKS:
@@ -173,9 +177,9 @@ def _checked(encoder: Encoder, folder: Path) -> dict[str, float]:
     worst = max(differences)
     joined = np.concatenate(cosines)
     if not worst < MAX_DIFFERENCE:
-        raise ValueError(f"model.onnx differs from torch by {worst:.2e}: please report this model")
+        raise ModelError(f"model.onnx differs from torch by {worst:.2e}: please report this model")
     if not joined.mean() > MIN_COSINE:
-        raise ValueError(f"model_int8.onnx: mean cosine {joined.mean():.3f} with torch, too coarse")
+        raise ModelError(f"model_int8.onnx: mean cosine {joined.mean():.3f} with torch, too coarse")
     return {
         "fp32_max_abs_difference": worst,
         "int8_mean_cosine": float(joined.mean()),

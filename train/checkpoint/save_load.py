@@ -20,6 +20,7 @@ import torch
 
 from train.checkpoint.model_card import CardFacts, model_card
 from train.checkpoint.training_digests import FILE_NAME as TRAINED_ON
+from train.errors import ModelError
 from train.model import (
     Encoder,
     EncoderOptions,
@@ -32,7 +33,7 @@ from train.model import (
     plain_base,
     quiet,
 )
-from xtrove.core import new_folder, write_json
+from xtrove.core import Misuse, new_folder, write_json
 
 DENSE = "1_Dense"
 TRAINING = "xtrove_training.json"
@@ -49,10 +50,10 @@ def save_model(
 ) -> None:
     """Writes `folder` whole. `trained_on` is a file of `write_trained_on`, copied into it.
 
-    Raises FileExistsError where the folder stands and `replace` is False.
+    Raises `Misuse` where the folder exists and `replace` is False.
     """
     if folder.exists() and not replace:
-        raise FileExistsError(f"{folder} stands already; another name, or replace=True")
+        raise Misuse(f"{folder} exists already", remedy="give another name, or replace=True")
     with new_folder(folder, existing="replace" if replace else "refuse") as temporary:
         _write(encoder, temporary, card, trained_on)
         for path in temporary.rglob("*.safetensors"):
@@ -90,9 +91,10 @@ def _options(settings: dict[str, Any], dim: int, config: Any) -> EncoderOptions:
         )
     # PyLate's own defaults are expansion and a list of punctuation.
     if settings.get("do_query_expansion", True) or settings.get("skiplist_words", True):
-        raise ValueError(
+        raise ModelError(
             "the model expands its queries or leaves words out (do_query_expansion, "
-            "skiplist_words), which is not offered: measure it with PyLate, or train from it"
+            "skiplist_words), which is not offered",
+            remedy="measure it with PyLate, or train from it",
         )
     return EncoderOptions(
         dim=dim,
@@ -108,7 +110,7 @@ def _options(settings: dict[str, Any], dim: int, config: Any) -> EncoderOptions:
 def _length(settings: dict[str, Any], name: str, default: int) -> int:
     value = settings.get(name, default)
     if not isinstance(value, int) or not 0 < value <= MAX_LENGTH:
-        raise ValueError(f"config_sentence_transformers.json: {name} is {value!r}")
+        raise ModelError(f"config_sentence_transformers.json: {name} is {value!r}")
     return value
 
 

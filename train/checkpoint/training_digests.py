@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from train.errors import ModelError
 from xtrove.core import staged
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _write(batches: Iterable[tuple[int, Sequence[bytes]]], destination: Path) ->
 
 
 def trained_on(path: str | Path) -> TrainedOn | None:
-    """The digests of a model's folder; None where it has none. ValueError where damaged."""
+    """The digests of a model's folder; None where it has none. `ModelError` where damaged."""
     import pyarrow as pa
 
     file = Path(path) / FILE_NAME
@@ -126,7 +127,7 @@ def trained_on(path: str | Path) -> TrainedOn | None:
                 raise ValueError(f"digests are {column.type}")
             raw = b"".join(column.to_pylist())
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
-        raise ValueError(f"{file}: damaged ({error}); save the model again") from error
+        raise ModelError(f"{file}: damaged ({error})", remedy="save the model again") from error
     digests = np.frombuffer(raw, dtype=f"S{WIDTH}")
     return TrainedOn(code=np.unique(digests[kinds == CODE]), repo=np.unique(digests[kinds == REPO]))
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from train.document_template import CODE, DocumentTemplate
+from train.errors import ModelError, model_faults
 
 if TYPE_CHECKING:
     # Looking at a folder and reading its JSON is quick: a question is asked without torch.
@@ -60,9 +61,9 @@ class ModelFolder:
 
     @classmethod
     def open(cls, path: Path) -> ModelFolder:
-        """Checks sizes, weights and paths. Raises ValueError or FileNotFoundError with a remedy."""
+        """Checks sizes, weights and paths. Raises `ModelError`."""
         if not (path / "config.json").is_file():
-            raise FileNotFoundError(f"{path}: no config.json, this is no folder of a model")
+            raise ModelError(f"{path}: no config.json, this is no folder of a model")
         _check_sizes(path)
         _check_weights(path)
         _check_numbers(path, read_json(path / "config.json", {}))
@@ -89,7 +90,7 @@ def fetch_model(base: str) -> Path:
         return path
     name, _, revision = base.partition("@")
     if name.count("/") != 1 or base.startswith((".", "/", "~")):
-        raise FileNotFoundError(f"{base}: neither a folder nor a name of the Hub (OWNER/NAME)")
+        raise ModelError(f"{base}: neither a folder nor a name of the Hub (OWNER/NAME)")
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -98,9 +99,9 @@ def fetch_model(base: str) -> Path:
             name, revision=revision or None, allow_patterns=PATTERNS
         )
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise FileNotFoundError(
-            f"{base}: not in the Hub's cache and cannot be fetched ({type(error).__name__}); "
-            "give a local folder, or `base: scratch` to start without a model"
+        raise ModelError(
+            f"{base}: not in the Hub's cache and cannot be fetched ({type(error).__name__})",
+            remedy="give a local folder, or `base: scratch` to start without a model",
         ) from error
     return Path(snapshot)
 
@@ -111,13 +112,13 @@ def read_json(path: Path, default: Any = None) -> Any:
         return default
     size = path.stat().st_size
     if size > MAX_CONFIG_BYTES:
-        raise ValueError(f"{path}: {size:,} bytes, more than {MAX_CONFIG_BYTES:,} are not read")
+        raise ModelError(f"{path}: {size:,} bytes, more than {MAX_CONFIG_BYTES:,} are not read")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: no JSON ({type(error).__name__})") from error
+        raise ModelError(f"{path}: no JSON ({type(error).__name__})") from error
     if default is not None and not isinstance(value, type(default)):
-        raise ValueError(f"{path}: not a JSON {type(default).__name__}")
+        raise ModelError(f"{path}: not a JSON {type(default).__name__}")
     return value
 
 
@@ -131,23 +132,23 @@ def inside(root: Path, relative: str) -> Path:
     """`root / relative`, refused where that leads out of `root`."""
     path = root / relative
     if Path(relative).is_absolute() or ".." in Path(relative).parts:
-        raise ValueError(f"{root}/modules.json: the path {relative!r} leads out of the folder")
+        raise ModelError(f"{root}/modules.json: the path {relative!r} leads out of the folder")
     return path
 
 
 def _modules(path: Path) -> tuple[tuple[str, str], ...]:
     rows = read_json(path / "modules.json", [])
     if len(rows) > MAX_MODULES:
-        raise ValueError(f"{path}/modules.json: {len(rows)} modules, {MAX_MODULES} at most")
+        raise ModelError(f"{path}/modules.json: {len(rows)} modules, {MAX_MODULES} at most")
     modules = []
     for row in rows:
         if not isinstance(row, dict):
-            raise ValueError(f"{path}/modules.json: {row!r} is no module")
+            raise ModelError(f"{path}/modules.json: {row!r} is no module")
         kind, folder = str(row.get("type", "")), str(row.get("path", ""))
         inside(path, folder)
         modules.append((kind, folder))
     if modules and modules[0][1] not in ("", "."):
-        raise ValueError(
+        raise ModelError(
             f"{path}/modules.json: the transformer stands in {modules[0][1]!r}, not ''"
         )
     return tuple(modules)
@@ -157,7 +158,7 @@ def _dense(folder: Path) -> torch.Tensor:
     config = read_json(folder / "config.json", {})
     activation = str(config.get("activation_function", "torch.nn.modules.linear.Identity"))
     if not activation.endswith(".Identity") or config.get("bias", False):
-        raise ValueError(
+        raise ModelError(
             f"{folder}: activation {activation}, bias {config.get('bias')}: only linear layers "
             "without bias can be a projection"
         )
@@ -167,16 +168,17 @@ def _dense(folder: Path) -> torch.Tensor:
             from train.model.torch_archive import matrix_of
 
             return matrix_of(archive, "linear.weight")
-        raise ValueError(f"{folder}: no {WEIGHTS}; {REMEDY}")
+        raise ModelError(f"{folder}: no {WEIGHTS}", remedy=REMEDY)
     if weights.stat().st_size > MAX_DENSE_BYTES:
-        raise ValueError(f"{weights}: {weights.stat().st_size:,} bytes for a linear layer")
+        raise ModelError(f"{weights}: {weights.stat().st_size:,} bytes for a linear layer")
     import torch
     from safetensors.torch import load_file
 
-    tensors = load_file(weights)
+    with model_faults(weights):
+        tensors = load_file(weights)
     weight = tensors.get("linear.weight")
     if weight is None or weight.ndim != 2:
-        raise ValueError(f"{weights}: no matrix called linear.weight")
+        raise ModelError(f"{weights}: no matrix called linear.weight")
     weight = weight.float()
     if config.get("use_residual", False):
         residual = tensors.get("residual.weight")
@@ -188,7 +190,7 @@ def _check_sizes(path: Path) -> None:
     for file in path.iterdir():
         limit = MAX_TOKENIZER_BYTES if file.name in TOKENIZER_FILES else MAX_CONFIG_BYTES
         if file.suffix in {".json", ".txt"} and file.stat().st_size > limit:
-            raise ValueError(
+            raise ModelError(
                 f"{file}: {file.stat().st_size:,} bytes, more than {limit:,} are not read"
             )
 
@@ -198,7 +200,7 @@ def _check_numbers(path: Path, config: dict[str, Any]) -> None:
     for name, limit in LIMITS.items():
         value = config.get(name, 0)
         if isinstance(value, int | float) and not 0 <= value <= limit:
-            raise ValueError(f"{path}/config.json: {name} is {value}, {limit} at most")
+            raise ModelError(f"{path}/config.json: {name} is {value}, {limit} at most")
 
 
 def _check_weights(path: Path) -> None:
@@ -206,10 +208,11 @@ def _check_weights(path: Path) -> None:
         return
     pickled = [name for name in PICKLED if (path / name).is_file()]
     if pickled:
-        raise ValueError(
-            f"{path}: only {pickled[0]}, a pickle, which can run code and is never loaded; {REMEDY}"
+        raise ModelError(
+            f"{path}: only {pickled[0]}, a pickle, which can run code and is never loaded",
+            remedy=REMEDY,
         )
-    raise FileNotFoundError(f"{path}: no {WEIGHTS}, other weights are not read; {REMEDY}")
+    raise ModelError(f"{path}: no {WEIGHTS}, other weights are not read", remedy=REMEDY)
 
 
 def model_files(folder: Path) -> list[Path]:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from train.errors import ModelError
 from train.model.encoder import Encoder
 from train.model.pretrained import add_entries, drawn_from, linear_of
 from train.model.tokenizer import EncoderOptions, cut_bytes
@@ -55,12 +56,12 @@ def scratch(
 ) -> Encoder:
     """An untrained encoder on the CPU. `vocabulary` counts the special tokens, not the markers.
 
-    Raises ValueError for an unknown size, too small a vocabulary, or no texts.
+    Raises `ModelError` for an unknown size, too small a vocabulary, or no texts.
     """
     if size not in SHAPES:
-        raise ValueError(f"size {size!r} is none of {', '.join(SHAPES)}")
+        raise ModelError(f"size {size!r} is none of {', '.join(SHAPES)}")
     if max(options.query_length, options.document_length) > MAX_POSITIONS:
-        raise ValueError(f"a length is more than {MAX_POSITIONS} tokens")
+        raise ModelError(f"a length is more than {MAX_POSITIONS} tokens")
     tokenizer = train_tokenizer(texts, vocabulary, max_text_bytes=options.max_text_bytes)
     model = _modernbert(SHAPES[size], tokenizer, seed)
     with drawn_from(seed):
@@ -77,7 +78,7 @@ def train_tokenizer(
     from transformers import PreTrainedTokenizerFast
 
     if vocabulary < MIN_VOCABULARY:
-        raise ValueError(f"vocabulary is {vocabulary}: at least {MIN_VOCABULARY} (256 bytes)")
+        raise ModelError(f"vocabulary is {vocabulary}: at least {MIN_VOCABULARY} (256 bytes)")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -92,7 +93,7 @@ def train_tokenizer(
     read = _Read(max_bytes)
     tokenizer.train_from_iterator(read.some(texts, max_text_bytes), trainer)
     if not read.bytes:
-        raise ValueError("no texts to train a tokenizer on: the selection of the data is empty")
+        raise ModelError("no texts to train a tokenizer on: the selection of the data is empty")
     ends = [(token, tokenizer.token_to_id(token)) for token in (CLS, SEP)]
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{CLS} $A {SEP}", pair=f"{CLS} $A {SEP} $B {SEP}", special_tokens=ends

@@ -23,6 +23,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from train.errors import ModelError, model_faults
 from train.model.encoder import Encoder, Kind
 from train.model.files import ModelFolder, fetch_model
 from train.model.lora import LoraOptions, with_lora
@@ -49,14 +50,14 @@ def load_base(
 ) -> Encoder:
     """An encoder to be trained, from a folder or from `OWNER/NAME[@REVISION]` of the Hub.
 
-    Raises ValueError for what cannot be loaded safely or does not fit the options.
+    Raises `ModelError` for what cannot be loaded safely or does not fit the options.
     """
     folder = ModelFolder.open(fetch_model(base))
     projection = folder.projection()
     if projection is not None and projection.shape[0] != options.dim:
-        raise ValueError(
-            f"{base}: its projection has {projection.shape[0]} dimensions, dim says {options.dim}; "
-            f"set dim: {projection.shape[0]}"
+        raise ModelError(
+            f"{base}: its projection has {projection.shape[0]} dimensions, dim says {options.dim}",
+            remedy=f"set dim: {projection.shape[0]}",
         )
     with drawn_from(seed):
         model, tokenizer = load_transformer(folder.path, device)
@@ -91,9 +92,10 @@ def load_transformer(
     import transformers
 
     safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    config = transformers.AutoConfig.from_pretrained(folder, **safe)
+    with model_faults(folder):
+        config = transformers.AutoConfig.from_pretrained(folder, **safe)
     loader = _class_for(config)
-    with quiet():
+    with quiet(), model_faults(folder):
         model, report = loader.from_pretrained(
             folder,
             config=config,
@@ -105,7 +107,7 @@ def load_transformer(
         )
     missing = sorted(n for n in report["missing_keys"] if not n.startswith("pooler."))
     if missing or report["mismatched_keys"]:
-        raise ValueError(
+        raise ModelError(
             f"{folder}: the weights are not those of its config.json: {len(missing)} missing "
             f"({missing[:3]}), of another shape {sorted(report['mismatched_keys'])[:3]}"
         )
@@ -133,14 +135,17 @@ def attention_for(device: str | torch.device, model_type: str = "modernbert") ->
 def _tokenizer(folder: Path, safe: Mapping[str, Any]) -> PreTrainedTokenizerFast:
     import transformers
 
-    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder, **safe)
+    with model_faults(folder):
+        tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder, **safe)
     if not tokenizer.is_fast:
-        raise ValueError(f"{folder}: no tokenizer.json; save its tokenizer with a fast one first")
+        raise ModelError(
+            f"{folder}: no tokenizer.json", remedy="save its tokenizer with a fast one first"
+        )
     if tokenizer.pad_token_id is None:
         # Padding is masked, any token will do.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
     if tokenizer.pad_token_id is None:
-        raise ValueError(f"{folder}: the tokenizer has no padding token")
+        raise ModelError(f"{folder}: the tokenizer has no padding token")
     return cast("PreTrainedTokenizerFast", tokenizer)
 
 
@@ -166,8 +171,9 @@ def _class_for(config: PretrainedConfig) -> Any:
     if kind in T5_ENCODERS:
         return getattr(transformers, T5_ENCODERS[kind])
     if config.is_encoder_decoder or kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
-        raise ValueError(
-            f"model_type {kind!r} is no encoder: take a ModernBERT, BERT, RoBERTa or T5 model"
+        raise ModelError(
+            f"model_type {kind!r} is no encoder",
+            remedy="take a ModernBERT, BERT, RoBERTa or T5 model",
         )
     return transformers.AutoModel
 
@@ -204,7 +210,7 @@ def _embeddings(model: PreTrainedModel) -> torch.Tensor:
 def linear_of(weight: torch.Tensor | None, hidden: int, dim: int, seed: int = 0) -> nn.Linear:
     """The projection with the given weight [dim, hidden]; without one, drawn like nn.Linear's."""
     if weight is not None and tuple(weight.shape) != (dim, hidden):
-        raise ValueError(f"the projection is {list(weight.shape)}, not {[dim, hidden]}")
+        raise ModelError(f"the projection is {list(weight.shape)}, not {[dim, hidden]}")
     if weight is None:
         generator = torch.Generator().manual_seed(seed)
         bound = hidden**-0.5
@@ -215,7 +221,7 @@ def linear_of(weight: torch.Tensor | None, hidden: int, dim: int, seed: int = 0)
 
 
 def check_lengths(config: PretrainedConfig, options: EncoderOptions, base: str) -> None:
-    """Raises ValueError where a length exceeds the positions the transformer has."""
+    """Raises `ModelError` where a length exceeds the positions the transformer has."""
     positions = getattr(config, "max_position_embeddings", None)
     if positions is None or config.model_type in T5_ENCODERS:
         return
@@ -224,9 +230,9 @@ def check_lengths(config: PretrainedConfig, options: EncoderOptions, base: str) 
         positions -= (config.pad_token_id or 0) + 1
     for name in ("query_length", "document_length"):
         if getattr(options, name) > positions:
-            raise ValueError(
-                f"{base}: {name} is {getattr(options, name)}, it has {positions} positions; "
-                f"set {name}: {positions} or less"
+            raise ModelError(
+                f"{base}: {name} is {getattr(options, name)}, it has {positions} positions",
+                remedy=f"set {name}: {positions} or less",
             )
 
 
@@ -240,7 +246,7 @@ def principal_projection(
     this one keeps most of the vectors' squared length (Eckart and Young, 1936): training starts
     from what the encoder knows, where a drawn projection starts from noise.
     Cost: one encoding of the texts, 10 s for 1,024 of them with a 22M encoder on two cores. Memory:
-    hidden x hidden in float64. `ValueError` where there are too few tokens.
+    hidden x hidden in float64. `ModelError` where there are too few tokens.
     """
     hidden, tokens = encoder.projection.in_features, 0
     moments = torch.zeros(hidden, hidden, dtype=torch.float64)
@@ -254,7 +260,7 @@ def principal_projection(
                 tokens += len(rows)
     dim = encoder.projection.out_features
     if tokens < dim:
-        raise ValueError(f"{tokens} tokens in the data, too few for {dim} dimensions")
+        raise ModelError(f"{tokens} tokens in the data, too few for {dim} dimensions")
     _, vectors = torch.linalg.eigh(moments / tokens)
     top = vectors[:, -dim:].flip(1).T
     # An eigenvector and its negative are one: the sign is that of its largest component.

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from train.document_template import CODE, DocumentTemplate
+from train.errors import ModelError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -107,12 +108,12 @@ def cut_bytes(text: str, limit: int) -> str:
 
 
 def marker_id(tokenizer: PreTrainedTokenizerFast, prefix: str) -> int | None:
-    """The id of a marker; None where there is none. Raises ValueError if it is no vocabulary."""
+    """The id of a marker; None where there is none. Raises `ModelError` if it is no vocabulary."""
     if not prefix:
         return None
     known = tokenizer.get_added_vocab().get(prefix)
     if known is None:
-        raise ValueError(f"the marker {prefix!r} is no entry of the tokenizer's vocabulary")
+        raise ModelError(f"the marker {prefix!r} is no entry of the tokenizer's vocabulary")
     return known
 
 
@@ -120,7 +121,7 @@ def with_leading_token(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenize
     """The tokenizer itself, or one that puts its padding token in front where nothing stood.
 
     T5's decoder starts with the padding token; as a leading token it is attended to like any other.
-    Raises ValueError for a tokenizer without padding token.
+    Raises `ModelError` for a tokenizer without padding token.
     """
     from tokenizers import processors
     from transformers import PreTrainedTokenizerFast
@@ -130,7 +131,7 @@ def with_leading_token(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenize
         return tokenizer
     lead, last = tokenizer.pad_token, tokenizer.eos_token
     if lead is None:
-        raise ValueError("the tokenizer has no padding token")
+        raise ModelError("the tokenizer has no padding token")
     backend = tokenizer.backend_tokenizer
     names = [token for token in (lead, last) if token is not None]
     backend.post_processor = processors.TemplateProcessing(

@@ -19,6 +19,8 @@ from typing import Final
 
 import torch
 
+from train.errors import ModelError
+
 MAX_BYTES: Final = 16 << 20
 MAX_PICKLE_BYTES: Final = 4096
 GLOBALS: Final = frozenset(
@@ -30,17 +32,17 @@ REMEDY: Final = "convert it to safetensors on a machine where running its code d
 def matrix_of(path: Path, name: str) -> torch.Tensor:
     """The matrix `name` (float32 [rows, columns]) of an archive that holds nothing else.
 
-    Raises ValueError for any other file.
+    Raises `ModelError` for any other file.
     """
     if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{path}: {path.stat().st_size:,} bytes, {MAX_BYTES:,} at most")
+        raise ModelError(f"{path}: {path.stat().st_size:,} bytes, {MAX_BYTES:,} at most")
     try:
         tensors = torch.load(_checked_copy(path), weights_only=True, map_location="cpu")
         return _only_matrix(tensors, name)
     except Exception as error:
         # A damaged or hostile file fails in many ways, all of which refuse it.
         reason = str(error).partition("\n")[0][:200]
-        raise ValueError(f"{path}: no plain matrix {name} ({reason}); {REMEDY}") from error
+        raise ModelError(f"{path}: no plain matrix {name} ({reason})", remedy=REMEDY) from error
 
 
 def _checked_copy(path: Path) -> io.BytesIO:
@@ -66,7 +68,7 @@ def _checked_copy(path: Path) -> io.BytesIO:
 
 
 def _check_pickle(pickled: bytes) -> None:
-    """Raises ValueError unless every name that the pickle asks for is in `GLOBALS`."""
+    """Raises `ModelError` unless every name that the pickle asks for is in `GLOBALS`."""
     if len(pickled) > MAX_PICKLE_BYTES:
         raise ValueError(f"a pickle of {len(pickled):,} bytes, {MAX_PICKLE_BYTES:,} at most")
     for operation, value, _ in pickletools.genops(pickled):

@@ -22,10 +22,8 @@ from xtrove.build.finish import finish
 from xtrove.build.plan import Plan, make_plan, ready, workspace_of, write_plan
 from xtrove.build.quota_rounds import settle
 from xtrove.config import BuildConfig
-from xtrove.core import Interrupted, Misuse, XtroveError, private_folder
+from xtrove.core import Interrupted, Misuse, XtroveError, private_folder, system_fault
 from xtrove.runtime import (
-    DISK,
-    FREE_SPACE,
     OURS,
     Engine,
     LocalEngine,
@@ -76,20 +74,16 @@ def build(config: BuildConfig, base: Path) -> Built:
                 log.event("interrupted")
                 raise _interrupted(progress, workspace) from None
             except OSError as error:
-                raise _disk(error) from None
+                raise system_fault(error) from None
             except XtroveError as error:
                 log.event("stopped", message=error.message, remedy=error.remedy)
                 raise
         return built
 
 
-def _disk(error: OSError) -> XtroveError:
-    """A fault of the disk that the driver met itself; the log may not be writable either."""
-    remedy = FREE_SPACE if error.errno in DISK else "mend what it names, run the same command again"
-    return XtroveError(f"cannot go on: {error}", remedy=remedy)
-
-
-def _run(plan: Plan, workspace: Workspace, progress: BuildProgress, log: Log, start: float) -> Built:
+def _run(
+    plan: Plan, workspace: Workspace, progress: BuildProgress, log: Log, start: float
+) -> Built:
     log.event("build", key=plan.key, config=plan.config.dump(), inputs=plan.inputs)
     state.remember(workspace, plan, sealed=False)
     write_plan(plan, workspace)
@@ -121,7 +115,9 @@ def _run(plan: Plan, workspace: Workspace, progress: BuildProgress, log: Log, st
 
 
 @contextmanager
-def _engine(plan: Plan, workspace: Workspace, progress: BuildProgress, log: Log) -> Iterator[Engine]:
+def _engine(
+    plan: Plan, workspace: Workspace, progress: BuildProgress, log: Log
+) -> Iterator[Engine]:
     """What runs the tasks: this process where no workers are asked for, else Ray."""
     if plan.config.workers == 0:
         yield LocalEngine(workspace)

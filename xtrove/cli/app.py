@@ -18,7 +18,7 @@ from xtrove.cli import report as commands_report
 from xtrove.cli import search as commands_search
 from xtrove.cli import train as commands_train
 from xtrove.cli.extras import as_misuse
-from xtrove.core import Interrupted, XtroveError
+from xtrove.core import Interrupted, XtroveError, system_fault
 from xtrove.terminal import err, out
 
 app = typer.Typer(
@@ -231,6 +231,10 @@ def main() -> None:
         app()
     except XtroveError as error:
         sys.exit(_report(error))
+    except BrokenPipeError:
+        sys.exit(1)
+    except OSError as error:
+        sys.exit(_report(system_fault(error)))
     except ModuleNotFoundError as error:
         misuse = as_misuse(error)
         if misuse is None:
@@ -239,8 +243,6 @@ def main() -> None:
     except KeyboardInterrupt:
         err().print("stopped", style="bold yellow")
         sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(1)
     except Exception:
         # Python would print its message as it is, and messages quote what they stumble over.
         err().print(traceback.format_exc().rstrip())

@@ -26,7 +26,8 @@ from ingest.sources import Check, Findings, Report, SourceOptions, findings_of, 
 from ingest.transport import ReadLimits, Traffic, meter
 from xtrove.build import ready, workspace_of
 from xtrove.config import BuildConfig
-from xtrove.runtime import FREE_SPACE, NEARLY_FULL_BYTES, taken_names
+from xtrove.core import FREE_SPACE
+from xtrove.runtime import NEARLY_FULL_BYTES, taken_names
 from xtrove.terminal import Step, amount
 
 DEADLINE_SECONDS = 30.0

@@ -9,15 +9,13 @@ from pathlib import Path
 
 from shards.export import FORMATS, Exported, ExportOptions, Format, export, export_triplets
 from shards.format import layout
-from shards.read import Dataset
-from xtrove.commands.inspecting import open_dataset
-from xtrove.core import DamagedData, Misuse, XtroveError
+from shards.read import Dataset, reading
+from xtrove.core import Misuse
 from xtrove.terminal import Step, amount, duration, out
 
 ONNX = "onnx"
 TRIPLETS = "pylate-triplets"
 KINDS = (*FORMATS, ONNX)
-INSTALL = "pip install -e '.[train,onnx]'"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,25 +40,16 @@ def run(words: Words) -> None:
     if words.to == ONNX:
         _onnx(words, start)
         return
-    chosen = next(one for one in FORMATS if one == words.to)
+    chosen = next(name for name in FORMATS if name == words.to)
     base = words.path.resolve()
-    dataset = open_dataset(base)
+    dataset = Dataset.open(base)
     if words.output.resolve().is_relative_to(base):
         raise Misuse(
             f"--output {words.output} lies inside the dataset, which would not verify any more",
             remedy="give a folder elsewhere",
         )
-    try:
+    with reading(base, "nothing was exported"):
         done = _export(dataset, words, chosen)
-    except DamagedData as error:
-        raise DamagedData(
-            f"nothing was exported, the dataset is damaged: {error}",
-            remedy=f"`xtrove verify {base}` says what is wrong",
-        ) from None
-    except OSError as error:
-        raise XtroveError(
-            f"nothing was exported: {error}", remedy="run the same command again"
-        ) from None
     _show(words.output, done, start)
 
 
@@ -111,20 +100,10 @@ def _export(dataset: Dataset, words: Words, chosen: Format) -> Exported:
 
 
 def _onnx(words: Words, start: float) -> None:
-    try:
-        from train.checkpoint import export_onnx
+    from train.checkpoint import export_onnx
 
-        with Step("exporting") as step:
-            files = export_onnx(words.path, words.output, progress=step.report)
-    except ImportError as error:
-        raise Misuse(
-            f"--to onnx needs packages that are not here: {error}", remedy=INSTALL
-        ) from None
-    except FileExistsError as error:
-        raise Misuse(str(error)) from None
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise XtroveError(f"{words.path} cannot be exported: {error}",
-                   remedy="give the folder of a trained model") from None  # fmt: skip
+    with Step("exporting") as step:
+        files = export_onnx(words.path, words.output, progress=step.report)
     for path in files:
         _line(f"  {path.name}: {amount(path.stat().st_size)}")
     _line(f"{words.output}: {len(files)} files ({duration(time.monotonic() - start)})")

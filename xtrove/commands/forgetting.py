@@ -10,19 +10,17 @@ again, since what they may hold has changed.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from extract.redaction import published_name
 from shards.forget import Survey, finish, nearest, prepare, repo_names, survey
 from shards.format import Redo, load_manifest, repo_sha256
-from shards.read import Dataset
+from shards.read import Dataset, reading
 from xtrove.build import tombstones
-from xtrove.commands.inspecting import open_dataset
 from xtrove.commands.scrubbing import scrub
-from xtrove.core import DamagedData, Misuse, XtroveError
-from xtrove.runtime import DISK, FREE_SPACE, Workspace, driver_lock
+from xtrove.core import Misuse
+from xtrove.runtime import Workspace, driver_lock
 from xtrove.stages import license_class
 from xtrove.terminal import Step, amount, duration, err, one_line, out
 
@@ -30,23 +28,19 @@ SHOWN = 20
 
 
 def forget(path: Path, names: Sequence[str], *, work: Path | None, dry_run: bool) -> None:
-    """Forget repositories. `Misuse` for an unknown one, `XtroveError` where it cannot be done."""
+    """Forget repositories. `Misuse` for an unknown one, `DamagedData` where it cannot be done."""
     wanted = _wanted(names)
     base = path.resolve()
     if dry_run:
-        dataset = open_dataset(base)
+        dataset = Dataset.open(base)
         _show_plan(dataset, _survey(dataset, _as_held(dataset, wanted)))
         return
     if not Redo(base=base).is_committed():
-        open_dataset(base)
+        Dataset.open(base)
     workspace = Workspace(work=work.resolve() if work else base / ".xtrove", output=base)
     start = time.monotonic()
     with driver_lock(workspace, err().print):
-        try:
-            _forget(base, wanted, workspace, work is not None, start)
-        except OSError as error:
-            remedy = FREE_SPACE if error.errno in DISK else "run the same command again"
-            raise XtroveError(f"cannot go on: {error}", remedy=remedy) from None
+        _forget(base, wanted, workspace, work is not None, start)
 
 
 def _wanted(names: Sequence[str]) -> list[str]:
@@ -64,7 +58,7 @@ def _as_held(dataset: Dataset, names: Sequence[str]) -> list[str]:
     """
     published = {name: published_name(name) for name in names}
     if any(name != other for name, other in published.items()):
-        with Step("reading the names"), _refusals(dataset.path):
+        with Step("reading the names"), reading(dataset.path, "nothing was changed"):
             held = {repo_sha256(repo) for repo in repo_names(dataset)}
         held.update(tombstone.repo_sha256 for tombstone in dataset.manifest.tombstones)
         names = [name if repo_sha256(name) in held else published[name] for name in names]
@@ -76,7 +70,7 @@ def _forget(
 ) -> None:
     if finish(base):
         err().print("finished what an earlier run had begun")
-    dataset = open_dataset(base)
+    dataset = Dataset.open(base)
     asked, wanted = wanted, _as_held(dataset, wanted)
     # What is published is redacted; plans and logs may have the name as it was.
     names = list(dict.fromkeys((*wanted, *(name.casefold() for name in asked))))
@@ -88,7 +82,7 @@ def _forget(
             scrub(workspace, names)
         out().print(f"{base}: forgotten before, nothing to do")
         return
-    with Step("rewriting", unit=amount) as step, _refusals(base):
+    with Step("rewriting", unit=amount) as step, reading(base, "nothing was changed"):
         change = prepare(dataset, found, license_class, step.report)
     tombstones.remember(workspace, repos)
     change.commit()
@@ -98,19 +92,9 @@ def _forget(
     _show_next(base, workspace, is_named)
 
 
-@contextmanager
-def _refusals(base: Path) -> Iterator[None]:
-    try:
-        yield
-    except DamagedData as error:
-        raise DamagedData(
-            f"nothing was changed: {error}", remedy=f"`xtrove verify {base}` says what is wrong"
-        ) from None
-
-
 def _survey(dataset: Dataset, wanted: list[str]) -> Survey:
     """What the dataset holds of them. `Misuse` for a name that is not in it at all."""
-    with _refusals(dataset.path):
+    with reading(dataset.path, "nothing was changed"):
         with Step("reading", unit=amount) as step:
             found = survey(dataset, wanted, step.report)
         before = {tombstone.repo_sha256 for tombstone in dataset.manifest.tombstones}

@@ -10,12 +10,10 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
@@ -25,12 +23,12 @@ from dedupe import query_jaccard, same_name
 from extract.filters import files, pairs
 from extract.pipeline import watchdog
 from shards.format import Sample, text
-from shards.read import Dataset, Summary, summarise
+from shards.read import Dataset, Summary, reading, summarise
 from shards.write import Removal, open_removals, removal_files
 from xtrove.build import is_forgotten
-from xtrove.core import DamagedData, Misuse, XtroveError
+from xtrove.core import Misuse, XtroveError
 from xtrove.stages import load, open_run
-from xtrove.terminal import amount, one_line, out
+from xtrove.terminal import Step, amount, one_line, out
 
 SHORTEST_PREFIX = 6
 MEANINGS: Mapping[str, str] = {
@@ -47,35 +45,13 @@ MEANINGS: Mapping[str, str] = {
 }
 
 
-def open_dataset(path: Path) -> Dataset:
-    """The dataset of a folder; raises `Misuse` where there is none."""
-    try:
-        return Dataset.open(path)
-    except OSError as error:
-        raise Misuse(str(error), remedy="give the folder of a finished build") from None
-
-
-@contextmanager
-def _damage(path: Path) -> Iterator[None]:
-    """Files that are missing or damaged are said in a sentence; `verify` names them all."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # whoever reads the output has gone
-    except (DamagedData, UnicodeError, pa.ArrowException, OSError) as error:
-        raise DamagedData(
-            f"the dataset is incomplete or damaged: {error}",
-            remedy=f"`xtrove verify {path}` says what is wrong",
-        ) from None
-
-
 def inspect(path: Path, samples: int) -> None:
     """Print counts by language, split, licence and reason, and readable samples.
 
     `Misuse` where there is no dataset, `XtroveError` where it is damaged.
     """
-    dataset = open_dataset(path)
-    with _damage(path):
+    dataset = Dataset.open(path)
+    with reading(path), Step("reading the dataset"):
         summary = summarise(dataset, samples=samples, seed=0)
     console = out()
     _show_counts(console, dataset, summary)
@@ -155,13 +131,14 @@ def _strings(value: object) -> list[object]:
 def why(path: Path, prefix: str, work: Path | None) -> None:
     """Explain one pair. Raises `Misuse` for an id that is malformed, unknown or ambiguous,
     `DamagedData` where the dataset is damaged."""
-    dataset = open_dataset(path)
-    with _damage(path):
+    dataset = Dataset.open(path)
+    with reading(path):
         _why(dataset, prefix, path, work)
 
 
 def _why(dataset: Dataset, prefix: str, path: Path, work: Path | None) -> None:
-    id_ = _one_id(dataset, prefix.strip().lower(), work or path / ".xtrove")
+    with Step("looking for the id"):
+        id_ = _one_id(dataset, prefix.strip().lower(), work or path / ".xtrove")
     if not id_:
         words = f"{prefix}: {MEANINGS['forgotten']}; nothing is kept"
         _verdict(out(), "forgotten", "bold red", words)
@@ -224,17 +201,16 @@ def _explain_kept(dataset: Dataset, sample: Sample) -> None:
     words = "it passed every filter, and no kept pair of an earlier rank is a duplicate of it"
     _verdict(console, "kept", "bold green", f"{sample['id']}: {words}")
     _show_sample(console, sample)
-    shown = 0
-    for row in _duplicates(dataset, str(sample["id"])):
-        shown += 1
-        if shown <= 5:
-            _line(
-                console,
-                f"stands for {row['id']} ({row['reason']}, score {row['score']:.3f}): "
-                f"{row['repo']} {row['path']}",
-            )
-    if shown > 5:
-        _line(console, f"and for {shown - 5:,} more")
+    with Step("looking for its duplicates"):
+        duplicates = list(_duplicates(dataset, str(sample["id"])))
+    for row in duplicates[:5]:
+        _line(
+            console,
+            f"stands for {row['id']} ({row['reason']}, score {row['score']:.3f}): "
+            f"{row['repo']} {row['path']}",
+        )
+    if len(duplicates) > 5:
+        _line(console, f"and for {len(duplicates) - 5:,} more")
 
 
 def _line(console: Console, words: str) -> None:

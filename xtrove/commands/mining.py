@@ -10,9 +10,8 @@ from train.checkpoint import load_model
 from train.mining import MineOptions
 from train.mining import mine as run
 from train.model import fetch_model, model_digest
-from xtrove.commands.training import in_words
 from xtrove.core import Misuse
-from xtrove.terminal import Step, duration, err, out
+from xtrove.terminal import Step, duration, out
 
 
 def mine(
@@ -37,7 +36,7 @@ def mine(
     options = MineOptions(
         per_query=per_query, candidates=candidates, ratio=ratio, languages=languages
     )
-    with in_words(), Step("mining") as step:
+    with Step("mining") as step:
         place = choose_device(device, "auto")
         step.say(f"device: {place.describe()}")
         encoder = load_model(model, place.torch)

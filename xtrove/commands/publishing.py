@@ -35,6 +35,7 @@ from shards.publish import (
     staging_branch,
     tag_name,
 )
+from shards.read import reading
 from xtrove.core import Interrupted, Misuse, XtroveError
 from xtrove.runtime import Workspace, driver_lock
 from xtrove.terminal import Step, amount, duration, err, one_line, out
@@ -62,7 +63,7 @@ def publish(path: Path, repo: str, options: PublishOptions, *, dry_run: bool) ->
         stack.enter_context(_failures(repo, token))
         if not dry_run:
             _lock(base, stack)
-        with Step("reading", unit=amount) as step, _is_dataset(base):
+        with Step("reading", unit=amount) as step, reading(base, "nothing was published"):
             local = read_local(base, step.report)
         hub = HubRepo.open(repo, token, Patience(_say))
         if dry_run:
@@ -99,9 +100,8 @@ def _check_words(repo: str, options: PublishOptions) -> None:
 
 def _lock(base: Path, stack: ExitStack) -> None:
     """Holds the build's lock; a dataset without a work folder of its own has none to hold."""
-    with _is_dataset(base):
-        # Whoever takes a lock empties its folder for temporary files: not in a folder of others.
-        load_manifest(base)
+    # Whoever takes a lock empties its folder for temporary files: not in a folder of others.
+    load_manifest(base)
     own = Workspace(work=base / ".xtrove", output=base)
     if own.work.is_dir():
         try:
@@ -110,21 +110,6 @@ def _lock(base: Path, stack: ExitStack) -> None:
             if error.errno not in _NOT_WRITABLE:
                 raise
             _say("the work folder cannot be written to: no lock is held while this publishes")
-
-
-@contextmanager
-def _is_dataset(base: Path) -> Iterator[None]:
-    try:
-        yield
-    except (NotADirectoryError, FileNotFoundError) as error:
-        raise Misuse(str(error), remedy="give the folder of a finished build") from None
-    except Misuse:
-        raise
-    except XtroveError as error:
-        raise XtroveError(
-            f"nothing was published: {error.message}",
-            remedy=f"`xtrove verify {base}` says what is wrong",
-        ) from None
 
 
 @contextmanager

@@ -15,8 +15,9 @@ import numpy as np
 
 from evaluate.report import MARK, REPORTS, Report, Request, render
 from shards.format import layout
+from shards.read import reading
 from xtrove.commands.inspecting import MEANINGS
-from xtrove.core import DamagedData, Misuse, XtroveError, write_file
+from xtrove.core import Misuse, write_file
 from xtrove.stages import load, open_run
 from xtrove.terminal import Step, amount, out
 
@@ -32,19 +33,12 @@ def report(path: Path, *, output: Path | None, seed: int, work: Path | None) -> 
     target = _target(path, output)
     work = work or path / ".xtrove"
     removed = RemovedCode(work) if kind.reads_work and work.is_dir() else None
-    try:
-        with Step("reading") as step:
-            page = kind.build(
-                path, Request(seed=seed, reasons=MEANINGS, removed=removed, progress=step.report)
-            )
-        data = render(page)
-    except Misuse as error:
-        raise Misuse(error.message, remedy=f"give {kind.paths}") from None
-    except (DamagedData, IndexError, OSError) as error:
-        raise DamagedData(
-            f"{path} cannot be read: {error}", remedy=f"xtrove verify {path}"
-        ) from None
-    _write(target, data)
+    with reading(path), Step("reading") as step:
+        page = kind.build(
+            path, Request(seed=seed, reasons=MEANINGS, removed=removed, progress=step.report)
+        )
+    data = render(page)
+    write_file(target, data)
     out().print(f"{target}  ({page.kind.lower()} {page.title!r}, {amount(len(data))})")
 
 
@@ -86,15 +80,6 @@ def _is_report(target: Path) -> bool:
             return file.read(len(MARK)) == MARK
     except OSError:
         return False
-
-
-def _write(target: Path, data: bytes) -> None:
-    try:
-        write_file(target, data)
-    except OSError as error:
-        raise XtroveError(
-            f"{target} cannot be written: {error}", remedy="name another --output"
-        ) from None
 
 
 class RemovedCode:

@@ -19,14 +19,14 @@ from train.model import Encoder
 from train.run import check_memory, new_encoder, plan_run, save_start, started_encoder
 from train.run import train as run
 from xtrove.commands.train_display import TrainDisplay
-from xtrove.core import Misuse, XtroveError
+from xtrove.core import Misuse
 from xtrove.terminal import Step, duration, err, out
 
 
 def train(config: TrainConfig, *, resume: bool) -> None:
     """Trains or goes on training; says at the end what to type next."""
     first = _is_first()
-    with TrainDisplay(show=first) as display, _asked_to_stop() as asked, in_words():
+    with TrainDisplay(show=first) as display, _asked_to_stop() as asked:
         trained = run(config, validate=_measure, resume=resume, watch=display, interrupted=asked)
     if not first:
         return
@@ -45,12 +45,8 @@ def average(first: Path, second: Path, *, weight: float, output: Path) -> None:
     """Writes the mean of two models; exit 2 where they cannot be averaged or `output` stands."""
     from train.checkpoint import average_models
 
-    with in_words():
-        try:
-            with Step("averaging"):
-                average_models(first, second, output, weight=weight)
-        except FileExistsError as fault:
-            raise Misuse(str(fault)) from None
+    with Step("averaging"):
+        average_models(first, second, output, weight=weight)
     shares = f"{1 - weight:g} of {first.name} and {weight:g} of {second.name}"
     out().print(f"{output}: {shares}. Next:")
     out().print(f"  xtrove evaluate --dataset DATASET --model-path {output}")
@@ -60,7 +56,7 @@ def plan(config: TrainConfig) -> None:
     """What the run will be, said by the first process; nothing is written or trained."""
     if not _is_first():
         return
-    with in_words(), open_reader(config, "train") as reader:
+    with open_reader(config, "train") as reader:
         world = int(os.environ.get("WORLD_SIZE", "1"))
         if config.threads:
             torch.set_num_threads(config.threads)
@@ -75,8 +71,7 @@ def plan(config: TrainConfig) -> None:
     out().print(f"device: {made.device}")
     for line in made.lines():
         out().print(line)
-    with in_words():
-        check_memory(made, config, device)
+    check_memory(made, config, device)
 
 
 def _is_first() -> bool:
@@ -101,17 +96,6 @@ def _measure(config: TrainConfig) -> Callable[[Encoder], Mapping[str, float]]:
             documents=config.validation.pool,
             template=DocumentTemplate(config.encoder.document_template),
         )
-
-
-@contextmanager
-def in_words() -> Iterator[None]:
-    """Exit 2 for what libraries raise about a model, a tokenizer or a file that is named."""
-    try:
-        yield
-    except XtroveError:
-        raise
-    except (ValueError, FileNotFoundError) as error:
-        raise Misuse(str(error)) from None
 
 
 @contextmanager

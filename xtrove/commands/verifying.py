@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from shards.verify import check_dataset
-from xtrove.core import Misuse, XtroveError
+from xtrove.core import XtroveError
 from xtrove.stages import license_class
 from xtrove.terminal import Step, amount, duration, one_line, out
 
@@ -14,11 +14,8 @@ from xtrove.terminal import Step, amount, duration, one_line, out
 def verify(dataset: Path) -> None:
     """Check everything the dataset claims; `XtroveError` where anything is wrong."""
     start = time.monotonic()
-    try:
-        with Step("verifying", unit=amount) as step:
-            report = check_dataset(dataset, step.report, license_class=license_class)
-    except (NotADirectoryError, FileNotFoundError) as error:
-        raise Misuse(str(error), remedy="give the folder of a finished build") from None
+    with Step("verifying", unit=amount) as step:
+        report = check_dataset(dataset, step.report, license_class=license_class)
     counts = ", ".join(f"{count:,} {name}" for name, count in report.counts.items())
     elapsed = duration(time.monotonic() - start)
     if report.sound:

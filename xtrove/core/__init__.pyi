@@ -16,10 +16,13 @@ from .disk_cache import DiskCache as DiskCache
 from .disk_cache import Lease as Lease
 from .disk_cache import WrongDigest as WrongDigest
 from .disk_cache import cache_folder as cache_folder
+from .errors import FREE_SPACE as FREE_SPACE
+from .errors import FULL_DISK as FULL_DISK
 from .errors import DamagedData as DamagedData
 from .errors import Interrupted as Interrupted
 from .errors import Misuse as Misuse
 from .errors import XtroveError as XtroveError
+from .errors import system_fault as system_fault
 from .folders import private_folder as private_folder
 from .lock import LockHeld as LockHeld
 from .lock import UnsafeLock as UnsafeLock

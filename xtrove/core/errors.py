@@ -13,6 +13,7 @@
     │   ├── StateError              shards.loader      a reader's state that belongs elsewhere
     │   ├── EvaluationSetError      dedupe             a set of `decontaminate:`
     │   ├── CorpusError             evaluate.corpora   what is to be searched cannot be read
+    │   ├── ModelError              train              a model that cannot be loaded or used
     │   └── SpecError               evaluate.spec      a query spec, every problem with its line
     ├── Interrupted                 exit 130  Ctrl-C or SIGTERM; what is finished is kept
     ├── TransientFault              ingest    reading failed for a reason that may pass
@@ -26,6 +27,7 @@ it knows no other class. Below these stand exceptions of one folder that its nei
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 
@@ -64,6 +66,20 @@ class Interrupted(XtroveError):
     """Ctrl-C or SIGTERM: everything finished so far is kept."""
 
     exit_code = 130
+
+
+FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""What the system says where nothing more can be written."""
+FREE_SPACE = (
+    "free space (or move `work:` to another disk), then run the same command again: "
+    "what is finished is kept"
+)
+
+
+def system_fault(error: OSError) -> XtroveError:
+    """What the system refused: its own words, with what to do."""
+    remedy = FREE_SPACE if error.errno in FULL_DISK else "correct it and run the same command again"
+    return XtroveError(f"cannot go on: {error}", remedy=remedy)
 
 
 class DamagedData(XtroveError, ValueError):

@@ -5,8 +5,6 @@ from .local_engine import LocalEngine as LocalEngine
 from .private_head import schemes_of as schemes_of
 from .ray_engine import started as started
 from .scheduler import Scheduler as Scheduler
-from .task import DISK as DISK
-from .task import FREE_SPACE as FREE_SPACE
 from .task import NEARLY_FULL_BYTES as NEARLY_FULL_BYTES
 from .task import PlannedSlice as PlannedSlice
 from .task import Task as Task

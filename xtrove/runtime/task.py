@@ -6,7 +6,6 @@ survive the way from a worker to the driver.
 
 from __future__ import annotations
 
-import errno
 import importlib
 import resource
 import shutil
@@ -18,16 +17,10 @@ from typing import Any
 
 from ingest import TransientFault, code_frames, is_transient
 from ingest.transport import meter
-from xtrove.core import DamagedData, XtroveError
+from xtrove.core import FREE_SPACE, FULL_DISK, DamagedData, XtroveError
 from xtrove.runtime.workspace import Receipt, Workspace, running_task
 
-DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-
 NEARLY_FULL_BYTES = 16_000_000
-FREE_SPACE = (
-    "free space (or move `work:` to another disk), then run the same command again: "
-    "what is finished is kept"
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +97,7 @@ def _perform(
 
 
 def _os_fault(error: OSError, workspace: Workspace) -> dict[str, Any]:
-    if error.errno in DISK:
+    if error.errno in FULL_DISK:
         return _fault("stop", f"cannot write: {error}", FREE_SPACE)
     full = [str(folder) for folder in (workspace.work, workspace.output) if _is_full(folder)]
     if error.errno is None and full:

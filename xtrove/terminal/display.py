@@ -18,7 +18,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from xtrove.terminal.console import duration, err
+from xtrove.terminal.console import duration, err, one_line
 
 LINE_SECONDS = 30.0
 REFRESH_SECONDS = 0.25
@@ -142,7 +142,7 @@ class Step:
 
     def _draw(self) -> RenderableType:
         table = Table.grid(padding=(0, 1))
-        cells: list[RenderableType] = [self._spinner, Text(self._line())]
+        cells: list[RenderableType] = [self._spinner, Text(one_line(self._line()))]
         if self._total:
             bar = ProgressBar(total=self._total, completed=self._done, width=_BAR_WIDTH)
             cells.append(bar)

@@ -14,6 +14,7 @@ import pytest
 
 import evaluate.measure.run
 from evaluate.corpora.corpus import Corpus, Document, Query
+from evaluate.corpora.rows import CorpusError
 from evaluate.measure.evaluator import System, evaluation, length_group
 from evaluate.measure.result import Evaluation, load_result, write_files
 from evaluate.measure.run import Measured, measure_system
@@ -311,5 +312,5 @@ def test_all_seen_has_no_unseen_number(corpus: Corpus, tmp_path: Path) -> None:
 
 def test_nothing_to_ask_is_refused(corpus: Corpus) -> None:
     empty = Corpus(name="empty", documents=corpus.documents, queries=[])
-    with pytest.raises(ValueError, match="no questions"):
+    with pytest.raises(CorpusError, match="no questions"):
         measured(empty, [1])

@@ -15,6 +15,7 @@ from tests.shards.builder import build
 from tests.train.tiny_models import made
 from train.model.encoder import Encoder, EncoderOptions, TokenVectors
 from train.model.pretrained import load_base
+from xtrove.core.errors import Misuse
 
 
 class Rows:
@@ -60,7 +61,7 @@ def test_every_question_has_one_answer_and_the_choice_is_fixed() -> None:
 
 
 def test_bounds_and_empty_splits_are_refused() -> None:
-    with pytest.raises(ValueError, match="split is empty"):
+    with pytest.raises(Misuse, match="split is empty"):
         validation_measure(Rows([], []))
     with pytest.raises(ValueError, match="bounds from 1"):
         validation_measure(Rows(["a"], ["b"]), queries=0)

@@ -22,6 +22,7 @@ from evaluate.retrieval.fusion import FILE, Fusion, HybridSearcher, store_fusion
 from evaluate.retrieval.registry import SEARCHERS
 from tests.train.tiny_models import TEXTS, made
 from train.checkpoint.save_load import load_model
+from train.errors import ModelError
 from xtrove.cli.app import app
 from xtrove.core.errors import Misuse
 
@@ -113,10 +114,10 @@ def test_the_stored_weight_is_taken_unless_another_is_given(tmp_path: Path) -> N
 def test_a_mode_without_its_model_says_so(tmp_path: Path, mode: str) -> None:
     with pytest.raises(Misuse, match=f"--mode {mode} needs a model: .*--model-path"):
         make_searcher(mode, None, corpus(TEXTS), SearcherOptions())
-    with pytest.raises(FileNotFoundError, match="nowhere: neither a folder nor a name"):
+    with pytest.raises(ModelError, match="nowhere: neither a folder nor a name"):
         place = str(tmp_path / "nowhere")
         make_searcher(mode, place, corpus(TEXTS), SearcherOptions(device="cpu"))
-    with pytest.raises(FileNotFoundError, match="config.json"):
+    with pytest.raises(ModelError, match="config.json"):
         make_searcher(mode, str(tmp_path), corpus(TEXTS), SearcherOptions(device="cpu"))
 
 

@@ -78,7 +78,7 @@ def test_it_says_what_it_is_and_what_either_was_trained_on(
     assert known.saw_code(codes).tolist() == [True, True, True, False]
     assert known.saw_repo(["o/both", "o/one", "o/two", "o/three"]).tolist() == [True] * 3 + [False]
     again = CliRunner().invoke(app, ["average", *words])
-    assert isinstance(again.exception, Misuse) and "stands already" in str(again.exception)
+    assert isinstance(again.exception, Misuse) and "exists already" in str(again.exception)
 
 
 def test_models_of_other_shapes_lengths_and_tokenizers_are_refused(

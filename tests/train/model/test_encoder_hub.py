@@ -26,7 +26,7 @@ from train.model.encoder import EncoderOptions
 options = EncoderOptions(dim=16, query_length=20, document_length=64)
 try:
     encoder = load_base(sys.argv[1], options, seed=5)
-except (FileNotFoundError, ValueError) as error:
+except ValueError as error:
     sys.exit(str(error))
 sys.stdout.write(" ".join(float(v).hex() for v in encoder.encode(["x"], "query").values[-1]))
 """

@@ -135,7 +135,10 @@ def test_what_is_no_finished_dataset_is_refused(
     with (damaged / "ATTRIBUTION.jsonl").open("a") as file:
         file.write("\n")
     done = _publish(hub, damaged, "o/none")
-    assert done.returncode == 1 and "nothing was published: 1 files" in done.stderr
+    assert (
+        done.returncode == 1
+        and "nothing was published: the dataset is incomplete or damaged: 1 files" in done.stderr
+    )
     waiting = builder.build(tmp_path / "waiting", [builder.make_pair(1)], []).path
     journal = waiting / ".xtrove/forget/journal.json"
     journal.parent.mkdir(parents=True)

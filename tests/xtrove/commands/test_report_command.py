@@ -72,8 +72,7 @@ def test_a_report_is_replaced_and_nothing_else_is(path: Path, tmp_path: Path) ->
     assert called(path, "--output", link)[0] == 2
     code, said = called(path, "--output", tmp_path)
     assert code == 2 and "is a folder" in said
-    code, said = called(path, "--output", page / "under" / "a-file.html")
-    assert code == 1 and "cannot be written" in said
+    assert called(path, "--output", page / "under" / "a-file.html")[0] == 1
 
 
 def test_a_run_and_a_result(path: Path, tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_a_damaged_model_fails_with_its_reason(tmp_path: Path, root: Path) -> No
     model = bert(tmp_path / "model")
     (model / "model.safetensors").unlink()
     done = xtrove("search", root, "wash", "--model-path", model)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "model.safetensors" in done.stderr and "Traceback" not in done.stderr
 
 

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
-from rich.progress import Progress, TextColumn
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
@@ -83,18 +82,6 @@ def test_every_way_to_print_is_clean(terminal: Terminal) -> None:
     assert said.count("[red]evil") == 10
 
 
-def test_a_status_and_a_bar_read_no_markup(terminal: Terminal) -> None:
-    status = terminal.status(HOSTILE)
-    terminal.print(status.renderable)
-    status.update(HOSTILE)
-    terminal.print(status.renderable)
-    bar = Progress(TextColumn("{task.description}", markup=False), console=terminal)
-    bar.add_task(HOSTILE)
-    terminal.print(bar.get_renderable())
-    assert _said(terminal).count("[/bold]") == 3
-    assert "\x1b]" not in _said(terminal)
-
-
 PRODUCT = ("ingest", "extract", "dedupe", "shards", "train", "evaluate", "xtrove")
 
 
@@ -119,9 +106,6 @@ def _by_passes(call: ast.Call) -> bool:
     if words in {"sys.stdout.write", "sys.stderr.write", "os.write"}:
         return True
     named = {word.arg: word.value for word in call.keywords}
-    if words == "TextColumn":
-        markup = named.get("markup")
-        return not (isinstance(markup, ast.Constant) and markup.value is False)
     return "markup" in named or "emoji" in named
 
 

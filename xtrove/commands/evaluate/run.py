@@ -82,15 +82,9 @@ def evaluate(request: Request) -> Evaluation:
         raise Misuse(f"{request.output} holds a result already", remedy="Name another --output.")
     with Step("reading the corpus"):
         task = _task(request)
-    try:
-        tuned = _tuned(request, task)
-        systems, notes = _systems(request, task)
-        notes = tuned + notes
-    except XtroveError:
-        raise
-    except (ValueError, OSError) as error:
-        # A model that is damaged or gone; scores that are no numbers.
-        raise XtroveError(str(error)) from error
+    tuned = _tuned(request, task)
+    systems, notes = _systems(request, task)
+    notes = tuned + notes
     with Step("intervals and groups"):
         result = evaluation(
             task.corpora[0].name if len(task.corpora) == 1 else place_name(request.source),
@@ -223,7 +217,7 @@ def _systems(request: Request, task: _Task) -> tuple[list[System], list[str]]:
     for row in rows:
         try:
             systems.append(_system(row, request, task))
-        except (XtroveError, OSError, ValueError) as error:
+        except (XtroveError, OSError) as error:
             if row.needed:
                 raise
             notes.append(f"{row.name} is left out: {error}; --base says where it is")

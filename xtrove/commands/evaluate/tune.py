@@ -25,7 +25,7 @@ from evaluate.retrieval import (
     store_fusion,
     tune,
 )
-from xtrove.core import Misuse, XtroveError
+from xtrove.core import Misuse
 
 FEWEST = 20
 """Questions in each half, at least."""
@@ -74,10 +74,7 @@ def tune_fusion(
         mrr_model=mrr_model,
         mrr_bm25=mrr_words,
     )
-    try:
-        path = store_fusion(Path(model), fusion)
-    except OSError as error:
-        raise XtroveError(f"the weight cannot be stored beside the model: {error}") from error
+    path = store_fusion(Path(model), fusion)
     note = (
         f"weight of BM25 {weight:g}, tuned on {fusion.queries} other questions "
         f"(MRR {100 * mrr:.1f}; {mode} alone {100 * mrr_model:.1f}, "

@@ -35,7 +35,7 @@ from evaluate.retrieval import Hits, Searcher
 from ingest import MAX_FILE_BYTES
 from ingest.files import read_capped
 from train.model import recorded_template
-from xtrove.core import Interrupted, Misuse, XtroveError
+from xtrove.core import Interrupted, Misuse
 from xtrove.terminal import Step, err, one_line, out, printable
 
 if TYPE_CHECKING:
@@ -82,13 +82,8 @@ def search(request: Request) -> None:
     start = time.monotonic()
     snapshot = _updated(request, root)
     indexed = time.monotonic()
-    try:
-        with Step("searching") as step:
-            ranked, scored = _found(request, mode, snapshot, step)
-    except XtroveError:
-        raise
-    except (ValueError, OSError) as error:
-        raise XtroveError(str(error)) from error
+    with Step("searching") as step:
+        ranked, scored = _found(request, mode, snapshot, step)
     hits = [_hit(snapshot, int(position), float(score), root, request.lines)
             for position, score in zip(ranked.ids[0], ranked.scores[0], strict=True)
             if position >= 0]  # fmt: skip
@@ -132,13 +127,9 @@ def _updated(request: Request, root: Path) -> Snapshot:
             if snapshot.changes.documents:
                 cut_to_limit(store)
         _say_changes(snapshot)
-    except XtroveError:
-        raise
     except KeyboardInterrupt as error:
         remedy = "The same command goes on where it stopped."
         raise Interrupted("stopped", remedy=remedy) from error
-    except (ValueError, OSError) as error:
-        raise XtroveError(str(error)) from error
     return snapshot
 
 
@@ -158,9 +149,7 @@ def _left_out(snapshot: Snapshot) -> str:
     return f" (left out: {counts})" if counts else ""
 
 
-def _found(
-    request: Request, mode: str, snapshot: Snapshot, step: Step
-) -> tuple[Hits, int]:
+def _found(request: Request, mode: str, snapshot: Snapshot, step: Step) -> tuple[Hits, int]:
     """The best documents, and how many were scored exactly."""
     words = WordsSearch(snapshot)
     if request.model is None:
@@ -201,12 +190,6 @@ def _hit(snapshot: Snapshot, number: int, score: float, root: Path, lines: int) 
 
 
 def _encoder(model: Path, device: str = "auto") -> Encoder:
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise XtroveError(
-            "a model needs torch", remedy="pip install -e '.[train]' -c constraints.txt"
-        ) from error
     from train import resolve_device
 
     return _loaded(model, str(resolve_device(device)))
