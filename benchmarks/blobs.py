@@ -31,7 +31,7 @@ import rooms_first  # noqa: F401
 from rich.console import Console
 from rich.table import Table
 
-from ingest.sources.the_stack_v2 import BlobOptions, BlobReader, Content, Wanted
+from ingest.sources.the_stack_v2 import BlobOptions, BlobReader, BlobRequest, Content
 
 BUCKET = "softwareheritage"
 PUBLISHED = 355
@@ -50,10 +50,10 @@ class Run:
     """Seconds of this process."""
 
 
-def library_blobs(count: int) -> tuple[Blobs, list[Wanted]]:
+def library_blobs(count: int) -> tuple[Blobs, list[BlobRequest]]:
     """Compressed files of the standard library and what a row would say of each."""
     blobs: Blobs = {}
-    wishes: list[Wanted] = []
+    wishes: list[BlobRequest] = []
     files = sorted(Path(sysconfig.get_paths()["stdlib"]).rglob("*.py"))
     for number in range(count):
         raw = files[number % len(files)].read_bytes()[:100_000]
@@ -61,7 +61,7 @@ def library_blobs(count: int) -> tuple[Blobs, list[Wanted]]:
         raw = b"# %d\n" % number + raw
         blob_id = hashlib.sha1(raw).hexdigest()
         blobs[blob_id] = gzip.compress(raw, mtime=0)
-        wishes.append(Wanted(blob_id=blob_id, length=len(raw), encoding="iso8859-1"))
+        wishes.append(BlobRequest(blob_id=blob_id, length=len(raw), encoding="iso8859-1"))
     return blobs, wishes
 
 
@@ -123,7 +123,7 @@ def serving(
         process.join()
 
 
-def measure(server: str, port: int, in_flight: int, wishes: Sequence[Wanted]) -> Run:
+def measure(server: str, port: int, in_flight: int, wishes: Sequence[BlobRequest]) -> Run:
     """Fetch everything once."""
     options = BlobOptions(endpoint=f"http://127.0.0.1:{port}", in_flight=in_flight)
     start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF)

@@ -139,7 +139,7 @@ def run_child(options: Options, engine: str, python: str, path: Path, batch: int
 
 def measure(options: Options) -> Iterator[Row]:
     """Rows as they are measured, batch by batch, ours first."""
-    # Run as a script, this folder comes first, and its train.py would stand for the room train/.
+    # Run as a script, this folder comes first, and its train.py would stand for the package train/.
     sys.path.insert(0, str(CHILD.resolve().parents[1]))
     from train.objectives.base import train_k
 

@@ -53,7 +53,7 @@ _NO_KEYS: U64 = np.empty(0, dtype=np.uint64)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fingerprint:
-    """What identifies a pair's code and query to this room."""
+    """What identifies a pair's code and query to this package."""
 
     tokens: int
     """Lexical tokens of the code."""

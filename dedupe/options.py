@@ -1,4 +1,4 @@
-"""Options of this room, as they stand in the config.
+"""Options of this package, as they stand in the config.
 
 Banding finds a pair of true Jaccard s with probability 1 - (1 - s^rows)^bands (Leskovec,
 Rajaraman, Ullman, "Mining of Massive Datasets", section 3.4.2). The default of 36 bands of

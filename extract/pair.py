@@ -1,4 +1,4 @@
-"""The record of this room: a pair of query and code, with where both came from.
+"""The record of this package: a pair of query and code, with where both came from.
 
 The identity of a pair is a pure function of where it stands and what it says:
 SHA-256 over source, repo, path, start_byte and code, each prefixed with its length

@@ -1,4 +1,4 @@
-"""The records of this room: what a source plans and what it emits.
+"""The records of this package: what a source plans and what it emits.
 
 A source is planned once, by the driver, into slices; each slice is read by one worker, which
 emits `SourceFile` (raw code), `SourcePair` (a ready pair of query and code) or `Skip` (rows

@@ -18,7 +18,7 @@ from typing import TypeVar
 from ingest.records import Part, Slice
 
 SLICE_VERSION = 2
-"""Moves when the readers of this room change what they emit."""
+"""Moves when the readers of this package change what they emit."""
 MIN_SLICE_BYTES = 4_000_000
 MAX_SLICE_BYTES = 128_000_000
 SLICES_PER_SOURCE = 32

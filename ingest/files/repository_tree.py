@@ -37,7 +37,7 @@ from ingest.files.tree_walk import (
     walk,
 )
 from ingest.languages import language_of
-from ingest.licenses import MAX_NOTICE_BYTES, Notices, is_notice
+from ingest.licenses import MAX_NOTICE_BYTES, LicenseFiles, is_notice
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +61,7 @@ class Repository:
     checkout: Checkout | None = None
     committed: bool = False
     """Whether the files are blobs of the commit, not files of the folder."""
-    notices: Notices
+    license_files: LicenseFiles
     files: tuple[Found, ...] = ()
 
     def path_of(self, name: str) -> str:
@@ -89,8 +89,10 @@ def repositories(root: Path, choice: Choice, blobs: BlobReader) -> list[Reposito
     for prefix, files in owned.items():
         checkout = checkouts.get(prefix)
         if checkout is None:
-            notices = _notices_of_folder(root, tree, prefixes)
-            listed.append(Repository(name=root.name, notices=notices, files=tuple(files)))
+            license_files = _license_files_of_folder(root, tree, prefixes)
+            listed.append(
+                Repository(name=root.name, license_files=license_files, files=tuple(files))
+            )
             continue
         repository = Repository(
             prefix=prefix,
@@ -98,7 +100,7 @@ def repositories(root: Path, choice: Choice, blobs: BlobReader) -> list[Reposito
             name=checkout.repo,
             checkout=checkout,
             committed=choice.committed_only or prefix in tree.bare,
-            notices=_notices_of_commit(checkout, blobs),
+            license_files=_license_files_of_commit(checkout, blobs),
         )
         chosen = (
             _committed(repository, checkout, choice, prefixes)
@@ -124,7 +126,7 @@ def _checkouts(root: Path, tree: Tree) -> tuple[dict[str, Checkout], str]:
     return checkouts, above
 
 
-def _notices_of_folder(root: Path, tree: Tree, prefixes: frozenset[str]) -> Notices:
+def _license_files_of_folder(root: Path, tree: Tree, prefixes: frozenset[str]) -> LicenseFiles:
     """The licence files outside of any checkout."""
     folders = {
         folder: names
@@ -136,10 +138,10 @@ def _notices_of_folder(root: Path, tree: Tree, prefixes: frozenset[str]) -> Noti
         inside = not _owner(path, prefixes)
         return read_in_folder(root, path, MAX_NOTICE_BYTES) if inside else None
 
-    return Notices(folders, read)
+    return LicenseFiles(folders, read)
 
 
-def _notices_of_commit(checkout: Checkout, blobs: BlobReader) -> Notices:
+def _license_files_of_commit(checkout: Checkout, blobs: BlobReader) -> LicenseFiles:
     """The licence files of a commit, links too: the bytes of a link are where it points."""
     ids = {**checkout.links, **checkout.blobs}
     folders: dict[str, tuple[str, ...]] = {}
@@ -154,7 +156,7 @@ def _notices_of_commit(checkout: Checkout, blobs: BlobReader) -> Notices:
             return None
         return blobs.read(checkout.git_dir, blob, MAX_NOTICE_BYTES)
 
-    return Notices(folders, read)
+    return LicenseFiles(folders, read)
 
 
 def _committed(

@@ -2,7 +2,7 @@ from .file_license import judged as judged
 from .file_license import spdx_tags as spdx_tags
 from .license_files import MAX_NOTICE_BYTES as MAX_NOTICE_BYTES
 from .license_files import Licences as Licences
-from .license_files import Notices as Notices
+from .license_files import LicenseFiles as LicenseFiles
 from .license_files import is_licence_file as is_licence_file
 from .license_files import is_notice as is_notice
 from .license_files import licences_of_texts as licences_of_texts

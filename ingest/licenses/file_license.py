@@ -105,7 +105,7 @@ class FileLicence:
     ids: tuple[str, ...]
     """SPDX expressions, all of which hold; at least one."""
     evidence: str
-    """The words that decided: those this room knows, and nothing else that stands there."""
+    """The words that decided: those this module knows, and nothing else that stands there."""
 
 
 def judged(

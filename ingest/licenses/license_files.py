@@ -98,7 +98,7 @@ class Found:
     """Holds too, unless a tag in the file itself takes its place (`ingest.licenses.reuse`)."""
 
 
-class Notices:
+class LicenseFiles:
     """The licences of the folders of one repository, read when asked for."""
 
     def __init__(self, folders: Mapping[str, tuple[str, ...]], read: Reader) -> None:
@@ -177,24 +177,24 @@ class Notices:
 
     def _all_texts(self, folders: Sequence[str]) -> Licences | None:
         """All licences whose texts lie in the nearest `LICENSES/`."""
-        return self._nearest(self._by_shelf, folders)[1]
+        return self._nearest(self._by_texts_folder, folders)[1]
 
-    def _by_shelf(self, folder: str) -> Licences | None:
-        shelf = _join(folder, TEXTS)
-        return self._remember(f"shelf:{folder}", lambda: self._shelf(shelf))
+    def _by_texts_folder(self, folder: str) -> Licences | None:
+        texts_folder = _join(folder, TEXTS)
+        return self._remember(f"texts:{folder}", lambda: self._licences_of_texts(texts_folder))
 
-    def _shelf(self, shelf: str) -> Licences | None:
+    def _licences_of_texts(self, texts_folder: str) -> Licences | None:
         ids: set[str] = set()
-        for name in self._folders.get(shelf, ()):
+        for name in self._folders.get(texts_folder, ()):
             spdx = PurePosixPath(name).stem if "." in name else name
-            data = self._content(_join(shelf, name))
+            data = self._content(_join(texts_folder, name))
             # A text says more than its name: it may have been added to.
             text = match_license_text(data.decode("utf-8", "replace")) if data is not None else None
             ids.update(text[0] if text is not None else [spdx])
         if not ids:
             return None
         known = all(is_known(spdx) or spdx == RESTRICTED for spdx in ids)
-        return (tuple(sorted(ids)) if known else ()), f"all texts in {shelf}/"[:200]
+        return (tuple(sorted(ids)) if known else ()), f"all texts in {texts_folder}/"[:200]
 
     def _nearest(
         self, lookup: Callable[[str], Licences | None], folders: Sequence[str]

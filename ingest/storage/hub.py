@@ -26,7 +26,16 @@ from ingest.errors import ChangedInput, SourceError
 from ingest.files import publishable
 from ingest.storage.entry import Entry
 from ingest.storage.ranged_file import RangedFile
-from ingest.transport import Answer, Question, ReadLimits, Refused, ask, bearer, origin, stated_next
+from ingest.transport import (
+    HttpError,
+    ReadLimits,
+    Request,
+    Response,
+    bearer,
+    origin,
+    send,
+    stated_next,
+)
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -74,7 +83,7 @@ def pin(uri: str, limits: ReadLimits) -> HubPlace:
     address = parse(uri)
     revision = quote(address.revision or constants.DEFAULT_REVISION, safe="")
     url = f"{_endpoint()}/api/datasets/{address.repo}/revision/{revision}?expand=sha&expand=gated"
-    facts = _json(_asked(address, Question(url=url, limits=limits, home=_endpoint())), url)
+    facts = _json(_sent_to(address, Request(url=url, limits=limits, home=_endpoint())), url)
     facts = facts if isinstance(facts, dict) else {}
     commit = facts.get("sha")
     if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
@@ -126,8 +135,8 @@ class HubPlace:
         """The entry of the address itself if it is a file; raises if nothing is there."""
         url = f"{self._api()}/paths-info/{self.revision}"
         form = {"paths": self.address.path, "expand": "false"}
-        question = Question(url=url, limits=self.limits, home=_endpoint(), method="POST", form=form)
-        records = list(_objects(_json(_asked(self.address, question), url)))
+        request = Request(url=url, limits=self.limits, home=_endpoint(), method="POST", form=form)
+        records = list(_objects(_json(_sent_to(self.address, request), url)))
         if not records:
             raise SourceError(
                 "nothing of this name in the data set",
@@ -152,15 +161,15 @@ class HubPlace:
         inner = f"/{quote(path, safe='')}" if path else ""
         url = f"{self._api()}/tree/{self.revision}{inner}?recursive={str(recursive).lower()}"
         for _ in range(MAX_PAGES):
-            question = Question(url=f"{url}", limits=self.limits, home=_endpoint())
+            request = Request(url=f"{url}", limits=self.limits, home=_endpoint())
             try:
-                answer = ask(_signed(question))
-            except Refused as error:
+                response = send(_authorized(request))
+            except HttpError as error:
                 if error.status == 404 and error.code == "EntryNotFound":
                     return
                 raise _fault(self.address, error) from error
-            yield from _objects(_json(answer, url))
-            following = stated_next(answer)
+            yield from _objects(_json(response, url))
+            following = stated_next(response)
             if following is None:
                 return
             if origin(following) != origin(url):
@@ -198,8 +207,8 @@ def token_state(limits: ReadLimits) -> tuple[str, str]:
     where = "HF_TOKEN" if os.environ.get("HF_TOKEN") else "the login of this machine"
     url = f"{_endpoint()}/api/whoami-v2"
     try:
-        facts = _json(ask(_signed(Question(url=url, limits=limits, home=_endpoint()))), url)
-    except Refused as error:
+        facts = _json(send(_authorized(Request(url=url, limits=limits, home=_endpoint()))), url)
+    except HttpError as error:
         if error.status in (401, 403):
             remedy = (
                 f"Make a read token at {_endpoint()}/settings/tokens and set HF_TOKEN to it (or "
@@ -239,30 +248,30 @@ class _Fetcher:
         if self._direct:
             try:
                 return self._get(self._direct, start, stop).body
-            except Refused as error:
+            except HttpError as error:
                 if error.status not in (400, 401, 403, 404, 410):
                     raise _fault(self._address, error) from error
                 # The signed address has expired.
                 self._direct = ""
         try:
-            answer = self._get(self._url, start, stop)
-        except Refused as error:
+            response = self._get(self._url, start, stop)
+        except HttpError as error:
             if error.status == 416:
                 raise ChangedInput(self._name) from error
             raise _fault(self._address, error) from error
-        self._compare(answer)
-        self._direct = "" if origin(answer.url) == origin(self._url) else answer.url
-        return answer.body
+        self._compare(response)
+        self._direct = "" if origin(response.url) == origin(self._url) else response.url
+        return response.body
 
-    def _get(self, url: str, start: int, stop: int) -> Answer:
+    def _get(self, url: str, start: int, stop: int) -> Response:
         home = _endpoint()
-        question = Question(url=url, limits=self._limits, home=home, start=start, stop=stop)
-        return ask(_signed(question))
+        request = Request(url=url, limits=self._limits, home=home, start=start, stop=stop)
+        return send(_authorized(request))
 
-    def _compare(self, answer: Answer) -> None:
+    def _compare(self, response: Response) -> None:
         """What the resolver says of the file must be what the listing said."""
-        etag = answer.resolved.get("x-linked-etag", "").removeprefix("W/").strip('"')
-        size = answer.resolved.get("x-linked-size", "")
+        etag = response.resolved.get("x-linked-etag", "").removeprefix("W/").strip('"')
+        size = response.resolved.get("x-linked-size", "")
         _, _, oid = self._digest.rpartition(":")
         if (oid and _OID.fullmatch(etag) and etag != oid) or (
             size.isdigit() and int(size) != self._size
@@ -278,21 +287,21 @@ def _page(address: Address) -> str:
     return f"{_endpoint()}/datasets/{address.repo}"
 
 
-def _signed(question: Question) -> Question:
+def _authorized(request: Request) -> Request:
     agent = {"User-Agent": f"xtrove; huggingface_hub/{huggingface_hub.__version__}"}
-    return replace(question, headers=bearer(_endpoint()) | agent)
+    return replace(request, headers=bearer(_endpoint()) | agent)
 
 
-def _asked(address: Address, question: Question) -> Answer:
+def _sent_to(address: Address, request: Request) -> Response:
     try:
-        return ask(_signed(question))
-    except Refused as error:
+        return send(_authorized(request))
+    except HttpError as error:
         raise _fault(address, error) from error
 
 
-def _json(answer: Answer, url: str) -> object:
+def _json(response: Response, url: str) -> object:
     try:
-        value: object = json.loads(answer.body)
+        value: object = json.loads(response.body)
     except (ValueError, RecursionError) as error:
         raise SourceError(
             "the Hub's answer is no JSON", value=url, remedy="Check HF_ENDPOINT and proxies."
@@ -313,7 +322,7 @@ def _digest(facts: Mapping[str, object]) -> str:
     return f"git:{oid}" if _OID.fullmatch(str(oid)) else ""
 
 
-def _fault(address: Address, error: Refused) -> SourceError:
+def _fault(address: Address, error: HttpError) -> SourceError:
     """The error of a definite no, with what to do about it."""
     page, where = _page(address), str(address)
     if error.code == "GatedRepo":

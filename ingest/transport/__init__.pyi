@@ -5,11 +5,11 @@ from .addresses import check_token_goes_to as check_token_goes_to
 from .addresses import may_lead as may_lead
 from .addresses import names_user as names_user
 from .addresses import without_user as without_user
-from .http import Answer as Answer
-from .http import Question as Question
-from .http import Refused as Refused
-from .http import ask as ask
+from .http import HttpError as HttpError
+from .http import Request as Request
+from .http import Response as Response
 from .http import origin as origin
+from .http import send as send
 from .http import stated_next as stated_next
 from .rate_limit import HubOptions as HubOptions
 from .rate_limit import ReadLimits as ReadLimits

@@ -1,4 +1,4 @@
-"""One policy for every HTTP request this room makes itself: budget, deadlines, repetitions.
+"""One policy for every HTTP request of this package: budget, deadlines, retries.
 
 Method: the client is huggingface_hub's session (proxies, offline mode, request ids), but not
 its calls: `HfApi.list_repo_tree` has no deadline at all (the session's timeout is None), its
@@ -46,7 +46,7 @@ _LINK = re.compile(r'<([^<>]{1,4096})>\s*;\s*rel="?(\w+)"?', re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Question:
+class Request:
     """A request."""
 
     url: str
@@ -62,7 +62,7 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Answer:
+class Response:
     """A complete answer of 200 or 206."""
 
     body: bytes
@@ -74,7 +74,7 @@ class Answer:
     """Where the last hop led."""
 
 
-class Refused(XtroveError):
+class HttpError(XtroveError):
     """A server's definite no: a status that repeating does not change."""
 
     def __init__(self, status: int, code: str, said: str, url: str) -> None:
@@ -86,22 +86,22 @@ class Refused(XtroveError):
         self.url = url
 
 
-def ask(question: Question) -> Answer:
+def send(request: Request) -> Response:
     """The whole answer.
 
-    Raises `Refused`, `TransientFault` when patience is over, `SourceError` for what is neither.
+    Raises `HttpError`, `TransientFault` when patience is over, `SourceError` for what is neither.
     """
     got = bytearray()
 
-    def call() -> Answer:
-        headers, resolved, url = _try(question, got)
-        return Answer(body=bytes(got), headers=headers, resolved=resolved, url=url)
+    def call() -> Response:
+        headers, resolved, url = _try(request, got)
+        return Response(body=bytes(got), headers=headers, resolved=resolved, url=url)
 
-    policy = RetryPolicy(deadline_s=question.limits.patience_s)
+    policy = RetryPolicy(deadline_s=request.limits.patience_s)
     try:
         return retry_call(call, policy, progress=lambda: len(got))
     except GaveUp as error:
-        raise TransientFault(_shown(question.url), str(error)) from error
+        raise TransientFault(_shown(request.url), str(error)) from error
 
 
 def origin(url: str) -> str:
@@ -110,48 +110,48 @@ def origin(url: str) -> str:
     return f"{parsed.scheme}://{parsed.host}:{parsed.port or parsed.scheme}"
 
 
-def stated_next(answer: Answer) -> str | None:
+def stated_next(response: Response) -> str | None:
     """The URL of the next page, if there is one (RFC 8288)."""
-    for target, relation in _LINK.findall(answer.headers.get("link", "")):
+    for target, relation in _LINK.findall(response.headers.get("link", "")):
         if relation == "next":
-            return str(httpx2.URL(answer.url).join(target))
+            return str(httpx2.URL(response.url).join(target))
     return None
 
 
-def _try(question: Question, got: bytearray) -> tuple[Mapping[str, str], Mapping[str, str], str]:
+def _try(request: Request, got: bytearray) -> tuple[Mapping[str, str], Mapping[str, str], str]:
     """One try, from the first hop to the last; appends to what was got."""
-    url, resolved = question.url, None
+    url, resolved = request.url, None
     for _ in range(MAX_HOPS):
-        with _sent(question, url, len(got)) as response:
+        with _streamed(request, url, len(got)) as response:
             headers = {name.lower(): value for name, value in response.headers.items()}
             resolved = headers if resolved is None else resolved
             if response.is_redirect:
-                url = _next(question, url, headers.get("location", ""))
+                url = _next(request, url, headers.get("location", ""))
                 continue
             _check(response, headers, url)
-            _receive(question, response, headers, got)
+            _receive(request, response, headers, got)
             return headers, resolved, url
-    raise SourceError("too many redirects", value=_shown(question.url), remedy="Ask its keeper.")
+    raise SourceError("too many redirects", value=_shown(request.url), remedy="Ask its keeper.")
 
 
 @contextmanager
-def _sent(question: Question, url: str, done: int) -> Iterator[httpx2.Response]:
-    at_home = origin(url) == origin(question.home)
-    headers = {"Accept-Encoding": "identity", **question.headers}
+def _streamed(request: Request, url: str, done: int) -> Iterator[httpx2.Response]:
+    at_home = origin(url) == origin(request.home)
+    headers = {"Accept-Encoding": "identity", **request.headers}
     if not at_home:
         headers = {k: v for k, v in headers.items() if k.lower() != "authorization"}
-    if question.stop is not None:
-        headers["Range"] = f"bytes={question.start + done}-{question.stop - 1}"
+    if request.stop is not None:
+        headers["Range"] = f"bytes={request.start + done}-{request.stop - 1}"
     if at_home:
-        bucket(question.limits.requests_per_second).take()
+        bucket(request.limits.requests_per_second).take()
     meter().add(_host(url), 1, 0)
     try:
         with get_session().stream(
-            question.method,
+            request.method,
             url,
             headers=headers,
-            data=question.form,
-            timeout=question.limits.timeout_s,
+            data=request.form,
+            timeout=request.limits.timeout_s,
             follow_redirects=False,
         ) as response:
             yield response
@@ -172,7 +172,7 @@ def _check(response: httpx2.Response, headers: Mapping[str, str], url: str) -> N
     if may_pass(status):
         raise PassingFault(f"HTTP {status}", stated_wait(headers))
     if status not in (200, 206):
-        raise Refused(
+        raise HttpError(
             status, headers.get("x-error-code", ""), headers.get("x-error-message", ""), _shown(url)
         )
     if headers.get("content-encoding", "identity") != "identity":
@@ -184,53 +184,53 @@ def _check(response: httpx2.Response, headers: Mapping[str, str], url: str) -> N
 
 
 def _receive(
-    question: Question,
+    request: Request,
     response: httpx2.Response,
     headers: Mapping[str, str],
     got: bytearray,
 ) -> None:
     """Append the body; raises `PassingFault` when it is too short or too slow."""
-    if question.stop is None:
+    if request.stop is None:
         got.clear()
         want, skip = _USUAL_BYTES, 0
     else:
-        want = question.stop - question.start
+        want = request.stop - request.start
         first = headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
-        if response.status_code == 206 and first != str(question.start + len(got)):
+        if response.status_code == 206 and first != str(request.start + len(got)):
             raise PassingFault("another range than was asked for")
         # A server without ranges sends the file from its first byte.
-        skip = question.start + len(got) if response.status_code == 200 else 0
+        skip = request.start + len(got) if response.status_code == 200 else 0
         if skip > MAX_BODY_BYTES:
             raise SourceError(
                 "the server does not serve ranges",
                 value=_shown(str(response.url)),
                 remedy="Download the file and name the local copy under `path`.",
             )
-    deadline = time.monotonic() + 2 * question.limits.timeout_s + want / SLOWEST_BYTES_A_SECOND
+    deadline = time.monotonic() + 2 * request.limits.timeout_s + want / SLOWEST_BYTES_A_SECOND
     host = _host(str(response.url))
     for piece in response.iter_raw():
         meter().add(host, 0, len(piece))
-        got += piece[skip:] if question.stop is None else piece[skip : skip + want - len(got)]
+        got += piece[skip:] if request.stop is None else piece[skip : skip + want - len(got)]
         skip = max(skip - len(piece), 0)
         if time.monotonic() > deadline:
             raise PassingFault("the answer is too slow")
-        if question.stop is not None and len(got) >= want:
+        if request.stop is not None and len(got) >= want:
             return
-        if question.stop is None and len(got) >= MAX_BODY_BYTES:
+        if request.stop is None and len(got) >= MAX_BODY_BYTES:
             raise SourceError(
                 f"an answer of over {MAX_BODY_BYTES} bytes",
-                value=_shown(question.url),
+                value=_shown(request.url),
                 remedy="This is no answer of a Hub: check HF_ENDPOINT.",
             )
     # Of a whole answer, the client itself notices that it broke off.
-    if question.stop is not None:
+    if request.stop is not None:
         raise PassingFault(f"{len(got)} bytes of {want}")
 
 
-def _next(question: Question, url: str, location: str) -> str:
+def _next(request: Request, url: str, location: str) -> str:
     """Where a redirect leads; raises `SourceError` where it must not."""
     target = httpx2.URL(url).join(location) if location else None
-    home = httpx2.URL(question.home)
+    home = httpx2.URL(request.home)
     allowed = ("https",) if home.scheme == "https" else ("https", "http")
     if (
         target is None

@@ -1,6 +1,6 @@
 """How fast one task may ask, so that all tasks together stay under a service's limit.
 
-Method: the config states requests per five minutes for the whole cluster; the hall hands each
+Method: the config states requests per five minutes for the whole cluster; the build hands each
 running task its share as `ReadLimits`; a token bucket in the worker process enforces it. The
 Hub counts resolver and API requests over windows of five minutes (free account: 5,000 resolver
 requests, 16 a second for every worker of a token together); answers of its CDN are not

@@ -19,7 +19,15 @@ from urllib.parse import quote, urlsplit
 from ingest import SourceError
 from ingest.storage import Entry, RangedFile, hub
 from ingest.storage import locate as places
-from ingest.transport import Answer, Question, ReadLimits, Refused, ask, names_user, without_user
+from ingest.transport import (
+    HttpError,
+    ReadLimits,
+    Request,
+    Response,
+    names_user,
+    send,
+    without_user,
+)
 from shards.format import NotADataset
 from xtrove.core import DamagedData
 
@@ -77,7 +85,7 @@ class WebStore:
         """See `Store`."""
         try:
             return self._ask(path).body
-        except Refused as error:
+        except HttpError as error:
             if error.status in (404, 410):
                 return None
             raise self._fault(path, error) from error
@@ -86,7 +94,7 @@ class WebStore:
         """See `Store`."""
         try:
             stated = self._ask(path, method="HEAD").headers.get("content-length", "")
-        except Refused as error:
+        except HttpError as error:
             raise self._fault(path, error) from error
         if not stated.isdecimal():
             raise SourceError(
@@ -102,17 +110,17 @@ class WebStore:
         def fetch(start: int, stop: int) -> bytes:
             try:
                 return self._ask(path, start=start, stop=stop).body
-            except Refused as error:
+            except HttpError as error:
                 raise self._fault(path, error) from error
 
         return RangedFile(path, size, fetch)
 
     def _ask(
         self, path: str, *, method: str = "GET", start: int = 0, stop: int | None = None
-    ) -> Answer:
+    ) -> Response:
         url = self._url(path)
-        return ask(
-            Question(url=url, limits=self._limits, home=url, method=method, start=start, stop=stop)
+        return send(
+            Request(url=url, limits=self._limits, home=url, method=method, start=start, stop=stop)
         )
 
     def _url(self, path: str, *, shown: bool = False) -> str:
@@ -122,7 +130,7 @@ class WebStore:
             return f"{self._parts.scheme}://{host}{inner}"
         return self._parts._replace(path=inner, fragment="").geturl()
 
-    def _fault(self, path: str, error: Refused) -> SourceError:
+    def _fault(self, path: str, error: HttpError) -> SourceError:
         return SourceError(
             f"the server refuses a file (HTTP {error.status})",
             value=self._url(path, shown=True),

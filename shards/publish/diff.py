@@ -4,7 +4,7 @@ Bulk files (shards, indexes, twins, evidence, a long attribution) go to a stagin
 of at most `files_per_commit` files, and of about `bytes_per_commit` bytes; a repository slows down
 after thousands of commits, so that a large dataset is staged in larger ones (200 commits by size).
 The last commit carries the small files, refers to the staged ones, and deletes what an earlier
-publication had and this one has not. Files that this room never writes are left alone, unless
+publication had and this one has not. Files that this package never writes are left alone, unless
 they stand where a reader of the dataset would take them for samples.
 """
 

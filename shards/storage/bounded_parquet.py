@@ -5,7 +5,7 @@ rows name, a list whose elements are one run, a page of zeros. Method: texts are
 dictionaries they are stored as, so that a row costs an index until its true size is known; rows
 are then decoded in pieces of at most 64 MiB. Before anything is read, the values and bytes that
 the headers of the pages state (`shards.storage.parquet_headers`) are held against limits far above
-what this room writes.
+what this package writes.
 Cost: a footer read three times, and about a quarter more time than reading without limits.
 Limits: a row of over 256 MiB, or a row group with a column of over 16.8 million values, or of
 over 1 GiB, stored or spelled out, is refused.

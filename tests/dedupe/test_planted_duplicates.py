@@ -1,4 +1,4 @@
-"""The whole room on planted duplicates, beside brute force over sets of token tuples."""
+"""All of `dedupe` on planted duplicates, beside brute force over sets of token tuples."""
 
 from __future__ import annotations
 

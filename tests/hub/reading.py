@@ -1,4 +1,4 @@
-"""A client of the small Hub: this room's own functions, in a process of their own.
+"""A client of the small Hub: the package's own functions, in a process of their own.
 
 Method: a job is one line of JSON on standard input, its answer one line on standard output, so
 that one process serves many tests; `HF_ENDPOINT` was set before anything was imported. Jobs:

@@ -93,7 +93,7 @@ class RunningHub:
 
 
 class Reader:
-    """A process with this room's functions; see `tests.hub.reading`."""
+    """A process with the package's functions; see `tests.hub.reading`."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from ingest.sources.the_stack_v2.blob_store import BlobOptions
-from ingest.sources.the_stack_v2.contents import Wanted
+from ingest.sources.the_stack_v2.contents import BlobRequest
 
 Behaviour = Callable[[BaseHTTPRequestHandler, bytes], None]
 
@@ -37,11 +37,11 @@ class Bucket:
     most_busy: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def put(self, raw: bytes, packed: bytes | None = None) -> Wanted:
+    def put(self, raw: bytes, packed: bytes | None = None) -> BlobRequest:
         """Store a blob; what a row would say about it."""
         blob_id = hashlib.sha1(raw).hexdigest()
         self.blobs[blob_id] = gzip.compress(raw, mtime=0) if packed is None else packed
-        return Wanted(blob_id=blob_id, length=len(raw), encoding="utf-8")
+        return BlobRequest(blob_id=blob_id, length=len(raw), encoding="utf-8")
 
     def wait_for(self, count: int) -> None:
         """Wait until so many different blobs were asked for."""

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from ingest.licenses.policy import LicensePolicy
 from ingest.records import Listing, Skip, SourceFile
-from ingest.sources.the_stack_v2.contents import Wanted
+from ingest.sources.the_stack_v2.contents import BlobRequest
 from ingest.sources.the_stack_v2.source import TheStackV2Options, plan, read
 from tests.ingest.blob_server import Bucket
 
@@ -90,7 +90,7 @@ GROUPED: dict[str, Any] = {
 }
 
 
-def row(wanted: Wanted, **changes: Any) -> Row:
+def row(wanted: BlobRequest, **changes: Any) -> Row:
     """A row that passes."""
     return {
         "blob_id": wanted.blob_id,

@@ -1,6 +1,6 @@
 """What the tests of the trainer share: a small dataset, a small config, runs in child processes.
 
-As a program (`python -m tests.train.runs CONFIG.json [--resume]`) it trains as the hall does, on
+As a program (`python -m tests.train.runs CONFIG.json [--resume]`) it trains as the command does, on
 one thread, without a display.
 """
 

@@ -1,4 +1,4 @@
-"""What the tests of the hall share: real builds of the standard library in child processes."""
+"""What the tests of `xtrove` share: real builds of the standard library in child processes."""
 
 from __future__ import annotations
 

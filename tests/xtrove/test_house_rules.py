@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("ingest", "extract", "dedupe", "shards", "train", "evaluate")
-HALL = "xtrove"
+PACKAGES = ("ingest", "extract", "dedupe", "shards", "train", "evaluate")
+PRODUCT = "xtrove"
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 MAX_MODULES = 12
-FOLDERS = (*ROOMS, HALL, "tests", "benchmarks", "cluster")
+FOLDERS = (*PACKAGES, PRODUCT, "tests", "benchmarks", "cluster")
 FORBIDDEN_CALLS = {"print", "eval", "exec"}
 FORBIDDEN_MODULES = {"pickle", "dill", "cloudpickle", "marshal", "shelve"}
 
@@ -31,7 +31,7 @@ def _files(*folders: str) -> list[Path]:
 
 
 def _product() -> list[Path]:
-    return _files(*ROOMS, HALL)
+    return _files(*PACKAGES, PRODUCT)
 
 
 def _folders() -> list[Path]:
@@ -66,7 +66,7 @@ def _refuse(broken: Iterable[str]) -> None:
 
 
 def test_the_rooms_are_there() -> None:
-    for room in ROOMS:
+    for room in PACKAGES:
         assert (ROOT / room / "__init__.py").is_file()
     assert (ROOT / "pyproject.toml").is_file()
     assert (ROOT / "README.md").is_file()
@@ -166,7 +166,7 @@ def test_no_drawer_for_odds_and_ends() -> None:
 
 def test_no_installed_distribution_owns_a_folder_of_ours() -> None:
     owners = importlib.metadata.packages_distributions()
-    for name in (*ROOMS, HALL):
+    for name in (*PACKAGES, PRODUCT):
         assert set(owners.get(name, [])) <= {"xtrove"}, f"{name}: {owners[name]}"
 
 

@@ -1,4 +1,4 @@
-"""`xtrove mine`: the room's mining with a model, progress and exit codes."""
+"""`xtrove mine`: negatives found with a model, with progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`xtrove verify`: run the checks of the shards room and say what they found."""
+"""`xtrove verify`: run the checks of `shards.verify` and show what they found."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class BuildConfig(BaseModel):
 
     @property
     def extract(self) -> ExtractOptions:
-        """The options of the extract room."""
+        """The options of `extract`."""
         return ExtractOptions(filters=self.filters, limits=self.limits, redact=self.redact)
 
     @property

@@ -68,7 +68,7 @@ class CsnFiles:
     """What a place holds of the wanted languages, sorted by name."""
 
     rows: tuple[CsnFile, ...]
-    books: Mapping[str, Entry]
+    license_indexes: Mapping[str, Entry]
     """Language -> its licence pickle, or the zip that may hold it."""
     quarantined: tuple[Quarantine, ...]
 
@@ -89,12 +89,12 @@ def find(entries: Sequence[Entry], wanted: frozenset[str]) -> CsnFiles:
     quarantined += [Quarantine(name=one.entry.name, reason=one.entry.problem) for one in broken]
     return CsnFiles(
         rows=tuple(sorted((r for r in rows if not r.entry.problem), key=lambda r: r.entry.name)),
-        books=MappingProxyType(books(entries, wanted)),
+        license_indexes=MappingProxyType(license_indexes(entries, wanted)),
         quarantined=tuple(sorted(quarantined, key=lambda one: one.name)),
     )
 
 
-def books(entries: Iterable[Entry], wanted: frozenset[str]) -> dict[str, Entry]:
+def license_indexes(entries: Iterable[Entry], wanted: frozenset[str]) -> dict[str, Entry]:
     """Language -> licence pickle; else the zip of that language."""
     found: dict[str, Entry] = {}
     for pattern in (_BOOK, _LAYOUTS["zip"]):

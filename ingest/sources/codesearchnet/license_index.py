@@ -16,20 +16,20 @@ from pathlib import PurePosixPath
 
 from ingest.fault_text import digest_of
 from ingest.formats import HostilePickle, load_plain
-from ingest.licenses import Licences, Notices, is_licence_file, licences_of_texts
+from ingest.licenses import Licences, LicenseFiles, is_licence_file, licences_of_texts
 
 MAX_TEXT_CHARS = 512 * 1024
 _Texts = tuple[tuple[str, str], ...]
 """Paths and texts of licence files."""
 
 
-class LicenseBook:
+class LicenseIndex:
     """What is known of the licences of one language."""
 
     def __init__(self, name: str, texts: Mapping[str, _Texts]) -> None:
         self._name = name
         self._texts = texts
-        self._notices: dict[str, Notices | Licences] = {}
+        self._license_files: dict[str, LicenseFiles | Licences] = {}
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -39,20 +39,20 @@ class LicenseBook:
         texts = self._texts.get(repo.casefold())
         if texts is None:
             return (), f"{self._name}: no entry for the repository"
-        if repo.casefold() not in self._notices:
-            self._notices[repo.casefold()] = _judge(texts)
-        known = self._notices[repo.casefold()]
-        ids, said = known.of(path) if isinstance(known, Notices) else known
+        if repo.casefold() not in self._license_files:
+            self._license_files[repo.casefold()] = _judge(texts)
+        known = self._license_files[repo.casefold()]
+        ids, said = known.of(path) if isinstance(known, LicenseFiles) else known
         return ids, f"{self._name}: {said}"[:200]
 
 
-def license_book(name: str, data: bytes) -> LicenseBook:
-    """The book in a pickle. Raises `HostilePickle` with the reason it cannot be used."""
+def parse_license_index(name: str, data: bytes) -> LicenseIndex:
+    """The index in a pickle. Raises `HostilePickle` with the reason it cannot be used."""
     value = load_plain(data)
     if not isinstance(value, dict):
         raise HostilePickle(f"holds {type(value).__name__}, not a dict of repositories")
     texts = {repo.casefold(): tuple(_entries(repo, entry)) for repo, entry in value.items()}
-    return LicenseBook(name, texts)
+    return LicenseIndex(name, texts)
 
 
 def _entries(repo: str, value: object) -> Iterator[tuple[str, str]]:
@@ -89,7 +89,7 @@ def _clean(path: str) -> str:
     return "/".join(steps)
 
 
-def _judge(texts: _Texts) -> Notices | Licences:
+def _judge(texts: _Texts) -> LicenseFiles | Licences:
     """Licence files by folder; all texts together where no file has the name of one."""
     named = {
         path: _bytes(text) for path, text in texts if is_licence_file(PurePosixPath(path).name)
@@ -101,7 +101,7 @@ def _judge(texts: _Texts) -> Notices | Licences:
     for path in sorted(named):
         folder, _, name = path.rpartition("/")
         folders[folder] = (*folders.get(folder, ()), name)
-    return Notices(folders, named.get)
+    return LicenseFiles(folders, named.get)
 
 
 def _bytes(text: str) -> bytes:

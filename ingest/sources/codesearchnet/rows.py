@@ -22,7 +22,7 @@ from ingest.languages import normalise_language
 from ingest.licenses import Licences, LicensePolicy
 from ingest.records import Skip, SourcePair
 from ingest.sources.base import CommonOptions, HoldoutRow, RefusedRow, checked
-from ingest.sources.codesearchnet.license_index import LicenseBook
+from ingest.sources.codesearchnet.license_index import LicenseIndex
 
 RAW: Mapping[str, str] = MappingProxyType(
     {
@@ -89,7 +89,7 @@ class CsnRows:
     """What goes into the record: the split with `keep`, else ""."""
     options: CommonOptions
     policy: LicensePolicy
-    book: LicenseBook | None
+    license_index: LicenseIndex | None
 
     def read(self, values: Mapping[str, object], row: int) -> SourcePair | Skip:
         """The pair in a row, or why there is none."""
@@ -158,9 +158,9 @@ class CsnRows:
         )
 
     def _licences(self, repo: str, path: str) -> Licences:
-        if self.book is None:
+        if self.license_index is None:
             return (), "CodeSearchNet without its licence files"
-        return self.book.of(repo, path)
+        return self.license_index.of(repo, path)
 
 
 class _Fields:

@@ -38,9 +38,9 @@ from ingest.sources.base import (
     unusable,
 )
 from ingest.sources.codesearchnet.layout import LANGUAGES, SPLIT_NAMES
-from ingest.sources.codesearchnet.license_index import LicenseBook
+from ingest.sources.codesearchnet.license_index import LicenseIndex
 from ingest.sources.codesearchnet.rows import COLUMNS, CsnRows
-from ingest.sources.codesearchnet.survey import BOOK, Survey, read_book, survey
+from ingest.sources.codesearchnet.survey import BOOK, Survey, read_license_index, survey
 from ingest.storage import PlacePath
 from ingest.terms import OPEN
 from ingest.transport import ReadLimits
@@ -119,11 +119,11 @@ def read(
     reading may work later.
     """
     row = 0
-    book = _book(piece.parts, limits)
+    license_index = _license_index(piece.parts, limits)
     for part in piece.parts:
         if dict(part.meta)["format"] == BOOK:
             continue
-        rows = _reader(options, piece.source, policy, revision, part, book)
+        rows = _reader(options, piece.source, policy, revision, part, license_index)
         for values in read_rows(part, COLUMNS, limits):
             if isinstance(values, BadRow):
                 yield values.skip(part.language, row)
@@ -202,7 +202,7 @@ def _slices(
         source=name,
         target=target_of(chosen, slice_bytes),
         facts=_facts(options, policy, found.revision),
-        beside=found.books,
+        beside=found.license_indexes,
     )
 
 
@@ -224,7 +224,7 @@ def _reader(
     policy: LicensePolicy,
     revision: str,
     part: Part,
-    book: LicenseBook | None,
+    license_index: LicenseIndex | None,
 ) -> CsnRows:
     split = dict(part.meta)["split"]
     return CsnRows(
@@ -235,7 +235,7 @@ def _reader(
         partition=split if options.partition == "keep" else "",
         options=options,
         policy=policy,
-        book=book,
+        license_index=license_index,
     )
 
 
@@ -256,17 +256,17 @@ def _holdout_part(
             ) from error
 
 
-def _book(parts: tuple[Part, ...], limits: ReadLimits | None) -> LicenseBook | None:
+def _license_index(parts: tuple[Part, ...], limits: ReadLimits | None) -> LicenseIndex | None:
     for part in parts:
         if dict(part.meta)["format"] == BOOK:
-            return _cached_book(part, limits)
+            return _cached_license_index(part, limits)
     return None
 
 
 @lru_cache(maxsize=1)
-def _cached_book(part: Part, limits: ReadLimits | None) -> LicenseBook:
-    """The book of the last slice: the next one of a worker is most often of its language."""
-    return read_book(part, limits)
+def _cached_license_index(part: Part, limits: ReadLimits | None) -> LicenseIndex:
+    """The index of the last slice: the next one of a worker is most often of its language."""
+    return read_license_index(part, limits)
 
 
 SOURCE = Source(

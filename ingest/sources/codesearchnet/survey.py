@@ -37,12 +37,12 @@ from ingest.sources.base import Sample
 from ingest.sources.codesearchnet.layout import (
     CsnFile,
     CsnFiles,
-    books,
     find,
     is_book,
+    license_indexes,
     member_split,
 )
-from ingest.sources.codesearchnet.license_index import LicenseBook, license_book
+from ingest.sources.codesearchnet.license_index import LicenseIndex, parse_license_index
 from ingest.sources.codesearchnet.rows import names_of, required
 from ingest.storage import Entry, Place, digested, open_entry, open_part, pin, revision_of, terms_at
 from ingest.transport import ReadLimits
@@ -61,7 +61,7 @@ class Survey:
     revision: str
     units: Units
     """Language -> split -> pieces in the order of their names."""
-    books: Mapping[str, tuple[Part, ...]]
+    license_indexes: Mapping[str, tuple[Part, ...]]
     """Language -> the part with its licences, if there is one that can be used."""
     terms: str
     """Of the place of the rows: see `ingest.terms`."""
@@ -86,9 +86,9 @@ def survey(
     if sample is not None:
         emitted = [one for one in files if one.split in ("", *splits)]
         files = sample.choose(emitted, lambda one: one.language, lambda one: one.entry)
-    pickles = dict(found.books)
+    pickles = dict(found.license_indexes)
     if license_files is not None:
-        pickles |= books(pin(license_files, limits).files(), wanted)
+        pickles |= license_indexes(pin(license_files, limits).files(), wanted)
     entries = [one.entry for one in files] + sorted(pickles.values(), key=lambda e: e.name)
     unread = sample is not None
     digests = digested(_unique(entries), progress, limits, unread=unread)
@@ -96,25 +96,27 @@ def survey(
     rows = [replace(one, entry=known[one.entry.uri]) for one in files]
     quarantined = list(found.quarantined)
     units, count = _units(rows, quarantined, limits)
-    shelf = _books({key: known[one.uri] for key, one in pickles.items()}, quarantined, limits)
+    indexes = _license_indexes(
+        {key: known[one.uri] for key, one in pickles.items()}, quarantined, limits
+    )
     read = [*(one.entry for one in rows), *(known[one.uri] for one in pickles.values())]
     revision = revision_of(place, _unique([one for one in read if one.digest]))
     if license_files is not None:
         # The commit of the rows says nothing about licence files from elsewhere.
-        facts = [(part.name, part.digest) for parts in shelf.values() for part in parts]
+        facts = [(part.name, part.digest) for parts in indexes.values() for part in parts]
         revision = f"{revision}-{canonical_digest(sorted(facts))[:16]}"
     return Survey(
         revision=revision,
         units=units,
-        books=shelf,
+        license_indexes=indexes,
         terms=terms_at(place),
         quarantined=tuple(sorted(quarantined, key=lambda one: one.name)),
-        provenance=_provenance(rows, shelf),
+        provenance=_provenance(rows, indexes),
         rows=count,
     )
 
 
-def read_book(part: Part, limits: ReadLimits | None) -> LicenseBook:
+def read_license_index(part: Part, limits: ReadLimits | None) -> LicenseIndex:
     """The licences in a planned part.
 
     Raises `ChangedInput`, `TransientFault`; `HostilePickle` for what planning would refuse.
@@ -129,7 +131,7 @@ def read_book(part: Part, limits: ReadLimits | None) -> LicenseBook:
         else:
             with open_zip(part, limits) as archive:
                 data = read_member(archive, member, MAX_BYTES)
-    return license_book((member or part.name).rpartition("/")[2], data)
+    return parse_license_index((member or part.name).rpartition("/")[2], data)
 
 
 def locate(path: str, wanted: frozenset[str], limits: ReadLimits | None) -> tuple[Place, CsnFiles]:
@@ -213,10 +215,10 @@ def _members(one: CsnFile, limits: ReadLimits | None) -> list[tuple[str, Unit]] 
     return pieces or f"no {one.language}_train_*.jsonl.gz in the archive"
 
 
-def _books(
+def _license_indexes(
     found: Mapping[str, Entry], quarantined: list[Quarantine], limits: ReadLimits | None
 ) -> dict[str, tuple[Part, ...]]:
-    shelf: dict[str, tuple[Part, ...]] = {}
+    indexes: dict[str, tuple[Part, ...]] = {}
     for language, entry in sorted(found.items()):
         try:
             if entry.problem:
@@ -224,11 +226,11 @@ def _books(
             part = _book_part(entry, language, limits)
             if part is None:
                 continue
-            read_book(part, limits)
-            shelf[language] = (part,)
+            read_license_index(part, limits)
+            indexes[language] = (part,)
         except (HostilePickle, BrokenStream) as error:
             quarantined.append(Quarantine(name=entry.name, reason=f"licence pickle: {error}"))
-    return shelf
+    return indexes
 
 
 def _book_part(entry: Entry, language: str, limits: ReadLimits | None) -> Part | None:
@@ -258,8 +260,8 @@ def _part(entry: Entry, language: str, meta: Sequence[tuple[str, str]], member: 
 
 
 def _provenance(
-    rows: Sequence[CsnFile], shelf: Mapping[str, tuple[Part, ...]]
+    rows: Sequence[CsnFile], indexes: Mapping[str, tuple[Part, ...]]
 ) -> tuple[tuple[str, str], ...]:
     files = sorted({(f"file {one.entry.name}", one.entry.digest) for one in rows})
-    pickles = [(f"licences {language}", parts[0].name) for language, parts in shelf.items()]
+    pickles = [(f"licences {language}", parts[0].name) for language, parts in indexes.items()]
     return (*files, *sorted(pickles))

@@ -202,7 +202,7 @@ def _origin(options: DirectoryOptions, repository: Repository, found: Found, blo
         revision = checkout.commit if committed else f"{checkout.commit}-dirty"
         if checkout.github and committed:
             url = f"https://github.com/{checkout.repo}/blob/{revision}/{quote(path)}"
-    known = repository.notices.found(path)
+    known = repository.license_files.found(path)
     licenses, evidence = known.ids, known.evidence
     if known.default is None:
         licenses, evidence = options.settled(licenses, evidence)

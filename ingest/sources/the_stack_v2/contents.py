@@ -66,7 +66,7 @@ _NO_ENCODINGS = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
+class BlobRequest:
     """What a row says about its blob."""
 
     blob_id: str
@@ -89,7 +89,7 @@ class Content:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lost:
+class Missing:
     """Why there is no content: a funnel reason."""
 
     reason: str
@@ -97,14 +97,14 @@ class Lost:
     cached: bool = False
 
 
-Outcome = Content | Lost
+Outcome = Content | Missing
 Item = TypeVar("Item")
 
 
 @dataclass(kw_only=True, slots=True)
 class _Entry(Generic[Item]):
     item: Item
-    wanted: Wanted | None
+    wanted: BlobRequest | None
     outcome: Future[Outcome] | None
 
     def settled(self) -> Outcome | None:
@@ -164,7 +164,7 @@ class BlobReader:
         self._store.close()
 
     def stream(
-        self, items: Iterable[Item], wanted: Callable[[Item], Wanted | None]
+        self, items: Iterable[Item], wanted: Callable[[Item], BlobRequest | None]
     ) -> Iterator[tuple[Item, Outcome | None]]:
         """Each item with the outcome of its blob (None if it wants none), in the same order.
 
@@ -178,7 +178,7 @@ class BlobReader:
         for ready in verdict.end():
             yield ready.item, verdict.told(ready)
 
-    def fetch(self, wanted: Wanted, *, cached: bool = True) -> Outcome:
+    def fetch(self, wanted: BlobRequest, *, cached: bool = True) -> Outcome:
         """One blob, by the thread that calls. Raises like `stream`."""
         kept = self._kept(wanted) if cached else None
         if kept is not None:
@@ -189,19 +189,19 @@ class BlobReader:
         except GaveUp as error:
             raise TransientFault(f"blob {wanted.blob_id}", str(error)) from error
         if isinstance(answer, Refusal):
-            return Lost(reason=DENIED if answer.denied else MISSING, detail=answer.detail)
+            return Missing(reason=DENIED if answer.denied else MISSING, detail=answer.detail)
         opened = _unpacked(answer.data, wanted)
         if isinstance(opened, bytes) and self._cache is not None:
             self._cache.put(wanted.blob_id, answer.data)
         return _decoded(opened, wanted)
 
-    def _asked(self, wanted: Wanted) -> Body | Refusal:
+    def _asked(self, wanted: BlobRequest) -> Body | Refusal:
         answer = self._store.get(wanted.blob_id, _packed_cap(wanted))
         if isinstance(answer, Fault):
             raise PassingFault(answer.detail, answer.wait_s)
         return answer
 
-    def _kept(self, wanted: Wanted) -> Outcome | None:
+    def _kept(self, wanted: BlobRequest) -> Outcome | None:
         data = self._cache.get(wanted.blob_id, _packed_cap(wanted)) if self._cache else None
         if data is None or self._cache is None:
             return None
@@ -212,7 +212,7 @@ class BlobReader:
         return None
 
     def _entries(
-        self, items: Iterable[Item], wanted: Callable[[Item], Wanted | None]
+        self, items: Iterable[Item], wanted: Callable[[Item], BlobRequest | None]
     ) -> Iterator[_Entry[Item]]:
         window: _Window[Item] = _Window(room=AHEAD * self._options.in_flight)
         for item in items:
@@ -233,7 +233,7 @@ class _Verdict(Generic[Item]):
         self._pending: list[_Entry[Item]] = []
         self._denied = 0
         self._answered = False
-        self._known: Wanted | None = None
+        self._known: BlobRequest | None = None
         self.meaning = DENIED
 
     def add(self, entry: _Entry[Item]) -> list[_Entry[Item]]:
@@ -258,7 +258,7 @@ class _Verdict(Generic[Item]):
 
     def told(self, entry: _Entry[Item]) -> Outcome | None:
         outcome = entry.settled()
-        if isinstance(outcome, Lost) and outcome.reason == DENIED:
+        if isinstance(outcome, Missing) and outcome.reason == DENIED:
             return replace(outcome, reason=self.meaning)
         return outcome
 
@@ -270,7 +270,7 @@ class _Verdict(Generic[Item]):
         outcomes = [entry.settled() for entry in self._pending]
         raise SourceError(
             f"the blob store denies all of the first {self._denied} blobs that were asked for",
-            value=next(one.detail for one in outcomes if isinstance(one, Lost)),
+            value=next(one.detail for one in outcomes if isinstance(one, Missing)),
             remedy=KEYS_REMEDY,
         )
 
@@ -284,7 +284,7 @@ class _Verdict(Generic[Item]):
 
 
 def _is_denied(outcome: Outcome) -> bool:
-    return isinstance(outcome, Lost) and outcome.reason == DENIED
+    return isinstance(outcome, Missing) and outcome.reason == DENIED
 
 
 def codec_of(name: str) -> str:
@@ -303,48 +303,50 @@ def _codec(name: str) -> str:
     return "" if found.replace("_", "-") in _NO_ENCODINGS else found
 
 
-def _cap(wanted: Wanted) -> int:
+def _cap(wanted: BlobRequest) -> int:
     return MAX_FILE_BYTES if wanted.length is None else min(wanted.length, MAX_FILE_BYTES)
 
 
-def _packed_cap(wanted: Wanted) -> int:
+def _packed_cap(wanted: BlobRequest) -> int:
     """What gzip may need for the content at worst, with a name in its header."""
     cap = _cap(wanted)
     return cap + cap // 16 + 4096
 
 
-def _unpacked(packed: bytes, wanted: Wanted) -> bytes | Lost:
+def _unpacked(packed: bytes, wanted: BlobRequest) -> bytes | Missing:
     """The raw bytes, if they are this blob."""
     cap = _cap(wanted)
     if len(packed) > _packed_cap(wanted):
-        return Lost(reason=MISMATCH, detail=f"longer than the {cap} bytes that the row states")
+        return Missing(reason=MISMATCH, detail=f"longer than the {cap} bytes that the row states")
     try:
         stream = zlib.decompressobj(wbits=31)
         raw = stream.decompress(packed, cap + 1)
     except zlib.error as error:
-        return Lost(reason=MISMATCH, detail=f"not gzip: {fault_of(error)}")
+        return Missing(reason=MISMATCH, detail=f"not gzip: {fault_of(error)}")
     if len(raw) > cap:
-        return Lost(reason=MISMATCH, detail=f"longer than the {cap} bytes that the row states")
+        return Missing(reason=MISMATCH, detail=f"longer than the {cap} bytes that the row states")
     if not stream.eof:
-        return Lost(reason=MISMATCH, detail="the gzip stream has no end")
+        return Missing(reason=MISMATCH, detail="the gzip stream has no end")
     if wanted.length is not None and len(raw) != wanted.length:
-        return Lost(reason=MISMATCH, detail=f"{len(raw)} bytes where the row says {wanted.length}")
+        return Missing(
+            reason=MISMATCH, detail=f"{len(raw)} bytes where the row says {wanted.length}"
+        )
     found = hashlib.sha1(raw, usedforsecurity=False).hexdigest()
     if found != wanted.blob_id:
-        return Lost(reason=MISMATCH, detail=f"SHA-1 is {found}")
+        return Missing(reason=MISMATCH, detail=f"SHA-1 is {found}")
     return raw
 
 
-def _decoded(raw: bytes | Lost, wanted: Wanted, *, cached: bool = False) -> Outcome:
-    if isinstance(raw, Lost):
+def _decoded(raw: bytes | Missing, wanted: BlobRequest, *, cached: bool = False) -> Outcome:
+    if isinstance(raw, Missing):
         return raw
     try:
         text = raw.decode(wanted.encoding)
         # The bytes of a file in UTF-8 stay as they are.
         data = raw if wanted.encoding in ("utf-8", "ascii") else text.encode("utf-8")
     except (UnicodeError, LookupError) as error:
-        return Lost(reason=UNDECODABLE, detail=fault_of(error), cached=cached)
+        return Missing(reason=UNDECODABLE, detail=fault_of(error), cached=cached)
     if len(data) > MAX_FILE_BYTES:
-        return Lost(reason=TOO_LARGE, detail=f"{len(data)} bytes as UTF-8", cached=cached)
+        return Missing(reason=TOO_LARGE, detail=f"{len(data)} bytes as UTF-8", cached=cached)
     git_id = hashlib.sha1(b"blob %d\0" % len(raw) + raw, usedforsecurity=False).hexdigest()
     return Content(data=data, git_id=git_id, cached=cached)

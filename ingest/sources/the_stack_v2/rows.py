@@ -33,10 +33,10 @@ from ingest.records import Skip, SourceFile
 from ingest.sources.base import OPTED_OUT, CommonOptions, matches, whole_number
 from ingest.sources.the_stack_v2.contents import (
     UNDECODABLE,
+    BlobRequest,
     Content,
-    Lost,
+    Missing,
     Outcome,
-    Wanted,
     codec_of,
 )
 from ingest.sources.the_stack_v2.schema import LICENSES, Fields, Shape, fields_of, text
@@ -71,7 +71,7 @@ _HEX40 = re.compile(r"[0-9a-f]{40}")
 class Candidate:
     """A row that passed; only its content is missing."""
 
-    wanted: Wanted
+    wanted: BlobRequest
     repo: str
     path: str
     revision: str
@@ -132,7 +132,7 @@ class StackV2Rows:
 
     def finished(self, candidate: Candidate, outcome: Outcome) -> SourceFile | Skip:
         """The record of a row, now that its content is known."""
-        if isinstance(outcome, Lost):
+        if isinstance(outcome, Missing):
             return Skip(
                 language=candidate.language,
                 reason=outcome.reason,
@@ -227,13 +227,13 @@ def _length(stated: object) -> int | None:
     return length
 
 
-def _wanted(blob_id: str | None, length: int | None, encoding: str | None) -> Wanted:
+def _wanted(blob_id: str | None, length: int | None, encoding: str | None) -> BlobRequest:
     if not _HEX40.fullmatch(blob_id or ""):
         raise _Refused("invalid_blob_id", ascii(blob_id))
     codec = codec_of(encoding or "utf-8")
     if not codec:
         raise _Refused(UNDECODABLE, f"unknown encoding {encoding!a}")
-    return Wanted(blob_id=blob_id or "", length=length, encoding=codec)
+    return BlobRequest(blob_id=blob_id or "", length=length, encoding=codec)
 
 
 def _url(candidate: Candidate, content: Content) -> str:

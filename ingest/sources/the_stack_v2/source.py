@@ -41,7 +41,13 @@ from ingest.slicing import MIN_SLICE_BYTES, Unit, slice_units, target_bytes
 from ingest.sources.base import CommonOptions, Sample, Source, choose, unusable
 from ingest.sources.the_stack import why
 from ingest.sources.the_stack_v2.blob_store import KEYS_REMEDY, BlobOptions
-from ingest.sources.the_stack_v2.contents import DENIED, BlobReader, Content, Lost, Wanted
+from ingest.sources.the_stack_v2.contents import (
+    DENIED,
+    BlobReader,
+    BlobRequest,
+    Content,
+    Missing,
+)
 from ingest.sources.the_stack_v2.rows import Candidate, StackV2Rows
 from ingest.sources.the_stack_v2.schema import FILES, Shape, shape_of
 from ingest.storage import Entry, Place, PlacePath, digested, pin, revision_of
@@ -181,17 +187,17 @@ def _sampled(
 
     Raises `SourceError` when the first of them cannot be had.
     """
-    lost: list[Lost] = []
+    lost: list[Missing] = []
     found = False
     for item in candidates:
-        outcome: Content | Lost = Content(data=b"", git_id="")
+        outcome: Content | Missing = Content(data=b"", git_id="")
         if isinstance(item, Skip):
             yield item
             continue
         if not found:
             outcome = blobs.fetch(item.wanted, cached=False)
             found = isinstance(outcome, Content)
-        if isinstance(outcome, Lost):
+        if isinstance(outcome, Missing):
             lost.append(outcome)
             if len(lost) == SAMPLED_BLOBS:
                 break
@@ -206,7 +212,7 @@ def _sampled(
         )
 
 
-def _wanted(item: Candidate | Skip) -> Wanted | None:
+def _wanted(item: Candidate | Skip) -> BlobRequest | None:
     return item.wanted if isinstance(item, Candidate) else None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.licenses.license_files import MAX_NOTICE_BYTES, Notices
+from ingest.licenses.license_files import MAX_NOTICE_BYTES, LicenseFiles
 from ingest.licenses.manifests import MAX_BYTES
 from ingest.licenses.policy import RESTRICTED, LicensePolicy
 from ingest.records import SourceFile
@@ -21,7 +21,7 @@ def licences(files: dict[str, str | bytes | None], path: str = "src/a.py") -> tu
     return notices(files).of(path)[0]
 
 
-def notices(files: dict[str, str | bytes | None]) -> Notices:
+def notices(files: dict[str, str | bytes | None]) -> LicenseFiles:
     """Of a mapping of paths to bytes; None cannot be read."""
     folders: dict[str, tuple[str, ...]] = {}
     for name in sorted(files):
@@ -32,7 +32,7 @@ def notices(files: dict[str, str | bytes | None]) -> Notices:
         value = files.get(name)
         return value.encode() if isinstance(value, str) else value
 
-    return Notices(folders, data)
+    return LicenseFiles(folders, data)
 
 
 LINKS: list[tuple[dict[str, str | bytes | None], tuple[str, ...]]] = [

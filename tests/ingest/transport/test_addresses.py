@@ -19,7 +19,7 @@ from ingest.sources.the_stack_v2.blob_store import BlobOptions
 from ingest.storage.fsspec_store import RedirectRefused
 from ingest.storage.locate import open_entry, pin
 from ingest.transport.addresses import bearer, kind_of, may_lead, names_user, without_user
-from ingest.transport.http import Question, ask
+from ingest.transport.http import Request, send
 from ingest.transport.rate_limit import ReadLimits
 from train.config import TrainConfig
 from xtrove.config.build import checked, validate
@@ -114,7 +114,7 @@ def leading() -> Iterator[str]:
 
 def _by_hub(url: str) -> bytes:
     home = url.partition("/to/")[0]
-    return ask(Question(url=url, limits=FAST, home=home, headers={"Authorization": "t"})).body
+    return send(Request(url=url, limits=FAST, home=home, headers={"Authorization": "t"})).body
 
 
 def _by_fsspec(url: str) -> bytes:
@@ -166,9 +166,9 @@ def test_from_a_public_host_no_redirect_leads_into_the_network(
 
 
 def test_no_redirect_leads_out_of_https(leading: str) -> None:
-    question = Question(url=leading, limits=FAST, home="https://hub.example")
+    request = Request(url=leading, limits=FAST, home="https://hub.example")
     with pytest.raises(SourceError, match="out of https"):
-        ingest.transport.http._next(question, "https://hub.example/a", "http://hub.example/b")
+        ingest.transport.http._next(request, "https://hub.example/a", "http://hub.example/b")
 
 
 def test_a_token_over_plain_http_goes_to_this_machine_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,7 @@ def _called(words: tuple[object, ...]) -> tuple[int, str]:
 
 
 def refused(*words: object) -> str:
-    """What is said of words that are wrong."""
+    """What is shown for wrong arguments."""
     with pytest.raises(Misuse) as caught:
         _called(words)
     return f"{caught.value.message} {caught.value.remedy}"

@@ -43,8 +43,8 @@ def test_the_text_holds_the_remedy() -> None:
     "path",
     sorted(
         path.relative_to(ROOT).as_posix()
-        for room in ("ingest", "dedupe", "shards", "evaluate", "train", "xtrove")
-        for path in (ROOT / room).rglob("*.py")
+        for package in ("ingest", "dedupe", "shards", "evaluate", "train", "xtrove")
+        for path in (ROOT / package).rglob("*.py")
         if "Exception)" in path.read_text(encoding="utf-8")
         or "ValueError)" in path.read_text(encoding="utf-8")
         or "RuntimeError)" in path.read_text(encoding="utf-8")

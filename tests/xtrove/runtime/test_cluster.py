@@ -136,9 +136,9 @@ def other_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _checkout(folder: Path) -> Path:
     folder.mkdir(parents=True)
-    for room in ("ingest", "extract", "dedupe", "shards", "xtrove"):
+    for package in ("ingest", "extract", "dedupe", "shards", "xtrove"):
         shutil.copytree(
-            support.ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__")
+            support.ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__")
         )
     return folder
 

@@ -16,7 +16,7 @@ from extract.pipeline.extraction import extract_pair
 from ingest.formats.plain_pickle import HostilePickle
 from ingest.licenses.policy import LicensePolicy
 from ingest.records import SourcePair
-from ingest.sources.codesearchnet.license_index import license_book
+from ingest.sources.codesearchnet.license_index import parse_license_index
 from ingest.sources.codesearchnet.source import CodeSearchNetOptions, plan, read
 from tests.ingest.csn_copies import GPL, MIT, row
 
@@ -34,7 +34,7 @@ from tests.ingest.csn_copies import GPL, MIT, row
     ],
 )
 def test_every_shape_of_an_entry_is_read(value: object) -> None:
-    book = license_book("x.pkl", pickle.dumps({"Owner/Name": value}))
+    book = parse_license_index("x.pkl", pickle.dumps({"Owner/Name": value}))
     ids, said = book.of("owner/name", "src/a.py")
     assert ids == ("MIT",)
     assert said.startswith("x.pkl: ")
@@ -48,7 +48,7 @@ def test_the_nearest_licence_counts_and_unknown_texts_let_nothing_in() -> None:
         "e/f": [("packages/x/LICENSE", MIT)],
         "g/h": [],
     }
-    book = license_book("x.pkl", pickle.dumps(held))
+    book = parse_license_index("x.pkl", pickle.dumps(held))
     assert book.of("a/b", "src/a.py")[0] == ("MIT",)
     assert book.of("a/b", "vendor/deep/a.py")[0] == ("GPL-3.0-only",)
     assert book.of("c/d", "a.py")[0] == ()
@@ -70,7 +70,7 @@ def test_the_nearest_licence_counts_and_unknown_texts_let_nothing_in() -> None:
 )
 def test_another_shape_makes_it_unusable(value: object, message: str) -> None:
     with pytest.raises(HostilePickle, match=message):
-        license_book("x.pkl", pickle.dumps(value))
+        parse_license_index("x.pkl", pickle.dumps(value))
 
 
 @pytest.mark.slow

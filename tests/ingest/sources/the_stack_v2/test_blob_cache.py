@@ -18,10 +18,10 @@ from ingest.sources.the_stack_v2.blob_cache import GROUP_BYTES, BlobCache
 from ingest.sources.the_stack_v2.contents import (
     DENIED_FIRST,
     BlobReader,
+    BlobRequest,
     Content,
-    Lost,
+    Missing,
     Outcome,
-    Wanted,
 )
 from tests.ingest.blob_server import Bucket, bucket, status
 
@@ -34,7 +34,7 @@ def _store() -> Iterator[Bucket]:
         yield kept
 
 
-def fetched(store: Bucket, folder: Path, wishes: list[Wanted]) -> list[Outcome | None]:
+def fetched(store: Bucket, folder: Path, wishes: list[BlobRequest]) -> list[Outcome | None]:
     with BlobReader.open(store.options(cache=str(folder))) as reader:
         return [outcome for _, outcome in reader.stream(wishes, lambda wish: wish)]
 
@@ -92,7 +92,7 @@ def test_what_is_no_file_is_not_opened(store: Bucket, tmp_path: Path) -> None:
 
 def test_only_what_is_verified_is_kept(store: Bucket, tmp_path: Path) -> None:
     wrong = store.put(b"content", gzip.compress(b"another"))
-    assert isinstance(fetched(store, tmp_path, [wrong])[0], Lost)
+    assert isinstance(fetched(store, tmp_path, [wrong])[0], Missing)
     assert filled(tmp_path) == 0
 
 
@@ -153,15 +153,17 @@ def test_a_403_among_cached_blobs_is_decided_by_one_that_is_there(
     """The first run sees contents from the store, the second only 403: both say `missing`."""
     store.lacks = 403
     wishes = [store.put(b"content")]
-    wishes += [Wanted(blob_id=f"{n:040x}", length=1, encoding="utf-8") for n in range(DENIED_FIRST)]
+    wishes += [
+        BlobRequest(blob_id=f"{n:040x}", length=1, encoding="utf-8") for n in range(DENIED_FIRST)
+    ]
     first = fetched(store, tmp_path, wishes)
     asked = len(store.asked)
     second = fetched(store, tmp_path, wishes)
     assert len(store.asked) == asked + DENIED_FIRST + 1
     for outcomes in (first, second):
-        assert {one.reason for one in outcomes if isinstance(one, Lost)} == {"blob_missing"}
+        assert {one.reason for one in outcomes if isinstance(one, Missing)} == {"blob_missing"}
     few = fetched(store, tmp_path, wishes[:3])
-    assert [one.reason for one in few if isinstance(one, Lost)] == ["blob_missing"] * 2
+    assert [one.reason for one in few if isinstance(one, Missing)] == ["blob_missing"] * 2
     store.always = status(403, "AccessDenied")
     with pytest.raises(SourceError, match="denies all of the first 2 blobs"):
         fetched(store, tmp_path, wishes[:3])

@@ -21,10 +21,10 @@ from ingest.sources.the_stack_v2.contents import (
     AHEAD,
     DENIED_FIRST,
     BlobReader,
+    BlobRequest,
     Content,
-    Lost,
+    Missing,
     Outcome,
-    Wanted,
     codec_of,
 )
 from tests.ingest.blob_server import Bucket, bucket, cut, drip, drop, endless, serve, status
@@ -36,19 +36,19 @@ def _store() -> Iterator[Bucket]:
         yield kept
 
 
-def fetched(options: BlobOptions, wishes: list[Wanted]) -> list[Outcome | None]:
+def fetched(options: BlobOptions, wishes: list[BlobRequest]) -> list[Outcome | None]:
     with BlobReader.open(options) as reader:
         return [outcome for _, outcome in reader.stream(wishes, lambda wish: wish)]
 
 
-def one(store: Bucket, wanted: Wanted, **options: object) -> Outcome:
+def one(store: Bucket, wanted: BlobRequest, **options: object) -> Outcome:
     outcome = fetched(store.options(**options), [wanted])[0]
     assert outcome is not None
     return outcome
 
 
-def absent(number: int) -> Wanted:
-    return Wanted(blob_id=f"{number:040x}", length=10, encoding="utf-8")
+def absent(number: int) -> BlobRequest:
+    return BlobRequest(blob_id=f"{number:040x}", length=10, encoding="utf-8")
 
 
 def test_a_blob_is_verified_and_named(store: Bucket) -> None:
@@ -61,9 +61,11 @@ def test_a_blob_is_verified_and_named(store: Bucket) -> None:
 
 def test_outcomes_come_in_row_order_and_rows_without_blobs_between(store: Bucket) -> None:
     wishes = [store.put(b"x = %d\n" % number) for number in range(300)]
-    items: list[Wanted | int] = [one if n % 3 else n for n, one in enumerate(wishes)]
+    items: list[BlobRequest | int] = [one if n % 3 else n for n, one in enumerate(wishes)]
     with BlobReader.open(store.options(in_flight=32)) as reader:
-        seen = list(reader.stream(items, lambda item: item if isinstance(item, Wanted) else None))
+        seen = list(
+            reader.stream(items, lambda item: item if isinstance(item, BlobRequest) else None)
+        )
     assert [item for item, _ in seen] == items
     for number, (item, outcome) in enumerate(seen):
         assert (outcome is None) == isinstance(item, int)
@@ -131,7 +133,7 @@ def test_what_is_not_this_blob_is_a_mismatch(
 ) -> None:
     wanted = replace(store.put(b"content", packed), length=length)
     outcome = one(store, wanted)
-    assert isinstance(outcome, Lost)
+    assert isinstance(outcome, Missing)
     assert outcome.reason == "blob_mismatch"
     assert detail in outcome.detail
     assert len(store.asked) == 1
@@ -141,7 +143,7 @@ def test_a_body_without_end_is_cut_at_the_cap(store: Bucket) -> None:
     wanted = store.put(b"content")
     store.always = endless
     outcome = one(store, wanted)
-    assert isinstance(outcome, Lost)
+    assert isinstance(outcome, Missing)
     assert outcome.reason == "blob_mismatch"
 
 
@@ -167,7 +169,7 @@ def test_text_is_decoded_strictly_and_kept_as_utf8(
     assert codec
     outcome = one(store, replace(store.put(raw), encoding=codec))
     if expected is None:
-        assert isinstance(outcome, Lost)
+        assert isinstance(outcome, Missing)
         assert outcome.reason == "blob_undecodable"
     else:
         assert isinstance(outcome, Content)
@@ -177,7 +179,7 @@ def test_text_is_decoded_strictly_and_kept_as_utf8(
 def test_text_that_grows_over_the_limit_is_too_large(store: Bucket) -> None:
     wanted = replace(store.put(b"\xe9" * 600_000), encoding="iso8859-1")
     outcome = one(store, wanted)
-    assert isinstance(outcome, Lost)
+    assert isinstance(outcome, Missing)
     assert outcome.reason == "too_large"
 
 
@@ -277,7 +279,7 @@ def test_what_is_not_there_is_missing(store: Bucket, lacks: int) -> None:
     assert isinstance(outcomes[1], Content)
     for place in (0, 2):
         lost = outcomes[place]
-        assert isinstance(lost, Lost)
+        assert isinstance(lost, Missing)
         assert lost.reason == "blob_missing"
         assert str(lacks) in lost.detail
 
@@ -286,7 +288,7 @@ def test_few_denials_and_nothing_else_are_denied(store: Bucket) -> None:
     store.lacks = 403
     wishes = [absent(number) for number in range(DENIED_FIRST - 1)]
     outcomes = fetched(store.options(), wishes)
-    assert {one.reason for one in outcomes if isinstance(one, Lost)} == {"blob_denied"}
+    assert {one.reason for one in outcomes if isinstance(one, Missing)} == {"blob_denied"}
     assert len(outcomes) == DENIED_FIRST - 1
 
 

@@ -17,7 +17,7 @@ from ingest.formats.parquet import ParquetReader
 from ingest.licenses.policy import LicensePolicy
 from ingest.records import Skip, SourceFile
 from ingest.sources.registry import SourceOptions
-from ingest.sources.the_stack_v2.contents import Wanted
+from ingest.sources.the_stack_v2.contents import BlobRequest
 from ingest.sources.the_stack_v2.schema import shape_of
 from ingest.sources.the_stack_v2.source import ROW_BYTES, TheStackV2Options, plan, read
 from tests.ingest.blob_server import Bucket, bucket, status
@@ -302,7 +302,7 @@ def test_what_decides_the_records_decides_the_digest(store: Bucket, tmp_path: Pa
 @pytest.mark.slow
 def test_repetitive_rows_are_not_held_decoded(tmp_path: Path) -> None:
     """300,000 equal rows take a few kilobytes in the file and 40 MB decoded."""
-    same = row(Wanted(blob_id="0" * 40, length=1, encoding="utf-8"))
+    same = row(BlobRequest(blob_id="0" * 40, length=1, encoding="utf-8"))
     path = write(tmp_path / "a.parquet", [same] * 300_000, FLAT, group=300_000)
     with ParquetReader.open(str(path)) as reader:
         columns = shape_of(reader.schema()).columns
