@@ -65,6 +65,11 @@ class SourceFile:
     """-1 when unknown."""
     row: int
     """Position in the slice: strictly increasing, counted over refused rows too."""
+    query: str = ""
+    """What its changed functions answer, such as a commit message; "" where each function's own
+    documentation is the query."""
+    changed: tuple[tuple[int, int], ...] = ()
+    """With `query`: half-open ranges of lines, from 1; an empty one (n, n) stands before line n."""
 
 
 @cheaply_pickled

@@ -36,6 +36,8 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "not_utf8": "the text is not valid UTF-8",
         "not_alphanumeric": "under a quarter of the bytes are letters or digits",
         "encoded_data": "over half of the file is runs of base64 or hexadecimal",
+        "no_function_changed": "a commit changed the file outside of its functions only",
+        "many_functions_changed": "a commit changed so many functions that it names none of them",
         "no_documentation_marker": "nothing in the file can be documentation; not parsed",
         "unsupported_language": "there is no grammar for the language",
         "parse_timeout": "the parser ran over its time for one file",

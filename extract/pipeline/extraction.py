@@ -42,6 +42,8 @@ from extract.text import cut_query, fold, normalise_query, quality
 from ingest import SourceFile, SourcePair, cheaply_pickled
 
 Counts = tuple[tuple[str, int], ...]
+MAX_CHANGED_FUNCTIONS = 4
+"""Of a file that a commit changed; more say that its message is about none of them."""
 
 
 @cheaply_pickled
@@ -102,23 +104,34 @@ def extract_file(file: SourceFile, options: ExtractOptions) -> Extraction:
     if reason:
         return _refused(reason)
     try:
-        if not may_hold_documentation(file.language, file.content):
+        if not file.query and not may_hold_documentation(file.language, file.content):
             return _refused("no_documentation_marker")
         found = functions(
-            file.language, file.path, file.content, max_bytes=options.filters.max_file_bytes
+            file.language,
+            file.path,
+            file.content,
+            max_bytes=options.filters.max_file_bytes,
+            want_undocumented=bool(file.query),
         )
         extractor = extractor_id(file.language, file.path, found.reader)
     except FunctionsError as error:
         return _refused(error.reason)
-    documented = [function for function in found.functions if function.documentation]
-    candidates = [_candidate(function, extractor, options) for function in documented]
+    if file.query:
+        chosen = changed_functions(found.functions, file.changed)
+        if not chosen:
+            return _refused("no_function_changed")
+        if len(chosen) > MAX_CHANGED_FUNCTIONS:
+            return _refused("many_functions_changed")
+    else:
+        chosen = [function for function in found.functions if function.documentation]
+    candidates = [_candidate(function, extractor, options, file.query) for function in chosen]
     return _extraction(
         file,
         candidates,
         options,
-        bare=len(found.functions) - len(documented),
-        left_out=found.left_out,
-        untrusted=found.untrusted,
+        bare=0 if file.query else len(found.functions) - len(chosen),
+        left_out=0 if file.query else found.left_out,
+        untrusted=0 if file.query else found.untrusted,
         has_syntax_error=found.has_error,
     )
 
@@ -173,10 +186,42 @@ def _refused(reason: str) -> Extraction:
     )
 
 
-def _candidate(function: Function, extractor: str, options: ExtractOptions) -> _Candidate:
+def changed_functions(
+    functions: Sequence[Function], changed: Sequence[tuple[int, int]]
+) -> list[Function]:
+    """The innermost functions that hold changed lines (`SourceFile.changed`), by start.
+
+    New text counts for a function only between its first and its last line. A function that holds
+    another one that was changed is left out: which of the two was meant is not known.
+    """
+    hit = [
+        function
+        for function in functions
+        if any(
+            function.start_line < start <= function.end_line
+            if start == stop
+            else function.start_line < stop and start <= function.end_line
+            for start, stop in changed
+        )
+    ]
+    return [
+        function
+        for function in hit
+        if not any(
+            inner is not function
+            and function.start_byte <= inner.start_byte
+            and inner.end_byte <= function.end_byte
+            for inner in hit
+        )
+    ]
+
+
+def _candidate(
+    function: Function, extractor: str, options: ExtractOptions, query: str = ""
+) -> _Candidate:
     return _Candidate(
-        documentation=function.documentation,
-        doc_kind=function.doc_kind,
+        documentation=query or function.documentation,
+        doc_kind="" if query else function.doc_kind,
         code=function.code,
         name=published_name(function.name, options.redact),
         start_line=function.start_line,
@@ -186,7 +231,7 @@ def _candidate(function: Function, extractor: str, options: ExtractOptions) -> _
         body_lines=function.body_lines,
         trivial=function.trivial,
         in_tests=function.in_tests,
-        query_source="",
+        query_source="commit" if query else "",
         extractor=extractor,
     )
 

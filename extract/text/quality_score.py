@@ -81,7 +81,7 @@ _PARAMETERS = re.compile(r"\(([^()]{0,400})")
 _PARAMETER = re.compile(r"[A-Za-z]\w{2,}")
 _SYMBOLS = b"=<>{}[]()$%^\\|*~+&;#@_/"
 _MAX_WORDS = 64
-_SOURCE_POINTS = {"documentation": 100, "pair": 100, "description": 80, "returns": 20}
+_SOURCE_POINTS = {"commit": 80, "documentation": 100, "pair": 100, "description": 80, "returns": 20}
 
 
 def quality(

@@ -7,8 +7,17 @@ from .git_checkout import COMMIT as COMMIT
 from .git_checkout import Checkout as Checkout
 from .git_checkout import github_repo as github_repo
 from .git_checkout import read_checkout as read_checkout
+from .git_history import Commit as Commit
+from .git_history import FileChange as FileChange
+from .git_history import checkout_at as checkout_at
+from .git_history import commit_ids as commit_ids
+from .git_history import commits_touching as commits_touching
+from .git_history import read_changes as read_changes
+from .git_history import read_commits as read_commits
+from .git_process import GitFault as GitFault
 from .repository_tree import Choice as Choice
 from .repository_tree import Repository as Repository
+from .repository_tree import license_files_of_commit as license_files_of_commit
 from .repository_tree import repositories as repositories
 from .tree_walk import INVALID_PATH as INVALID_PATH
 from .tree_walk import MISSING as MISSING

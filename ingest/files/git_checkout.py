@@ -75,7 +75,7 @@ def read_checkout(top: Path, *, inside: Path, tree_cap: int = MAX_TREE_BYTES) ->
     except GitFault as fault:
         raise _unreadable(top, str(fault)) from fault
     host, repo = parse_remote(facts.remote)
-    blobs, links = _parse_tree(listing)
+    blobs, links = parse_tree(listing)
     return Checkout(
         repo=repo or top.resolve().name.removesuffix(".git" if entry == top else ""),
         commit=commit,
@@ -204,7 +204,8 @@ def _missing(git_dir: str, commit: str) -> frozenset[str]:
     return frozenset(line[1:] for line in lines if line.startswith("?"))
 
 
-def _parse_tree(listing: bytes) -> tuple[dict[str, str], dict[str, str]]:
+def parse_tree(listing: bytes) -> tuple[dict[str, str], dict[str, str]]:
+    """Paths to object ids of the regular files and of the links in an `ls-tree -r -z`."""
     blobs: dict[str, str] = {}
     links: dict[str, str] = {}
     for record in os.fsdecode(listing).split("\0"):

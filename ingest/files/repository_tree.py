@@ -100,7 +100,7 @@ def repositories(root: Path, choice: Choice, blobs: BlobReader) -> list[Reposito
             name=checkout.repo,
             checkout=checkout,
             committed=choice.committed_only or prefix in tree.bare,
-            license_files=_license_files_of_commit(checkout, blobs),
+            license_files=license_files_of_commit(checkout, blobs),
         )
         chosen = (
             _committed(repository, checkout, choice, prefixes)
@@ -141,7 +141,7 @@ def _license_files_of_folder(root: Path, tree: Tree, prefixes: frozenset[str]) -
     return LicenseFiles(folders, read)
 
 
-def _license_files_of_commit(checkout: Checkout, blobs: BlobReader) -> LicenseFiles:
+def license_files_of_commit(checkout: Checkout, blobs: BlobReader) -> LicenseFiles:
     """The licence files of a commit, links too: the bytes of a link are where it points."""
     ids = {**checkout.links, **checkout.blobs}
     folders: dict[str, tuple[str, ...]] = {}

@@ -19,6 +19,7 @@ from ingest.slicing import canonical_digest
 from ingest.sources.base import CommonOptions, Records, Sample, Source, without
 from ingest.sources.codesearchnet import source as codesearchnet
 from ingest.sources.directory import source as directory
+from ingest.sources.git_history import source as git_history
 from ingest.sources.installed import source as installed
 from ingest.sources.pairs import source as pairs
 from ingest.sources.the_stack import source as the_stack
@@ -29,6 +30,7 @@ from ingest.transport import ReadLimits
 SOURCES: tuple[Source, ...] = (
     installed.SOURCE,
     directory.SOURCE,
+    git_history.SOURCE,
     pairs.SOURCE,
     the_stack.SOURCE,
     the_stack_v2.SOURCE,

@@ -4,6 +4,7 @@ from .opt_out import opt_out_names as opt_out_names
 from .opt_out import read_opt_out as read_opt_out
 from .opt_out import without as without
 from .options import CommonOptions as CommonOptions
+from .options import local_path as local_path
 from .pair_row import FIELDS as FIELDS
 from .pair_row import Columns as Columns
 from .pair_row import RefusedRow as RefusedRow

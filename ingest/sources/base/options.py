@@ -15,6 +15,7 @@ from ingest.languages import LANGUAGES, suggestion
 from ingest.licenses import RESTRICTED, is_known, near_identifier, normalise
 from ingest.sources.base.opt_out import opt_out_names, read_opt_out
 from ingest.storage import absolute
+from ingest.transport import without_user
 
 DECLARED = "declared by config"
 
@@ -37,6 +38,18 @@ def _spdx(value: tuple[str, ...]) -> tuple[str, ...]:
         if not is_known(item):
             raise ValueError(f"{item!r} is no SPDX licence: {near_identifier(item)}")
     return normalise(value)
+
+
+def local_path(value: str) -> str:
+    """The path, if it is one of this machine. Raises ValueError."""
+    if "://" in value:
+        raise ValueError(
+            f"{without_user(value)!r} is a remote path: this version reads local folders only; "
+            "download it, or clone it, first and name the folder"
+        )
+    if not value.strip() or "\0" in value:
+        raise ValueError(f"{value!r} is no path: name a local file or folder")
+    return value
 
 
 class CommonOptions(BaseModel):

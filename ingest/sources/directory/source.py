@@ -44,31 +44,20 @@ from ingest.sources.base import (
     Sample,
     Source,
     file_part,
+    local_path,
     read_files,
     slice_files,
     thinned,
 )
 from ingest.terms import OPEN
-from ingest.transport import ReadLimits, without_user
-
-
-def _local_path(value: str) -> str:
-    """The path, if it is one of this machine; else `ValueError`."""
-    if "://" in value:
-        raise ValueError(
-            f"{without_user(value)!r} is a remote path: this version reads local folders only; "
-            "download it, or clone it, first and name the folder"
-        )
-    if not value.strip() or "\0" in value:
-        raise ValueError(f"{value!r} is no path: name a local file or folder")
-    return value
+from ingest.transport import ReadLimits
 
 
 class DirectoryOptions(CommonOptions):
     """A folder of source code on this machine."""
 
     kind: Literal["directory"] = "directory"
-    path: Annotated[str, AfterValidator(_local_path)]
+    path: Annotated[str, AfterValidator(local_path)]
     repo: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")] | None = None
     """Name of the repository of `path` itself; default: its origin, or the folder's name."""
     exclude: tuple[str, ...] = ()
