@@ -23,7 +23,15 @@ MAX_LIST_BYTES = 64 * 1024 * 1024
 MAX_MESSAGES_BYTES = 64 * 1024 * 1024
 MAX_DIFF_BYTES = 256 * 1024 * 1024
 DIFF = (
-    *("diff-tree", "--stdin", "-r", "-p", "--text", "--unified=0", "--inter-hunk-context=0"),
+    *(
+        "diff-tree",
+        "--stdin",
+        "-r",
+        "-p",
+        "--text",
+        "--unified=0",
+        "--inter-hunk-context=0",
+    ),
     *("--full-index", "--diff-filter=M", "--diff-algorithm=myers", "--no-indent-heuristic"),
     *("--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--ignore-submodules=all"),
     *("--src-prefix=a/", "--dst-prefix=b/", "--no-relative", "--format=%x01%H"),

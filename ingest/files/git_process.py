@@ -23,6 +23,7 @@ TIMEOUT_S = 120
 SAFE = (
     *("-c", "core.hooksPath=/dev/null"),
     *("-c", "core.fsmonitor=false"),
+    *("-c", "core.quotePath=false"),
     *("-c", "core.attributesFile=/dev/null"),
     *("-c", "credential.helper="),
     *("-c", "gc.auto=0"),
