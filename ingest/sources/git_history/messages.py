@@ -33,19 +33,22 @@ _BOT = re.compile(
     re.IGNORECASE,
 )
 _TRAILER = re.compile(
-    r"(?:[A-Z][A-Za-z]*(?:-[A-Za-z]+)+|git-svn-id|Reviewers?|Approved|Tested|PiperOrigin-RevId"
+    r"(?:[A-Z][A-Za-z]{0,20}(?:-[A-Za-z]{1,20}){1,4}|git-svn-id|Reviewers?|Approved|Tested|PiperOrigin-RevId"
     r"|Fixes|Fixed|Closes|Closed|Resolves|Refs?|See|Issues?|BUG|Bug|Test|Change)[:=]? ?.*"
-    r"|\(?cherry picked from .*|-{3,}.*|https?://\S+|\[?ci skip\]?|\[?skip ci\]?",
+    r"|\(?cherry picked from .*|-{3}.*|https?://\S+|\[?ci skip\]?|\[?skip ci\]?",
 )
-_ISSUE = r"(?:(?:GH|gh|PR|pr|issue|Issue|bug|Bug)[- ]?)?#\d+|(?:GH|gh)-\d+|[A-Z][A-Z0-9]{1,9}-\d+"
+_ISSUE = (
+    r"(?:(?:GH|gh|PR|pr|issue|Issue|bug|Bug)[- ]?)?#\d{1,9}|(?:GH|gh)-\d{1,9}"
+    r"|[A-Z][A-Z0-9]{1,9}-\d{1,9}"
+)
 _ISSUE_TAIL = re.compile(
-    rf"[\s,;:.(\[-]*\b(?:(?:clos|fix|resolv|ref|see|address)(?:e?[sd]|ing|erences?)?:?\s+)"
-    rf"(?:{_ISSUE})(?:(?:\s*,\s*|\s+and\s+|\s+)(?:{_ISSUE}))*[)\].]*",
+    rf"[\s,;:.(\[-]{{0,4}}\b(?:clos|fix|resolv|ref|see|address)(?:e?[sd]|ing|erences?)?:?\s{{1,3}}"
+    rf"(?:{_ISSUE})(?:[\s,]{{1,3}}(?:and\s{{1,3}})?(?:{_ISSUE})){{0,3}}[)\].]{{0,3}}",
     re.IGNORECASE,
 )
-_ISSUE_ALONE = re.compile(rf"\s*[(\[]?(?:{_ISSUE})[)\]]?(?=[\s.,;:)]|$)")
+_ISSUE_ALONE = re.compile(rf"\s{{0,3}}[(\[]?(?:{_ISSUE})[)\]]?(?=[\s.,;:)]|$)")
 _ISSUE_HEAD = re.compile(
-    rf"(?:fix(?:e[sd])?|clos(?:e[sd]?)|refs?)?\s*[(\[]?(?:{_ISSUE})[)\]]?\s*(?:[:,]|--?|–)*\s+",
+    rf"(?:fix(?:e[sd])?|clos(?:e[sd]?)|refs?)?\s{{0,3}}[(\[]?(?:{_ISSUE})[)\]]?[\s:,\u2013-]{{1,6}}",
     re.IGNORECASE,
 )
 _TYPE = re.compile(
@@ -61,7 +64,7 @@ _TAG_HEAD = re.compile(
 )
 _REVERT = re.compile(r"revert(?:s|ed|ing)?\b|merged?\b|back(?:ed)? out\b|undo\b|unmerge\b", re.I)
 _RELEASE = re.compile(
-    r"v?\d+\.\d+[\w.]*(?:\s|$)|(?:re)?releas(?:e|es|ed|ing)\b"
+    r"v?\d{1,9}\.\d{1,9}[\w.]{0,30}(?:\s|$)|(?:re)?releas(?:e|es|ed|ing)\b"
     r"|(?:prepar(?:e|es|ed|ing)|tag(?:ged)?|cut|start(?:ing)?)\b.{0,30}"
     r"\b(?:release|version|development|iteration|\d+\.\d+)"
     r"|.{0,40}\b(?:changelog|change log|release notes?|news file|upgrading\.md|history\.\w+)\b"
@@ -70,7 +73,7 @@ _RELEASE = re.compile(
     re.IGNORECASE,
 )
 _DEPENDENCY = re.compile(
-    r"(?:bump|upgrad|updat|pin|unpin|lock|depend)\w*\b.{0,60}"
+    r"(?:bump|upgrad|updat|pin|unpin|lock|depend)\w{0,12}\b.{0,60}"
     r"(?:\bdep(?:endenc(?:y|ies)|s)?\b|\brequirements?\b|\bfrom v?\d|\bto v?\d+\.\d|\blockfile\b"
     r"|\bpackage(?:s|\.json|-lock)|\bgemfile|\bcargo\.|\bcomposer\.|\bgo\.mod|\bgradle|\bmaven"
     r"|\bnpm\b|\bpip\b|\bsubmodules?\b|\bjquery\b|\bvendor\w*)"
@@ -79,7 +82,7 @@ _DEPENDENCY = re.compile(
 )
 _SMALL = (
     r"(?:(?:some|a|an|the|few|small|minor|more|missing|unused|broken|wrong|new|other|tiny|trivial"
-    r"|various|misc\.?|in|of|for|code|source|unit|integration|failing|all|also)\s+)*"
+    r"|various|misc\.?|in|of|for|code|source|unit|integration|failing|all|also)\s{1,3}){0,5}"
 )
 _HOUSE = re.compile(
     rf"{_SMALL}(?:(?:fix|correct|updat|add|improv|remov|clean|chang|tweak|mov|appl|r[au]n|format"

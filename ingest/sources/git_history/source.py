@@ -105,24 +105,7 @@ def plan(
             value=options.path,
             remedy="Name a git checkout, a bare repository, or a folder of them under `path`.",
         )
-    histories: list[_History] = []
-    quarantined: list[Quarantine] = []
-    with BlobReader() as blobs:
-        choice = Choice(wanted=options.wanted(), exclude=options.exclude)
-        for repository in repositories(root, choice, blobs):
-            if repository.checkout is None:
-                continue
-            try:
-                histories.append(_history(options, policy, repository, repository.checkout, blobs))
-            except GitFault as fault:
-                quarantined.append(Quarantine(name=repository.name, reason=str(fault)))
-    if not any(history.commits for history in histories):
-        raise SourceError(
-            f"no git history of {', '.join(sorted(options.wanted()))}",
-            value=options.path,
-            remedy="Clone a repository with its history (no `--depth`), or check `languages` and "
-            "`exclude`." + "".join(f" {one.name}: {one.reason}." for one in quarantined[:3]),
-        )
+    histories, quarantined = _histories(options, root, policy)
     groups = [_parts(options, history) for history in histories if history.commits]
     if sample is not None:
         groups = [[part] for part in sample.choose(
@@ -134,9 +117,7 @@ def plan(
         else content_revision((history.name, history.head) for history in histories)
     )
     facts = _facts(options, policy)
-    units = [
-        [(part, (part.stop - part.start) * COMMIT_BYTES) for part in group] for group in groups
-    ]
+    units = [[(part, part.size) for part in group] for group in groups]
     return Listing(
         source=name,
         kind=options.kind,
@@ -173,6 +154,31 @@ def read(
             for record in reader.records():
                 yield replace(record, row=row)
                 row += record.rows if isinstance(record, Skip) else 1
+
+
+def _histories(
+    options: GitHistoryOptions, root: Path, policy: LicensePolicy
+) -> tuple[list[_History], list[Quarantine]]:
+    """The repositories in a folder. Raises `SourceError` where none has a commit to read."""
+    histories: list[_History] = []
+    quarantined: list[Quarantine] = []
+    with BlobReader() as blobs:
+        choice = Choice(wanted=options.wanted(), exclude=options.exclude)
+        for repository in repositories(root, choice, blobs):
+            if repository.checkout is None:
+                continue
+            try:
+                histories.append(_history(options, policy, repository, repository.checkout, blobs))
+            except GitFault as fault:
+                quarantined.append(Quarantine(name=repository.name, reason=str(fault)))
+    if not any(history.commits for history in histories):
+        raise SourceError(
+            f"no git history of {', '.join(sorted(options.wanted()))}",
+            value=options.path,
+            remedy="Clone a repository with its history (no `--depth`), or check `languages` and "
+            "`exclude`." + "".join(f" {one.name}: {one.reason}." for one in quarantined[:3]),
+        )
+    return histories, quarantined
 
 
 def _history(

@@ -352,3 +352,60 @@ def test_real_files_add_up_and_do_not_leak(language: str) -> None:
         holds(got)
         pairs += len(got.pairs)
     assert pairs > 10
+
+
+CHANGED = '''def outer(rows):
+    first = [row for row in rows if row.good]
+
+    def inner(row):
+        return row.price * row.count
+
+    return sum(inner(row) for row in first)
+
+
+@cached
+def later(rows):
+    """Sum the rows."""
+    return sum(row.price for row in rows if row.good)
+'''
+
+
+@pytest.mark.parametrize(
+    ("changed", "names"),
+    [
+        (((2, 3),), ["outer"]),
+        (((5, 6),), ["inner"]),
+        (((7, 8), (5, 6)), ["inner"]),
+        (((8, 10),), []),
+        (((10, 11),), ["later"]),
+        (((2, 2), (13, 14)), ["outer", "later"]),
+        (((1, 1),), []),
+        (((10, 10),), []),
+        (((14, 14),), []),
+        (((1, 14),), ["inner", "later"]),
+    ],
+)
+def test_the_functions_that_a_commit_changed(
+    changed: tuple[tuple[int, int], ...], names: list[str]
+) -> None:
+    """New text in front of a function or behind it is none of its own; the innermost answers."""
+    query = "Leave out what is not good when prices are added"
+    file = replace(source_file(CHANGED), query=query, changed=changed)
+    extraction = extract_file(file, OPTIONS)
+    assert extraction.file_reason == ("" if names else "no_function_changed")
+    assert [pair.name for pair in extraction.pairs] == names
+    assert {(pair.query, pair.query_source) for pair in extraction.pairs} <= {(query, "commit")}
+    assert not any("Sum the rows" in pair.code for pair in extraction.pairs)
+    holds(extraction)
+
+
+def test_a_change_of_many_functions_is_about_none() -> None:
+    lines = [
+        f"def f{number}(rows):\n    first = sorted(rows)\n    return first[{number}] or rows\n"
+        for number in range(5)
+    ]
+    file = source_file("".join(lines))
+    for count, reason in ((4, ""), (5, "many_functions_changed")):
+        file = replace(file, query="Put the values in order at once", changed=((1, 3 * count),))
+        extraction = extract_file(file, OPTIONS)
+        assert (extraction.file_reason, len(extraction.pairs)) == (reason, 0 if reason else count)

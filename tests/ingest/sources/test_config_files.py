@@ -25,6 +25,7 @@ def kinds(path: Path) -> list[str]:
         ("codesearchnet", ["codesearchnet"]),
         ("combined", ["codesearchnet", "the-stack", "pairs"]),
         ("directory", ["directory"]),
+        ("git_history", ["git-history", "directory"]),
         ("the_stack", ["the-stack"]),
         ("the_stack_v2", ["the-stack-v2"]),
     ],
