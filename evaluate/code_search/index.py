@@ -83,9 +83,9 @@ class Snapshot:
     def document(self, number: int) -> CodeDocument:
         """The document of a number."""
         for segment, part in zip(self.segments, self.numbers, strict=True):
-            place = np.flatnonzero(part == number)
-            if len(place):
-                return segment.document(int(place[0]))
+            rows = np.flatnonzero(part == number)
+            if len(rows):
+                return segment.document(int(rows[0]))
         raise IndexError(f"there is no document {number}")
 
 
@@ -228,8 +228,8 @@ class _Update:
             encode = self.encode() if self.encode is not None else None
             segment = write_segment(self.store, self.documents, encode, self.template)
             for name, file_state in self.pending.items():
-                place = segment.folder.name if file_state.count else ""
-                self.pending[name] = _with(file_state, segment=place)
+                segment_name = segment.folder.name if file_state.count else ""
+                self.pending[name] = _with(file_state, segment=segment_name)
             self.made += len(self.documents)
         if self.pending:
             self.state.files.update(self.pending)

@@ -71,15 +71,15 @@ class LiveTokens(TokenIndex):
         return vectors
 
     def _slices(self, first: int, last: int) -> Iterator[tuple[TokenIndex, int, int]]:
-        place = max(0, int(np.searchsorted(self.starts, first, side="right")) - 1)
+        index = max(0, int(np.searchsorted(self.starts, first, side="right")) - 1)
         while first < last:
-            piece = self.pieces[place]
-            place += 1
-            end = int(self.starts[place]) if place < len(self.pieces) else self.tokens
+            part = self.pieces[index]
+            index += 1
+            end = int(self.starts[index]) if index < len(self.pieces) else self.tokens
             stop = min(last, end)
             if stop > first:
-                skipped = piece.first - piece.start
-                yield piece.index, first + skipped, stop + skipped
+                skipped = part.first - part.start
+                yield part.index, first + skipped, stop + skipped
                 first = stop
 
 
@@ -100,7 +100,7 @@ def live_tokens(parts: Sequence[tuple[TokenIndex, NDArray[np.int32]]]) -> LiveTo
         scales=None,
         offsets=np.concatenate([np.zeros(1, dtype=np.int64), *lengths]).cumsum(),
         pieces=tuple(pieces),
-        starts=np.array([piece.start for piece in pieces], dtype=np.int64),
+        starts=np.array([part.start for part in pieces], dtype=np.int64),
     )
 
 

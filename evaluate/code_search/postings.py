@@ -103,10 +103,10 @@ class Postings:
 
     def of_word(self, word: str) -> slice:
         """Where the postings of a word stand."""
-        place = self.words.find(b"\n%b\n" % word.encode("utf-8"))
-        if place < 0:
+        offset = self.words.find(b"\n%b\n" % word.encode("utf-8"))
+        if offset < 0:
             return slice(0, 0)
-        row = self.words.count(b"\n", 0, place)
+        row = self.words.count(b"\n", 0, offset)
         return slice(int(self.starts[row]), int(self.starts[row + 1]))
 
 

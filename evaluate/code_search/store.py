@@ -88,9 +88,9 @@ def fingerprint(model: Path) -> str:
     row = known.get(name)
     if isinstance(row, list) and len(row) == 2 and row[0] == hints and isinstance(row[1], str):
         return row[1]
-    found = model_digest(model)
-    _write_prints({**known, name: [hints, found]})
-    return found
+    digest = model_digest(model)
+    _write_prints({**known, name: [hints, digest]})
+    return digest
 
 
 def cut_to_limit(newest: Store, limit: int = LIMIT) -> None:

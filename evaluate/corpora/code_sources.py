@@ -40,8 +40,8 @@ class CodePlace:
 
     def read(self) -> Iterator[CodeFile]:
         """The files, one at a time; one that changed into something unreadable is left out."""
-        for path, place, language, repo in self.files:
-            content = read_capped(place, MAX_FILE_BYTES)
+        for path, location, language, repo in self.files:
+            content = read_capped(location, MAX_FILE_BYTES)
             if content is not None:
                 yield CodeFile(path=path, language=language, content=content, repo=repo)
 
@@ -125,7 +125,7 @@ def _installed(
         listing = plan(options, name, LicensePolicy())
     except SourceError as error:
         raise CorpusError(str(error)) from error
-    parts = [part for piece in listing.slices for part in piece.parts]
+    parts = [part for slice_ in listing.slices for part in slice_.parts]
     readable = [_entry(part) for part in parts if "skip" not in dict(part.meta)]
     return CodePlace(
         name=name,

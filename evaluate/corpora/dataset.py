@@ -24,7 +24,7 @@ SEED = 0
 
 
 def dataset_corpora(
-    place: Path | str,
+    source: Path | str,
     *,
     split: str = "test",
     languages: Sequence[str] | None = None,
@@ -36,17 +36,17 @@ def dataset_corpora(
     Raises `CorpusError` where the split is empty or lacks one of `languages`.
     """
     samples: dict[str, list[Sample]] = {}
-    for sample in dataset_samples(place, split):
+    for sample in dataset_samples(source, split):
         samples.setdefault(text(sample, "language"), []).append(sample)
     if not samples:
-        raise CorpusError(f"{place} has no {split} split: build with splits.{split} above 0")
+        raise CorpusError(f"{source} has no {split} split: build with splits.{split} above 0")
     missing = sorted(set(languages or ()) - set(samples))
     if missing:
         raise CorpusError(
-            f"{place}: its {split} split has no {missing[0]}: it has {sorted(samples)}"
+            f"{source}: its {split} split has no {missing[0]}: it has {sorted(samples)}"
         )
     made = [
-        _corpus(place_name(place), split, language, samples[language])
+        _corpus(place_name(source), split, language, samples[language])
         for language in sorted(samples)
         if not languages or language in languages
     ]
@@ -55,9 +55,9 @@ def dataset_corpora(
     return [block for corpus in made for block in blocks(corpus, distractors, seed)]
 
 
-def place_name(place: Path | str) -> str:
+def place_name(source: Path | str) -> str:
     """The last part of a folder or an address, without its query."""
-    return PurePosixPath(str(place).partition("?")[0]).name
+    return PurePosixPath(str(source).partition("?")[0]).name
 
 
 def blocks(corpus: Corpus, distractors: int, seed: int = SEED) -> list[Corpus]:
@@ -78,14 +78,14 @@ def blocks(corpus: Corpus, distractors: int, seed: int = SEED) -> list[Corpus]:
     order = np.concatenate([order, order[: -total % size]]).reshape(-1, size)
     home: dict[str, int] = {}
     for number, row in enumerate(order.tolist()):
-        for place in row:
-            home.setdefault(corpus.documents[place].id, number)
+        for index in row:
+            home.setdefault(corpus.documents[index].id, number)
     by_block: dict[int, list[Query]] = {}
     for query in corpus.queries:
         by_block.setdefault(min(home[answer] for answer in query.relevant), []).append(query)
     made: list[Corpus] = []
     for number, row in enumerate(order.tolist()):
-        documents = [corpus.documents[place] for place in row]
+        documents = [corpus.documents[index] for index in row]
         ids = {document.id for document in documents}
         made.append(
             Corpus(
@@ -101,13 +101,13 @@ def blocks(corpus: Corpus, distractors: int, seed: int = SEED) -> list[Corpus]:
 def some_queries(corpora: Sequence[Corpus], count: int) -> list[Corpus]:
     """The corpora with at most `count` questions in all, evenly spaced; pools stay whole."""
     total = sum(len(corpus.queries) for corpus in corpora)
-    kept = {place * total // count for place in range(count)} if count < total else None
+    kept = {number * total // count for number in range(count)} if count < total else None
     if kept is None:
         return list(corpora)
     made: list[Corpus] = []
     at = 0
     for corpus in corpora:
-        chosen = [query for place, query in enumerate(corpus.queries, start=at) if place in kept]
+        chosen = [query for number, query in enumerate(corpus.queries, start=at) if number in kept]
         at += len(corpus.queries)
         made.append(
             Corpus(

@@ -79,23 +79,23 @@ def dataset_documents(
     return [sample_document(sample, keep_documentation) for sample in dataset_samples(path, split)]
 
 
-def dataset_samples(place: Path | str, split: str | None) -> Iterator[Sample]:
+def dataset_samples(source: Path | str, split: str | None) -> Iterator[Sample]:
     """The samples of a dataset (a folder or an address) or one of its splits.
 
     Raises `ManifestError`, `DamagedData`; of an address `SourceError`, `TransientFault` too.
     """
     try:
-        if isinstance(place, str) and is_remote(place):
-            yield from _remote_samples(place, split)
+        if isinstance(source, str) and is_remote(source):
+            yield from _remote_samples(source, split)
         else:
-            yield from Dataset.open(Path(place)).samples(split=split)
+            yield from Dataset.open(Path(source)).samples(split=split)
     except OSError as error:
-        raise CorpusError(f"{place}: {error}") from error
+        raise CorpusError(f"{source}: {error}") from error
 
 
-def _remote_samples(place: str, split: str | None) -> Iterator[Sample]:
+def _remote_samples(source: str, split: str | None) -> Iterator[Sample]:
     try:
-        reader = Reader.open(place, select=Select(splits=(split,) if split else SPLITS))
+        reader = Reader.open(source, select=Select(splits=(split,) if split else SPLITS))
     except PlanError:
         # No sample is left: what a folder without them answers too.
         return

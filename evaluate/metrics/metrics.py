@@ -64,12 +64,14 @@ class QueryValues:
         """The same for some of the queries."""
         places = np.asarray(chosen, dtype=np.int64)
         return QueryValues(
-            queries=tuple(self.queries[place] for place in places.tolist()),
+            queries=tuple(self.queries[position] for position in places.tolist()),
             names=self.names,
             values=self.values[places],
             recall=self.recall[places],
             ranks=self.ranks[places],
-            strata=tuple(self.strata[place] for place in places.tolist()) if self.strata else (),
+            strata=tuple(self.strata[position] for position in places.tolist())
+            if self.strata
+            else (),
         )
 
 
@@ -83,14 +85,14 @@ def quick(ranks: ArrayLike, *, documents: int | None = None) -> dict[str, float]
     if rank.ndim != 1 or not rank.size or rank.min() < 0:
         raise ValueError(f"ranks of shape {rank.shape}: give one rank from 0 a query, at least one")
     ranked = rank > 0
-    place = np.where(ranked, rank, 1).astype(np.float64)
-    reciprocal = np.where(ranked, 1 / place, 0.0)
+    positions = np.where(ranked, rank, 1).astype(np.float64)
+    reciprocal = np.where(ranked, 1 / positions, 0.0)
     in_ten = ranked & (rank <= 10)
     made = {
         "P@1": float((rank == 1).mean()),
         "MRR": float(reciprocal.mean()),
         "MRR@10": float((reciprocal * in_ten).mean()),
-        "nDCG@10": float((in_ten / np.log2(place + 1)).mean()),
+        "nDCG@10": float((in_ten / np.log2(positions + 1)).mean()),
     }
     made |= {f"Recall@{k}": float((ranked & (rank <= k)).mean()) for k in RECALL_AT}
     if documents is None or documents >= AUC_DOCUMENTS:
@@ -154,9 +156,9 @@ def _measures() -> dict[Any, int]:
         ir_measures.RR @ 10: 2,
         ir_measures.nDCG @ 10: 3,
     }
-    for place, k in enumerate(RECALL_AT):
-        made[ir_measures.R @ k] = 4 + place
-        made[ir_measures.Success @ k] = 4 + len(RECALL_AT) + place
+    for column, k in enumerate(RECALL_AT):
+        made[ir_measures.R @ k] = 4 + column
+        made[ir_measures.Success @ k] = 4 + len(RECALL_AT) + column
     return made
 
 
@@ -170,7 +172,7 @@ def _fill_measured(
     rows = {query: row for row, query in enumerate(relevant)}
     # trec_eval orders by score and then by id: scores that fall by one leave it no choice.
     scored = {
-        query: {document: float(-place) for place, document in enumerate(documents)}
+        query: {document: float(-position) for position, document in enumerate(documents)}
         for query, documents in ranked.items()
         if documents
     }
@@ -182,13 +184,13 @@ def _fill_measured(
 def _recall_curve(ranked: Sequence[str], relevant: Mapping[str, int]) -> Floats:
     positives = {document for document, grade in relevant.items() if grade > 0}
     hits = np.zeros(AUC_DEPTH)
-    for place, document in enumerate(ranked[:AUC_DEPTH]):
-        hits[place] = document in positives
+    for position, document in enumerate(ranked[:AUC_DEPTH]):
+        hits[position] = document in positives
     return np.asarray(hits.cumsum() / len(positives), dtype=np.float64)
 
 
 def _first(ranked: Sequence[str], relevant: Mapping[str, int]) -> int:
-    for place, document in enumerate(ranked, start=1):
+    for position, document in enumerate(ranked, start=1):
         if relevant.get(document, 0) > 0:
-            return place
+            return position
     return 0

@@ -39,7 +39,7 @@ class Remembered:
         keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in texts]
         new = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._vectors}
         encoded = self.encode(list(new.values()))
-        fresh = {key: encoded[place] for place, key in enumerate(new)}
+        fresh = {key: encoded[index] for index, key in enumerate(new)}
         rows = [fresh[key] if key in fresh else self._vectors[key] for key in keys]
         for key, row in zip(keys, rows, strict=True):
             self._keep(key, row)

@@ -108,7 +108,7 @@ def refuse_query(query: str, documentation: str, options: FilterOptions) -> tupl
     """Reason and detail to refuse a final query; `documentation` is what it was taken from."""
     if not query:
         raw = documentation.lower()
-        inherited = any(mark in raw for mark in _RAW_INHERITED)
+        inherited = any(tag in raw for tag in _RAW_INHERITED)
         return ("query_boilerplate" if inherited else "query_empty"), documentation
     if is_boilerplate(query):
         return "query_boilerplate", query

@@ -142,15 +142,15 @@ def functions(
         marker = re.compile(b"") if want_undocumented else row.marker
         parsed = _readable(language, path, content, parsed, budget, marker)
         broken = parsed.root.has_error
-    found = found_functions(row, content, matches(parsed)) if rescued is None else rescued
-    count = len(found)
+    candidates = found_functions(row, content, matches(parsed)) if rescued is None else rescued
+    count = len(candidates)
     if broken and rescued is None:
-        found = [function for function in found if is_trusted(row, content, function)]
-    left_out = _beyond_budget(found, len(content), want_undocumented)
-    lines = _lines(content, found)
+        candidates = [function for function in candidates if is_trusted(row, content, function)]
+    left_out = _beyond_budget(candidates, len(content), want_undocumented)
+    lines = _lines(content, candidates)
     functions_made: list[Function] = []
     reach = -1
-    for at, span in enumerate(found):
+    for at, span in enumerate(candidates):
         if at not in left_out:
             functions_made.append(
                 _function(row, content, span, lines, span.start < reach, want_undocumented)
@@ -161,16 +161,16 @@ def functions(
         has_error=broken and rescued is None,
         reader="" if rescued is None else SYNTAX,
         left_out=len(left_out),
-        untrusted=count - len(found),
+        untrusted=count - len(candidates),
     )
 
 
-def _beyond_budget(found: list[Found], size: int, whole: bool) -> frozenset[int]:
+def _beyond_budget(candidates: list[Found], size: int, whole: bool) -> frozenset[int]:
     """Positions of the functions, longest first, whose code would exceed what a file may give."""
     budget = max(CODE_BYTES, CODE_FACTOR * size)
     spans = [
         (function.end - function.start, at)
-        for at, function in enumerate(found)
+        for at, function in enumerate(candidates)
         if whole or function.documentation
     ]
     total = sum(length for length, _ in spans)
@@ -184,12 +184,12 @@ def _beyond_budget(found: list[Found], size: int, whole: bool) -> frozenset[int]
     return frozenset(left_out)
 
 
-def _lines(content: bytes, found: list[Found]) -> dict[int, int]:
+def _lines(content: bytes, candidates: list[Found]) -> dict[int, int]:
     """The line of each start and end, over one pass of the content however they are nested."""
     lines: dict[int, int] = {}
     at, line = 0, 1
     for offset in sorted(
-        {offset for function in found for offset in (function.start, function.end)}
+        {offset for function in candidates for offset in (function.start, function.end)}
     ):
         line += content.count(b"\n", at, offset)
         at = offset
@@ -239,37 +239,38 @@ def _readable(
 def _function(
     row: Language,
     content: bytes,
-    found: Found,
+    candidate: Found,
     lines: Mapping[int, int],
     nested: bool,
     whole: bool,
 ) -> Function:
-    documentation = _documentation(row, content, found) if found.documentation else ""
+    documentation = _documentation(row, content, candidate) if candidate.documentation else ""
     code, body_lines, trivial = "", 0, False
     if documentation or whole:
-        code = _code(row, content, found, bool(documentation))
+        code = _code(row, content, candidate, bool(documentation))
         body_lines = sum(map(bool, map(str.strip, code.split("\n"))))
-        trivial = is_trivial(row.name, content, found)
+        trivial = is_trivial(row.name, content, candidate)
     return Function(
-        name=_name(content, found),
-        start_byte=found.start,
-        end_byte=found.end,
-        start_line=lines[found.start],
-        end_line=lines[found.end],
+        name=_name(content, candidate),
+        start_byte=candidate.start,
+        end_byte=candidate.end,
+        start_line=lines[candidate.start],
+        end_line=lines[candidate.end],
         documentation=documentation,
-        doc_kind=_kind(row, content, found) if documentation else "",
+        doc_kind=_kind(row, content, candidate) if documentation else "",
         code=code,
         body_lines=body_lines,
         trivial=trivial,
         nested=nested,
-        in_tests=found.in_tests or (bool(documentation) and _in_test_case(row, content, found)),
+        in_tests=candidate.in_tests
+        or (bool(documentation) and _in_test_case(row, content, candidate)),
     )
 
 
-def _in_test_case(row: Language, content: bytes, found: Found) -> bool:
+def _in_test_case(row: Language, content: bytes, candidate: Found) -> bool:
     """Whether a function with a test's name stands in a class whose bases are a test case."""
-    node = found.node
-    if node is None or not has_test_name(_name(content, found), row.name):
+    node = candidate.node
+    if node is None or not has_test_name(_name(content, candidate), row.name):
         return False
     for _ in range(_LEVELS):
         # Bounded: the tree is walked down from its root for every parent.
@@ -285,17 +286,17 @@ def _in_test_case(row: Language, content: bytes, found: Found) -> bool:
     )
 
 
-def _documentation(row: Language, content: bytes, found: Found) -> str:
-    raws = [content[start:end] for start, end in found.documentation]
+def _documentation(row: Language, content: bytes, candidate: Found) -> str:
+    raws = [content[start:end] for start, end in candidate.documentation]
     if row.placement == "body":
         return python_docstring(raws[0].decode("utf-8")) or ""
     return comment_text(raws)
 
 
-def _kind(row: Language, content: bytes, found: Found) -> str:
+def _kind(row: Language, content: bytes, candidate: Found) -> str:
     if row.placement == "body":
         return "docstring"
-    start = found.documentation[0][0]
+    start = candidate.documentation[0][0]
     if row.line_runs_apart and content.startswith(b"//", start):
         return "markdown_comment"
     if row.name in ("go", "ruby") and not content.startswith((b"/*", b"=begin"), start):
@@ -303,19 +304,19 @@ def _kind(row: Language, content: bytes, found: Found) -> str:
     return "doc_comment"
 
 
-def _code(row: Language, content: bytes, found: Found, documented: bool) -> str:
-    start, end = found.start, found.end
+def _code(row: Language, content: bytes, candidate: Found, documented: bool) -> str:
+    start, end = candidate.start, candidate.end
     if not documented:
         code = content[start:end]
     elif row.placement == "body":
-        code = code_without_docstring(content, start, end, found.documentation[0])
+        code = code_without_docstring(content, start, end, candidate.documentation[0])
     else:
-        code = code_without_comments(content, start, end, found.documentation)
+        code = code_without_comments(content, start, end, candidate.documentation)
     return code.decode("utf-8")
 
 
-def _name(content: bytes, found: Found) -> str:
-    text = content[found.name[0] : found.name[1]].decode("utf-8")
+def _name(content: bytes, candidate: Found) -> str:
+    text = content[candidate.name[0] : candidate.name[1]].decode("utf-8")
     if text.isidentifier():
         return text
     quoted = _QUOTED.search(text)
@@ -341,10 +342,10 @@ def strip_code_documentation(language: str, code: str) -> tuple[str, str]:
             if error.reason == "parse_timeout":
                 break  # A wrapper changes nothing of that, and each would take as long.
             continue
-        found = found_functions(row, content, matches(parsed))
-        if not found:
+        candidates = found_functions(row, content, matches(parsed))
+        if not candidates:
             continue
-        stripped = _stripped(row, content, found[0], len(before.encode()), len(after.encode()))
+        stripped = _stripped(row, content, candidates[0], len(before.encode()), len(after.encode()))
         if not parsed.root.has_error:
             return stripped or (code, "")
         fallback = fallback or stripped

@@ -71,7 +71,7 @@ def _decorator(content: bytes, lines: list[int], expression: int) -> int:
     It is the first on its line, which no "@" in a comment or an expression is.
     """
     for at in range(bisect_right(lines, expression) - 1, -1, -1):
-        mark = _AT.match(content, lines[at], expression)
-        if mark is not None:
-            return mark.end() - 1
+        at_sign = _AT.match(content, lines[at], expression)
+        if at_sign is not None:
+            return at_sign.end() - 1
     return expression

@@ -64,13 +64,13 @@ def matches(parsed: Parsed) -> Matches:
     if keyword is None:
         return _run(parsed.tools.cursor, parsed.root)
     shallow = parsed.tools.cursor_to(keyword.depth)
-    found = _run(shallow, parsed.root)
-    subtrees = _unmatched(parsed, keyword, found)
+    result = _run(shallow, parsed.root)
+    subtrees = _unmatched(parsed, keyword, result)
     if subtrees is None:
         return _run(parsed.tools.cursor, parsed.root)
     for subtree in subtrees:
-        found += _run(parsed.tools.cursor, subtree)
-    return found
+        result += _run(parsed.tools.cursor, subtree)
+    return result
 
 
 def _run(cursor: QueryCursor, node: Node) -> Matches:
@@ -82,13 +82,13 @@ def _run(cursor: QueryCursor, node: Node) -> Matches:
     return matches
 
 
-def _unmatched(parsed: Parsed, keyword: _Keyword, found: Matches) -> list[Node] | None:
+def _unmatched(parsed: Parsed, keyword: _Keyword, captures: Matches) -> list[Node] | None:
     """The subtrees at `keyword.depth` in which a function may stand that is not in `found`.
 
     None where they are too many to look for one by one.
     """
     content = parsed.content.lower() if keyword.any_case else parsed.content
-    comments, known = _known(content, keyword.word, found, parsed.language.header_comments)
+    comments, known = _known(content, keyword.word, captures, parsed.language.header_comments)
     subtrees: list[Node] = []
     reach = descents = 0
     for at in _words(content, keyword.pattern):
@@ -108,12 +108,12 @@ def _unmatched(parsed: Parsed, keyword: _Keyword, found: Matches) -> list[Node] 
 
 
 def _known(
-    content: bytes, word: bytes, found: Matches, header_comments: bool
+    content: bytes, word: bytes, captures: Matches, header_comments: bool
 ) -> tuple[list[tuple[int, int]], set[int]]:
     """The comments of `found` by start, and where the keywords of its functions stand."""
     comments: list[tuple[int, int]] = []
     known: set[int] = set()
-    for _, captured in found:
+    for _, captured in captures:
         if "comment" in captured:
             comments.append(captured["comment"][0].byte_range)
         elif "def" in captured and "name" in captured:

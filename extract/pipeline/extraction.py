@@ -106,33 +106,33 @@ def extract_file(file: SourceFile, options: ExtractOptions) -> Extraction:
     try:
         if not file.query and not may_hold_documentation(file.language, file.content):
             return _refused("no_documentation_marker")
-        found = functions(
+        extracted = functions(
             file.language,
             file.path,
             file.content,
             max_bytes=options.filters.max_file_bytes,
             want_undocumented=bool(file.query),
         )
-        extractor = extractor_id(file.language, file.path, found.reader)
+        extractor = extractor_id(file.language, file.path, extracted.reader)
     except FunctionsError as error:
         return _refused(error.reason)
     if file.query:
-        chosen = changed_functions(found.functions, file.changed)
+        chosen = changed_functions(extracted.functions, file.changed)
         if not chosen:
             return _refused("no_function_changed")
         if len(chosen) > MAX_CHANGED_FUNCTIONS:
             return _refused("many_functions_changed")
     else:
-        chosen = [function for function in found.functions if function.documentation]
+        chosen = [function for function in extracted.functions if function.documentation]
     candidates = [_candidate(function, extractor, options, file.query) for function in chosen]
     return _extraction(
         file,
         candidates,
         options,
-        bare=0 if file.query else len(found.functions) - len(chosen),
-        left_out=0 if file.query else found.left_out,
-        untrusted=0 if file.query else found.untrusted,
-        has_syntax_error=found.has_error,
+        bare=0 if file.query else len(extracted.functions) - len(chosen),
+        left_out=0 if file.query else extracted.left_out,
+        untrusted=0 if file.query else extracted.untrusted,
+        has_syntax_error=extracted.has_error,
     )
 
 

@@ -138,7 +138,7 @@ def safe_detail(text: str) -> str:
 
 
 def _substitute(
-    pattern: re.Pattern[str], mark: str, refuse: Callable[[re.Match[str]], bool], text: str
+    pattern: re.Pattern[str], placeholder: str, refuse: Callable[[re.Match[str]], bool], text: str
 ) -> tuple[str, int]:
     count = 0
 
@@ -147,7 +147,7 @@ def _substitute(
         if refuse(match):
             return match[0]
         count += 1
-        return mark
+        return placeholder
 
     return pattern.sub(replacement, text), count
 

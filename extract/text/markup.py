@@ -131,12 +131,12 @@ class Hidden:
     def __init__(self) -> None:
         self._pieces: list[str] = []
 
-    def hide(self, piece: str) -> str:
+    def hide(self, fragment: str) -> str:
         """The character that stands for `piece`; `piece` itself where 6,400 are hidden."""
         count = len(self._pieces)
-        if not piece or count == _MOST_HIDDEN:
-            return piece
-        self._pieces.append(piece)
+        if not fragment or count == _MOST_HIDDEN:
+            return fragment
+        self._pieces.append(fragment)
         return chr(_FIRST_HIDDEN + count)
 
     def show(self, text: str) -> str:

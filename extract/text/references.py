@@ -59,4 +59,4 @@ def _is_name(word: str) -> bool:
     first = word[0]
     if first.isupper() or "\ue000" <= first <= "\uf8ff" or "." in word:
         return True
-    return any(mark in word for mark in _NAME_MARKS)
+    return any(sign in word for sign in _NAME_MARKS)

@@ -198,8 +198,8 @@ def without_labels(text: str) -> str:
 
 def tidy(text: str) -> str:
     """Rulers, empty brackets and leading bullets out; white space folded."""
-    for mark in _RULERS:
-        if mark in text:
+    for ruler in _RULERS:
+        if ruler in text:
             text = _RULER.sub(" ", text)
             break
     text = " ".join(text.split())

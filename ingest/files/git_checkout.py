@@ -216,15 +216,15 @@ def parse_tree(listing: bytes) -> tuple[dict[str, str], dict[str, str]]:
     return blobs, links
 
 
-def _unreadable(top: Path, said: str) -> SourceError:
-    if "HEAD names no commit" in said:
+def _unreadable(top: Path, reason: str) -> SourceError:
+    if "HEAD names no commit" in reason:
         remedy = "Commit its files, or check a branch out that has a commit"
-    elif "extension" in said or "repo version" in said:
+    elif "extension" in reason or "repo version" in reason:
         remedy = "Install a newer git"
     else:
         remedy = "Clone it again, or remove its `.git` if it is no checkout"
     return SourceError(
         "git cannot read this checkout",
         value=top,
-        remedy=f"{remedy}; or leave the folder out under `exclude`. Git said: {said}",
+        remedy=f"{remedy}; or leave the folder out under `exclude`. Git said: {reason}",
     )

@@ -90,7 +90,7 @@ def walk(root: Path, *, wanted: frozenset[str], exclude: Sequence[str] = ()) -> 
     while scan.pending:
         _scan_folder(scan, *scan.pending.pop())
     return Tree(
-        files=tuple(sorted(scan.files, key=lambda found: found.name)),
+        files=tuple(sorted(scan.files, key=lambda file: file.name)),
         checkouts=tuple(sorted(scan.checkouts)),
         bare=tuple(sorted(scan.bare)),
         notices=scan.notices,
@@ -183,11 +183,11 @@ def read_up_to(file: BinaryIO, count: int) -> bytes:
     """At most `count` bytes: an unbuffered read may return fewer than asked for."""
     pieces: list[bytes] = []
     while count > 0:
-        piece = file.read(min(count, 1 << 20))
-        if not piece:
+        chunk = file.read(min(count, 1 << 20))
+        if not chunk:
             break
-        pieces.append(piece)
-        count -= len(piece)
+        pieces.append(chunk)
+        count -= len(chunk)
     return b"".join(pieces)
 
 

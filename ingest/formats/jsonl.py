@@ -60,8 +60,8 @@ class LineReader:
 
     def _finish(self) -> None:
         """Read to the end of the line that is open."""
-        while piece := self._read(_CHUNK):
-            if piece.endswith(b"\n"):
+        while chunk := self._read(_CHUNK):
+            if chunk.endswith(b"\n"):
                 return
 
     def _read(self, count: int) -> bytes:

@@ -74,9 +74,9 @@ def line_units(
 
 
 def _part(
-    entry: Entry, piece: tuple[int, int, str], language: str, facts: Sequence[tuple[str, str]]
+    entry: Entry, cut: tuple[int, int, str], language: str, facts: Sequence[tuple[str, str]]
 ) -> Part:
-    start, stop, sha256 = piece
+    start, stop, sha256 = cut
     meta = [*facts, ("format", format_of(entry.name) or "")]
     return Part(
         path=entry.uri,
@@ -116,10 +116,10 @@ def _same(part: Part, sha256: str) -> bool:
     return (part.start, part.stop) != (0, part.size) or is_planned(part, sha256)
 
 
-def _answered(entry: Entry, held: Cuts, answer: FileDigest | str) -> tuple[Entry, Ranges]:
+def _answered(entry: Entry, cuts: Cuts, answer: FileDigest | str) -> tuple[Entry, Ranges]:
     if isinstance(answer, str):
         return replace(entry, problem=answer), ()
     if answer.size != entry.size:
         raise ChangedInput(entry.name)
-    ranges = [(*cut, sha256) for cut, sha256 in zip(held, answer.ranges, strict=True)]
+    ranges = [(*cut, sha256) for cut, sha256 in zip(cuts, answer.ranges, strict=True)]
     return replace(entry, digest=answer.sha256), tuple(ranges)

@@ -235,8 +235,8 @@ class ParquetReader:
         """The batches, of which none comes before all were decoded once."""
         # Repetitive columns have few bytes for many rows, until they are decoded.
         if max(size, rows * _ROW_BYTES) <= HELD_BYTES:
-            held = list(self._decode(group, columns, size, rows))
-            yield from held
+            decoded = list(self._decode(group, columns, size, rows))
+            yield from decoded
             return
         for _ in self._decode(group, columns, size, rows):
             pass

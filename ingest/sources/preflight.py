@@ -135,16 +135,16 @@ class Findings:
     _details: dict[str, str] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def good(self, name: str, found: str) -> None:
+    def good(self, name: str, message: str) -> None:
         """Something is as a build needs it."""
         with self._lock:
-            self._checks.append(Check(name=name, ok=True, found=found))
+            self._checks.append(Check(name=name, ok=True, found=message))
 
-    def bad(self, name: str, found: str, remedy: str) -> None:
+    def bad(self, name: str, message: str, remedy: str) -> None:
         """A build would fail of this. One cause is noted once, however many slices meet it."""
-        check = Check(name=name, ok=False, found=found, remedy=remedy)
+        check = Check(name=name, ok=False, found=message, remedy=remedy)
         with self._lock:
-            if all((c.found, c.remedy) != (found, remedy) for c in self._checks if not c.ok):
+            if all((c.found, c.remedy) != (message, remedy) for c in self._checks if not c.ok):
                 self._checks.append(check)
 
     def attempt(self, name: str, call: Callable[[], T]) -> T | None:
@@ -152,8 +152,8 @@ class Findings:
         try:
             return call()
         except SourceError as error:
-            found = error.message
-            self.bad(name, found, f"{error.remedy}{self.columns(found)}")
+            message = error.message
+            self.bad(name, message, f"{error.remedy}{self.columns(message)}")
         except TransientFault as error:
             on_hub = self.place.startswith("hf://") and not error.path.startswith("blob ")
             remedy = AGAIN_HUB if on_hub else AGAIN
@@ -165,39 +165,39 @@ class Findings:
 
     def columns(self, fault: str) -> str:
         """The columns of the first file, and which was meant, for a fault about one; or ""."""
-        wanted = _COLUMN.findall(fault)
+        missing = _COLUMN.findall(fault)
         first = next(iter(self.listed.chosen), None)
-        if not wanted or not isinstance(first, Entry):
+        if not missing or not isinstance(first, Entry):
             return ""
         names = column_names(first, None)
-        near = (difflib.get_close_matches(one, names, n=1, cutoff=0.6) for one in wanted)
+        near = (difflib.get_close_matches(name, names, n=1, cutoff=0.6) for name in missing)
         hints = "".join(
-            f" Did you mean {found[0]!r}?"
-            for one, found in zip(wanted, near, strict=True)
-            if found and one not in names
+            f" Did you mean {match[0]!r}?"
+            for name, match in zip(missing, near, strict=True)
+            if match and name not in names
         )
         return f" The file has: {', '.join(names)[:200]}.{hints}" if names else ""
 
     def rows(self, records: Records) -> None:
         """Count records as a build would judge them."""
-        for one in records:
+        for record in records:
             with self._lock:
-                self._row(one)
+                self._row(record)
 
-    def _row(self, one: SourceFile | SourcePair | Skip) -> None:
-        if not isinstance(one, Skip):
-            self._licenses[", ".join(one.licenses), LET_IN] += 1
+    def _row(self, record: SourceFile | SourcePair | Skip) -> None:
+        if not isinstance(record, Skip):
+            self._licenses[", ".join(record.licenses), LET_IN] += 1
             # A row may be looked at without its content.
-            if self.sample is None and (isinstance(one, SourcePair) or one.content):
-                self.sample = one
-        elif one.reason in _LICENCE_REASONS:
-            stated = one.detail.rpartition(": ")[2]
+            if self.sample is None and (isinstance(record, SourcePair) or record.content):
+                self.sample = record
+        elif record.reason in _LICENCE_REASONS:
+            stated = record.detail.rpartition(": ")[2]
             known = all(map(is_known, stated.split(", ")))
-            self._licenses[stated if known else "", one.reason] += one.rows
+            self._licenses[stated if known else "", record.reason] += record.rows
         else:
-            self._refused[one.reason] += one.rows
-            if one.detail:
-                self._details.setdefault(one.reason, one.detail)
+            self._refused[record.reason] += record.rows
+            if record.detail:
+                self._details.setdefault(record.reason, record.detail)
 
     def judge_rows(self, *, complete: bool, license_remedy: str, rows_remedy: str) -> None:
         """Say what the sample means for a build; after the last call of `rows`.
@@ -217,21 +217,21 @@ class Findings:
         for (_, verdict), number in self._licenses.items():
             if verdict != LET_IN:
                 counts[verdict] += number
-        found = f"{let_in:,} of {total:,} sampled rows pass"
+        message = f"{let_in:,} of {total:,} sampled rows pass"
         reasons = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         if reasons:
-            found += "; refused: " + ", ".join(f"{reason} {n:,}" for reason, n in reasons)
+            message += "; refused: " + ", ".join(f"{reason} {n:,}" for reason, n in reasons)
         if let_in and self.reading is not None and self.reading.rows > total:
-            found += f"; of all rows about {self.reading.rows * let_in // total:,}"
+            message += f"; of all rows about {self.reading.rows * let_in // total:,}"
         too_few = not complete and by_licence + refused < ENOUGH_ROWS
         if let_in or too_few or not by_licence + refused:
-            self.good("rows", found)
+            self.good("rows", message)
         elif by_licence < refused:
             details = " ".join(self._details.values())
-            self.bad("rows", found, f"{rows_remedy}{self.columns(details)}")
+            self.bad("rows", message, f"{rows_remedy}{self.columns(details)}")
         else:
             unknown = counts[UNKNOWN] >= counts[NOT_PERMISSIVE]
-            self.bad("rows", found, license_remedy if unknown else NOT_PERMISSIVE_REMEDY)
+            self.bad("rows", message, license_remedy if unknown else NOT_PERMISSIVE_REMEDY)
 
     def report(self) -> Report:
         """What is known so far."""
@@ -280,14 +280,14 @@ def look(
     chosen = _slices(listing)
     most = max(LEAST_ROWS, SAMPLE_ROWS // max(1, len(chosen)))
     ended = True
-    for piece in chosen:
+    for slice_ in chosen:
         rows = partial(
             _read,
             findings,
-            lambda piece: read(
-                options, name, policy, piece, listing.revision, limits=limits, sampled=True
+            lambda slice_: read(
+                options, name, policy, slice_, listing.revision, limits=limits, sampled=True
             ),
-            piece,
+            slice_,
             most,
         )
         ended = bool(findings.attempt("reading", rows)) and ended
@@ -317,7 +317,7 @@ def _note(findings: Findings, listing: Listing) -> None:
     """What the plan says: revision, files, what is set aside, and how much there is to read."""
     listed = findings.listed
     whole = not listed.left_out and not any(
-        part.digest.startswith("unread:") for piece in listing.slices for part in piece.parts
+        part.digest.startswith("unread:") for slice_ in listing.slices for part in slice_.parts
     )
     known = whole or COMMIT.match(listing.revision)
     findings.revision = listing.revision if known else ""
@@ -326,15 +326,15 @@ def _note(findings: Findings, listing: Listing) -> None:
     words = ", ".join(f"{key or 'mixed'} {count:,}" for key, count in listed.files.items())
     files = sum(listed.files.values())
     findings.good("layout", f"{files:,} files of {listed.bytes:,} bytes ({words})")
-    for one in listing.quarantined[:3]:
-        findings.good("set aside", f"{one.name}: {one.reason}")
-    opened = sum(max(one.size, 0) for one in listed.chosen)
+    for entry in listing.quarantined[:3]:
+        findings.good("set aside", f"{entry.name}: {entry.reason}")
+    opened = sum(max(entry.size, 0) for entry in listed.chosen)
     factor = listed.bytes / opened if opened else 1.0
     findings.reading = Reading(
         files=files,
         rows=round(listing.rows * factor) if listing.rows >= 0 else -1,
         stored_bytes=listed.bytes,
-        raw_bytes=round(sum(piece.bytes for piece in listing.slices) * factor),
+        raw_bytes=round(sum(slice_.bytes for slice_ in listing.slices) * factor),
         exact=not listed.left_out,
     )
 
@@ -342,14 +342,14 @@ def _note(findings: Findings, listing: Listing) -> None:
 def _slices(listing: Listing) -> list[Slice]:
     """Slices of every stream, some of each where there are few streams."""
     streams: dict[str, list[Slice]] = {}
-    for piece in listing.slices:
-        streams.setdefault(piece.stream, []).append(piece)
+    for slice_ in listing.slices:
+        streams.setdefault(slice_.stream, []).append(slice_)
     most = max(1, SLICES // max(1, len(streams)))
-    return [piece for pieces in streams.values() for piece in spread(pieces, most)]
+    return [slice_ for pieces in streams.values() for slice_ in spread(pieces, most)]
 
 
-def _read(findings: Findings, rows: Callable[[Slice], Records], piece: Slice, most: int) -> bool:
+def _read(findings: Findings, rows: Callable[[Slice], Records], slice_: Slice, most: int) -> bool:
     """Count the first rows of a slice; whether these were all."""
-    records = rows(piece)
+    records = rows(slice_)
     findings.rows(islice(records, most))
     return next(records, None) is None

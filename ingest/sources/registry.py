@@ -70,8 +70,10 @@ def plan(
         return listing
     # What is refused decides what a slice gives, whatever its kind.
     slices = (
-        replace(one, digest=canonical_digest({"opt_out": options.opt_out, "slice": one.digest}))
-        for one in listing.slices
+        replace(
+            slice_, digest=canonical_digest({"opt_out": options.opt_out, "slice": slice_.digest})
+        )
+        for slice_ in listing.slices
     )
     return replace(listing, slices=tuple(slices))
 
@@ -80,7 +82,7 @@ def read(
     options: SourceOptions,
     name: str,
     policy: LicensePolicy,
-    piece: Slice,
+    slice_: Slice,
     revision: str,
     *,
     limits: ReadLimits | None = None,
@@ -93,6 +95,6 @@ def read(
     budget, as if no other task ran).
     """
     source = source_of(options)
-    found = source.read(options, name, policy, piece, revision, limits, sampled=sampled)
-    records = judged(policy, found)
+    rows = source.read(options, name, policy, slice_, revision, limits, sampled=sampled)
+    records = judged(policy, rows)
     return without(options.opt_out, records) if options.opt_out else records

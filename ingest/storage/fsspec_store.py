@@ -57,11 +57,13 @@ class OtherPlace:
             return dict(system.find(start, maxdepth=depth, detail=True))
 
         try:
-            found = _tried(self.uri, self.limits, find)
+            listing = _tried(self.uri, self.limits, find)
         except FileNotFoundError:
             return ()
-        entries = (_entry(self.uri, root, {**facts, "name": path}) for path, facts in found.items())
-        return tuple(sorted((one for one in entries if one), key=lambda one: one.name))
+        entries = (
+            _entry(self.uri, root, {**facts, "name": path}) for path, facts in listing.items()
+        )
+        return tuple(sorted((entry for entry in entries if entry), key=lambda entry: entry.name))
 
     def folders(self, folder: str = "") -> tuple[str, ...]:
         """The folders in a folder, sorted by name."""
@@ -74,10 +76,10 @@ class OtherPlace:
             return list(system.ls(start, detail=True))
 
         try:
-            found = _tried(self.uri, self.limits, ls)
+            listing = _tried(self.uri, self.limits, ls)
         except (FileNotFoundError, NotADirectoryError):
             return ()
-        names = [str(one["name"]) for one in found if one.get("type") == "directory"]
+        names = [str(item["name"]) for item in listing if item.get("type") == "directory"]
         return tuple(sorted(name.rstrip("/").rpartition("/")[2] for name in names))
 
 
@@ -237,8 +239,8 @@ def _is_networked(error: Exception) -> bool:
 
 
 def _status(error: Exception) -> int:
-    found = getattr(error, "status", 0)
-    return found if isinstance(found, int) else 0
+    status = getattr(error, "status", 0)
+    return status if isinstance(status, int) else 0
 
 
 def _entry(uri: str, root: str, facts: Mapping[str, Any]) -> Entry | None:
@@ -249,10 +251,10 @@ def _entry(uri: str, root: str, facts: Mapping[str, Any]) -> Entry | None:
     if path.rstrip("/") == root.rstrip("/"):
         # What follows a `?` can be a signature, and is no part of a name.
         plain = re.split(r"[?#]", path, maxsplit=1)[0] if _is_http(uri) else path
-        name, place = plain.rstrip("/").rpartition("/")[2], uri
+        name, address = plain.rstrip("/").rpartition("/")[2], uri
     else:
         name = path.removeprefix(root.rstrip("/")).lstrip("/")
-        place = f"{uri.rstrip('/')}/{name}"
+        address = f"{uri.rstrip('/')}/{name}"
     if not publishable(name) or any(step in ("", ".", "..") for step in name.split("/")):
         return None
     known = isinstance(size, int) and _tag(facts)
@@ -260,13 +262,13 @@ def _entry(uri: str, root: str, facts: Mapping[str, Any]) -> Entry | None:
         name=name,
         size=size if isinstance(size, int) else -1,
         digest=_digest(facts) if known else "",
-        uri=place,
+        uri=address,
     )
 
 
 def _tag(facts: Mapping[str, Any]) -> str:
-    found = (str(facts[key]).removeprefix("W/").strip('"') for key in _TAGS if facts.get(key))
-    return next(found, "")[:128]
+    tags = (str(facts[key]).removeprefix("W/").strip('"') for key in _TAGS if facts.get(key))
+    return next(tags, "")[:128]
 
 
 def _digest(facts: Mapping[str, Any]) -> str:

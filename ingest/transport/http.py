@@ -77,12 +77,12 @@ class Response:
 class HttpError(XtroveError):
     """A server's definite no: a status that repeating does not change."""
 
-    def __init__(self, status: int, code: str, said: str, url: str) -> None:
+    def __init__(self, status: int, code: str, message: str, url: str) -> None:
         super().__init__(f"HTTP {status} {code}".strip())
         self.status = status
         self.code = code
         """The Hub's `X-Error-Code`."""
-        self.said = said
+        self.said = message
         self.url = url
 
 
@@ -208,10 +208,10 @@ def _receive(
             )
     deadline = time.monotonic() + 2 * request.limits.timeout_s + want / SLOWEST_BYTES_A_SECOND
     host = _host(str(response.url))
-    for piece in response.iter_raw():
-        meter().add(host, 0, len(piece))
-        got += piece[skip:] if request.stop is None else piece[skip : skip + want - len(got)]
-        skip = max(skip - len(piece), 0)
+    for chunk in response.iter_raw():
+        meter().add(host, 0, len(chunk))
+        got += chunk[skip:] if request.stop is None else chunk[skip : skip + want - len(got)]
+        skip = max(skip - len(chunk), 0)
         if time.monotonic() > deadline:
             raise PassingFault("the answer is too slow")
         if request.stop is not None and len(got) >= want:

@@ -128,12 +128,12 @@ def signed(service: Service, bucket: str, key: str) -> str:
 
 def fault(status: int, code: str, bucket: str, key: str, headers: Mapping[str, str]) -> Exception:
     """What an answer that is none means."""
-    where, said = f"s3://{bucket}/{key}", f"HTTP {status} {code}".strip()
+    where, summary = f"s3://{bucket}/{key}", f"HTTP {status} {code}".strip()
     if may_pass(status) or code in _AGAIN_CODES:
-        return PassingFault(said, stated_wait(headers))
+        return PassingFault(summary, stated_wait(headers))
     if status == 401 or code in BAD_KEYS:
         return SourceError(
-            "S3 refuses the credentials", value=f"{where}: {said}", remedy=_KEYS_REMEDY
+            "S3 refuses the credentials", value=f"{where}: {summary}", remedy=_KEYS_REMEDY
         )
     if code == "NoSuchBucket":
         return SourceError(
@@ -142,14 +142,14 @@ def fault(status: int, code: str, bucket: str, key: str, headers: Mapping[str, s
             remedy="Check its name, and AWS_ENDPOINT_URL if it is not at AWS.",
         )
     if status == 403:
-        return Denied("S3 refuses access", value=f"{where}: {said}", remedy=_ACCESS_REMEDY)
+        return Denied("S3 refuses access", value=f"{where}: {summary}", remedy=_ACCESS_REMEDY)
     if status == 404:
         return FileNotFoundError(where)
     region = headers.get("x-amz-bucket-region", "")
     hint = f"The bucket lies in {region}: " if _REGION.fullmatch(region) else ""
     return SourceError(
         "S3 does not answer this request",
-        value=f"{where}: {said}",
+        value=f"{where}: {summary}",
         remedy=f"{hint}check AWS_DEFAULT_REGION and AWS_ENDPOINT_URL.",
     )
 
@@ -244,7 +244,7 @@ def receive(answer: urllib3.BaseHTTPResponse, got: bytearray, enough: int, secon
     go beyond. Raises `SlowBody`."""
     deadline = time.monotonic() + seconds
     # `read` would wait for a full piece for as long as single bytes keep coming.
-    while len(got) < enough and (piece := answer.read1(_CHUNK)):
-        got += piece
+    while len(got) < enough and (chunk := answer.read1(_CHUNK)):
+        got += chunk
         if time.monotonic() > deadline:
             raise SlowBody("the body did not come in time")

@@ -159,8 +159,8 @@ class HubRepo:
             with get_session().stream("GET", url, headers=headers) as response:
                 hf_raise_for_status(response)
                 data = b""
-                for piece in response.iter_bytes():
-                    data += piece
+                for chunk in response.iter_bytes():
+                    data += chunk
                     if len(data) > most_bytes:
                         break
                 return data

@@ -223,12 +223,12 @@ class Publication:
     def _only(self, files: tuple[LocalFile, ...]) -> LocalDataset:
         return LocalDataset(base=self.local.base, manifest=self.local.manifest, files=files)
 
-    def _damaged(self, missing: tuple[LocalFile, ...], tree: Tree, place: str) -> XtroveError:
+    def _damaged(self, missing: tuple[LocalFile, ...], tree: Tree, where: str) -> XtroveError:
         wrong = mismatches(self._only(missing), {f.path: tree[f.path] for f in missing
                                                 if f.path in tree})  # fmt: skip
         return XtroveError(
-            f"the Hub holds other files at {place} than were sent: {'; '.join(wrong[:SHOWN])}",
-            remedy=f"delete the branch {place} on the Hub and run the same command again",
+            f"the Hub holds other files at {where} than were sent: {'; '.join(wrong[:SHOWN])}",
+            remedy=f"delete the branch {where} on the Hub and run the same command again",
         )
 
     def _publish(self, hub_state: HubState, head: str, staging: str) -> str:

@@ -75,14 +75,14 @@ class BoundedParquet:
                 for batch in self._file.iter_batches(
                     batch_size=BATCH_ROWS, row_groups=[group], columns=names
                 ):
-                    for piece, size in _pieces(batch, self._schema, names):
+                    for part, size in _pieces(batch, self._schema, names):
                         rows += size
                         if rows > MOST_GROUP_BYTES:
                             raise DamagedData(
                                 f"row group {group} spells out to more than {MOST_GROUP_BYTES} "
                                 "bytes"
                             )
-                        yield piece
+                        yield part
 
 
 @contextmanager
@@ -143,9 +143,9 @@ def _pieces(batch: Any, schema: pa.Schema, names: Sequence[str]) -> Iterator[tup
         reach = np.cumsum(sizes[start : start + PIECE_ROWS])
         count = max(1, int(np.searchsorted(reach, PIECE_BYTES, side="right")))
         arrays = [_plain(column.slice(start, count)) for column in columns]
-        piece = pa.RecordBatch.from_arrays(arrays, schema=fields)
-        piece.validate(full=True)
-        yield piece, int(reach[count - 1])
+        part = pa.RecordBatch.from_arrays(arrays, schema=fields)
+        part.validate(full=True)
+        yield part, int(reach[count - 1])
         start += count
 
 

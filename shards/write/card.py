@@ -226,8 +226,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
 def _cell(value: str) -> str:
     """Text that can neither end a cell nor become markup."""
     plain = " ".join(value.split())
-    for mark, escaped in (("&", "&amp;"), ("<", "&lt;"), ("|", "&#124;"), ("`", "&#96;")):
-        plain = plain.replace(mark, escaped)
+    for character, escaped in (("&", "&amp;"), ("<", "&lt;"), ("|", "&#124;"), ("`", "&#96;")):
+        plain = plain.replace(character, escaped)
     return plain
 
 

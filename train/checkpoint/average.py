@@ -56,22 +56,22 @@ def average_models(first: Path, second: Path, output: Path, *, weight: float = 0
         )
 
 
-def _difference(one: Encoder, other: Encoder) -> str:
+def _difference(first: Encoder, other: Encoder) -> str:
     """Why two encoders have no mean; "" where they have one."""
-    configs = [_config(encoder) for encoder in (one, other)]
+    configs = [_config(encoder) for encoder in (first, other)]
     keys = sorted(key for key in configs[0].keys() | configs[1].keys()
                   if configs[0].get(key) != configs[1].get(key))  # fmt: skip
     if keys:
         return f"their configurations differ in {', '.join(keys[:5])}"
-    options = [asdict(encoder.options) for encoder in (one, other)]
+    options = [asdict(encoder.options) for encoder in (first, other)]
     keys = [key for key in options[0] if options[0][key] != options[1][key]]
     if keys:
         return f"their encoders differ in {', '.join(keys)}"
-    if _vocabulary(one) != _vocabulary(other):
+    if _vocabulary(first) != _vocabulary(other):
         return "their tokenizers differ"
     shapes = [
         {name: tuple(value.shape) for name, value in encoder.state_dict().items()}
-        for encoder in (one, other)
+        for encoder in (first, other)
     ]
     names = sorted(name for name in shapes[0].keys() | shapes[1].keys()
                    if shapes[0].get(name) != shapes[1].get(name))  # fmt: skip

@@ -78,8 +78,8 @@ def _tells_of(known: Mapping[str, Any], workspace: Workspace, plan: Plan) -> boo
     if not (workspace.output / MANIFEST).is_file():
         return not known.get("sealed") or known.get("key") == plan.key
     try:
-        mark = json.loads((workspace.output / OWNER).read_bytes())
-        return isinstance(mark, dict) and mark["nonce"] == known.get("nonce")
+        owner = json.loads((workspace.output / OWNER).read_bytes())
+        return isinstance(owner, dict) and owner["nonce"] == known.get("nonce")
     except FileNotFoundError:
         # A dataset of before, or its private folder is gone: a record inside it goes with it.
         inside = workspace.work.resolve() == (workspace.output / ".xtrove").resolve()

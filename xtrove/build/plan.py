@@ -141,11 +141,11 @@ def make_plan(config: BuildConfig, hashed: Callable[[int], None]) -> Plan:
     )
 
 
-def _fields(piece: Slice) -> dict[str, object]:
+def _fields(slice_: Slice) -> dict[str, object]:
     """A slice as `read_slice` reads it; `dataclasses.asdict` copies every string of every part."""
     names = [field.name for field in dataclasses.fields(Part)]
-    parts = [{name: getattr(part, name) for name in names} for part in piece.parts]
-    facts = {field.name: getattr(piece, field.name) for field in dataclasses.fields(piece)}
+    parts = [{name: getattr(part, name) for name in names} for part in slice_.parts]
+    facts = {field.name: getattr(slice_, field.name) for field in dataclasses.fields(slice_)}
     return {**facts, "parts": parts}
 
 

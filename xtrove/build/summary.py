@@ -21,8 +21,8 @@ def show(built: Built, console: Console) -> None:
         f"{language} {sum(splits.values()):,}" for language, splits in manifest.counts().items()
     )
     splits: dict[str, int] = {}
-    for held in manifest.counts().values():
-        for split, count in held.items():
+    for by_split in manifest.counts().values():
+        for split, count in by_split.items():
             splits[split] = splits.get(split, 0) + count
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold")

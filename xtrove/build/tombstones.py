@@ -29,7 +29,10 @@ def known(work: Path) -> dict[str, list[str]]:
         document = json.loads(_path(work).read_bytes())
         if document["format"] != _FORMAT:
             raise ValueError(f"format {document['format']!r}")
-        return {str(repo): [str(one) for one in ids] for repo, ids in document["repos"].items()}
+        return {
+            str(repo): [str(known_id) for known_id in ids]
+            for repo, ids in document["repos"].items()
+        }
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -62,4 +65,4 @@ def honoured(workspace: Workspace) -> tuple[str, ...]:
 
 def is_forgotten(work: Path, sample_id: str) -> bool:
     """Whether a sample with this id (or ids that begin so) was forgotten, as far as known."""
-    return any(one.startswith(sample_id) for ids in known(work).values() for one in ids)
+    return any(known_id.startswith(sample_id) for ids in known(work).values() for known_id in ids)

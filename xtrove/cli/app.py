@@ -31,8 +31,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         out().print(f"xtrove {metadata.version('xtrove')}", highlight=False)
         raise typer.Exit
 
@@ -119,16 +119,16 @@ def doctor(
     from xtrove.commands import diagnose, doctor_report
     from xtrove.config import build as configs
 
-    found = diagnose(configs.load(config, settings or ()), Path.cwd(), deadline)
+    diagnosis = diagnose(configs.load(config, settings or ()), Path.cwd(), deadline)
     if as_json:
-        out().print(doctor_report.as_json(found), soft_wrap=True)
+        out().print(doctor_report.as_json(diagnosis), soft_wrap=True)
     else:
-        doctor_report.show(found, out())
+        doctor_report.show(diagnosis, out())
     sys.stdout.flush()
-    if found.hung:
+    if diagnosis.hung:
         # The threads of a pool that hang would hold up the end of the interpreter.
         os._exit(1)
-    raise typer.Exit(code=0 if found.ok else 1)
+    raise typer.Exit(code=0 if diagnosis.ok else 1)
 
 
 @app.command()

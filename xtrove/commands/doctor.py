@@ -112,7 +112,7 @@ def _started(sheet: Findings, look: Callable[[], None]) -> _Running:
 
 
 def _ended(sheet: Findings, looks: Sequence[_Running], end: float) -> bool:
-    thread = next(one.thread for one in looks if one.sheet is sheet)
+    thread = next(running.thread for running in looks if running.sheet is sheet)
     thread.join(max(_GRACE_SECONDS, end - time.monotonic()))
     return not thread.is_alive()
 
@@ -144,13 +144,13 @@ def _look_here(config: BuildConfig, sheet: Findings) -> None:
     _look_at_folder(sheet, "output", workspace.output)
     _look_at_folder(sheet, "work", workspace.work)
     _look_at_workers(sheet, config)
-    for wanted in config.decontaminate:
-        _look_at_set(sheet, wanted)
+    for evaluation_set in config.decontaminate:
+        _look_at_set(sheet, evaluation_set)
 
 
 def _look_at_folder(sheet: Findings, key: str, folder: Path) -> None:
     """Whether a folder can be made and written, where it lies, and how much is free there."""
-    there = next(place for place in (folder, *folder.parents) if place.exists())
+    there = next(ancestor for ancestor in (folder, *folder.parents) if ancestor.exists())
     try:
         with tempfile.TemporaryFile(dir=there) as file:
             file.write(b"xtrove")
@@ -172,9 +172,17 @@ def _look_at_folder(sheet: Findings, key: str, folder: Path) -> None:
 
 def _device(folder: Path) -> str:
     """The device of a folder, and where it is mounted."""
-    mount = next(place for place in (folder, *folder.parents) if place.is_mount())
-    found = [one for one in psutil.disk_partitions(all=True) if one.mountpoint == str(mount)]
-    return f"{found[-1].device} ({found[-1].fstype}) at {mount}" if found else str(mount)
+    mount = next(ancestor for ancestor in (folder, *folder.parents) if ancestor.is_mount())
+    partitions = [
+        partition
+        for partition in psutil.disk_partitions(all=True)
+        if partition.mountpoint == str(mount)
+    ]
+    return (
+        f"{partitions[-1].device} ({partitions[-1].fstype}) at {mount}"
+        if partitions
+        else str(mount)
+    )
 
 
 def _look_at_workers(sheet: Findings, config: BuildConfig) -> None:
@@ -188,10 +196,10 @@ def _look_at_workers(sheet: Findings, config: BuildConfig) -> None:
         sheet.good("workers", f"{config.workers or cpus} at once, {cpus} CPUs here")
 
 
-def _look_at_set(sheet: Findings, wanted: DecontaminateSet) -> None:
-    key = f"decontaminate {wanted.name}"
+def _look_at_set(sheet: Findings, evaluation_set: DecontaminateSet) -> None:
+    key = f"decontaminate {evaluation_set.name}"
     try:
-        rows = read_set(wanted).rows
+        rows = read_set(evaluation_set).rows
         unknown, languages = unknown_languages(rows)
         words = f"{len(rows):,} rows"
         if unknown:

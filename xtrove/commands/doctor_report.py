@@ -22,39 +22,40 @@ _REDACTED_CHARS = 65_536
 MOST_ROWS = 8
 
 
-def show(found: Diagnosis, console: Console) -> None:
+def show(diagnosis: Diagnosis, console: Console) -> None:
     """The report for people."""
-    for source in found.sources:
-        place = f", {source.place}" if source.place else ""
-        console.print(f"\n{source.source} ({source.kind}{place})", style="bold")
+    for source in diagnosis.sources:
+        location = f", {source.place}" if source.place else ""
+        console.print(f"\n{source.source} ({source.kind}{location})", style="bold")
         _show_source(source, console)
     console.print("\nthe build", style="bold")
-    for check in found.build:
+    for check in diagnosis.build:
         _show_check(check, console)
-    requests = sum(one.requests for _, one in found.traffic)
-    size = sum(one.bytes for _, one in found.traffic)
+    requests = sum(traffic.requests for _, traffic in diagnosis.traffic)
+    size = sum(traffic.bytes for _, traffic in diagnosis.traffic)
     asked = f", {requests:,} requests, {amount(size)}" if requests else ""
-    problems = _problems(found)
+    problems = _problems(diagnosis)
     words = f"{problems} problem{'s' * (problems != 1)}" if problems else "nothing in the way"
-    console.print(f"\n{words} ({duration(found.seconds)}{asked})", style="bold")
+    console.print(f"\n{words} ({duration(diagnosis.seconds)}{asked})", style="bold")
 
 
-def as_json(found: Diagnosis) -> str:
+def as_json(diagnosis: Diagnosis) -> str:
     """The report for programs: one JSON object."""
     value = {
-        "ok": found.ok,
-        "seconds": round(found.seconds, 2),
-        "sources": [_source_json(one) for one in found.sources],
-        "build": [dataclasses.asdict(check) for check in found.build],
+        "ok": diagnosis.ok,
+        "seconds": round(diagnosis.seconds, 2),
+        "sources": [_source_json(report) for report in diagnosis.sources],
+        "build": [dataclasses.asdict(check) for check in diagnosis.build],
         "traffic": {
-            host: {"requests": one.requests, "bytes": one.bytes} for host, one in found.traffic
+            host: {"requests": report.requests, "bytes": report.bytes}
+            for host, report in diagnosis.traffic
         },
     }
     return json.dumps(value, indent=2)
 
 
-def _problems(found: Diagnosis) -> int:
-    checks = [*found.build, *(check for one in found.sources for check in one.checks)]
+def _problems(diagnosis: Diagnosis) -> int:
+    checks = [*diagnosis.build, *(check for report in diagnosis.sources for check in report.checks)]
     return sum(not check.ok for check in checks)
 
 
@@ -63,8 +64,8 @@ def _source_json(source: Report) -> dict[str, object]:
     value["ok"] = source.ok
     value["languages"] = dict(source.languages)
     value["checks"] = [
-        {"name": one.name, "ok": one.ok, "found": clean(one.found), "remedy": one.remedy}
-        for one in source.checks
+        {"name": check.name, "ok": check.ok, "found": clean(check.found), "remedy": check.remedy}
+        for check in source.checks
     ]
     value["refused"] = [
         {"reason": reason, "rows": rows, "detail": clean(detail)}
@@ -97,18 +98,18 @@ def _show_source(source: Report, console: Console) -> None:
 
 
 def _show_check(check: Check, console: Console) -> None:
-    mark, style = ("ok ", "green") if check.ok else ("BAD", "bold red")
-    console.print(f"  {mark}", style=style, end=" ")
+    label, style = ("ok ", "green") if check.ok else ("BAD", "bold red")
+    console.print(f"  {label}", style=style, end=" ")
     console.print(f"{one_line(check.name)}: {clean(check.found, 600)}")
     if check.remedy:
         console.print(f"      -> {one_line(check.remedy)}")
 
 
-def _reading(one: Reading) -> str:
-    about = "" if one.exact else "about "
-    rows = f", {about}{one.rows:,} rows" if one.rows >= 0 else ""
-    raw = f" ({about}{amount(one.raw_bytes)} uncompressed)"
-    return f"{one.files:,} files{rows}, {amount(one.stored_bytes)} to read{raw}"
+def _reading(reading: Reading) -> str:
+    about = "" if reading.exact else "about "
+    rows = f", {about}{reading.rows:,} rows" if reading.rows >= 0 else ""
+    raw = f" ({about}{amount(reading.raw_bytes)} uncompressed)"
+    return f"{reading.files:,} files{rows}, {amount(reading.stored_bytes)} to read{raw}"
 
 
 def _sample(record: SourceFile | SourcePair | None) -> dict[str, str] | None:

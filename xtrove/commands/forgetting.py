@@ -29,26 +29,26 @@ SHOWN = 20
 
 def forget(path: Path, names: Sequence[str], *, work: Path | None, dry_run: bool) -> None:
     """Forget repositories. `Misuse` for an unknown one, `DamagedData` where it cannot be done."""
-    wanted = _wanted(names)
+    repos = _wanted(names)
     base = path.resolve()
     if dry_run:
         dataset = Dataset.open(base)
-        _show_plan(dataset, _survey(dataset, _as_held(dataset, wanted)))
+        _show_plan(dataset, _survey(dataset, _as_held(dataset, repos)))
         return
     if not Redo(base=base).is_committed():
         Dataset.open(base)
     workspace = Workspace(work=work.resolve() if work else base / ".xtrove", output=base)
     start = time.monotonic()
     with driver_lock(workspace, err().print):
-        _forget(base, wanted, workspace, work is not None, start)
+        _forget(base, repos, workspace, work is not None, start)
 
 
 def _wanted(names: Sequence[str]) -> list[str]:
-    wanted = [name.strip() for name in names]
-    for name in wanted:
+    repos = [name.strip() for name in names]
+    for name in repos:
         if not name or name != name.strip("/"):
             raise Misuse(f"{name!r} names no repository", remedy="give owner/repo")
-    return wanted
+    return repos
 
 
 def _as_held(dataset: Dataset, names: Sequence[str]) -> list[str]:
@@ -59,48 +59,48 @@ def _as_held(dataset: Dataset, names: Sequence[str]) -> list[str]:
     published = {name: published_name(name) for name in names}
     if any(name != other for name, other in published.items()):
         with Step("reading the names"), reading(dataset.path, "nothing was changed"):
-            held = {repo_sha256(repo) for repo in repo_names(dataset)}
-        held.update(tombstone.repo_sha256 for tombstone in dataset.manifest.tombstones)
-        names = [name if repo_sha256(name) in held else published[name] for name in names]
+            known = {repo_sha256(repo) for repo in repo_names(dataset)}
+        known.update(tombstone.repo_sha256 for tombstone in dataset.manifest.tombstones)
+        names = [name if repo_sha256(name) in known else published[name] for name in names]
     return list(dict.fromkeys(name.casefold() for name in names))
 
 
 def _forget(
-    base: Path, wanted: list[str], workspace: Workspace, is_named: bool, start: float
+    base: Path, named: list[str], workspace: Workspace, is_named: bool, start: float
 ) -> None:
     if finish(base):
         err().print("finished what an earlier run had begun")
     dataset = Dataset.open(base)
-    asked, wanted = wanted, _as_held(dataset, wanted)
+    asked, named = named, _as_held(dataset, named)
     # What is published is redacted; plans and logs may have the name as it was.
-    names = list(dict.fromkeys((*wanted, *(name.casefold() for name in asked))))
-    found = _survey(dataset, wanted)
-    repos = {repo_sha256(name): held.ids for name, held in found.found.items()}
-    if not any(not held.is_empty for held in found.found.values()):
+    names = list(dict.fromkeys((*named, *(name.casefold() for name in asked))))
+    inventory = _survey(dataset, named)
+    repos = {repo_sha256(name): holding.ids for name, holding in inventory.found.items()}
+    if not any(not holding.is_empty for holding in inventory.found.values()):
         tombstones.remember(workspace, repos)
         with Step("clearing the work folder"):
             scrub(workspace, names)
         out().print(f"{base}: forgotten before, nothing to do")
         return
     with Step("rewriting", unit=amount) as step, reading(base, "nothing was changed"):
-        change = prepare(dataset, found, license_class, step.report)
+        change = prepare(dataset, inventory, license_class, step.report)
     tombstones.remember(workspace, repos)
     change.commit()
     with Step("clearing the work folder"):
         scrub(workspace, names)
-    _show_done(base, found, time.monotonic() - start)
+    _show_done(base, inventory, time.monotonic() - start)
     _show_next(base, workspace, is_named)
 
 
-def _survey(dataset: Dataset, wanted: list[str]) -> Survey:
+def _survey(dataset: Dataset, repos: list[str]) -> Survey:
     """What the dataset holds of them. `Misuse` for a name that is not in it at all."""
     with reading(dataset.path, "nothing was changed"):
         with Step("reading", unit=amount) as step:
-            found = survey(dataset, wanted, step.report)
+            inventory = survey(dataset, repos, step.report)
         before = {tombstone.repo_sha256 for tombstone in dataset.manifest.tombstones}
         lines = []
-        for name in wanted:
-            if found.found[name].is_empty and repo_sha256(name) not in before:
+        for name in repos:
+            if inventory.found[name].is_empty and repo_sha256(name) not in before:
                 near = nearest(dataset, name)
                 hint = f"; the nearest names: {one_line(', '.join(near))}" if near else ""
                 lines.append(f"{name}{hint}")
@@ -110,38 +110,38 @@ def _survey(dataset: Dataset, wanted: list[str]) -> Survey:
             remedy="nothing was changed; to keep a repository out of later builds, name it "
             "under `opt_out:` of the config",
         )
-    return found
+    return inventory
 
 
-def _counts(name: str, found: Survey) -> str:
-    held = found.found[name]
+def _counts(name: str, inventory: Survey) -> str:
+    holding = inventory.found[name]
     return (
-        f"{name}: {len(held.ids):,} samples in {len(held.shards):,} shards, {held.evidence:,} "
-        f"rows of evidence, witness of {held.witnesses:,} others"
+        f"{name}: {len(holding.ids):,} samples in {len(holding.shards):,} shards, {holding.evidence:,} "
+        f"rows of evidence, witness of {holding.witnesses:,} others"
     )
 
 
-def _show_plan(dataset: Dataset, found: Survey) -> None:
-    for name in sorted(found.found):
-        out().print(_counts(name, found))
+def _show_plan(dataset: Dataset, inventory: Survey) -> None:
+    for name in sorted(inventory.found):
+        out().print(_counts(name, inventory))
     sizes = {facts.path: facts.samples for facts in dataset.manifest.shards}
-    for path, count in sorted(found.shards.items())[:SHOWN]:
+    for path, count in sorted(inventory.shards.items())[:SHOWN]:
         last = " (all: the shard disappears)" if count == sizes[path] else ""
         out().print(one_line(f"  {path}: {count:,} of {sizes[path]:,} samples{last}"))
-    if len(found.shards) > SHOWN:
-        out().print(f"  and {len(found.shards) - SHOWN:,} shards more")
-    for evidence in found.evidence:
+    if len(inventory.shards) > SHOWN:
+        out().print(f"  and {len(inventory.shards) - SHOWN:,} shards more")
+    for evidence in inventory.evidence:
         out().print(one_line(f"  removals/{evidence}"))
     out().print("dry run: nothing was changed")
 
 
-def _show_done(base: Path, found: Survey, seconds: float) -> None:
-    for name in sorted(found.found):
-        out().print(f"forgotten {_counts(name, found)}")
+def _show_done(base: Path, inventory: Survey, seconds: float) -> None:
+    for name in sorted(inventory.found):
+        out().print(f"forgotten {_counts(name, inventory)}")
     manifest = load_manifest(base)
     out().print(
         f"{base}: {manifest.samples:,} samples in {len(manifest.shards):,} shards are left; "
-        f"{len(found.shards):,} shards rewritten ({duration(seconds)})",
+        f"{len(inventory.shards):,} shards rewritten ({duration(seconds)})",
     )
 
 

@@ -37,16 +37,16 @@ def mine(
         per_query=per_query, candidates=candidates, ratio=ratio, languages=languages
     )
     with Step("mining") as step:
-        place = choose_device(device, "auto")
-        step.say(f"device: {place.describe()}")
-        encoder = load_model(model, place.torch)
+        chosen_device = choose_device(device, "auto")
+        step.say(f"device: {chosen_device.describe()}")
+        encoder = load_model(model, chosen_device.torch)
         mined = run(
             dataset,
             encoder,
             output,
             options,
             model=model_digest(fetch_model(str(model))),
-            autocast=place.autocast,
+            autocast=chosen_device.autocast,
             progress=step.report,
         )
     out().print(

@@ -126,37 +126,37 @@ def _failures(repo: str, token: str | None) -> Iterator[None]:
     except HfHubHTTPError as error:
         raise _refused(repo, error, token) from None
     except (httpx2.TransportError, RuntimeError, ValueError, OSError) as error:
-        said = _without(f"{type(error).__name__}: {error}", token)
-        raise XtroveError(f"{repo} could not be published: {said}", remedy=again) from None
+        message = _without(f"{type(error).__name__}: {error}", token)
+        raise XtroveError(f"{repo} could not be published: {message}", remedy=again) from None
 
 
 def _refused(repo: str, error: HfHubHTTPError, token: str | None) -> XtroveError:
     status = error.response.status_code
-    said = error.server_message or " ".join(str(error).split())
-    said = _without(said, token)
+    message = error.server_message or " ".join(str(error).split())
+    message = _without(message, token)
     if status == 401 and token is not None:
-        return XtroveError(f"the Hub does not accept the token: {said}", remedy=TOKEN_HELP)
+        return XtroveError(f"the Hub does not accept the token: {message}", remedy=TOKEN_HELP)
     if status == 403:
         owner = repo.partition("/")[0]
         return XtroveError(
-            f"the token may not write to {repo}: {said}",
+            f"the token may not write to {repo}: {message}",
             remedy=f"use a token with write access to {owner}; {TOKEN_HELP}",
         )
     if status == 429 or status >= 500:
         remedy = "wait some minutes and run the same command again, it goes on where it stopped"
-        return XtroveError(f"the Hub answers {status} for {repo}: {said}", remedy=remedy)
+        return XtroveError(f"the Hub answers {status} for {repo}: {message}", remedy=remedy)
     return XtroveError(
-        f"the Hub refuses {repo} with {status}: {said}",
+        f"the Hub refuses {repo} with {status}: {message}",
         remedy=TOKEN_HELP if token is None else "run the same command again",
     )
 
 
-def _without(said: str, token: str | None) -> str:
+def _without(text: str, token: str | None) -> str:
     """Text in which neither the token nor the signature of an address stands."""
     if token:
-        said = said.replace(token, "hf_...")
+        text = text.replace(token, "hf_...")
     return re.sub(
-        r"\?[^\s'\"]*+", lambda query: "?..." if _SIGNED.search(query[0]) else query[0], said
+        r"\?[^\s'\"]*+", lambda query: "?..." if _SIGNED.search(query[0]) else query[0], text
     )
 
 

@@ -31,27 +31,27 @@ _NUMBERS = frozenset({".npy", ".bin"})
 _ESCAPED = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
 
 
-def scrub(workspace: Workspace, wanted: Sequence[str]) -> None:
+def scrub(workspace: Workspace, names: Sequence[str]) -> None:
     """Deletes what the work folder, and the one beside the output, hold of repositories.
 
     `wanted` are names in lower case (casefolded).
     """
-    numbers = np.array([repo_number(name) for name in wanted], dtype=np.uint64)
+    numbers = np.array([repo_number(name) for name in names], dtype=np.uint64)
     for folder in sorted((workspace.work / "files" / "extract").glob("*")):
-        if _run_holds(folder, wanted, numbers):
+        if _run_holds(folder, names, numbers):
             _drop(workspace, "extract", folder.name)
     for folder in sorted((workspace.work / "files" / "shard").glob("*")):
-        if any(_sidecar_names(place, wanted) for place in folder.rglob("*.attribution")):
+        if any(_sidecar_names(path, names) for path in folder.rglob("*.attribution")):
             _drop(workspace, "shard", folder.name)
     for root in dict.fromkeys((workspace.work.resolve(), (workspace.output / ".xtrove").resolve())):
-        _scrub_texts(workspace, root, wanted)
+        _scrub_texts(workspace, root, names)
 
 
-def names_any(text: str, wanted: Sequence[str]) -> bool:
+def names_any(text: str, names: Sequence[str]) -> bool:
     """Whether a text names a repository: as it is, in JSON, or in an address."""
     plain = _ESCAPED.sub(_unescaped, text).replace("\\/", "/")
     forms = (plain.casefold(), unquote(plain).casefold())
-    return any(name in form for name in wanted for form in forms)
+    return any(name in form for name in names for form in forms)
 
 
 def _unescaped(hit: re.Match[str]) -> str:
@@ -59,66 +59,66 @@ def _unescaped(hit: re.Match[str]) -> str:
     return units.decode("utf-16-le", "replace")
 
 
-def _scrub_texts(workspace: Workspace, root: Path, wanted: Sequence[str]) -> None:
+def _scrub_texts(workspace: Workspace, root: Path, names: Sequence[str]) -> None:
     for path in sorted((root / "logs").glob("*")):
-        _scrub_lines(path, wanted)
+        _scrub_lines(path, names)
     for path in sorted((root / "outputs").glob("*")):
-        _scrub_record(path, wanted)
+        _scrub_record(path, names)
     for path in sorted((root / "receipts").glob("*/*.json")):
-        if _file_names(path, wanted):
+        if _file_names(path, names):
             _drop(workspace, path.parent.name, path.stem)
     for folder in sorted((root / "files").glob("*/*")):
         stage = folder.parent.name
         texts = (path for path in folder.rglob("*") if path.suffix not in _NUMBERS)
         if stage not in ("extract", "shard") and any(
-            _file_names(path, wanted) for path in texts if path.is_file()
+            _file_names(path, names) for path in texts if path.is_file()
         ):
             _drop(workspace, stage, folder.name)
     for path in sorted((root / "plan").rglob("*")):
-        if path.is_file() and _file_names(path, wanted):
+        if path.is_file() and _file_names(path, names):
             path.unlink()
 
 
-def _file_names(path: Path, wanted: Sequence[str]) -> bool:
+def _file_names(path: Path, names: Sequence[str]) -> bool:
     try:
         if path.suffix == ".parquet":
-            return names_any(json.dumps(pq.read_table(path).to_pylist(), default=str), wanted)
-        return names_any(path.read_bytes().decode("utf-8", "replace"), wanted)
+            return names_any(json.dumps(pq.read_table(path).to_pylist(), default=str), names)
+        return names_any(path.read_bytes().decode("utf-8", "replace"), names)
     except (OSError, pa.ArrowException):
         return True  # damaged: of no use to anybody
 
 
-def _scrub_lines(path: Path, wanted: Sequence[str]) -> None:
+def _scrub_lines(path: Path, names: Sequence[str]) -> None:
     lines = path.read_bytes().splitlines(keepends=True)
-    kept = [line for line in lines if not names_any(line.decode("utf-8", "replace"), wanted)]
+    kept = [line for line in lines if not names_any(line.decode("utf-8", "replace"), names)]
     if len(kept) < len(lines):
         write_file(path, b"".join(kept))
 
 
-def _scrub_record(path: Path, wanted: Sequence[str]) -> None:
+def _scrub_record(path: Path, names: Sequence[str]) -> None:
     """The record of an output says whose it is; its config may name what is gone."""
-    if not _file_names(path, wanted):
+    if not _file_names(path, names):
         return
     try:
-        value = _without(json.loads(path.read_bytes()), wanted)
+        value = _without(json.loads(path.read_bytes()), names)
     except ValueError:
         path.unlink()
         return
     write_file(path, canonical(value))
 
 
-def _without(value: object, wanted: Sequence[str]) -> object:
+def _without(value: object, names: Sequence[str]) -> object:
     if isinstance(value, dict):
         return {
-            GONE if names_any(key, wanted) else key: _without(inner, wanted)
+            GONE if names_any(key, names) else key: _without(inner, names)
             for key, inner in value.items()
         }
     if isinstance(value, list):
-        return [_without(inner, wanted) for inner in value]
-    return GONE if isinstance(value, str) and names_any(value, wanted) else value
+        return [_without(inner, names) for inner in value]
+    return GONE if isinstance(value, str) and names_any(value, names) else value
 
 
-def _run_holds(folder: Path, wanted: Sequence[str], numbers: np.ndarray) -> bool:
+def _run_holds(folder: Path, names: Sequence[str], numbers: np.ndarray) -> bool:
     try:
         items = load(folder / "items.npy")
         if np.isin(items["repo"], numbers).any():  # type: ignore[call-overload]
@@ -126,13 +126,13 @@ def _run_holds(folder: Path, wanted: Sequence[str], numbers: np.ndarray) -> bool
         repos = pq.read_table(folder / "drops.parquet", columns=["repo"]).column("repo")
     except (OSError, ValueError, pa.ArrowException):
         return True  # damaged: of no use to anybody
-    return any(str(repo).casefold() in wanted for repo in repos.unique().to_pylist())
+    return any(str(repo).casefold() in names for repo in repos.unique().to_pylist())
 
 
-def _sidecar_names(place: Path, wanted: Sequence[str]) -> bool:
+def _sidecar_names(path: Path, names: Sequence[str]) -> bool:
     try:
-        with place.open(encoding="utf-8", newline="\n") as lines:
-            return any(Attribution.parse(line).repo.casefold() in wanted for line in lines)
+        with path.open(encoding="utf-8", newline="\n") as lines:
+            return any(Attribution.parse(line).repo.casefold() in names for line in lines)
     except (OSError, ValueError):
         return True
 

@@ -239,29 +239,29 @@ def apply_setting(data: dict[str, Any], setting: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise Misuse(f"--set {path}: {text!r} is not a YAML value") from None
-    place: Any = data
+    node: Any = data
     for key in keys[:-1]:
-        place = _step(place, key, setting)
-    if isinstance(place, list):
-        place[_index(place, keys[-1], setting)] = value
+        node = _step(node, key, setting)
+    if isinstance(node, list):
+        node[_index(node, keys[-1], setting)] = value
     else:
-        place[keys[-1]] = value
+        node[keys[-1]] = value
 
 
-def _step(place: Any, key: str, setting: str) -> Any:
-    if isinstance(place, list):
-        return place[_index(place, key, setting)]
-    inner = place.setdefault(key, {})
+def _step(node: Any, key: str, setting: str) -> Any:
+    if isinstance(node, list):
+        return node[_index(node, key, setting)]
+    inner = node.setdefault(key, {})
     if not isinstance(inner, dict | list):
         raise Misuse(f"--set {setting!r}: {key!r} holds {inner!r}, which has no keys")
     return inner
 
 
-def _index(place: list[Any], key: str, setting: str) -> int:
-    if not key.isdigit() or int(key) >= len(place):
+def _index(node: list[Any], key: str, setting: str) -> int:
+    if not key.isdigit() or int(key) >= len(node):
         raise Misuse(
-            f"--set {setting!r}: {key!r} is no position in a list of {len(place)}",
-            remedy=f"use 0 to {len(place) - 1}",
+            f"--set {setting!r}: {key!r} is no position in a list of {len(node)}",
+            remedy=f"use 0 to {len(node) - 1}",
         )
     return int(key)
 

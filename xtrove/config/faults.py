@@ -29,14 +29,18 @@ def faults_of(error: ValidationError, root: type[BaseModel]) -> list[str]:
     kinds = _kinds(root)
     places = [_place(entry["loc"], kinds) for entry in entries]
     words, lists = (
-        {place for entry, place in zip(entries, places, strict=True) if entry["type"] in types_}
+        {
+            position
+            for entry, position in zip(entries, places, strict=True)
+            if entry["type"] in types_
+        }
         for types_ in (_NO_WORD, _NO_LIST)
     )
     return [
-        _fault(entry, root, place, kinds, listed=place in lists)
-        for entry, place in zip(entries, places, strict=True)
+        _fault(entry, root, position, kinds, listed=position in lists)
+        for entry, position in zip(entries, places, strict=True)
         # A word of a set, or a list: one fault, not one for each.
-        if not (entry["type"] in _NO_LIST and place in words)
+        if not (entry["type"] in _NO_LIST and position in words)
     ]
 
 
@@ -45,37 +49,37 @@ _NO_LIST = frozenset({"tuple_type", "list_type"})
 
 
 def _fault(
-    entry: Any, root: type[BaseModel], place: str, kinds: Sequence[str], *, listed: bool
+    entry: Any, root: type[BaseModel], position: str, kinds: Sequence[str], *, listed: bool
 ) -> str:
     loc: tuple[str | int, ...] = entry["loc"]
     match entry["type"]:
         case "extra_forbidden":
             known = _known_keys(loc[:-1], root)
-            return f"{place}: unknown key; {_hint(str(loc[-1]), known, 'known keys')}"
+            return f"{position}: unknown key; {_hint(str(loc[-1]), known, 'known keys')}"
         case "missing":
-            return f"{place}: is missing"
+            return f"{position}: is missing"
         case "union_tag_invalid":
             kind = str(entry["ctx"]["tag"])
             hint = _hint(kind, _QUOTED.findall(entry["ctx"]["expected_tags"]), "known kinds")
-            return f"{place}.kind: unknown kind {published_name(repr(kind))}; {hint}"
+            return f"{position}.kind: unknown kind {published_name(repr(kind))}; {hint}"
         case "union_tag_not_found":
-            return f"{place}.kind: is missing; known kinds: {', '.join(kinds)}"
+            return f"{position}.kind: is missing; known kinds: {', '.join(kinds)}"
         case "literal_error" if isinstance(entry.get("input"), str):
             known = _QUOTED.findall(entry["ctx"]["expected"])
             hint = _hint(entry["input"], known, "known words")
             hint += " (a list is written [a, b])" if listed else ""
-            return f"{place}: unknown word {published_name(repr(entry['input']))}; {hint}"
+            return f"{position}: unknown word {published_name(repr(entry['input']))}; {hint}"
     message = entry["msg"].removeprefix("Value error, ")
     value = entry.get("input")
     shown = "" if isinstance(value, dict | list) else f" (found {published_name(repr(value))})"
-    return f"{place}: {published_name(message)}{shown}"
+    return f"{position}: {published_name(message)}{shown}"
 
 
 def _hint(word: str, known: Iterable[str], what: str) -> str:
     """The nearest of what is known, or all of it."""
-    folded = {one.casefold().replace("_", "-"): one for one in known}
-    wanted = word[:100].casefold().replace("_", "-")
-    near = difflib.get_close_matches(wanted, folded, n=1, cutoff=0.5)
+    folded = {name.casefold().replace("_", "-"): name for name in known}
+    normalised = word[:100].casefold().replace("_", "-")
+    near = difflib.get_close_matches(normalised, folded, n=1, cutoff=0.5)
     return f"did you mean {folded[near[0]]!r}?" if near else f"{what}: {', '.join(folded.values())}"
 
 

@@ -34,9 +34,9 @@ def resolve(entries: Iterable[str], base: Path) -> tuple[str, ...]:
 
 
 def _resolved(entry: str, base: Path) -> str:
-    place = base / Path(entry).expanduser()
-    if place.exists() or entry.startswith((".", "/", "~")):
-        return str(place.absolute())
+    path = base / Path(entry).expanduser()
+    if path.exists() or entry.startswith((".", "/", "~")):
+        return str(path.absolute())
     try:
         return opt_out_names([entry])[0]
     except ValueError as error:
@@ -51,13 +51,13 @@ def read(entries: Iterable[str]) -> OptOuts:
     names: set[str] = set()
     forgotten: set[str] = set()
     for entry in entries:
-        place = Path(entry)
-        if not place.is_absolute():
+        path = Path(entry)
+        if not path.is_absolute():
             names.update(opt_out_names([entry]))
-        elif place.is_dir():
-            forgotten.update(_of_dataset(place))
+        elif path.is_dir():
+            forgotten.update(_of_dataset(path))
         else:
-            names.update(_of_file(place))
+            names.update(_of_file(path))
     return OptOuts(names=tuple(sorted(map(repo_sha256, names))), forgotten=tuple(sorted(forgotten)))
 
 

@@ -227,7 +227,7 @@ def _rename(temporary: Path, final: Path, *, durable: bool) -> None:
 
 
 def _sync_tree(folder: Path) -> None:
-    for place, _, names in os.walk(folder):
-        for path in (Path(place), *(Path(place, name) for name in names)):
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent), *(Path(parent, name) for name in names)):
             if not path.is_symlink():
                 sync_path(path)

@@ -325,10 +325,10 @@ def _opened(path: Path) -> int:
 
 def _folder_bytes(folder: Path) -> int:
     total = 0
-    for place, _, names in os.walk(folder):
+    for parent, _, names in os.walk(folder):
         for name in names:
             with suppress(OSError):
-                total += Path(place, name).lstat().st_size
+                total += Path(parent, name).lstat().st_size
     return total
 
 

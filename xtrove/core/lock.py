@@ -100,7 +100,7 @@ def hold_lock(
     `waiting` is called once where another process has it. Raises `LockHeld` after `wait_s`
     seconds, `UnsafeLock`, `OSError`.
     """
-    deadline, told = time.monotonic() + wait_s, False
+    deadline, announced = time.monotonic() + wait_s, False
     descriptor = open_lock(path)
     try:
         while True:
@@ -113,8 +113,8 @@ def hold_lock(
                 continue
             if time.monotonic() >= deadline:
                 raise LockHeld(path, _holder(descriptor))
-            if not told:
-                told = True
+            if not announced:
+                announced = True
                 waiting()
             time.sleep(_POLL_S)
         if not shared:

@@ -55,8 +55,8 @@ def contract_files(workspace: Workspace) -> Iterator[NodeContract]:
         yield contract
     finally:
         for folder in folders.values():
-            for mark in folder.glob(f"session-{nonce}*"):
-                mark.unlink(missing_ok=True)
+            for marker in folder.glob(f"session-{nonce}*"):
+                marker.unlink(missing_ok=True)
 
 
 def perform(
@@ -103,10 +103,10 @@ def probe(contract: NodeContract) -> dict[str, Any]:
     for name, folder in contract.folders:
         if reason:
             break
-        mark = Path(folder) / f"session-{contract.nonce}-{uuid.uuid4().hex}"
+        marker = Path(folder) / f"session-{contract.nonce}-{uuid.uuid4().hex}"
         try:
-            mark.write_text(contract.nonce, encoding="utf-8")
+            marker.write_text(contract.nonce, encoding="utf-8")
         except OSError as error:
             reason, remedy = f"cannot write the {name} folder: {error}", SHARED
-        marks.append(str(mark))
+        marks.append(str(marker))
     return {"reason": reason, "remedy": remedy, "marks": marks}

@@ -296,10 +296,10 @@ def _look_at_cluster(
             ) from None
         if answer["reason"]:
             raise XtroveError(f"{name} {answer['reason']}", remedy=answer["remedy"])
-        for mark in answer["marks"]:
-            if not Path(mark).exists():
+        for marker in answer["marks"]:
+            if not Path(marker).exists():
                 raise XtroveError(
-                    f"{name} writes {mark}, which does not arrive here", remedy=SHARED
+                    f"{name} writes {marker}, which does not arrive here", remedy=SHARED
                 )
 
 

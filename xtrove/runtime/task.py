@@ -55,7 +55,10 @@ def execute(work: str, output: str, stage: str, key: str, spec: dict[str, Any]) 
     before = meter().snapshot()
     answer = _execute(work, output, stage, key, spec)
     asked = meter().since(before)
-    return {**answer, "traffic": {host: [one.requests, one.bytes] for host, one in asked.items()}}
+    return {
+        **answer,
+        "traffic": {host: [traffic.requests, traffic.bytes] for host, traffic in asked.items()},
+    }
 
 
 def _execute(work: str, output: str, stage: str, key: str, spec: dict[str, Any]) -> dict[str, Any]:

@@ -245,8 +245,8 @@ class _Writer:
         marks = fingerprints([(p.language, p.code, p.query) for p in batch], options)
         index = self.index
         fresh: list[tuple[int, Fingerprint]] = []
-        for pair, mark in zip(batch, marks, strict=True):
-            hit = index.match(pair.language, pair.code, pair.query, mark) if index else None
+        for pair, fingerprint in zip(batch, marks, strict=True):
+            hit = index.match(pair.language, pair.code, pair.query, fingerprint) if index else None
             if hit is not None:
                 self._drop(
                     pair,
@@ -256,18 +256,20 @@ class _Writer:
                     score=float(hit.score),
                 )
             else:
-                self._keep(pair, mark, fresh)
+                self._keep(pair, fingerprint, fresh)
         if fresh:
             self.bands.append(_band_rows(fresh))
 
-    def _keep(self, pair: Pair, mark: Fingerprint, fresh: list[tuple[int, Fingerprint]]) -> None:
+    def _keep(
+        self, pair: Pair, fingerprint: Fingerprint, fresh: list[tuple[int, Fingerprint]]
+    ) -> None:
         """Write a pair down; into `fresh` where it is the first of its exact key."""
-        data = encode(pair, tokens=mark.tokens, query_group=mark.query_group)
-        number = self.sets.get(mark.exact_key)
+        data = encode(pair, tokens=fingerprint.tokens, query_group=fingerprint.query_group)
+        number = self.sets.get(fingerprint.exact_key)
         if number is None:
-            number = self.shingles.append(mark.shingles.astype("<u8").tobytes())
-            self.sets[mark.exact_key] = number
-            fresh.append((self.count(), mark))
+            number = self.shingles.append(fingerprint.shingles.astype("<u8").tobytes())
+            self.sets[fingerprint.exact_key] = number
+            fresh.append((self.count(), fingerprint))
         self.payload.append(data)
         file_facts = self.file_facts
         if (
@@ -279,15 +281,15 @@ class _Writer:
             file_facts = self.file_facts = _FileFacts.of(pair, self.settings.splits)
         self.items += PACKED_ITEM.pack(
             *halves(bytes.fromhex(pair.id)),
-            *halves(mark.exact_key),
-            int(mark.query_group, 16),
+            *halves(fingerprint.exact_key),
+            int(fingerprint.query_group, 16),
             *file_facts.groups,
             name_number(pair.name),
             LANGUAGES.index(pair.language),
             *file_facts.splits,
             SPLITS.index(self.partitions.pop(pair.id, SPLITS[0])),
             len(data),
-            mark.tokens,
+            fingerprint.tokens,
             number,
         )
 
@@ -350,10 +352,12 @@ class _FileFacts:
 
 def _band_rows(fresh: list[tuple[int, Fingerprint]]) -> np.ndarray:
     """The band keys of items, each with its number and the first 8 bytes of its exact key."""
-    counts = [len(mark.band_keys) for _, mark in fresh]
-    exact = np.frombuffer(b"".join(mark.exact_key[:8] for _, mark in fresh), dtype="<u8")
+    counts = [len(fingerprint.band_keys) for _, fingerprint in fresh]
+    exact = np.frombuffer(
+        b"".join(fingerprint.exact_key[:8] for _, fingerprint in fresh), dtype="<u8"
+    )
     rows = np.empty(sum(counts), dtype=BAND_ROW)
-    rows["key"] = np.concatenate([mark.band_keys for _, mark in fresh])
+    rows["key"] = np.concatenate([fingerprint.band_keys for _, fingerprint in fresh])
     rows["exact"] = np.repeat(exact, counts)
     rows["item"] = np.repeat([item for item, _ in fresh], counts)
     return rows

@@ -108,12 +108,12 @@ def index_of(chosen: ExtractSettings, workspace: Workspace, stream: str) -> Eval
     What sources hold out is large and sorted by language: a stream of one language is held
     against the sets of that language only, a mixed one against all.
     """
-    wanted = [stream] if stream in LANGUAGES else list(LANGUAGES)
+    names = [stream] if stream in LANGUAGES else list(LANGUAGES)
     sets = list(chosen.decontaminate)
     for key in chosen.holdouts:
         for path in sorted(workspace.folder("holdout", key).glob("*.jsonl")):
             name, _, language = path.stem.rpartition("+")
-            if language in wanted:
+            if language in names:
                 sets.append(
                     DecontaminateSet(name=name.replace("+", "/"), path=path, language=language)
                 )

@@ -174,8 +174,8 @@ class BuildProgress:
 
 def fetched(traffic: Mapping[str, Traffic]) -> str:
     """Bytes and requests of all hosts together."""
-    size = sum(one.bytes for one in traffic.values())
-    requests = sum(one.requests for one in traffic.values())
+    size = sum(host_traffic.bytes for host_traffic in traffic.values())
+    requests = sum(host_traffic.requests for host_traffic in traffic.values())
     hosts = len(traffic)
     return f"{amount(size)} in {requests:,} requests from {hosts} host{'s' * (hosts != 1)}"
 

@@ -54,11 +54,13 @@ def without(
 ) -> Iterator[SourceFile | SourcePair | Skip]:
     """The records, with those of opted-out repositories refused."""
     refused = frozenset(names)
-    for one in records:
-        if isinstance(one, Skip) or not matches(one.repo, refused):
-            yield one
+    for record in records:
+        if isinstance(record, Skip) or not matches(record.repo, refused):
+            yield record
         else:
-            yield Skip(language=one.language, reason=OPTED_OUT, row=one.row, detail=one.repo[:200])
+            yield Skip(
+                language=record.language, reason=OPTED_OUT, row=record.row, detail=record.repo[:200]
+            )
 
 
 def matches(repo: str, refused: frozenset[str]) -> bool:

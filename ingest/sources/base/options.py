@@ -98,14 +98,14 @@ class CommonOptions(BaseModel):
         `SourceError` for a list that cannot be read.
         """
         paths = {name: getattr(self, name) for name in self.places}
-        found: dict[str, object] = {
+        values: dict[str, object] = {
             name: absolute(path, base) for name, path in paths.items() if path is not None
         }
         if self.opt_out_files:
             lists = [base.absolute() / Path(name).expanduser() for name in self.opt_out_files]
             names = {*self.opt_out, *(name for path in lists for name in read_opt_out(path))}
-            found |= {"opt_out": tuple(sorted(names)), "opt_out_files": ()}
-        return self.model_copy(update=found)
+            values |= {"opt_out": tuple(sorted(names)), "opt_out_files": ()}
+        return self.model_copy(update=values)
 
     def settled(self, licenses: tuple[str, ...], evidence: str) -> tuple[tuple[str, ...], str]:
         """The licences found with their evidence, or else those that the config declares."""

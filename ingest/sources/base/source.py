@@ -73,7 +73,7 @@ class Sample:
         for number, item in enumerate(listed):
             streams.setdefault(stream(item), []).append(number)
         most = most or max(1, min(SAMPLE_FILES, MOST_FILES // max(1, len(streams))))
-        kept = sorted(one for numbers in streams.values() for one in spread(numbers, most))
+        kept = sorted(chosen for numbers in streams.values() for chosen in spread(numbers, most))
         self.files = {key: len(numbers) for key, numbers in sorted(streams.items())}
         self.bytes = sum(max(file(item).size, 0) for item in listed)
         self.chosen = [file(listed[number]) for number in kept]
@@ -125,7 +125,7 @@ class ReadSource(Protocol):
         options: Any,
         name: str,
         policy: LicensePolicy,
-        piece: Slice,
+        slice_: Slice,
         revision: str,
         limits: ReadLimits | None = None,
         *,

@@ -62,19 +62,19 @@ class Origin:
     """Licences that hold too unless a tag in the file takes their place, and their evidence."""
 
 
-def file_part(found: Found, digest: FileDigest | str | None, origin: Origin | None) -> Part:
+def file_part(file: Found, digest: FileDigest | str | None, origin: Origin | None) -> Part:
     """The part of one candidate; one without an origin needs a problem."""
-    problem = found.problem or (digest if isinstance(digest, str) else "")
+    problem = file.problem or (digest if isinstance(digest, str) else "")
     known = digest if isinstance(digest, FileDigest) and not problem else None
-    size = known.size if known else found.size
+    size = known.size if known else file.size
     return Part(
-        path=found.path,
-        name=found.name,
+        path=file.path,
+        name=file.name,
         digest=known.sha256 if known else "",
         size=size,
         start=0,
         stop=size,
-        language=found.language,
+        language=file.language,
         meta=(("skip", problem),) if problem or origin is None else _meta(origin),
     )
 
@@ -115,26 +115,26 @@ def thinned(
     return thin
 
 
-def read_files(policy: LicensePolicy, piece: Slice, revision: str) -> Iterator[SourceFile | Skip]:
+def read_files(policy: LicensePolicy, slice_: Slice, revision: str) -> Iterator[SourceFile | Skip]:
     """One record a part, in order.
 
     Raises `ChangedInput` when a file is not the one that was planned, `TransientFault` when
     reading it may work later.
     """
     with BlobReader() as blobs:
-        yield from _records(policy, piece, revision, blobs)
+        yield from _records(policy, slice_, revision, blobs)
 
 
 def _records(
-    policy: LicensePolicy, piece: Slice, revision: str, blobs: BlobReader
+    policy: LicensePolicy, slice_: Slice, revision: str, blobs: BlobReader
 ) -> Iterator[SourceFile | Skip]:
-    reasons = [_refusal(policy, part) for part in piece.parts]
+    reasons = [_refusal(policy, part) for part in slice_.parts]
     blobs.expect(
         (part.path, part.digest.removeprefix(BLOB))
-        for part, reason in zip(piece.parts, reasons, strict=True)
+        for part, reason in zip(slice_.parts, reasons, strict=True)
         if reason is None and part.digest.startswith(BLOB)
     )
-    for row, (part, reason) in enumerate(zip(piece.parts, reasons, strict=True)):
+    for row, (part, reason) in enumerate(zip(slice_.parts, reasons, strict=True)):
         meta = dict(part.meta)
         if reason is not None:
             yield Skip(
@@ -157,14 +157,14 @@ def _records(
                 quarantined=part.name if problem in _SET_ASIDE else "",
             )
             continue
-        yield _file(policy, piece, revision, row, content)
+        yield _file(policy, slice_, revision, row, content)
 
 
 def _file(
-    policy: LicensePolicy, piece: Slice, revision: str, row: int, content: bytes
+    policy: LicensePolicy, slice_: Slice, revision: str, row: int, content: bytes
 ) -> SourceFile | Skip:
     """The record of a part that was read."""
-    part = piece.parts[row]
+    part = slice_.parts[row]
     meta = dict(part.meta)
     licenses, evidence = _settled(part, content)
     reason = policy.refusal(licenses)
@@ -177,7 +177,7 @@ def _file(
             fact=evidence,
         )
     return SourceFile(
-        source=piece.source,
+        source=slice_.source,
         source_revision=revision,
         repo=meta["repo"],
         path=meta["path"],
@@ -211,8 +211,8 @@ def _settled(part: Part, content: bytes) -> tuple[tuple[str, ...], str]:
         return licenses, meta["evidence"]
     own = spdx_tags(content, part.language)
     default = tuple(word for word in meta["default"].split("|") if word) or (NO_ASSERTION,)
-    said = "SPDX tag of the file" if own else meta["default_evidence"]
-    return (*licenses, *(own or default)), "; ".join(filter(None, (meta["evidence"], said)))
+    evidence = "SPDX tag of the file" if own else meta["default_evidence"]
+    return (*licenses, *(own or default)), "; ".join(filter(None, (meta["evidence"], evidence)))
 
 
 def _is_pointer(content: bytes) -> bool:

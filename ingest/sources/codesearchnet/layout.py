@@ -73,37 +73,37 @@ class CsnFiles:
     quarantined: tuple[Quarantine, ...]
 
 
-def find(entries: Sequence[Entry], wanted: frozenset[str]) -> CsnFiles:
+def find(entries: Sequence[Entry], languages: frozenset[str]) -> CsnFiles:
     """Choose among the files of a place."""
     rows: list[CsnFile] = []
     quarantined: list[Quarantine] = []
-    for language in sorted(wanted & set(LANGUAGES)):
+    for language in sorted(languages & set(LANGUAGES)):
         copies = _copies(entries, language)
         if not copies:
             continue
         best, *others = sorted(copies)
         rows.extend(copies[best])
-        doubles = [one for key in others if key[0] == best[0] for one in copies[key]]
-        quarantined += [Quarantine(name=one.entry.name, reason=SECOND_COPY) for one in doubles]
-    broken = [one for one in rows if one.entry.problem]
-    quarantined += [Quarantine(name=one.entry.name, reason=one.entry.problem) for one in broken]
+        doubles = [row for key in others if key[0] == best[0] for row in copies[key]]
+        quarantined += [Quarantine(name=row.entry.name, reason=SECOND_COPY) for row in doubles]
+    broken = [row for row in rows if row.entry.problem]
+    quarantined += [Quarantine(name=row.entry.name, reason=row.entry.problem) for row in broken]
     return CsnFiles(
         rows=tuple(sorted((r for r in rows if not r.entry.problem), key=lambda r: r.entry.name)),
-        license_indexes=MappingProxyType(license_indexes(entries, wanted)),
-        quarantined=tuple(sorted(quarantined, key=lambda one: one.name)),
+        license_indexes=MappingProxyType(license_indexes(entries, languages)),
+        quarantined=tuple(sorted(quarantined, key=lambda row: row.name)),
     )
 
 
-def license_indexes(entries: Iterable[Entry], wanted: frozenset[str]) -> dict[str, Entry]:
+def license_indexes(entries: Iterable[Entry], languages: frozenset[str]) -> dict[str, Entry]:
     """Language -> licence pickle; else the zip of that language."""
-    found: dict[str, Entry] = {}
+    indexes: dict[str, Entry] = {}
     for pattern in (_BOOK, _LAYOUTS["zip"]):
-        for entry in sorted(entries, key=lambda one: (one.name.count("/"), one.name)):
+        for entry in sorted(entries, key=lambda item: (item.name.count("/"), item.name)):
             match = pattern.fullmatch(entry.name)
             language = normalise_language(match["language"]) if match else ""
-            if language in wanted and not entry.problem:
-                found.setdefault(language, entry)
-    return found
+            if language in languages and not entry.problem:
+                indexes.setdefault(language, entry)
+    return indexes
 
 
 def member_split(name: str, language: str) -> str:

@@ -42,8 +42,8 @@ class LicenseIndex:
         if repo.casefold() not in self._license_files:
             self._license_files[repo.casefold()] = _judge(texts)
         known = self._license_files[repo.casefold()]
-        ids, said = known.of(path) if isinstance(known, LicenseFiles) else known
-        return ids, f"{self._name}: {said}"[:200]
+        ids, evidence = known.of(path) if isinstance(known, LicenseFiles) else known
+        return ids, f"{self._name}: {evidence}"[:200]
 
 
 def parse_license_index(name: str, data: bytes) -> LicenseIndex:
@@ -95,8 +95,8 @@ def _judge(texts: _Texts) -> LicenseFiles | Licences:
         path: _bytes(text) for path, text in texts if is_licence_file(PurePosixPath(path).name)
     }
     if not named:
-        found = licences_of_texts((path or "licence", _bytes(text)) for path, text in texts)
-        return found or ((), "no licence file")
+        licences = licences_of_texts((path or "licence", _bytes(text)) for path, text in texts)
+        return licences or ((), "no licence file")
     folders: dict[str, tuple[str, ...]] = {}
     for path in sorted(named):
         folder, _, name = path.rpartition("/")

@@ -105,10 +105,10 @@ class CsnRows:
         fields = _Fields(values)
         self._check(fields)
         url = fields.optional("url")
-        place = f"{fields.optional('repo')}/{fields.optional('path')}:{fields.optional('name')}"
+        location = f"{fields.optional('repo')}/{fields.optional('path')}:{fields.optional('name')}"
         return HoldoutRow(
             set=f"codesearchnet/{self.split}",
-            item=(url or place)[:500],
+            item=(url or location)[:500],
             language=self.language,
             query=fields.optional("query"),
             code=fields.required("code"),

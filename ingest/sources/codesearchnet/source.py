@@ -90,16 +90,16 @@ def plan(
     sample: Sample | None = None,
 ) -> Listing:
     """List the rows to emit. Raises `SourceError` when there are none of a wanted language."""
-    found = _survey(options, progress, limits, sample)
+    surveyed = _survey(options, progress, limits, sample)
     return Listing(
         source=name,
         kind=options.kind,
-        terms=found.terms,
-        revision=found.revision,
-        slices=_slices(options, name, policy, slice_bytes, found, options.splits()),
-        quarantined=found.quarantined,
-        provenance=found.provenance,
-        rows=found.rows,
+        terms=surveyed.terms,
+        revision=surveyed.revision,
+        slices=_slices(options, name, policy, slice_bytes, surveyed, options.splits()),
+        quarantined=surveyed.quarantined,
+        provenance=surveyed.provenance,
+        rows=surveyed.rows,
     )
 
 
@@ -107,7 +107,7 @@ def read(
     options: CodeSearchNetOptions,
     name: str,
     policy: LicensePolicy,
-    piece: Slice,
+    slice_: Slice,
     revision: str,
     limits: ReadLimits | None = None,
     *,
@@ -119,11 +119,11 @@ def read(
     reading may work later.
     """
     row = 0
-    license_index = _license_index(piece.parts, limits)
-    for part in piece.parts:
+    license_index = _license_index(slice_.parts, limits)
+    for part in slice_.parts:
         if dict(part.meta)["format"] == BOOK:
             continue
-        rows = _reader(options, piece.source, policy, revision, part, license_index)
+        rows = _reader(options, slice_.source, policy, revision, part, license_index)
         for values in read_rows(part, COLUMNS, limits):
             if isinstance(values, BadRow):
                 yield values.skip(part.language, row)
@@ -147,18 +147,18 @@ def holdout_rows(
     """
     if not options.holds_out:
         return
-    found = _survey(options, progress, limits)
-    if found.revision != revision:
+    surveyed = _survey(options, progress, limits)
+    if surveyed.revision != revision:
         raise SourceError(
             "the source is no longer the one that was planned",
-            value=f"{found.revision} (planned: {revision})",
+            value=f"{surveyed.revision} (planned: {revision})",
             remedy="Run the same command again.",
         )
     units = [
         unit
-        for language in sorted(found.units)
+        for language in sorted(surveyed.units)
         for split in ("validation", "test")
-        for unit in found.units[language].get(split, ())
+        for unit in surveyed.units[language].get(split, ())
     ]
     for part in merged(units):
         yield from _holdout_part(options, part, revision, limits)
@@ -170,19 +170,21 @@ def _survey(
     limits: ReadLimits | None,
     sample: Sample | None = None,
 ) -> Survey:
-    wanted, splits = options.wanted(), options.splits()
-    found = survey(options.path, options.license_files, wanted, splits, progress, limits, sample)
-    missing = sorted(set(options.languages or ()) - set(found.units))
-    if missing or not found.units:
+    languages, splits = options.wanted(), options.splits()
+    surveyed = survey(
+        options.path, options.license_files, languages, splits, progress, limits, sample
+    )
+    missing = sorted(set(options.languages or ()) - set(surveyed.units))
+    if missing or not surveyed.units:
         raise unusable(
             f"no rows of {', '.join(missing) or 'any language of CodeSearchNet'}",
             options.path,
-            found.quarantined,
+            surveyed.quarantined,
             "Expected `<language>/train-*.parquet`, `<language>.zip` or "
             "`<language>_train_0.jsonl.gz`; download the copy again or mend `path`, or write "
             "`kind: pairs` with `columns:`.",
         )
-    return found
+    return surveyed
 
 
 def _slices(
@@ -190,19 +192,19 @@ def _slices(
     name: str,
     policy: LicensePolicy,
     slice_bytes: int | None,
-    found: Survey,
+    surveyed: Survey,
     splits: tuple[str, ...],
 ) -> tuple[Slice, ...]:
     chosen = {
         language: [list(units[split]) for split in splits if units.get(split)]
-        for language, units in found.units.items()
+        for language, units in surveyed.units.items()
     }
     return slice_units(
         chosen,
         source=name,
         target=target_of(chosen, slice_bytes),
-        facts=_facts(options, policy, found.revision),
-        beside=found.license_indexes,
+        facts=_facts(options, policy, surveyed.revision),
+        beside=surveyed.license_indexes,
     )
 
 

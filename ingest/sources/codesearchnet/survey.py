@@ -74,33 +74,33 @@ class Survey:
 def survey(
     path: str,
     license_files: str | None,
-    wanted: frozenset[str],
+    languages: frozenset[str],
     splits: Sequence[str],
     progress: Progress | None,
     limits: ReadLimits | None,
     sample: Sample | None = None,
 ) -> Survey:
     """Look at every file of the wanted languages once; a sample has files of `splits` only."""
-    place, found = locate(path, wanted, limits)
-    files = list(found.rows)
+    place, csn_files = locate(path, languages, limits)
+    files = list(csn_files.rows)
     if sample is not None:
-        emitted = [one for one in files if one.split in ("", *splits)]
-        files = sample.choose(emitted, lambda one: one.language, lambda one: one.entry)
-    pickles = dict(found.license_indexes)
+        emitted = [item for item in files if item.split in ("", *splits)]
+        files = sample.choose(emitted, lambda item: item.language, lambda item: item.entry)
+    pickles = dict(csn_files.license_indexes)
     if license_files is not None:
-        pickles |= license_indexes(pin(license_files, limits).files(), wanted)
-    entries = [one.entry for one in files] + sorted(pickles.values(), key=lambda e: e.name)
+        pickles |= license_indexes(pin(license_files, limits).files(), languages)
+    entries = [item.entry for item in files] + sorted(pickles.values(), key=lambda e: e.name)
     unread = sample is not None
     digests = digested(_unique(entries), progress, limits, unread=unread)
-    known = {one.uri: one for one in digests}
-    rows = [replace(one, entry=known[one.entry.uri]) for one in files]
-    quarantined = list(found.quarantined)
+    known = {item.uri: item for item in digests}
+    rows = [replace(item, entry=known[item.entry.uri]) for item in files]
+    quarantined = list(csn_files.quarantined)
     units, count = _units(rows, quarantined, limits)
     indexes = _license_indexes(
-        {key: known[one.uri] for key, one in pickles.items()}, quarantined, limits
+        {key: known[item.uri] for key, item in pickles.items()}, quarantined, limits
     )
-    read = [*(one.entry for one in rows), *(known[one.uri] for one in pickles.values())]
-    revision = revision_of(place, _unique([one for one in read if one.digest]))
+    read = [*(item.entry for item in rows), *(known[item.uri] for item in pickles.values())]
+    revision = revision_of(place, _unique([item for item in read if item.digest]))
     if license_files is not None:
         # The commit of the rows says nothing about licence files from elsewhere.
         facts = [(part.name, part.digest) for parts in indexes.values() for part in parts]
@@ -110,7 +110,7 @@ def survey(
         units=units,
         license_indexes=indexes,
         terms=terms_at(place),
-        quarantined=tuple(sorted(quarantined, key=lambda one: one.name)),
+        quarantined=tuple(sorted(quarantined, key=lambda item: item.name)),
         provenance=_provenance(rows, indexes),
         rows=count,
     )
@@ -134,22 +134,24 @@ def read_license_index(part: Part, limits: ReadLimits | None) -> LicenseIndex:
     return parse_license_index((member or part.name).rpartition("/")[2], data)
 
 
-def locate(path: str, wanted: frozenset[str], limits: ReadLimits | None) -> tuple[Place, CsnFiles]:
+def locate(
+    path: str, languages: frozenset[str], limits: ReadLimits | None
+) -> tuple[Place, CsnFiles]:
     """The place of a copy and its files: the converted branch where the first one has no rows."""
     place = pin(path, limits)
-    found = find(place.files(), wanted)
-    if found.rows or not path.startswith("hf://") or "@" in path:
-        return place, found
+    files = find(place.files(), languages)
+    if files.rows or not path.startswith("hf://") or "@" in path:
+        return place, files
     try:
         converted = pin(f"{path}@{CONVERTED}", limits)
     except SourceError:
         # Not every repository has this branch; what is missing is said about the first one.
-        return place, found
-    return converted, find(converted.files(), wanted)
+        return place, files
+    return converted, find(converted.files(), languages)
 
 
 def _unique(entries: Sequence[Entry]) -> list[Entry]:
-    return list({one.uri: one for one in entries}.values())
+    return list({entry.uri: entry for entry in entries}.values())
 
 
 def _units(
@@ -158,36 +160,36 @@ def _units(
     """Language -> split -> pieces, and the rows of all files (-1 when not known)."""
     units: dict[str, dict[str, list[Unit]]] = {}
     total = 0
-    for one in rows:
-        if one.entry.problem:
-            quarantined.append(Quarantine(name=one.entry.name, reason=one.entry.problem))
+    for file in rows:
+        if file.entry.problem:
+            quarantined.append(Quarantine(name=file.entry.name, reason=file.entry.problem))
             continue
-        pieces = _pieces(one, limits)
+        pieces = _pieces(file, limits)
         if isinstance(pieces, str):
-            quarantined.append(Quarantine(name=one.entry.name, reason=pieces))
+            quarantined.append(Quarantine(name=file.entry.name, reason=pieces))
             continue
-        found, rows_of_file = pieces
+        file_units, rows_of_file = pieces
         total = -1 if -1 in (rows_of_file, total) else total + rows_of_file
-        for split, unit in found:
-            units.setdefault(one.language, {}).setdefault(split, []).append(unit)
+        for split, unit in file_units:
+            units.setdefault(file.language, {}).setdefault(split, []).append(unit)
     return units, total
 
 
-def _pieces(one: CsnFile, limits: ReadLimits | None) -> tuple[list[tuple[str, Unit]], int] | str:
+def _pieces(file: CsnFile, limits: ReadLimits | None) -> tuple[list[tuple[str, Unit]], int] | str:
     """The pieces of a file with the split of each, and its rows; or why it cannot be used."""
-    meta = (("format", one.format), ("split", one.split))
-    if one.format == "parquet":
-        table = inspect(one.entry, _columns, limits)
+    meta = (("format", file.format), ("split", file.split))
+    if file.format == "parquet":
+        table = inspect(file.entry, _columns, limits)
         if isinstance(table, str):
             return table
-        units = [(one.split, unit) for unit in table.units(one.language, meta)]
+        units = [(file.split, unit) for unit in table.units(file.language, meta)]
         return units, sum(group.rows for group in table.groups)
-    if one.format == "zip":
-        members = _members(one, limits)
+    if file.format == "zip":
+        members = _members(file, limits)
         return members if isinstance(members, str) else (members, -1)
-    expansion = EXPANSION if one.format == "jsonl.gz" else 1
-    part = _part(one.entry, one.language, meta)
-    return [(one.split, (part, one.entry.size * expansion))], -1
+    expansion = EXPANSION if file.format == "jsonl.gz" else 1
+    part = _part(file.entry, file.language, meta)
+    return [(file.split, (part, file.entry.size * expansion))], -1
 
 
 def _columns(reader: ParquetReader) -> tuple[str, ...]:
@@ -195,31 +197,31 @@ def _columns(reader: ParquetReader) -> tuple[str, ...]:
     return reader.check(required(names_of(reader.schema().names)))
 
 
-def _members(one: CsnFile, limits: ReadLimits | None) -> list[tuple[str, Unit]] | str:
+def _members(csn_file: CsnFile, limits: ReadLimits | None) -> list[tuple[str, Unit]] | str:
     pieces: list[tuple[str, Unit]] = []
     try:
-        with open_entry(one.entry, limits) as file:
+        with open_entry(csn_file.entry, limits) as file:
             archive, directory = open_archive(file)
             for name in sorted(set(archive.namelist())):
-                split = member_split(name, one.language)
+                split = member_split(name, csn_file.language)
                 if not split or not publishable(name):
                     continue
                 info = checked_member(archive, name)
                 meta = [("directory", directory), ("format", "zip"), ("member", name)]
-                part = _part(one.entry, one.language, (*meta, ("split", split)), member=name)
+                part = _part(csn_file.entry, csn_file.language, (*meta, ("split", split)), member=name)
                 packed = name.endswith(".gz")
                 size = info.compress_size * EXPANSION if packed else info.file_size
                 pieces.append((split, (part, size)))
     except BrokenStream as error:
         return str(error)
-    return pieces or f"no {one.language}_train_*.jsonl.gz in the archive"
+    return pieces or f"no {csn_file.language}_train_*.jsonl.gz in the archive"
 
 
 def _license_indexes(
-    found: Mapping[str, Entry], quarantined: list[Quarantine], limits: ReadLimits | None
+    entries: Mapping[str, Entry], quarantined: list[Quarantine], limits: ReadLimits | None
 ) -> dict[str, tuple[Part, ...]]:
     indexes: dict[str, tuple[Part, ...]] = {}
-    for language, entry in sorted(found.items()):
+    for language, entry in sorted(entries.items()):
         try:
             if entry.problem:
                 raise BrokenStream(entry.problem)
@@ -262,6 +264,6 @@ def _part(entry: Entry, language: str, meta: Sequence[tuple[str, str]], member: 
 def _provenance(
     rows: Sequence[CsnFile], indexes: Mapping[str, tuple[Part, ...]]
 ) -> tuple[tuple[str, str], ...]:
-    files = sorted({(f"file {one.entry.name}", one.entry.digest) for one in rows})
+    files = sorted({(f"file {row.entry.name}", row.entry.digest) for row in rows})
     pickles = [(f"licences {language}", parts[0].name) for language, parts in indexes.items()]
     return (*files, *sorted(pickles))

@@ -84,7 +84,7 @@ def plan(
             remedy="Name an existing folder under `path`; unpack an archive, clone a repository "
             "first.",
         )
-    found, groups = _folder(options, root, progress, sample)
+    listed, groups = _folder(options, root, progress, sample)
     entries = [(part.name, part.digest) for group in groups for part in group]
     if not any(digest for _, digest in entries):
         raise SourceError(
@@ -93,7 +93,7 @@ def plan(
             remedy="Check `path`, `languages`, `exclude`; of a git checkout, and of a folder in "
             "one, only what is committed is read.",
         )
-    revision = _revision(found, groups) or content_revision(entries)
+    revision = _revision(listed, groups) or content_revision(entries)
     facts = _facts(options, policy, revision)
     return Listing(
         source=name,
@@ -101,7 +101,7 @@ def plan(
         terms=OPEN,
         revision=revision,
         slices=slice_files(groups, source=name, slice_bytes=slice_bytes, facts=facts),
-        provenance=_provenance(options, found, groups),
+        provenance=_provenance(options, listed, groups),
         rows=len(entries),
     )
 
@@ -110,14 +110,14 @@ def read(
     options: DirectoryOptions,
     name: str,
     policy: LicensePolicy,
-    piece: Slice,
+    slice_: Slice,
     revision: str,
     limits: ReadLimits | None = None,
     *,
     sampled: bool = False,
 ) -> Iterator[SourceFile | Skip]:
     """The files of a slice: see `ingest.sources.base.whole_files.read_files`."""
-    return read_files(policy, piece, revision)
+    return read_files(policy, slice_, revision)
 
 
 def _folder(
@@ -128,12 +128,12 @@ def _folder(
         wanted=options.wanted(), exclude=options.exclude, committed_only=options.committed_only
     )
     with BlobReader() as blobs:
-        found = repositories(root, choice, blobs)
-        files = thinned([one.files for one in found], lambda file: file, sample)
-        found = [
-            replace(one, files=tuple(kept)) for one, kept in zip(found, files, strict=True) if kept
+        listed = repositories(root, choice, blobs)
+        files = thinned([listed_repository.files for listed_repository in listed], lambda file: file, sample)
+        listed = [
+            replace(listed_repository, files=tuple(kept)) for listed_repository, kept in zip(listed, files, strict=True) if kept
         ]
-        return found, [_parts(options, repository, progress) for repository in found]
+        return listed, [_parts(options, repository, progress) for repository in listed]
 
 
 def _parts(
@@ -141,21 +141,21 @@ def _parts(
 ) -> list[Part]:
     if repository.committed:
         return _blob_parts(options, repository, progress)
-    readable = [found for found in repository.files if not found.problem]
+    readable = [file for file in repository.files if not file.problem]
     blob = _blob_kind(repository.checkout)
-    wishes = [Wish(path=found.path, cap=MAX_FILE_BYTES, blob=blob) for found in readable]
+    wishes = [Wish(path=file.path, cap=MAX_FILE_BYTES, blob=blob) for file in readable]
     digests = dict(
-        zip((found.name for found in readable), digest_files(wishes, progress), strict=True)
+        zip((file.name for file in readable), digest_files(wishes, progress), strict=True)
     )
     parts: list[Part] = []
-    for found in repository.files:
-        digest = digests.get(found.name)
+    for file in repository.files:
+        digest = digests.get(file.name)
         origin = (
-            _origin(options, repository, found, digest.blob)
+            _origin(options, repository, file, digest.blob)
             if isinstance(digest, FileDigest)
             else None
         )
-        parts.append(file_part(found, digest, origin))
+        parts.append(file_part(file, digest, origin))
     return parts
 
 
@@ -164,13 +164,13 @@ def _blob_parts(
 ) -> list[Part]:
     """The object id of a blob is its digest: nothing has to be read."""
     parts: list[Part] = []
-    for found in repository.files:
-        if found.problem:
-            parts.append(file_part(found, None, None))
+    for file in repository.files:
+        if file.problem:
+            parts.append(file_part(file, None, None))
             continue
-        blob = repository.blob_of(found.name)
-        digest = FileDigest(size=found.size, sha256=f"{BLOB}{blob}", blob=blob)
-        parts.append(file_part(found, digest, _origin(options, repository, found, blob)))
+        blob = repository.blob_of(file.name)
+        digest = FileDigest(size=file.size, sha256=f"{BLOB}{blob}", blob=blob)
+        parts.append(file_part(file, digest, _origin(options, repository, file, blob)))
     if progress is not None:
         progress(sum(part.size for part in parts))
     return parts
@@ -182,8 +182,8 @@ def _blob_kind(checkout: Checkout | None) -> str:
     return "sha1" if len(checkout.commit) == 40 else "sha256"
 
 
-def _origin(options: DirectoryOptions, repository: Repository, found: Found, blob: str) -> Origin:
-    path = repository.path_of(found.name)
+def _origin(options: DirectoryOptions, repository: Repository, file: Found, blob: str) -> Origin:
+    path = repository.path_of(file.name)
     checkout = repository.checkout
     revision = url = ""
     if checkout is not None:
@@ -218,12 +218,12 @@ def _commit_read(repository: Repository, parts: Sequence[Part]) -> str:
     return max(revisions | {repository.checkout.commit}, key=len)
 
 
-def _revision(found: Sequence[Repository], groups: Sequence[Sequence[Part]]) -> str:
+def _revision(listed: Sequence[Repository], groups: Sequence[Sequence[Part]]) -> str:
     """The commit when one checkout is all there is, with a digest if it was edited; else ""."""
-    if len(found) != 1 or found[0].checkout is None:
+    if len(listed) != 1 or listed[0].checkout is None:
         return ""
-    revision = _commit_read(found[0], groups[0])
-    if revision == found[0].checkout.commit:
+    revision = _commit_read(listed[0], groups[0])
+    if revision == listed[0].checkout.commit:
         return revision
     return f"{revision}-{content_revision((part.name, part.digest) for part in groups[0])}"
 
@@ -233,11 +233,11 @@ def _facts(options: DirectoryOptions, policy: LicensePolicy, revision: str) -> M
 
 
 def _provenance(
-    options: DirectoryOptions, found: Sequence[Repository], groups: Sequence[Sequence[Part]]
+    options: DirectoryOptions, listed: Sequence[Repository], groups: Sequence[Sequence[Part]]
 ) -> tuple[tuple[str, str], ...]:
     facts = [
         (f"repository {_name(options, repository)}", _commit_read(repository, parts) or "no commit")
-        for repository, parts in zip(found, groups, strict=True)
+        for repository, parts in zip(listed, groups, strict=True)
     ]
     return (*sorted(facts), ("files", str(sum(len(parts) for parts in groups))))
 

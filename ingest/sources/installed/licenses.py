@@ -126,7 +126,7 @@ def package_licences(dist: Distribution) -> Licences:
             return normalise([expression]), f"License-Expression: {expression}"
         return (), f"License-Expression is not recognised: {digest_of(expression)}"
     stated, classifiers = _first(dist, "License"), _all(dist, "Classifier")
-    found = (
+    licences = (
         _not_free(stated, classifiers)
         or _by_classifiers(classifiers)
         or _by_field(stated)
@@ -136,7 +136,11 @@ def package_licences(dist: Distribution) -> Licences:
     )
     gnu = _gnu_name(stated)
     # What answered may tell the version; it may not make something else of it.
-    return gnu if gnu is not None and not any("GPL" in one for one in found[0]) else found
+    return (
+        gnu
+        if gnu is not None and not any("GPL" in license_id for license_id in licences[0])
+        else licences
+    )
 
 
 def _not_free(stated: str, classifiers: Sequence[str]) -> Licences | None:

@@ -99,13 +99,18 @@ def plan(
     sample: Sample | None = None,
 ) -> Listing:
     """List what is installed. Raises `SourceError` for a package that is not."""
-    found = _installed()
-    chosen = _chosen(options, found)
+    distributions = _installed()
+    chosen = _chosen(options, distributions)
     units = [_stdlib(options)] if options.stdlib else []
-    units += _packages(options, [found[key] for key in chosen if key in found])
+    units += _packages(options, [distributions[key] for key in chosen if key in distributions])
     files = thinned([unit.files for unit in units], lambda pair: pair[0], sample)
     units = [replace(unit, files=tuple(kept)) for unit, kept in zip(units, files, strict=True)]
-    readable = [found.path for unit in units for found, _ in unit.files if not found.problem]
+    readable = [
+        distributions.path
+        for unit in units
+        for distributions, _ in unit.files
+        if not distributions.problem
+    ]
     wishes = [Wish(path=path, cap=MAX_FILE_BYTES) for path in readable]
     digests = dict(zip(readable, digest_files(wishes, progress), strict=True))
     groups = [_parts(unit, digests) for unit in units]
@@ -128,11 +133,11 @@ def plan(
         quarantined=tuple(
             Quarantine(name=key, reason="the package has no list of files (RECORD)")
             for key in chosen
-            if key in found and found[key].files is None
+            if key in distributions and distributions[key].files is None
         ),
         provenance=(
             *((f"package {label}", version) for label, version in versions),
-            ("missing packages", ", ".join(key for key in chosen if key not in found)),
+            ("missing packages", ", ".join(key for key in chosen if key not in distributions)),
             ("files", str(len(entries))),
         ),
         rows=len(entries),
@@ -143,17 +148,17 @@ def read(
     options: InstalledOptions,
     name: str,
     policy: LicensePolicy,
-    piece: Slice,
+    slice_: Slice,
     revision: str,
     limits: ReadLimits | None = None,
     *,
     sampled: bool = False,
 ) -> Iterator[SourceFile | Skip]:
     """The files of a slice: see `ingest.sources.base.whole_files.read_files`."""
-    return read_files(policy, piece, revision)
+    return read_files(policy, slice_, revision)
 
 
-def closure(base: str, found: Mapping[str, Distribution]) -> list[str]:
+def closure(base: str, distributions: Mapping[str, Distribution]) -> list[str]:
     """Canonical names of what `base` requires, directly or not, sorted; `base` is not in it."""
     done: set[tuple[str, str]] = set()
     pending: list[tuple[str, frozenset[str]]] = [(base, frozenset())]
@@ -161,8 +166,8 @@ def closure(base: str, found: Mapping[str, Distribution]) -> list[str]:
         key, extras = pending.pop()
         fresh = [extra for extra in ("", *sorted(extras)) if (key, extra) not in done]
         done.update((key, extra) for extra in fresh)
-        if fresh and key in found:
-            pending.extend(_required(found[key], fresh))
+        if fresh and key in distributions:
+            pending.extend(_required(distributions[key], fresh))
     return sorted({key for key, _ in done} - {base})
 
 
@@ -199,28 +204,28 @@ class _ReadOnce(Distribution):
 
 def _installed() -> dict[str, Distribution]:
     """Canonical name -> distribution; the first on the path wins, as in an import."""
-    found: dict[str, Distribution] = {}
+    by_name: dict[str, Distribution] = {}
     for dist in map(_ReadOnce, distributions()):
         name = dist.metadata["Name"] if dist.metadata is not None else None
         if name:
-            found.setdefault(canonicalize_name(name), dist)
-    return found
+            by_name.setdefault(canonicalize_name(name), dist)
+    return by_name
 
 
-def _chosen(options: InstalledOptions, found: Mapping[str, Distribution]) -> list[str]:
+def _chosen(options: InstalledOptions, distributions: Mapping[str, Distribution]) -> list[str]:
     if options.packages == "all":
-        return sorted(set(found) - {OURSELVES})
+        return sorted(set(distributions) - {OURSELVES})
     if options.packages == "dependencies":
-        if OURSELVES not in found:
+        if OURSELVES not in distributions:
             raise SourceError(
                 "the dependencies of xtrove are not known, for it is not installed",
                 value=OURSELVES,
                 remedy="Run `pip install -e .` in the checkout, or name `packages`.",
             )
-        return closure(OURSELVES, found)
+        return closure(OURSELVES, distributions)
     keys = sorted({str(canonicalize_name(item)) for item in options.packages})
     for key in keys:
-        if key not in found:
+        if key not in distributions:
             raise SourceError(
                 "a package of this source is not installed",
                 value=key,
@@ -244,7 +249,7 @@ def _stdlib(options: InstalledOptions) -> _Unit:
         revision=version,
         licenses=licenses,
         evidence=evidence,
-        files=tuple((found, f"Lib/{found.name}") for found in tree.files),
+        files=tuple((file, f"Lib/{file.name}") for file in tree.files),
     )
 
 
@@ -255,9 +260,9 @@ def _packages(options: InstalledOptions, dists: list[Distribution]) -> list[_Uni
         if dist.files is None or _is_editable(dist):
             continue
         files = tuple(
-            (found, path) for found, path in _files(options, dist) if found.path not in owned
+            (file, path) for file, path in _files(options, dist) if file.path not in owned
         )
-        owned.update(found.path for found, _ in files)
+        owned.update(file.path for file, _ in files)
         if files:
             units.append(_package(options, dist, files))
     return units
@@ -288,22 +293,22 @@ def _is_editable(dist: Distribution) -> bool:
 
 def _files(options: InstalledOptions, dist: Distribution) -> Iterator[tuple[Found, str]]:
     site = os.path.realpath(str(dist.locate_file("")))
-    wanted = options.wanted()
+    languages = options.wanted()
     inside: dict[str, bool] = {}
     for path in sorted(str(file) for file in dist.files or ()):
-        if language_of(path) not in wanted:
+        if language_of(path) not in languages:
             continue
-        found = look(str(dist.locate_file(path)), path)
-        if found is None:
+        seen_file = look(str(dist.locate_file(path)), path)
+        if seen_file is None:
             continue
         folders = path.split("/")[:-1]
-        folder = str(Path(found.path).parent)
+        folder = str(Path(seen_file.path).parent)
         if folder not in inside:
             inside[folder] = _is_inside(folder, site)
         if ".." in folders or path.startswith("/") or not inside[folder]:
-            yield _refused(found, OUTSIDE), path
+            yield _refused(seen_file, OUTSIDE), path
         elif not any(skipped_folder(folder) for folder in folders):
-            yield found, path
+            yield seen_file, path
 
 
 def _is_inside(folder: str, site: str) -> bool:
@@ -313,10 +318,10 @@ def _is_inside(folder: str, site: str) -> bool:
     return folder == site or folder.startswith(f"{site}/")
 
 
-def _refused(found: Found, problem: str) -> Found:
-    kept = found.problem if found.problem in (SYMLINK, INVALID_PATH) else problem
+def _refused(file: Found, problem: str) -> Found:
+    kept = file.problem if file.problem in (SYMLINK, INVALID_PATH) else problem
     return Found(
-        name=found.name, path=found.path, size=found.size, language=found.language, problem=kept
+        name=file.name, path=file.path, size=file.size, language=file.language, problem=kept
     )
 
 
@@ -325,7 +330,7 @@ def _repo(dist: Distribution) -> str:
     links = [line.partition(",") for line in dist.metadata.get_all("Project-URL", [])]
     labelled = [(label.strip().casefold(), url.strip()) for label, _, url in links]
     labelled.append(("home", next(iter(dist.metadata.get_all("Home-page", [])), "")))
-    rank = {label: place for place, label in enumerate(_SOURCE_LABELS)}
+    rank = {label: index for index, label in enumerate(_SOURCE_LABELS)}
     for _, url in sorted(labelled, key=lambda pair: (rank.get(pair[0], len(rank)), pair)):
         repo = github_repo(url)
         if repo:
@@ -335,15 +340,15 @@ def _repo(dist: Distribution) -> str:
 
 def _parts(unit: _Unit, digests: Mapping[str, FileDigest | str]) -> list[Part]:
     parts: list[Part] = []
-    for found, path in unit.files:
-        digest = digests.get(found.path)
+    for file, path in unit.files:
+        digest = digests.get(file.path)
         origin = _origin(unit, path) if isinstance(digest, FileDigest) else None
         named = Found(
-            name=f"{_folder(unit)}/{found.name}",
-            path=found.path,
-            size=found.size,
-            language=found.language,
-            problem=found.problem,
+            name=f"{_folder(unit)}/{file.name}",
+            path=file.path,
+            size=file.size,
+            language=file.language,
+            problem=file.problem,
         )
         parts.append(file_part(named, digest, origin))
     return parts

@@ -61,7 +61,7 @@ class PairFiles:
 
 
 def survey(
-    found: Sequence[Entry],
+    listed: Sequence[Entry],
     columns: Columns,
     slice_bytes: int | None,
     progress: Progress | None,
@@ -69,11 +69,11 @@ def survey(
     sample: Sample | None,
 ) -> PairFiles:
     """Look at each file once, or at some of them."""
-    rows = [one for one in found if format_of(one.name) is not None]
+    rows = [listed_entry for listed_entry in listed if format_of(listed_entry.name) is not None]
     quarantined = [
-        Quarantine(name=one.name, reason=OTHER_REASON)
-        for one in found
-        if one.name.lower().endswith(OTHER) and format_of(one.name) is None
+        Quarantine(name=listed_entry.name, reason=OTHER_REASON)
+        for listed_entry in listed
+        if listed_entry.name.lower().endswith(OTHER) and format_of(listed_entry.name) is None
     ]
     tables: dict[str, TableFile] = {}
     chosen: list[Entry] = []
@@ -83,7 +83,7 @@ def survey(
             quarantined.append(Quarantine(name=entry.name, reason=problem))
         else:
             chosen.append(entry)
-    target = target_bytes(sum(_bytes(one, tables) for one in chosen), slice_bytes)
+    target = target_bytes(sum(_bytes(listed_entry, tables) for listed_entry in chosen), slice_bytes)
     entries: list[Entry] = []
     groups: list[list[Unit]] = []
 
@@ -96,7 +96,7 @@ def survey(
     return PairFiles(
         entries=tuple(entries),
         groups=tuple(groups),
-        quarantined=tuple(sorted(quarantined, key=lambda one: one.name)),
+        quarantined=tuple(sorted(quarantined, key=lambda listed_entry: listed_entry.name)),
         target=target,
         rows=-1
         if len(tables) < len(entries)
@@ -107,12 +107,12 @@ def survey(
 def table_columns(columns: Columns) -> Mapping[str, Column]:
     """The columns of a Parquet file: those that the config names must be there."""
     named = columns.model_dump()
-    wanted = {
+    stated = {
         named[field] or field: Column(kind="any", required=named[field] is not None)
         for field in (*FIELDS, "stars")
         if named[field] or field in FIELDS
     }
-    return wanted | {name: Column(kind="text") for name in (columns.query, columns.code)}
+    return stated | {name: Column(kind="text") for name in (columns.query, columns.code)}
 
 
 def folders_of(entry: Entry, columns: Columns) -> dict[str, str]:
@@ -127,10 +127,10 @@ def _header(
     entry: Entry, columns: Columns, tables: dict[str, TableFile], limits: ReadLimits | None
 ) -> str:
     """Why the file cannot be used by what its header says; remembers that of a table."""
-    wanted = given(table_columns(columns), folders_of(entry, columns))
+    stated = given(table_columns(columns), folders_of(entry, columns))
     match format_of(entry.name):
         case "parquet":
-            table = inspect(entry, contract(wanted), limits)
+            table = inspect(entry, contract(stated), limits)
             if isinstance(table, str):
                 return table
             tables[entry.name] = table
@@ -138,7 +138,9 @@ def _header(
             header = csv_header(entry, limits)
             if isinstance(header, str):
                 return header
-            missing = [key for key, one in wanted.items() if one.required and key not in header]
+            missing = [
+                key for key, column in stated.items() if column.required and key not in header
+            ]
             if missing:
                 return (
                     f"column {', '.join(missing)} is missing (the file has {len(header)} others: "

@@ -67,23 +67,25 @@ def plan(
 ) -> Listing:
     """List the files of pairs. Raises `SourceError` when none can be read."""
     place = pin(options.path, limits)
-    found = survey(place.files(), options.columns, slice_bytes, progress, limits, sample)
-    if not any(found.groups):
-        raise unusable("no file of pairs can be read", options.path, found.quarantined, REMEDY)
-    held = [
-        (entry, group) for entry, group in zip(found.entries, found.groups, strict=True) if group
+    surveyed = survey(place.files(), options.columns, slice_bytes, progress, limits, sample)
+    if not any(surveyed.groups):
+        raise unusable("no file of pairs can be read", options.path, surveyed.quarantined, REMEDY)
+    readable = [
+        (entry, group)
+        for entry, group in zip(surveyed.entries, surveyed.groups, strict=True)
+        if group
     ]
-    revision = revision_of(place, [entry for entry, _ in held])
+    revision = revision_of(place, [entry for entry, _ in readable])
     facts = _facts(options, policy, revision)
     return Listing(
         source=name,
         kind=options.kind,
         terms=terms_at(place),
         revision=revision,
-        slices=slice_units({"": found.groups}, source=name, target=found.target, facts=facts),
-        quarantined=found.quarantined,
-        provenance=tuple((f"file {entry.name}", entry.digest) for entry, _ in held),
-        rows=found.rows,
+        slices=slice_units({"": surveyed.groups}, source=name, target=surveyed.target, facts=facts),
+        quarantined=surveyed.quarantined,
+        provenance=tuple((f"file {entry.name}", entry.digest) for entry, _ in readable),
+        rows=surveyed.rows,
     )
 
 
@@ -91,7 +93,7 @@ def read(
     options: PairsOptions,
     name: str,
     policy: LicensePolicy,
-    piece: Slice,
+    slice_: Slice,
     revision: str,
     limits: ReadLimits | None = None,
     *,
@@ -103,7 +105,7 @@ def read(
     were planned, `TransientFault` when reading may work later.
     """
     reader = RowReader(
-        source=piece.source,
+        source=slice_.source,
         revision=revision,
         columns=options.columns,
         language=options.language,
@@ -112,7 +114,7 @@ def read(
     )
     columns = table_columns(options.columns)
     row = 0
-    for part in piece.parts:
+    for part in slice_.parts:
         for values in read_rows(part, columns, limits):
             if isinstance(values, BadRow):
                 yield values.skip("", row)

@@ -63,9 +63,9 @@ def find_files(
                 quarantined.append(Quarantine(name=entry.name, reason=why(entry.problem)))
             else:
                 files.append(StackFile(entry=entry, language=language))
-    found = {file.language for file in files}
-    missing = sorted(set(languages or ()) - found)
-    if (missing or not found) and not quarantined:
+    present = {file.language for file in files}
+    missing = sorted(set(languages or ()) - present)
+    if (missing or not present) and not quarantined:
         there = ", ".join(_last(folder) for folder, _ in folders if folder) or "nothing"
         raise SourceError(
             f"no Parquet file for {', '.join(missing) or 'any supported language'}",
@@ -102,13 +102,13 @@ def _readable(place: Place, folder: str) -> list[Entry]:
     """The Parquet files of a folder, or else its JSON lines where a language is named."""
     # Folders called `key=value` are cut again by other keys.
     entries = place.files(folder, recursive="=" in folder)
-    tables = [one for one in entries if is_table(one.name)]
+    tables = [entry for entry in entries if is_table(entry.name)]
     steps = (folder or place.uri.rstrip("/")).split("/")
     if tables or not any(folder_language(step) for step in steps[-2:]):
         return tables
-    lines = [one for one in entries if one.name.lower().endswith((*LINES, *PACKED_LINES))]
-    packed = [one for one in entries if one.name.lower().endswith(ZSTD_LINES)]
-    return [*lines, *(replace(one, problem=one.problem or ZSTD_REASON) for one in packed)]
+    lines = [entry for entry in entries if entry.name.lower().endswith((*LINES, *PACKED_LINES))]
+    packed = [entry for entry in entries if entry.name.lower().endswith(ZSTD_LINES)]
+    return [*lines, *(replace(entry, problem=entry.problem or ZSTD_REASON) for entry in packed)]
 
 
 def _last(folder: str) -> str:

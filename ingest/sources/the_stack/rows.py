@@ -73,22 +73,22 @@ class StackRows:
         sizes = _numbers(batch, "size")
         stars = _numbers(batch, "max_stars_count")
         contents = binary(batch.column(CONTENT)) if CONTENT in batch.schema.names else None
-        for place, stated in enumerate(licences):
-            row = first + place
+        for position, stated in enumerate(licences):
+            row = first + position
             ids, evidence = self._licences(stated)
             refusal = self._refusal(ids, row)
             if refusal is not None:
                 yield refusal
                 continue
-            fields = {field: _decoded(column[place]) for field, column in texts.items()}
+            fields = {field: _decoded(column[position]) for field, column in texts.items()}
             # A large value is copied out of its column only if the row passes so far.
-            reason = self._reason(fields, sizes[place])
-            content = None if reason or contents is None else contents[place].as_py()
+            reason = self._reason(fields, sizes[position])
+            content = None if reason or contents is None else contents[position].as_py()
             reason = reason or _content_reason(content)
             if reason is not None:
                 yield self._skip(reason, row, str(fields["path"]))
             else:
-                yield self._file(fields, content, ids, evidence, stars[place], row)
+                yield self._file(fields, content, ids, evidence, stars[position], row)
 
     def read_object(self, values: Mapping[str, object], row: int) -> SourceFile | Skip:
         """The record of a row as plain values, of which nothing is known."""

@@ -88,12 +88,12 @@ def plan(
             quarantined.append(Quarantine(name=file.entry.name, reason=outcome))
         else:
             planned.append(outcome)
-    quarantined.sort(key=lambda one: one.name)
+    quarantined.sort(key=lambda table: table.name)
     if not planned:
         raise unusable(
             "no Parquet file of this source can be read", options.path, quarantined, REMEDY
         )
-    entries = [one.entry for one in planned]
+    entries = [table.entry for table in planned]
     revision = revision_of(layout.place, entries)
     facts = _facts(options, policy, revision)
     return Listing(
@@ -103,8 +103,8 @@ def plan(
         revision=revision,
         slices=_slices(planned, name, slice_bytes, facts),
         quarantined=tuple(quarantined),
-        provenance=tuple((f"file {one.name}", one.digest) for one in entries),
-        rows=-1 if any(one.rows < 0 for one in planned) else sum(one.rows for one in planned),
+        provenance=tuple((f"file {table.name}", table.digest) for table in entries),
+        rows=-1 if any(table.rows < 0 for table in planned) else sum(table.rows for table in planned),
     )
 
 
@@ -112,7 +112,7 @@ def read(
     options: TheStackOptions,
     name: str,
     policy: LicensePolicy,
-    piece: Slice,
+    slice_: Slice,
     revision: str,
     limits: ReadLimits | None = None,
     *,
@@ -124,9 +124,9 @@ def read(
     reading may work later.
     """
     first = 0
-    for part in piece.parts:
+    for part in slice_.parts:
         rows = StackRows(
-            source=piece.source,
+            source=slice_.source,
             revision=revision,
             language=part.language,
             options=options,
@@ -205,7 +205,7 @@ def _inspect_all(
     known = digested([file.entry for file in tables], progress, limits, unread=unread)
     footers = inspect_all(known, contract(COLUMNS), limits)
     outcomes = {
-        file.entry.name: _table(file, one) for file, one in zip(tables, footers, strict=True)
+        file.entry.name: _table(file, footer) for file, footer in zip(tables, footers, strict=True)
     }
     lines = [file for file in files if not file.is_table]
     pieces = ranged([f.entry for f in lines], cut, progress, limits, unread=unread)
@@ -236,8 +236,8 @@ def _slices(
     planned: Sequence[_Planned], name: str, slice_bytes: int | None, facts: Mapping[str, object]
 ) -> tuple[Slice, ...]:
     streams: dict[str, list[tuple[Unit, ...]]] = {}
-    for one in planned:
-        streams.setdefault(one.language, []).append(one.units)
+    for file in planned:
+        streams.setdefault(file.language, []).append(file.units)
     return slice_units(streams, source=name, target=target_of(streams, slice_bytes), facts=facts)
 
 

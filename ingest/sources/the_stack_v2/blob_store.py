@@ -230,8 +230,8 @@ class BlobStore:
 
 
 def _s3(options: BlobOptions) -> Callable[[str], str]:
-    found = _S3.fullmatch(options.url)
-    bucket, prefix = (found[1], found[2].lstrip("/")) if found else ("", "")
+    match = _S3.fullmatch(options.url)
+    bucket, prefix = (match[1], match[2].lstrip("/")) if match else ("", "")
     # 0.1 s, for builds that read from S3 alone.
     import botocore.session  # type: ignore[import-untyped]
     from botocore.config import Config  # type: ignore[import-untyped]

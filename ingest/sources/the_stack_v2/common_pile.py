@@ -79,13 +79,13 @@ def plan(
         sample, _listed(place, options), lambda entry: stream_of(entry.name), lambda entry: entry
     )
     checked_entries = [
-        replace(one, problem=one.problem or json_problem(one, ("text", "metadata"), limits))
-        for one in chosen
+        replace(listed_entry, problem=listed_entry.problem or json_problem(listed_entry, ("text", "metadata"), limits))
+        for listed_entry in chosen
     ]
     entries = digested(checked_entries, progress, limits, unread=sample is not None)
-    quarantined = [Quarantine(name=one.name, reason=one.problem) for one in entries if one.problem]
-    held = [one for one in entries if not one.problem]
-    if not held:
+    quarantined = [Quarantine(name=listed_entry.name, reason=listed_entry.problem) for listed_entry in entries if listed_entry.problem]
+    readable = [listed_entry for listed_entry in entries if not listed_entry.problem]
+    if not readable:
         names = ", ".join(f"*{end}" for end in ENDINGS)
         raise unusable(
             "no file of this source can be read",
@@ -93,27 +93,27 @@ def plan(
             quarantined,
             f"Expected files called {names}.",
         )
-    revision = revision_of(place, held)
+    revision = revision_of(place, readable)
     return Listing(
         source=name,
         kind=options.kind,
         terms=terms_at(place),
         revision=revision,
-        slices=_slices(held, name, slice_bytes, _facts(options, policy, revision)),
+        slices=_slices(readable, name, slice_bytes, _facts(options, policy, revision)),
         quarantined=tuple(quarantined),
-        provenance=tuple((f"file {one.name}", one.digest) for one in held),
+        provenance=tuple((f"file {listed_entry.name}", listed_entry.digest) for listed_entry in readable),
     )
 
 
 def _listed(place: Place, options: CommonPileOptions) -> list[Entry]:
     """The files of the wanted languages; those of zstd have a `problem`."""
-    wanted = {"", *options.wanted()}
+    folders = {"", *options.wanted()}
     return [
         replace(entry, problem=ZSTD_REASON) if entry.name.lower().endswith(ZSTD_LINES) else entry
         for entry in place.files()
         if entry.name.lower().endswith((*ENDINGS, *ZSTD_LINES))
         and entry.size
-        and stream_of(entry.name) in wanted
+        and stream_of(entry.name) in folders
     ]
 
 
@@ -121,7 +121,7 @@ def read(
     options: CommonPileOptions,
     name: str,
     policy: LicensePolicy,
-    piece: Slice,
+    slice_: Slice,
     revision: str,
     limits: ReadLimits | None = None,
     *,
@@ -133,9 +133,9 @@ def read(
     were planned, `TransientFault` when reading may work later.
     """
     row = 0
-    for part in piece.parts:
+    for part in slice_.parts:
         rows = PileRows(
-            source=piece.source,
+            source=slice_.source,
             revision=revision,
             language=part.language,
             options=options,
@@ -223,9 +223,11 @@ class PileRows:
     ) -> tuple[tuple[str, ...], str]:
         """What the rule of The Stack v2 says, with `license` where the rest is silent."""
         detected = metadata.get("detected_licenses") or []
-        if not isinstance(detected, list) or not all(isinstance(one, str) for one in detected):
+        if not isinstance(detected, list) or not all(
+            isinstance(license_id, str) for license_id in detected
+        ):
             raise RefusedRow("wrong_type", "detected_licenses: no list of texts")
-        detected = [checked(one, "detected_licenses") for one in detected]
+        detected = [checked(license_id, "detected_licenses") for license_id in detected]
         github = _text(metadata, "gha_license_id")
         stated = _text(metadata, "license")
         evidence = ""
@@ -279,9 +281,9 @@ def _slices(
     entries: Sequence[Entry], name: str, slice_bytes: int | None, facts: Mapping[str, object]
 ) -> tuple[Slice, ...]:
     streams: dict[str, list[list[Unit]]] = {}
-    for one in entries:
-        stream = stream_of(one.name)
-        streams.setdefault(stream, []).append(line_units(one, ((0, one.size, ""),), stream))
+    for entry in entries:
+        stream = stream_of(entry.name)
+        streams.setdefault(stream, []).append(line_units(entry, ((0, entry.size, ""),), stream))
     return slice_units(streams, source=name, target=target_of(streams, slice_bytes), facts=facts)
 
 

@@ -164,7 +164,7 @@ class BlobReader:
         self._store.close()
 
     def stream(
-        self, items: Iterable[Item], wanted: Callable[[Item], BlobRequest | None]
+        self, items: Iterable[Item], request_of: Callable[[Item], BlobRequest | None]
     ) -> Iterator[tuple[Item, Outcome | None]]:
         """Each item with the outcome of its blob (None if it wants none), in the same order.
 
@@ -172,51 +172,51 @@ class BlobReader:
         be had for now.
         """
         verdict: _Verdict[Item] = _Verdict(self)
-        for entry in self._entries(items, wanted):
+        for entry in self._entries(items, request_of):
             for ready in verdict.add(entry):
                 yield ready.item, verdict.told(ready)
         for ready in verdict.end():
             yield ready.item, verdict.told(ready)
 
-    def fetch(self, wanted: BlobRequest, *, cached: bool = True) -> Outcome:
+    def fetch(self, request: BlobRequest, *, cached: bool = True) -> Outcome:
         """One blob, by the thread that calls. Raises like `stream`."""
-        kept = self._kept(wanted) if cached else None
+        kept = self._kept(request) if cached else None
         if kept is not None:
             return kept
         policy = RetryPolicy(tries=self._options.retries + 1, longest_asked_s=_LONGEST_ASKED_S)
         try:
-            answer = retry_call(lambda: self._asked(wanted), policy, stop=self._stop)
+            answer = retry_call(lambda: self._asked(request), policy, stop=self._stop)
         except GaveUp as error:
-            raise TransientFault(f"blob {wanted.blob_id}", str(error)) from error
+            raise TransientFault(f"blob {request.blob_id}", str(error)) from error
         if isinstance(answer, Refusal):
             return Missing(reason=DENIED if answer.denied else MISSING, detail=answer.detail)
-        opened = _unpacked(answer.data, wanted)
+        opened = _unpacked(answer.data, request)
         if isinstance(opened, bytes) and self._cache is not None:
-            self._cache.put(wanted.blob_id, answer.data)
-        return _decoded(opened, wanted)
+            self._cache.put(request.blob_id, answer.data)
+        return _decoded(opened, request)
 
-    def _asked(self, wanted: BlobRequest) -> Body | Refusal:
-        answer = self._store.get(wanted.blob_id, _packed_cap(wanted))
+    def _asked(self, request: BlobRequest) -> Body | Refusal:
+        answer = self._store.get(request.blob_id, _packed_cap(request))
         if isinstance(answer, Fault):
             raise PassingFault(answer.detail, answer.wait_s)
         return answer
 
-    def _kept(self, wanted: BlobRequest) -> Outcome | None:
-        data = self._cache.get(wanted.blob_id, _packed_cap(wanted)) if self._cache else None
+    def _kept(self, request: BlobRequest) -> Outcome | None:
+        data = self._cache.get(request.blob_id, _packed_cap(request)) if self._cache else None
         if data is None or self._cache is None:
             return None
-        opened = _unpacked(data, wanted)
+        opened = _unpacked(data, request)
         if isinstance(opened, bytes):
-            return _decoded(opened, wanted, cached=True)
-        self._cache.drop(wanted.blob_id)
+            return _decoded(opened, request, cached=True)
+        self._cache.drop(request.blob_id)
         return None
 
     def _entries(
-        self, items: Iterable[Item], wanted: Callable[[Item], BlobRequest | None]
+        self, items: Iterable[Item], request_of: Callable[[Item], BlobRequest | None]
     ) -> Iterator[_Entry[Item]]:
         window: _Window[Item] = _Window(room=AHEAD * self._options.in_flight)
         for item in items:
-            wish = wanted(item)
+            wish = request_of(item)
             outcome = None if wish is None else self._threads.submit(self.fetch, wish)
             window.push(_Entry(item=item, wanted=wish, outcome=outcome))
             while window.full():
@@ -270,7 +270,7 @@ class _Verdict(Generic[Item]):
         outcomes = [entry.settled() for entry in self._pending]
         raise SourceError(
             f"the blob store denies all of the first {self._denied} blobs that were asked for",
-            value=next(one.detail for one in outcomes if isinstance(one, Missing)),
+            value=next(outcome.detail for outcome in outcomes if isinstance(outcome, Missing)),
             remedy=KEYS_REMEDY,
         )
 
@@ -295,28 +295,28 @@ def codec_of(name: str) -> str:
 @lru_cache(maxsize=1024)
 def _codec(name: str) -> str:
     try:
-        found = codecs.lookup(name).name
+        codec = codecs.lookup(name).name
         # Codecs between bytes, such as `hex`, are refused here; nothing is, for no bytes.
-        b"a".decode(found, "replace")
+        b"a".decode(codec, "replace")
     except (LookupError, ValueError, SyntaxError, ImportError):
         return ""
-    return "" if found.replace("_", "-") in _NO_ENCODINGS else found
+    return "" if codec.replace("_", "-") in _NO_ENCODINGS else codec
 
 
-def _cap(wanted: BlobRequest) -> int:
-    return MAX_FILE_BYTES if wanted.length is None else min(wanted.length, MAX_FILE_BYTES)
+def _cap(request: BlobRequest) -> int:
+    return MAX_FILE_BYTES if request.length is None else min(request.length, MAX_FILE_BYTES)
 
 
-def _packed_cap(wanted: BlobRequest) -> int:
+def _packed_cap(request: BlobRequest) -> int:
     """What gzip may need for the content at worst, with a name in its header."""
-    cap = _cap(wanted)
+    cap = _cap(request)
     return cap + cap // 16 + 4096
 
 
-def _unpacked(packed: bytes, wanted: BlobRequest) -> bytes | Missing:
+def _unpacked(packed: bytes, request: BlobRequest) -> bytes | Missing:
     """The raw bytes, if they are this blob."""
-    cap = _cap(wanted)
-    if len(packed) > _packed_cap(wanted):
+    cap = _cap(request)
+    if len(packed) > _packed_cap(request):
         return Missing(reason=MISMATCH, detail=f"longer than the {cap} bytes that the row states")
     try:
         stream = zlib.decompressobj(wbits=31)
@@ -327,23 +327,23 @@ def _unpacked(packed: bytes, wanted: BlobRequest) -> bytes | Missing:
         return Missing(reason=MISMATCH, detail=f"longer than the {cap} bytes that the row states")
     if not stream.eof:
         return Missing(reason=MISMATCH, detail="the gzip stream has no end")
-    if wanted.length is not None and len(raw) != wanted.length:
+    if request.length is not None and len(raw) != request.length:
         return Missing(
-            reason=MISMATCH, detail=f"{len(raw)} bytes where the row says {wanted.length}"
+            reason=MISMATCH, detail=f"{len(raw)} bytes where the row says {request.length}"
         )
-    found = hashlib.sha1(raw, usedforsecurity=False).hexdigest()
-    if found != wanted.blob_id:
-        return Missing(reason=MISMATCH, detail=f"SHA-1 is {found}")
+    digest = hashlib.sha1(raw, usedforsecurity=False).hexdigest()
+    if digest != request.blob_id:
+        return Missing(reason=MISMATCH, detail=f"SHA-1 is {digest}")
     return raw
 
 
-def _decoded(raw: bytes | Missing, wanted: BlobRequest, *, cached: bool = False) -> Outcome:
+def _decoded(raw: bytes | Missing, request: BlobRequest, *, cached: bool = False) -> Outcome:
     if isinstance(raw, Missing):
         return raw
     try:
-        text = raw.decode(wanted.encoding)
+        text = raw.decode(request.encoding)
         # The bytes of a file in UTF-8 stay as they are.
-        data = raw if wanted.encoding in ("utf-8", "ascii") else text.encode("utf-8")
+        data = raw if request.encoding in ("utf-8", "ascii") else text.encode("utf-8")
     except (UnicodeError, LookupError) as error:
         return Missing(reason=UNDECODABLE, detail=fault_of(error), cached=cached)
     if len(data) > MAX_FILE_BYTES:

@@ -115,18 +115,18 @@ class StackV2Rows:
     def read(self, batch: Any, shape: Shape, first: int) -> Iterator[Candidate | Skip]:
         """One record a row (a file, in a grouped batch), counted from `first`."""
         fields = fields_of(batch, shape)
-        for place in range(fields.rows):
+        for position in range(fields.rows):
             language = self.folder
             try:
-                if place in fields.empty:
-                    raise _Refused("no_files", text(fields.texts["repo_name"][place]) or "")
-                language = self._language(text(fields.texts["language"][place]))
-                yield self._candidate(fields, place, first + place, language)
+                if position in fields.empty:
+                    raise _Refused("no_files", text(fields.texts["repo_name"][position]) or "")
+                language = self._language(text(fields.texts["language"][position]))
+                yield self._candidate(fields, position, first + position, language)
             except _Refused as refused:
                 yield Skip(
                     language=language,
                     reason=refused.reason,
-                    row=first + place,
+                    row=first + position,
                     detail=refused.detail,
                 )
 
@@ -175,18 +175,18 @@ class StackV2Rows:
             raise _Refused("unsupported_language", stated or "the row names no language")
         return known
 
-    def _candidate(self, fields: Fields, place: int, row: int, language: str) -> Candidate:
+    def _candidate(self, fields: Fields, position: int, row: int, language: str) -> Candidate:
         if language not in self.options.wanted():
             raise _Refused("unwanted_language", language)
-        texts = {name: text(column[place]) for name, column in fields.texts.items()}
-        judged = self.judge(texts["license_type"], fields.licenses[place], texts[GITHUB_LICENSE])
+        texts = {name: text(column[position]) for name, column in fields.texts.items()}
+        judged = self.judge(texts["license_type"], fields.licenses[position], texts[GITHUB_LICENSE])
         if judged.reason is not None:
             raise _Refused(judged.reason, ", ".join(judged.licenses))
         path = (texts["path"] or "").removeprefix("/")
         for name, reason in (("is_vendor", VENDORED), ("is_generated", GENERATED)):
-            if fields.flags[name][place]:
+            if fields.flags[name][position]:
                 raise _Refused(reason, path)
-        length = _length(fields.numbers["length_bytes"][place])
+        length = _length(fields.numbers["length_bytes"][position])
         if length is not None and length > MAX_FILE_BYTES:
             raise _Refused(TOO_LARGE, f"{path}: {length} bytes")
         for name, value in (("repo", texts["repo_name"]), ("path", path)):
@@ -197,13 +197,13 @@ class StackV2Rows:
         if self.opted_out and matches(texts["repo_name"] or "", self.opted_out):
             raise _Refused(OPTED_OUT, texts["repo_name"] or "")
         commit = texts["revision_id"] or ""
-        stars = whole_number(fields.numbers["star_events_count"][place])
+        stars = whole_number(fields.numbers["star_events_count"][position])
         return Candidate(
             wanted=_wanted(texts["blob_id"], length, texts["src_encoding"]),
             repo=texts["repo_name"] or "",
             path=path,
             revision=commit if _HEX40.fullmatch(commit) else "",
-            github=whole_number(fields.numbers["github_id"][place]) is not None,
+            github=whole_number(fields.numbers["github_id"][position]) is not None,
             language=language,
             licenses=judged.licenses,
             evidence=judged.evidence,
@@ -214,9 +214,9 @@ class StackV2Rows:
 
 def _stated(detected: tuple[str, ...], github: str | None) -> tuple[tuple[str, ...], str]:
     """The identifiers that say something, and the columns they stand in."""
-    ids = [one for one in detected if one not in SAY_NOTHING]
+    ids = [license_id for license_id in detected if license_id not in SAY_NOTHING]
     from_github = [github] if github and github.upper() not in (NO_ASSERTION, "NONE") else []
-    columns = [name for name, found in ((LICENSES, ids), (GITHUB_LICENSE, from_github)) if found]
+    columns = [name for name, values in ((LICENSES, ids), (GITHUB_LICENSE, from_github)) if values]
     return (*ids, *from_github), " and ".join(columns or [LICENSES])
 
 

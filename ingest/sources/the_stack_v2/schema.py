@@ -106,7 +106,7 @@ def fields_of(batch: Any, shape: Shape) -> Fields:
 
 
 def _checked(schema: Any, contract: Mapping[str, Column], prefix: str) -> dict[str, str]:
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for name, column in contract.items():
         places = schema.get_all_field_indices(name)
         if len(places) > 1:
@@ -121,12 +121,12 @@ def _checked(schema: Any, contract: Mapping[str, Column], prefix: str) -> dict[s
         if not _fits(column.kind, kind):
             found_kind = kind_name(kind)
             raise BrokenFile(f"column {prefix}{name} is {found_kind} (expected {column.kind})")
-        found[name] = column.kind
-    return found
+        columns[name] = column.kind
+    return columns
 
 
-def _fits(wanted: str, kind: Any) -> bool:
-    return bool(pa.types.is_boolean(kind)) if wanted == "flag" else KINDS[wanted](kind)
+def _fits(expected: str, kind: Any) -> bool:
+    return bool(pa.types.is_boolean(kind)) if expected == "flag" else KINDS[expected](kind)
 
 
 def _named(kind: str) -> list[str]:

@@ -127,8 +127,8 @@ def plan(
         raise unusable(
             "no Parquet file of this source can be read", options.path, quarantined, REMEDY
         )
-    revision = revision_of(place, [one.table.entry for one in planned])
-    mixed = any(not one.language for one in planned)
+    revision = revision_of(place, [file.table.entry for file in planned])
+    mixed = any(not file.language for file in planned)
     return Listing(
         source=name,
         kind=options.kind,
@@ -145,7 +145,7 @@ def read(
     options: TheStackV2Options,
     name: str,
     policy: LicensePolicy,
-    piece: Slice,
+    slice_: Slice,
     revision: str,
     limits: ReadLimits | None = None,
     *,
@@ -158,17 +158,17 @@ def read(
     """
     by_part = [
         StackV2Rows(
-            source=piece.source,
+            source=slice_.source,
             revision=revision,
             folder=part.language,
             options=options,
             policy=policy,
             opted_out=frozenset(options.opt_out),
         )
-        for part in piece.parts
+        for part in slice_.parts
     ]
     rows = by_part[0]
-    candidates = _candidates(piece, by_part, limits)
+    candidates = _candidates(slice_, by_part, limits)
     with closing(candidates), BlobReader.open(options.blobs) as blobs:
         if sampled:
             yield from _sampled(rows, candidates, blobs, options.blobs.url)
@@ -188,23 +188,23 @@ def _sampled(
     Raises `SourceError` when the first of them cannot be had.
     """
     lost: list[Missing] = []
-    found = False
+    has_content = False
     for item in candidates:
         outcome: Content | Missing = Content(data=b"", git_id="")
         if isinstance(item, Skip):
             yield item
             continue
-        if not found:
+        if not has_content:
             outcome = blobs.fetch(item.wanted, cached=False)
-            found = isinstance(outcome, Content)
+            has_content = isinstance(outcome, Content)
         if isinstance(outcome, Missing):
             lost.append(outcome)
             if len(lost) == SAMPLED_BLOBS:
                 break
         else:
             yield rows.finished(item, outcome)
-    if lost and not found:
-        denied = all(one.reason == DENIED for one in lost)
+    if lost and not has_content:
+        denied = all(missing.reason == DENIED for missing in lost)
         raise SourceError(
             f"{len(lost)} of {len(lost)} contents asked for could not be had",
             value=f"{url}: {lost[0].reason} ({lost[0].detail})",
@@ -217,10 +217,10 @@ def _wanted(item: Candidate | Skip) -> BlobRequest | None:
 
 
 def _candidates(
-    piece: Slice, by_part: Sequence[StackV2Rows], limits: ReadLimits | None
+    slice_: Slice, by_part: Sequence[StackV2Rows], limits: ReadLimits | None
 ) -> Generator[Candidate | Skip]:
     first = 0
-    for part, rows in zip(piece.parts, by_part, strict=True):
+    for part, rows in zip(slice_.parts, by_part, strict=True):
         with open_planned_part(part, limits) as reader:
             shape = shape_of(reader.schema())
             for cut in _cuts(part, reader.groups(shape.columns)):
@@ -246,9 +246,9 @@ def _group(
     at = 0
     try:
         for batch in reader.batches(cut.index, shape.columns, group.size, group.rows):
-            wanted = _between(batch, cut.start - at, cut.stop - at)
-            if wanted is not None:
-                for item in rows.read(wanted, shape, first):
+            chosen = _between(batch, cut.start - at, cut.stop - at)
+            if chosen is not None:
+                for item in rows.read(chosen, shape, first):
                     yield item
                     first += 1
             at += batch.num_rows
@@ -278,25 +278,25 @@ def listed_files(place: Place, options: TheStackV2Options) -> dict[str, tuple[En
     base = "data" if "data" in place.folders() else ""
     folders = place.folders(base)
     named = {folder: folder_language(folder) for folder in folders}
-    found: list[tuple[Entry, str]] = []
+    listed: list[tuple[Entry, str]] = []
     for folder, language in named.items():
         if language in options.wanted():
             inside = place.files(f"{base}/{folder}" if base else folder, recursive="=" in folder)
-            found.extend((entry, language) for entry in inside)
+            listed.extend((entry, language) for entry in inside)
     if not any(named.values()):
-        found.extend((entry, _MIXED) for entry in place.files(base, recursive=False))
+        listed.extend((entry, _MIXED) for entry in place.files(base, recursive=False))
     files = {
         entry.name: (entry, language)
-        for entry, language in sorted(found, key=lambda one: one[0].name)
+        for entry, language in sorted(listed, key=lambda item: item[0].name)
         if format_of(entry.name) == "parquet"
     }
     _check_languages(options, folders, {language for _, language in files.values()})
     return files
 
 
-def _check_languages(options: TheStackV2Options, folders: Sequence[str], found: set[str]) -> None:
-    missing = sorted(set(options.languages or ()) - found) if _MIXED not in found else []
-    if missing or not found:
+def _check_languages(options: TheStackV2Options, folders: Sequence[str], present: set[str]) -> None:
+    missing = sorted(set(options.languages or ()) - present) if _MIXED not in present else []
+    if missing or not present:
         raise SourceError(
             f"no Parquet file for {', '.join(missing) or 'any supported language'}",
             value=options.path,
@@ -307,9 +307,9 @@ def _check_languages(options: TheStackV2Options, folders: Sequence[str], found: 
 
 def _rows(planned: Sequence[_Planned]) -> int:
     """Rows of all files; those of a grouped set are repositories, not files."""
-    if any(FILES in one.table.columns for one in planned):
+    if any(FILES in file.table.columns for file in planned):
         return -1
-    return sum(group.rows for one in planned for group in one.table.groups)
+    return sum(group.rows for file in planned for group in file.table.groups)
 
 
 def _columns(reader: ParquetReader) -> tuple[str, ...]:
@@ -319,24 +319,24 @@ def _columns(reader: ParquetReader) -> tuple[str, ...]:
 def _slices(
     planned: Sequence[_Planned], name: str, slice_bytes: int | None, facts: Mapping[str, object]
 ) -> tuple[Slice, ...]:
-    total = sum(one.weight(group) for one in planned for group in one.table.groups)
+    total = sum(file.weight(group) for file in planned for group in file.table.groups)
     target = target_bytes(total, slice_bytes)
     streams: dict[str, list[list[Unit]]] = {}
-    for one in planned:
-        streams.setdefault(one.language, []).append(_units(one, target))
+    for file in planned:
+        streams.setdefault(file.language, []).append(_units(file, target))
     return slice_units(streams, source=name, target=target, facts=facts)
 
 
-def _units(one: _Planned, target: int) -> list[Unit]:
+def _units(file: _Planned, target: int) -> list[Unit]:
     """The rows of a file by row group, those over the size of a slice in even pieces."""
     units: list[Unit] = []
     base = 0
-    for group in one.table.groups:
-        weight = one.weight(group)
+    for group in file.table.groups:
+        weight = file.weight(group)
         pieces = min(max(1, -(-weight // max(target, MIN_SLICE_BYTES))), max(group.rows, 1))
-        cuts = [base + group.rows * piece // pieces for piece in range(pieces + 1)]
+        cuts = [base + group.rows * part // pieces for part in range(pieces + 1)]
         units.extend(
-            (one.table.part(start, stop, one.language), weight * (stop - start) // group.rows)
+            (file.table.part(start, stop, file.language), weight * (stop - start) // group.rows)
             for start, stop in zip(cuts, cuts[1:], strict=False)
             if start < stop
         )
@@ -361,8 +361,8 @@ def _facts(
 def _provenance(
     options: TheStackV2Options, planned: Sequence[_Planned]
 ) -> tuple[tuple[str, str], ...]:
-    entries = [one.table.entry for one in planned]
-    files = tuple((f"file {one.name}", one.digest) for one in entries)
+    entries = [file.table.entry for file in planned]
+    files = tuple((f"file {file.name}", file.digest) for file in entries)
     # Another base may be a machine of one's own, which is not to be published.
     public = options.blobs.url.startswith("s3://")
     return (*files, ("contents", options.blobs.url)) if public else files

@@ -65,8 +65,8 @@ def print_table(table: Table) -> None:
     """A table with its title, to stdout."""
     out().print(table.title, style="bold")
     shown = RichTable(box=None, pad_edge=False)
-    for place, name in enumerate(table.header):
-        right = place > 0 and name != "question"
+    for index, name in enumerate(table.header):
+        right = index > 0 and name != "question"
         shown.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in table.rows:
         shown.add_row(*row)
@@ -85,8 +85,8 @@ def write(
     """Writes the files of a result. Raises `Misuse` where one is there already."""
     queries = [query for corpus in corpora for query in corpus.queries]
     files = {"result.md": markdown(result, tables, lines).encode("utf-8", "replace")}
-    for place, system in enumerate(systems):
-        name = "run.trec" if place == 0 else f"run.{place + 1}.trec"
+    for index, system in enumerate(systems):
+        name = "run.trec" if index == 0 else f"run.{index + 1}.trec"
         tag = "-".join(system.name.split())
         text = "\n".join(trec_lines(system.measured.run, queries, tag))
         files[name] = text.encode("utf-8", "surrogatepass") + b"\n"

@@ -193,13 +193,13 @@ def _tuned(request: Request, task: _Task) -> list[str]:
     if not request.tune or request.model is None:
         return []
     with Step("tuning the weight of BM25") as step:
-        task.corpora, said = tune_fusion(
+        task.corpora, note = tune_fusion(
             task.corpora,
             request.model,
             request.mode or "xtr",
             replace(request.options, progress=step.report),
         )
-    return [said]
+    return [note]
 
 
 def _systems(request: Request, task: _Task) -> tuple[list[System], list[str]]:

@@ -196,10 +196,10 @@ def _encoder(model: Path, device: str = "auto") -> Encoder:
 
 
 @cache
-def _loaded(model: Path, place: str) -> Encoder:
+def _loaded(model: Path, device: str) -> Encoder:
     from train.checkpoint import load_model
 
-    return load_model(str(model), place)
+    return load_model(str(model), device)
 
 
 @cache
