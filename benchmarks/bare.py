@@ -54,10 +54,10 @@ def bare_parse(plan: Plan, folder: Path, workers: int) -> dict[str, Bare]:
     """Parse both sets of a plan whose files stand in `folder`; set -> what it took."""
     jobs = [
         _Job(
-            settings=folder / str(piece.task.spec["settings"]),
-            slice=folder / str(piece.task.spec["slice"]),
+            settings=folder / str(slice_.task.spec["settings"]),
+            slice=folder / str(slice_.task.spec["slice"]),
         )
-        for piece in plan.slices
+        for slice_ in plan.slices
     ]
     totals: dict[str, list[int]] = {name: [0, 0] for name in SETS}
     busy: dict[str, dict[str, float]] = {name: defaultdict(float) for name in SETS}

@@ -93,9 +93,9 @@ def corpus(data: Path, limit: int) -> list[Code]:
                 held = functions(language, file.path, file.content, want_undocumented=True)
             except FunctionsError:
                 continue
-            for one in held.functions:
-                if LENGTHS.min_code_chars <= len(one.code) <= LENGTHS.max_code_chars:
-                    found.append(Code(language=language, name=one.name, text=one.code))
+            for function in held.functions:
+                if LENGTHS.min_code_chars <= len(function.code) <= LENGTHS.max_code_chars:
+                    found.append(Code(language=language, name=function.name, text=function.code))
             if limit and len(found) >= limit:
                 return found[:limit]
     return found
@@ -110,7 +110,7 @@ def decide(codes: Sequence[Code]) -> Decided:
         batch = [(code.language, code.text, "") for code in codes[at : at + BATCH]]
         prints.extend(fingerprints(batch, OPTIONS))
     start = _lap(seconds, "fingerprint", start)
-    exact = exact_words([one.exact_key for one in prints])
+    exact = exact_words([fingerprint.exact_key for fingerprint in prints])
     seen: set[bytes] = set()
     first = []
     for place, one in enumerate(prints):
@@ -134,7 +134,7 @@ def decide(codes: Sequence[Code]) -> Decided:
         repo=np.zeros(count, dtype=np.uint64),
         quota=np.full(count, -1, dtype=np.int32),
         name=np.ones(count, dtype=np.uint64),
-        tokens=np.array([one.tokens for one in prints], dtype=np.uint32),
+        tokens=np.array([fingerprint.tokens for fingerprint in prints], dtype=np.uint32),
     )
     decisions = select_by_code(items, found, OPTIONS)
     _lap(seconds, "select", start)
@@ -168,7 +168,7 @@ def ask_datatrove(
     kept = set(said["kept"])
     return Decided(
         tool=f"datatrove, {tokenizer} tokenizer",
-        kept=[place in kept for place in range(len(codes))],
+        kept=[number in kept for number in range(len(codes))],
         seconds=said["seconds"],
     )
 

@@ -46,9 +46,9 @@ def timed(ask: Callable[[int, int], Any], count: int, singles: int) -> dict[str,
     ask(0, count)
     rate = count / (time.perf_counter() - start)
     times = []
-    for one in range(min(singles, count)):
+    for number in range(min(singles, count)):
         start = time.perf_counter()
-        ask(one, one + 1)
+        ask(number, number + 1)
         times.append(time.perf_counter() - start)
     p50, p95 = np.percentile(times, [50, 95]).tolist()
     return {"rate": rate, "p50": p50, "p95": p95}
@@ -77,7 +77,7 @@ def ours(mode: str, folder: Path, singles: int) -> dict[str, float]:
         index=TokenIndex.open(folder / "index"), encode=some, device=torch.device("cpu")
     )
     return timed(
-        lambda first, last: searcher.search([str(one) for one in range(first, last)], K),
+        lambda first, last: searcher.search([str(number) for number in range(first, last)], K),
         len(offsets) - 1,
         singles,
     )
@@ -101,7 +101,7 @@ def plaid(folder: Path, singles: int) -> dict[str, float]:
     index = indexes.PLAID(
         index_folder=str(folder / "plaid"), index_name="index", override=True, device="cpu"
     )
-    index.add_documents([str(one) for one in range(len(documents))], documents)
+    index.add_documents([str(number) for number in range(len(documents))], documents)
     built = len(documents) / (time.perf_counter() - start)
     searcher = retrieve.ColBERT(index=index)
     values, offsets = questions(folder)
@@ -111,7 +111,7 @@ def plaid(folder: Path, singles: int) -> dict[str, float]:
         len(asked),
         singles,
     )
-    size = sum(one.stat().st_size for one in (folder / "plaid").rglob("*") if one.is_file())
+    size = sum(path.stat().st_size for path in (folder / "plaid").rglob("*") if path.is_file())
     return {**found, "built": built, "index_bytes": size}
 
 

@@ -172,9 +172,9 @@ def _table(row: FuzzRow) -> Iterator[str]:
             listing = plan(options, "s", policy, 5000)
         except SourceError:
             return
-        for piece in listing.slices:
+        for slice_ in listing.slices:
             at = 0
-            for record in read(options, "s", policy, piece, listing.revision):
+            for record in read(options, "s", policy, slice_, listing.revision):
                 if record.row != at:
                     yield "rows are not counted on"
                 at += record.rows if isinstance(record, Skip) else 1

@@ -122,12 +122,12 @@ def inputs(words: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Path]
     path = local / "smol/data/python/data.json"
     path.parent.mkdir(parents=True)
     with path.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(one) + "\n" for one in rows[: len(rows) // 4])
+        file.writelines(json.dumps(row) + "\n" for row in rows[: len(rows) // 4])
     yield "smol/data/python/data.json", path
-    csn = [csn_row(one) for one in rows[: len(rows) // 4]]
+    csn = [csn_row(row) for row in rows[: len(rows) // 4]]
     yield from _table(local, "csn/python/train-00000-of-00001.parquet", csn, ROWS_A_GROUP)
     wanted = words.times * SLICE_BYTES
-    long = [one for _ in range(1 + wanted // max(1, _bytes(rows))) for one in rows]
+    long = [row for _ in range(1 + wanted // max(1, _bytes(rows))) for row in rows]
     held, stop = 0, 0
     while held < wanted:
         held += len(long[stop]["content"])
@@ -145,7 +145,7 @@ def _table(
 
 
 def _bytes(rows: Sequence[dict[str, Any]]) -> int:
-    return sum(len(one["content"]) for one in rows)
+    return sum(len(row["content"]) for row in rows)
 
 
 def stack_rows(data: Path | None, wanted: int) -> Iterator[dict[str, Any]]:
@@ -247,7 +247,7 @@ def ours(
         if number * 10 // len(listing.slices) >= len(peaks):
             peaks.append(_peak())
     seconds = time.monotonic() - start
-    names = sorted({part.name for piece in listing.slices for part in piece.parts})
+    names = sorted({part.name for slice_ in listing.slices for part in slice_.parts})
     base = root / path.removeprefix(f"hf://datasets/{REPO}/") if "://" in path else Path(path)
     raw = needed = 0
     for name in names:
@@ -347,10 +347,10 @@ def _peak() -> int:
 def show_speeds(reads: Sequence[Read], console: Console) -> None:
     """Table 1."""
     table = _titled("speed of one worker", "reader", "seconds", "rows", "MB/s", "rows/s", "peak MB")
-    for one in reads:
+    for read in reads:
         table.add_row(
-            one.what, f"{one.seconds:.2f}", f"{one.rows:,}", f"{one.raw / one.seconds / 1e6:.1f}",
-            f"{one.rows / one.seconds:,.0f}", f"{one.peak / 1e6:.0f}",
+            read.what, f"{read.seconds:.2f}", f"{read.rows:,}",
+            f"{read.raw / read.seconds / 1e6:.1f}", f"{read.rows / read.seconds:,.0f}", f"{read.peak / 1e6:.0f}",
         )  # fmt: skip
     console.print(table)
 
@@ -359,9 +359,9 @@ def show_costs(reads: Sequence[Read], console: Console) -> None:
     """Table 2."""
     title = f"bytes transferred over bytes needed (goal under {GOAL})"
     table = _titled(title, "what", "needed", "transferred", "ratio")
-    for one in reads:
-        ratio = one.wire / one.needed
-        table.add_row(one.what, f"{one.needed:,}", f"{one.wire:,}", f"{ratio:.3f}")
+    for read in reads:
+        ratio = read.wire / read.needed
+        table.add_row(read.what, f"{read.needed:,}", f"{read.wire:,}", f"{ratio:.3f}")
     console.print(table)
 
 
@@ -370,7 +370,7 @@ def show_memory(read: Read, times: int, console: Console) -> None:
     title = f"peak memory of a worker, an input of {times} slices of {SLICE_BYTES / 1e6:.0f} MB"
     tenths = [f"{number * 10}%" for number in range(len(read.peaks))]
     table = _titled(title, "read", *tenths)
-    table.add_row("peak MB", *(f"{one / 1e6:.0f}" for one in read.peaks))
+    table.add_row("peak MB", *(f"{peak / 1e6:.0f}" for peak in read.peaks))
     console.print(table)
 
 

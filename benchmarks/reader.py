@@ -140,7 +140,7 @@ def write_dataset(source: Path, base: Path, copies: int) -> Manifest:
                     split="train",
                 )
             )
-    known = {"shards": facts, "samples": sum(one.samples for one in facts), "tombstones": []}
+    known = {"shards": facts, "samples": sum(fact.samples for fact in facts), "tombstones": []}
     manifest = dataset.manifest.model_copy(update=known)
     (base / layout.MANIFEST).write_bytes(manifest.to_json())
     write_checksums(base, names, {}, base / ".xtrove/tmp")
@@ -214,7 +214,7 @@ def compare(work: Path, mosaic: str, size: int, log: Console) -> dict[str, dict[
 
 def over_http(work: Path, manifest: Manifest, log: Console) -> float:
     """Growth of memory in MB over three epochs through a small cache."""
-    total = sum(one.bytes for one in manifest.shards)
+    total = sum(shard.bytes for shard in manifest.shards)
     limit = total // CACHE_SHARE
     with serving(work / "dataset") as served:
         out = run(
@@ -262,7 +262,7 @@ def main() -> None:
         work = Path(folder)
         manifest = write_dataset(words.dataset, work / "dataset", words.copies)
         (work / "facts.json").write_text(json.dumps({"samples": manifest.samples}))
-        size = sum(one.bytes for one in manifest.shards)
+        size = sum(shard.bytes for shard in manifest.shards)
         log.print(
             f"{manifest.samples:,} samples in {len(manifest.shards)} shards, {size / 1e6:.0f} MB"
         )

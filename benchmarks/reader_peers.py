@@ -187,10 +187,10 @@ def measure(name: str, folder: Path) -> dict[str, Any]:
     ids: list[str] = []
     began = time.perf_counter()
     first = 0.0
-    for one in read(0):
+    for record in read(0):
         if not ids:
             first = time.perf_counter() - began
-        ids.append(one)
+        ids.append(record)
     seconds = time.perf_counter() - began
     resume = -1.0
     if name in RESUMES:

@@ -175,7 +175,7 @@ def decide(corpus: Sequence[str], options: DedupeOptions) -> tuple[list[Fingerpr
             (LANGUAGE, code, str(start + at)) for at, code in enumerate(corpus[start:][:BATCH])
         ]
         prints.extend(fingerprints(batch, options))
-    exact = exact_words([found.exact_key for found in prints])
+    exact = exact_words([fingerprint.exact_key for fingerprint in prints])
     banded = [place for place, found in enumerate(prints) if found.tokens >= options.min_tokens]
     rows = np.empty(len(banded) * options.bands, dtype=BAND_ROW)
     if banded:
@@ -195,7 +195,7 @@ def decide(corpus: Sequence[str], options: DedupeOptions) -> tuple[list[Fingerpr
         repo=np.zeros(count, dtype=np.uint64),
         quota=np.full(count, -1, dtype=np.int32),
         name=np.ones(count, dtype=np.uint64),
-        tokens=np.array([found.tokens for found in prints], dtype=np.uint32),
+        tokens=np.array([fingerprint.tokens for fingerprint in prints], dtype=np.uint32),
     )
     return prints, select_by_code(items, found, options)
 

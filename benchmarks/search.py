@@ -68,7 +68,8 @@ def candidates(folder: Path, model: str, spec: Path, cache: Path, console: Conso
     seconds = time.perf_counter() - start
     rate = len(snapshot) / seconds
     console.print(f"{len(snapshot):,} documents encoded in {seconds:.0f} s, {rate:.0f} a second")
-    questions = [one["query"] for one in json.loads(spec.read_text(encoding="utf-8"))["queries"]]
+    spec_facts = json.loads(spec.read_text(encoding="utf-8"))
+    questions = [entry["query"] for entry in spec_facts["queries"]]
 
     def vectors(question: str) -> Any:
         return encoder.encode([question], "query").values

@@ -84,7 +84,7 @@ def pairs_of(reader: Reader, count: int) -> list[tuple[str, str]]:
     numbers = reader.language_numbers()
     largest = int(np.bincount(numbers).argmax())
     places = np.flatnonzero(numbers == largest)[:count]
-    return [(str(one["query"]), str(one["code"])) for one in reader.samples(places)]
+    return [(str(sample["query"]), str(sample["code"])) for sample in reader.samples(places)]
 
 
 def run(job: dict[str, Any], python: str, folder: Path) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def measured(options: argparse.Namespace, reader: Reader, folder: Path) -> Itera
         query_length=options.query_length, document_length=options.document_length
     )
     for size in options.sizes.split(","):
-        texts = (str(one["code"]) for one in reader.samples(range(min(2000, len(reader)))))
+        texts = (str(sample["code"]) for sample in reader.samples(range(min(2000, len(reader)))))
         encoder = scratch(texts, shape, size=size, vocabulary=options.vocabulary, seed=0)
         place = folder / size
         save_model(encoder, place, card=CardFacts(name=size, base="scratch"))
@@ -273,7 +273,7 @@ def main() -> int:
         rows = list(measured(options, reader, Path(folder)))
         console.print(table_of(rows))
         shape = EncoderOptions(document_length=options.document_length)
-        texts = (str(one["code"]) for one in reader.samples(range(min(2000, len(reader)))))
+        texts = (str(sample["code"]) for sample in reader.samples(range(min(2000, len(reader)))))
         encoder = scratch(texts, shape, size="tiny", vocabulary=options.vocabulary, seed=0)
     pairs, tokens = loader_speed(options.dataset, encoder, options)
     console.print(

@@ -88,8 +88,8 @@ def peer(job: dict[str, Any]) -> tuple[Step, Any]:
     def step(number: int) -> float:
         queries, documents = pairs_of(job, number)
         moved = [
-            {n: v.to(job["device"]) if hasattr(v, "to") else v for n, v in one.items()}
-            for one in features(queries, documents)
+            {n: v.to(job["device"]) if hasattr(v, "to") else v for n, v in feature.items()}
+            for feature in features(queries, documents)
         ]
         optimizer.zero_grad(set_to_none=True)
         place = torch.autocast(job["device"], dtype=torch.bfloat16) if cast else no_context()

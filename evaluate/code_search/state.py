@@ -73,7 +73,7 @@ class State:
             raise DamagedData(f"{path} is not of this version")
         try:
             return cls(files={name: _file(row) for name, row in data["files"].items()})
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DamagedData(f"{path} is damaged: {error}") from error
 
     def save(self, store: Path) -> None:

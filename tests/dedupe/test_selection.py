@@ -259,7 +259,7 @@ def test_short_code_goes_only_where_name_and_query_agree() -> None:
         One(exact=2, query=3, name=2, words=words),
         One(exact=4, query=4, words=words | {3, 4}),
     ]
-    edges = [(place, 0, 99, 100) for place in (1, 2, 3)]
+    edges = [(number, 0, 99, 100) for number in (1, 2, 3)]
     found = chosen(items_of(ones), ones, edges, NO_CAP, [])
     assert [reason for reason, _, _ in shown(found)] == ["", "", "", "near_duplicate"]
 

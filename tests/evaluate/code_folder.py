@@ -95,7 +95,10 @@ def documents(snapshot: Snapshot) -> list[CodeDocument]:
 
 def places(snapshot: Snapshot) -> set[str]:
     """Path, lines and name of all live documents."""
-    return {f"{one.path}:{one.start_line}-{one.end_line} {one.name}" for one in documents(snapshot)}
+    return {
+        f"{document.path}:{document.start_line}-{document.end_line} {document.name}"
+        for document in documents(snapshot)
+    }
 
 
 def replace_text(path: Path, old: str, new: str) -> None:

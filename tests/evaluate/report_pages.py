@@ -77,7 +77,7 @@ class Made:
 
     def lookup(self, ids: Collection[str]) -> Mapping[str, Mapping[str, object]]:
         """As the work files would answer."""
-        return {one: self.removed[one] for one in ids if one in self.removed}
+        return {id_: self.removed[id_] for id_ in ids if id_ in self.removed}
 
     def page(self, *, known: bool = True, seed: int = 0, samples: int = 12) -> Page:
         """The report."""
@@ -154,7 +154,7 @@ class GivenRanks:
         k = min(k, SIZE)
         ids = np.zeros((len(queries), k), dtype=np.int32)
         for row in range(len(queries)):
-            others = [place for place in range(SIZE) if place != row][: k + 1]
+            others = [number for number in range(SIZE) if number != row][: k + 1]
             rank = self._ranks[row % len(self._ranks)]
             ids[row] = [*others[: rank - 1], row, *others[rank - 1 :]][:k] if rank else others[:k]
         return Hits(ids=ids, scores=np.tile(-np.arange(k, dtype=np.float32), (len(queries), 1)))
@@ -198,7 +198,7 @@ def result(root: Path) -> Evaluation:
     held = corpus()
     model = root / "model"
     model.mkdir(parents=True)
-    pairs = ((one.code_sha256, "owner/elsewhere") for one in held.documents[:10])
+    pairs = ((document.code_sha256, "owner/elsewhere") for document in held.documents[:10])
     write_trained_on(pairs, model / "trained_on.arrow")
     known = {"good": trained_on(model), "bad": None}
     systems = [

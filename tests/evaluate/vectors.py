@@ -39,7 +39,7 @@ def some(vectors: TokenVectors, texts: Sequence[str]) -> TokenVectors:
 
 def numbers(vectors: TokenVectors) -> list[str]:
     """The texts of vectors."""
-    return [str(one) for one in range(len(vectors))]
+    return [str(number) for number in range(len(vectors))]
 
 
 def indexed(folder: Path, vectors: TokenVectors, precision: Precision = "fp16") -> TokenIndex:
@@ -54,4 +54,4 @@ def grids(index: TokenIndex, queries: TokenVectors) -> list[Any]:
     values = np.asarray(index.values).astype(np.float64)
     if index.scales is not None:
         values *= np.asarray(index.scales)[:, None]
-    return [queries[one].astype(np.float64) @ values.T for one in range(len(queries))]
+    return [queries[number].astype(np.float64) @ values.T for number in range(len(queries))]

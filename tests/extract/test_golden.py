@@ -25,8 +25,13 @@ def test_golden_file(path: Path) -> None:
     expected = json.loads(path.with_name(path.name + ".json").read_text(encoding="utf-8"))
     result = functions(path.parent.name, path.name, path.read_bytes())
     assert [
-        _row(one.name, (one.start_line, one.end_line), one.documentation, one.code)
-        for one in result.functions
+        _row(
+            function.name,
+            (function.start_line, function.end_line),
+            function.documentation,
+            function.code,
+        )
+        for function in result.functions
     ] == expected
     assert not result.has_error
 
@@ -37,7 +42,9 @@ def test_yield_is_not_zero(language: str) -> None:
     files = [path for path in FILES if path.parent.name == language]
     assert len(files) >= 3
     found = [
-        one for path in files for one in functions(language, path.name, path.read_bytes()).functions
+        function
+        for path in files
+        for function in functions(language, path.name, path.read_bytes()).functions
     ]
     assert sum(1 for one in found if one.documentation) >= 5
     assert sum(1 for one in found if not one.documentation) >= 1
@@ -46,14 +53,16 @@ def test_yield_is_not_zero(language: str) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_span_holds_the_code_and_never_its_documentation(path: Path) -> None:
     content = path.read_bytes()
-    for one in functions(path.parent.name, path.name, content, want_undocumented=True).functions:
-        span = content[one.start_byte : one.end_byte].decode()
-        assert content.count(b"\n", 0, one.start_byte) + 1 == one.start_line
-        assert content.count(b"\n", 0, one.end_byte) + 1 == one.end_line
-        if one.documentation:
-            folded = " ".join(one.documentation.split())
-            assert folded not in " ".join(one.code.split())
+    for function in functions(
+        path.parent.name, path.name, content, want_undocumented=True
+    ).functions:
+        span = content[function.start_byte : function.end_byte].decode()
+        assert content.count(b"\n", 0, function.start_byte) + 1 == function.start_line
+        assert content.count(b"\n", 0, function.end_byte) + 1 == function.end_line
+        if function.documentation:
+            folded = " ".join(function.documentation.split())
+            assert folded not in " ".join(function.code.split())
             assert may_hold_documentation(path.parent.name, content)
         else:
-            assert one.code == span
-        assert one.body_lines == sum(1 for line in one.code.split("\n") if line.strip())
+            assert function.code == span
+        assert function.body_lines == sum(1 for line in function.code.split("\n") if line.strip())

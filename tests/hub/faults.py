@@ -60,7 +60,7 @@ class Plan:
     @classmethod
     def parse(cls, text: str) -> Plan:
         """From JSON; an unknown word is an error."""
-        return cls([Fault(**one) for one in json.loads(text)])
+        return cls([Fault(**entry) for entry in json.loads(text)])
 
     def strike(self, port: str, method: str, path: str) -> Fault | None:
         """The fault of this request, if it has one."""

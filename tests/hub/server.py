@@ -97,7 +97,9 @@ class Hub(Writing):
         facts["private"] = access.visibility == "private"
         facts["gated"] = access.gate or ("manual" if access.visibility == "gated" else False)
         if "expand" not in parse_qs(urlsplit(self.path).query):
-            facts["siblings"] = [{"rfilename": one.path} for one in self.store.blobs(repo, commit)]
+            facts["siblings"] = [
+                {"rfilename": blob.path} for blob in self.store.blobs(repo, commit)
+            ]
             facts |= {"disabled": False, "tags": [], "downloads": 0, "likes": 0}
             facts |= {"author": repo.split("/")[0], "lastModified": "2024-01-01T00:00:00.000Z"}
         self.answer_json(facts)

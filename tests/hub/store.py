@@ -117,7 +117,7 @@ class Store:
     def refs(self, repo: str) -> dict[str, str]:
         """Every reference with its commit."""
         folder = self._folder(repo) / "refs"
-        return {place.name: place.read_text("utf-8") for place in sorted(folder.iterdir())}
+        return {path.name: path.read_text("utf-8") for path in sorted(folder.iterdir())}
 
     def resolve(self, repo: str, revision: str) -> str | None:
         """The commit of a branch or of its own name."""
@@ -131,7 +131,7 @@ class Store:
     def blobs(self, repo: str, commit: str) -> list[Blob]:
         """The files of a commit, sorted by path."""
         folder = self._folder(repo) / "commits" / commit
-        places = [place for place in folder.rglob("*") if place.is_file()]
+        places = [path for path in folder.rglob("*") if path.is_file()]
         found = [self._blob(folder, place) for place in places]
         return sorted(found, key=lambda one: one.path)
 

@@ -121,9 +121,9 @@ class Writing(Exchange):
             self.refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
             return
         files = []
-        for one in json.loads(body)["files"]:
-            path = one["path"]
-            large = PurePosixPath(path).suffix in LARGE_SUFFIXES or one["size"] > LARGE_BYTES
+        for entry in json.loads(body)["files"]:
+            path = entry["path"]
+            large = PurePosixPath(path).suffix in LARGE_SUFFIXES or entry["size"] > LARGE_BYTES
             blob = self.store.blob(repo, commit, path)
             mode = "lfs" if large else "regular"
             files.append({"path": path, "uploadMode": mode, "shouldIgnore": False})
@@ -195,7 +195,7 @@ class Writing(Exchange):
         if not self.token().startswith("hf_write") and rest[:1] != ["complete"]:
             self.refuse(403, "Forbidden", "you need a token with the write role")
         elif rest == ["objects", "batch"]:
-            objects = [self._asked(repo, one["oid"], one["size"]) for one in words["objects"]]
+            objects = [self._asked(repo, word["oid"], word["size"]) for word in words["objects"]]
             self.answer_json({"transfer": "basic", "objects": objects})
         elif rest == ["verify"]:
             place = self.store.object(repo, words["oid"])
@@ -205,7 +205,7 @@ class Writing(Exchange):
             else:
                 self.refuse(422, "BadRequest", f"holds {held} bytes, not {words['size']}")
         elif rest[:1] == ["complete"]:
-            parts = [self.store.object(repo, f"{words['oid']}.{one['partNumber']}") for one in
+            parts = [self.store.object(repo, f"{words['oid']}.{word['partNumber']}") for word in
                      words["parts"]]  # fmt: skip
             data = b"".join(part.read_bytes() for part in parts)
             if self.store.put(repo, words["oid"], data):

@@ -119,7 +119,7 @@ def parquet_bytes(lines: Sequence[Row], group: int = 2, **types: Any) -> bytes:
         for name in HUB_NAMES.values()
     } | types
     schema = pa.schema(list(kinds.items()))
-    table = pa.Table.from_pylist([hub_row(one) for one in lines], schema=schema)
+    table = pa.Table.from_pylist([hub_row(line) for line in lines], schema=schema)
     out = io.BytesIO()
     pq.write_table(table, out, row_group_size=group, write_page_checksum=True)
     return out.getvalue()

@@ -60,9 +60,11 @@ def run(root: Path, **options: object) -> tuple[Listing, dict[str, SourceFile | 
     chosen = DirectoryOptions.model_validate({"path": str(root), **options})
     listing = plan(chosen, "src", LicensePolicy())
     records: dict[str, SourceFile | SourcePair | Skip] = {}
-    for piece in listing.slices:
+    for slice_ in listing.slices:
         for part, record in zip(
-            piece.parts, read(chosen, "src", LicensePolicy(), piece, listing.revision), strict=True
+            slice_.parts,
+            read(chosen, "src", LicensePolicy(), slice_, listing.revision),
+            strict=True,
         ):
             records[part.name] = record
     return listing, records

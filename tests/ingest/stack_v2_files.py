@@ -137,15 +137,15 @@ def run(
     policy = LicensePolicy()
     listing = plan(chosen, "stack", policy, slice_bytes)
     records: list[SourceFile | Skip] = []
-    for piece in listing.slices:
+    for slice_ in listing.slices:
         seen = 0
-        for one in read(chosen, "stack", policy, piece, listing.revision):
-            assert one.row == seen
-            seen += one.rows if isinstance(one, Skip) else 1
-            records.append(one)
+        for record in read(chosen, "stack", policy, slice_, listing.revision):
+            assert record.row == seen
+            seen += record.rows if isinstance(record, Skip) else 1
+            records.append(record)
     return listing, records
 
 
 def reasons(records: Sequence[SourceFile | Skip]) -> list[str]:
     """What became of each row."""
-    return [one.reason if isinstance(one, Skip) else "file" for one in records]
+    return [record.reason if isinstance(record, Skip) else "file" for record in records]

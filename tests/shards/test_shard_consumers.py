@@ -77,10 +77,10 @@ result["first"] = next(iter(row))
     for language in ("go", "python"):
         counts = {split: len(ids) for split, ids in result["rows"][language].items()}
         assert counts == built.manifest.counts()[language]
-        ids = [one for ids in result["rows"][language].values() for one in ids]
+        ids = [id_ for ids in result["rows"][language].values() for id_ in ids]
         wanted = sorted(pair.id for pair in built.kept if pair.language == language)
         assert sorted(ids) == wanted
-    assert sorted(one for ids in result["default"].values() for one in ids) == built.ids
+    assert sorted(id_ for ids in result["default"].values() for id_ in ids) == built.ids
     assert result["streamed"] == sorted(result["rows"]["python"]["test"])
     pair = next(pair for pair in built.kept if pair.id == result["first"]["id"])
     assert result["first"]["code"] == pair.code

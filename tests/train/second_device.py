@@ -96,12 +96,12 @@ class TwoDevices(TorchDispatchMode):
 
 def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     name = func.name().partition(".")[0]
-    tensors = [one for one in tree_leaves((args, kwargs)) if isinstance(one, torch.Tensor)]
-    there = [one for one in tensors if isinstance(one, Second)]
+    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+    there = [tensor for tensor in tensors if isinstance(tensor, Second)]
     _refuse_mixture(func.name(), name, tensors, there)
     COUNTS["waits"] += bool(there) and name in _WAITING
     # A device stands among the words, or (`to.device`, in inference mode) among the arguments.
-    asked = [one for one in tree_leaves((args, kwargs)) if isinstance(one, torch.device)]
+    asked = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.device)]
     inner, named = tree_map(_held, (args, kwargs))
     onto = asked[0].type == PLACE.type if asked else bool(there)
     if name == "aten::_to_copy" and onto and there:
@@ -124,7 +124,7 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
 def _refuse_mixture(
     full: str, name: str, tensors: list[torch.Tensor], there: list[torch.Tensor]
 ) -> None:
-    here = [one for one in tensors if not isinstance(one, Second) and one.ndim]
+    here = [tensor for tensor in tensors if not isinstance(tensor, Second) and tensor.ndim]
     if not there or not here or name in _BETWEEN:
         return
     if name in _INDEXING and isinstance(tensors[0], Second) and all(_places(one) for one in here):

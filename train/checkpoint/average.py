@@ -100,8 +100,8 @@ def _interpolate(encoder: Encoder, other: Encoder, weight: float) -> None:
 
 def _card(first: Path, second: Path, output: Path, weight: float) -> CardFacts:
     facts = [read_json(fetch_model(str(one)) / TRAINING, {}) for one in (first, second)]
-    bases = [str(one.get("base") or "") for one in facts]
-    licenses = {str(one.get("license") or "other") for one in facts}
+    bases = [str(fact.get("base") or "") for fact in facts]
+    licenses = {str(fact.get("license") or "other") for fact in facts}
     return CardFacts(
         name=output.name,
         base=bases[0] if bases[0] == bases[1] and bases[0] else first.name,

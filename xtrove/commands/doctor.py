@@ -49,7 +49,7 @@ class Diagnosis:
     @property
     def ok(self) -> bool:
         """Whether a build would work as far as was looked at."""
-        return all(one.ok for one in self.sources) and all(one.ok for one in self.build)
+        return all(source.ok for source in self.sources) and all(one.ok for one in self.build)
 
 
 def diagnose(config: BuildConfig, base: Path, seconds: float = DEADLINE_SECONDS) -> Diagnosis:

@@ -116,8 +116,8 @@ def _survey(dataset: Dataset, repos: list[str]) -> Survey:
 def _counts(name: str, inventory: Survey) -> str:
     holding = inventory.found[name]
     return (
-        f"{name}: {len(holding.ids):,} samples in {len(holding.shards):,} shards, {holding.evidence:,} "
-        f"rows of evidence, witness of {holding.witnesses:,} others"
+        f"{name}: {len(holding.ids):,} samples in {len(holding.shards):,} shards, "
+        f"{holding.evidence:,} rows of evidence, witness of {holding.witnesses:,} others"
     )
 
 

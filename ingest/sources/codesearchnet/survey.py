@@ -208,7 +208,9 @@ def _members(csn_file: CsnFile, limits: ReadLimits | None) -> list[tuple[str, Un
                     continue
                 info = checked_member(archive, name)
                 meta = [("directory", directory), ("format", "zip"), ("member", name)]
-                part = _part(csn_file.entry, csn_file.language, (*meta, ("split", split)), member=name)
+                part = _part(
+                    csn_file.entry, csn_file.language, (*meta, ("split", split)), member=name
+                )
                 packed = name.endswith(".gz")
                 size = info.compress_size * EXPANSION if packed else info.file_size
                 pieces.append((split, (part, size)))

@@ -129,9 +129,13 @@ def _folder(
     )
     with BlobReader() as blobs:
         listed = repositories(root, choice, blobs)
-        files = thinned([listed_repository.files for listed_repository in listed], lambda file: file, sample)
+        files = thinned(
+            [listed_repository.files for listed_repository in listed], lambda file: file, sample
+        )
         listed = [
-            replace(listed_repository, files=tuple(kept)) for listed_repository, kept in zip(listed, files, strict=True) if kept
+            replace(listed_repository, files=tuple(kept))
+            for listed_repository, kept in zip(listed, files, strict=True)
+            if kept
         ]
         return listed, [_parts(options, repository, progress) for repository in listed]
 

@@ -104,7 +104,9 @@ def plan(
         slices=_slices(planned, name, slice_bytes, facts),
         quarantined=tuple(quarantined),
         provenance=tuple((f"file {table.name}", table.digest) for table in entries),
-        rows=-1 if any(table.rows < 0 for table in planned) else sum(table.rows for table in planned),
+        rows=-1
+        if any(table.rows < 0 for table in planned)
+        else sum(table.rows for table in planned),
     )
 
 

@@ -79,11 +79,19 @@ def plan(
         sample, _listed(place, options), lambda entry: stream_of(entry.name), lambda entry: entry
     )
     checked_entries = [
-        replace(listed_entry, problem=listed_entry.problem or json_problem(listed_entry, ("text", "metadata"), limits))
+        replace(
+            listed_entry,
+            problem=listed_entry.problem
+            or json_problem(listed_entry, ("text", "metadata"), limits),
+        )
         for listed_entry in chosen
     ]
     entries = digested(checked_entries, progress, limits, unread=sample is not None)
-    quarantined = [Quarantine(name=listed_entry.name, reason=listed_entry.problem) for listed_entry in entries if listed_entry.problem]
+    quarantined = [
+        Quarantine(name=listed_entry.name, reason=listed_entry.problem)
+        for listed_entry in entries
+        if listed_entry.problem
+    ]
     readable = [listed_entry for listed_entry in entries if not listed_entry.problem]
     if not readable:
         names = ", ".join(f"*{end}" for end in ENDINGS)
@@ -101,7 +109,9 @@ def plan(
         revision=revision,
         slices=_slices(readable, name, slice_bytes, _facts(options, policy, revision)),
         quarantined=tuple(quarantined),
-        provenance=tuple((f"file {listed_entry.name}", listed_entry.digest) for listed_entry in readable),
+        provenance=tuple(
+            (f"file {listed_entry.name}", listed_entry.digest) for listed_entry in readable
+        ),
     )
 
 

@@ -66,7 +66,7 @@ def encoder(model: Path) -> CountedEncoder:
 
 
 def _words_as_fresh(snapshot: Snapshot) -> None:
-    texts = [one.text for one in documents(snapshot)]
+    texts = [document.text for document in documents(snapshot)]
     fresh = Bm25Searcher.over(texts, snapshot.languages)
     found = WordsSearch(snapshot).search(list(QUESTIONS), len(texts))
     wanted = fresh.search(list(QUESTIONS), len(texts))
@@ -77,7 +77,7 @@ def _words_as_fresh(snapshot: Snapshot) -> None:
 
 def _vectors_as_fresh(snapshot: Snapshot, encoder: CountedEncoder, folder: Path) -> None:
     model = encoder.encoder
-    texts = [one.text for one in documents(snapshot)]
+    texts = [document.text for document in documents(snapshot)]
     index = build_index(folder, texts, partial(model.encode, kind="document"), precision="int8")
     ask = partial(model.encode, kind="query")
     fresh = MaxSimSearcher(index=index, encode=ask, device=model.device)
@@ -98,7 +98,7 @@ def test_functions_are_found_with_documentation_and_windows_without(
     snapshot = updated(tmp_path, root)
     assert places(snapshot) == ALL
     assert snapshot.changes.documents == len(snapshot) == len(ALL)
-    texts = {one.name: one.text for one in documents(snapshot)}
+    texts = {document.name: document.text for document in documents(snapshot)}
     assert '"""Fill a glass."""' in texts["pour"]
     assert texts["Listen"].startswith("Listen accepts connections until the server is closed.")
     _words_as_fresh(snapshot)
@@ -171,7 +171,7 @@ def test_many_segments_become_few_without_encoding(
         assert len(snapshot.segments) <= code_index.SEGMENTS
     assert len(snapshot.segments) < 3
     assert len(snapshot) == len(ALL) + code_index.SEGMENTS
-    folders = [one for one in (tmp_path / "store").iterdir() if one.is_dir()]
+    folders = [path for path in (tmp_path / "store").iterdir() if path.is_dir()]
     assert len(folders) == len(snapshot.segments)
     _words_as_fresh(snapshot)
     _vectors_as_fresh(snapshot, encoder, tmp_path / "fresh")
@@ -185,7 +185,7 @@ def test_what_is_half_dead_is_copied_without_the_dead(
     for name in ("home/garden.py", "settings.py"):
         (root / name).unlink()
     snapshot = updated(tmp_path, root, encoder)
-    assert [len(one) for one in snapshot.segments] == [3]
+    assert [len(segment) for segment in snapshot.segments] == [3]
     assert len(encoder.given) == len(ALL)
     _words_as_fresh(snapshot)
     _vectors_as_fresh(snapshot, encoder, tmp_path / "fresh")
@@ -238,8 +238,8 @@ def test_after_kill_9_what_was_done_is_kept_and_nothing_is_left(tmp_path: Path, 
     snapshot = updated(tmp_path, root)
     assert snapshot.changes.cut == 2
     assert places(snapshot) == ALL
-    kept = {one.folder.name for one in snapshot.segments}
-    assert {one.name for one in store.iterdir()} == {"state.json", *kept}
+    kept = {segment.folder.name for segment in snapshot.segments}
+    assert {path.name for path in store.iterdir()} == {"state.json", *kept}
 
 
 @pytest.mark.slow
@@ -343,7 +343,7 @@ def test_a_snapshot_outlives_what_others_do(
     for path in list(root.rglob("*.py")):
         path.unlink()
     updated(tmp_path, root, encoder)
-    assert not any(one.folder.exists() for one in snapshot.segments)
+    assert not any(segment.folder.exists() for segment in snapshot.segments)
     assert places(snapshot) == before
     _vectors_as_fresh(snapshot, encoder, tmp_path / "fresh")
 
@@ -353,6 +353,9 @@ def test_the_template_is_filled_for_the_model_and_not_for_words(
 ) -> None:
     template = DocumentTemplate("{path} {name}\n{code}")
     snapshot = update(tmp_path / "store", root, encoder.load, template=template)
-    expected = {f"{one.path} {one.name}".strip() + f"\n{one.text}" for one in documents(snapshot)}
+    expected = {
+        f"{document.path} {document.name}".strip() + f"\n{document.text}"
+        for document in documents(snapshot)
+    }
     assert {text.replace(" \n", "\n", 1) for text in encoder.given} == expected
     assert WordsSearch(snapshot).search(["kitchen"], 9).ids.max() == -1

@@ -183,5 +183,5 @@ def test_the_newest_graphs_are_kept(
         os.utime(folder, (number, number))
     monkeypatch.setattr(question_graph, "GRAPH_BYTES", 0)
     make_graph(load_model(trained), tmp_path / "graphs" / names[3])
-    kept = {one.name for one in (tmp_path / "graphs").iterdir() if one.is_dir()}
+    kept = {path.name for path in (tmp_path / "graphs").iterdir() if path.is_dir()}
     assert kept == {names[3]}

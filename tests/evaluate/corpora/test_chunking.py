@@ -27,7 +27,7 @@ func bare() int { return 1 }
 
 def test_functions_with_and_without_documentation_become_documents() -> None:
     cut = cut_files([CodeFile(path="a.go", language="go", content=GO, repo="me/mine")])
-    assert [(one.id, one.name, one.repo) for one in cut.documents] == [
+    assert [(document.id, document.name, document.repo) for document in cut.documents] == [
         ("a.go:4-6", "Sum", "me/mine"),
         ("a.go:8-8", "bare", "me/mine"),
     ]
@@ -43,7 +43,7 @@ def test_comments_above_are_put_before_the_code_where_they_are_to_be_kept() -> N
     assert kept[0].text == f"Sum adds all the numbers up.\n{bare[0].text}"
     assert kept[1].text == bare[1].text
     # What was trained on is told by the code without documentation, whatever is searched.
-    assert [one.code_sha256 for one in kept] == [one.code_sha256 for one in bare]
+    assert [kept_pair.code_sha256 for kept_pair in kept] == [one.code_sha256 for one in bare]
 
 
 def test_the_digest_of_code_is_that_of_a_dataset_with_redaction() -> None:
@@ -68,14 +68,14 @@ def test_what_cannot_be_searched_is_counted_with_its_reason() -> None:
     assert cut.left_out["latin.py"] == "not_utf8"
     assert cut.counts["files"] == 4
     # What no parser takes is still text.
-    assert {one.path for one in cut.documents} == {"broken.py"}
+    assert {document.path for document in cut.documents} == {"broken.py"}
     assert cut.counts["windows"] == 111
 
 
 def test_two_functions_on_one_line_have_two_ids() -> None:
     content = b"function a() { return 1; } function b() { return 2; }\n"
     cut = cut_files([CodeFile(path="a.js", language="javascript", content=content)])
-    assert [one.id for one in cut.documents] == ["a.js:1-1", "a.js:1-1#2"]
+    assert [document.id for document in cut.documents] == ["a.js:1-1", "a.js:1-1#2"]
 
 
 @given(st.integers(1, 200), st.booleans())

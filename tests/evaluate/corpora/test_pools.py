@@ -22,9 +22,9 @@ from xtrove.core import Misuse
 
 Row = Mapping[str, object]
 CODE = [
-    {"id": one, "pool": pool, "code": f"def {one}(): pass", "repo": pool[0], "language": "python"}
+    {"id": id_, "pool": pool, "code": f"def {id_}(): pass", "repo": pool[0], "language": "python"}
     for pool, ids in (("a1", ("u", "v", "w")), ("b1", ("x", "y")), ("b2", ("z",)))
-    for one in ids
+    for id_ in ids
 ]
 QUESTIONS: list[dict[str, object]] = [
     {"id": "1", "pool": "a1", "query": "first", "relevant": ["u"], "repo": "a"},
@@ -68,12 +68,16 @@ def result_of(corpora: Sequence[Corpus], backwards: bool = False) -> Evaluation:
 @pytest.mark.parametrize("packed", [False, True])
 def test_each_question_has_its_own_pool(tmp_path: Path, packed: bool) -> None:
     corpora = pool_corpora(write(tmp_path / "set", CODE, QUESTIONS, packed))
-    assert [[one.id for one in corpus.documents] for corpus in corpora] == [
+    assert [[document.id for document in corpus.documents] for corpus in corpora] == [
         ["u", "v", "w"],
         ["x", "y"],
         ["z"],
     ]
-    assert [[one.id for one in corpus.queries] for corpus in corpora] == [["1", "2"], ["3"], ["4"]]
+    assert [[query.id for query in corpus.queries] for corpus in corpora] == [
+        ["1", "2"],
+        ["3"],
+        ["4"],
+    ]
     assert corpora[0].queries[1].ignore == {"u"}
     assert corpora[0].documents[0].text == "def u(): pass"
 

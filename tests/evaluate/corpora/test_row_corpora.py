@@ -48,10 +48,12 @@ def cosqa(tmp_path: Path) -> Path:
 
 def test_cosqa_equal_questions_are_one_and_documentation_is_cut(cosqa: Path) -> None:
     corpus = cosqa_corpus(cosqa)
-    assert [(one.id, dict(one.relevant)) for one in corpus.queries] == [("a", {"c0": 1, "c1": 1})]
-    assert {one.text for one in corpus.documents} == {"def f(a):\n    return a + 1\n"}
+    assert [(query.id, dict(query.relevant)) for query in corpus.queries] == [
+        ("a", {"c0": 1, "c1": 1})
+    ]
+    assert {document.text for document in corpus.documents} == {"def f(a):\n    return a + 1\n"}
     kept = cosqa_corpus(cosqa, keep_documentation=True)
-    assert {one.text for one in kept.documents} == {DOCUMENTED}
+    assert {document.text for document in kept.documents} == {DOCUMENTED}
     assert kept.documents[0].code_sha256 == corpus.documents[0].code_sha256
 
 
@@ -75,7 +77,7 @@ def test_cosqa_ids_may_be_numbers_and_stand_once(cosqa: Path) -> None:
     lines(cosqa / "codebase.jsonl", [{"id": n, "code": DOCUMENTED} for n in range(3)])
     rows = [{"id": n, "query": f"question {n}", "positive_id": n} for n in range(3)]
     lines(cosqa / "dev.jsonl", rows)
-    asked = [(one.id, dict(one.relevant)) for one in cosqa_corpus(cosqa).queries]
+    asked = [(query.id, dict(query.relevant)) for query in cosqa_corpus(cosqa).queries]
     assert asked == [("0", {"0": 1}), ("1", {"1": 1}), ("2", {"2": 1})]
     lines(cosqa / "dev.jsonl", [*rows, {**rows[0], "query": "another", "id": 1}])
     with pytest.raises(CorpusError, match=r"dev\.jsonl:4: the id '1' is that of line 2"):
@@ -131,8 +133,11 @@ def test_beir_questions_have_ids_of_their_own(beir: Path) -> None:
 
 def test_beir_folders(beir: Path) -> None:
     corpus = beir_corpus(beir)
-    assert [one.text for one in corpus.documents] == [f"Title\n{DOCUMENTED}", "other words"]
-    assert [(one.id, dict(one.relevant)) for one in corpus.queries] == [("q1", {"d1": 2})]
+    assert [document.text for document in corpus.documents] == [
+        f"Title\n{DOCUMENTED}",
+        "other words",
+    ]
+    assert [(query.id, dict(query.relevant)) for query in corpus.queries] == [("q1", {"d1": 2})]
     assert corpus.facts["questions_without_answer"] == 1
     cut = beir_corpus(beir, language="python")
     assert cut.documents[0].text == "Title\ndef f(a):\n    return a + 1\n"
@@ -141,7 +146,7 @@ def test_beir_folders(beir: Path) -> None:
 def test_mteb_folders_of_parquet_are_the_same(beir: Path, tmp_path: Path) -> None:
     other = tmp_path / "mteb"
     for name in ("corpus", "queries"):
-        rows = [json.loads(one) for one in (beir / f"{name}.jsonl").read_text().splitlines()]
+        rows = [json.loads(line) for line in (beir / f"{name}.jsonl").read_text().splitlines()]
         (other / name).mkdir(parents=True)
         pq.write_table(pa.Table.from_pylist(rows), other / name / "part-00000.parquet")
     judged = [{"query-id": "q1", "corpus-id": "d1", "score": 2}]
@@ -185,7 +190,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pairs = [make_pair(number) for number in range(200)]
     pairs += [make_pair(number, language="go") for number in range(300, 340)]
     # Three functions answer one question.
-    pairs[12:15] = [replace(one, query="The same question for three") for one in pairs[12:15]]
+    pairs[12:15] = [replace(pair, query="The same question for three") for pair in pairs[12:15]]
     return build(tmp_path_factory.mktemp("made"), pairs, []).path
 
 
@@ -194,8 +199,8 @@ def test_a_dataset_is_asked_language_by_language(dataset: Path) -> None:
     corpora = dataset_corpora(dataset, split="train")
     assert [corpus.name for corpus in corpora] == ["dataset go", "dataset python"]
     for corpus in corpora:
-        ids = {one.id for one in corpus.documents}
-        assert {one.language for one in corpus.documents} == {corpus.queries[0].language}
+        ids = {document.id for document in corpus.documents}
+        assert {document.language for document in corpus.documents} == {corpus.queries[0].language}
         assert all(set(query.relevant) <= ids for query in corpus.queries)
         assert sum(len(query.relevant) for query in corpus.queries) == len(corpus.documents)
     assert dataset_corpora(dataset, split="train", languages=["go"])[0].name == "dataset go"
@@ -218,14 +223,14 @@ def test_blocks_hold_each_question_once_with_its_answer_and_so_many_others(datas
     (corpus,) = dataset_corpora(dataset, split="train", languages=["python"])
     made = blocks(corpus, 29, seed=5)
     assert all(len(block.documents) == 30 for block in made)
-    assert all(len({one.id for one in block.documents}) == 30 for block in made)
+    assert all(len({document.id for document in block.documents}) == 30 for block in made)
     asked = [query.id for block in made for query in block.queries]
     assert sorted(asked) == sorted(query.id for query in corpus.queries)
     for block in made:
-        ids = {one.id for one in block.documents}
+        ids = {document.id for document in block.documents}
         assert all(query.relevant and set(query.relevant) <= ids for query in block.queries)
-    assert [[one.id for one in block.documents] for block in made] == [
-        [one.id for one in block.documents] for block in blocks(corpus, 29, seed=5)
+    assert [[document.id for document in block.documents] for block in made] == [
+        [document.id for document in block.documents] for block in blocks(corpus, 29, seed=5)
     ]
     assert made[0].documents != blocks(corpus, 29, seed=6)[0].documents
     with pytest.raises(CorpusError, match="too few for 1000 distractors"):

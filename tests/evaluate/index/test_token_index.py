@@ -142,10 +142,10 @@ def test_the_least_recently_used_goes_and_the_newest_stays(tmp_path: Path) -> No
         return cache.index(letter * 32, numbers(documents), encode, precision="fp16")
 
     def there() -> list[str]:
-        return sorted(one.name[0] for one in tmp_path.iterdir() if one.is_dir())
+        return sorted(path.name[0] for path in tmp_path.iterdir() if path.is_dir())
 
     size = sum(
-        one.stat().st_size for one in (made("a", 1 << 30), tmp_path / ("a" * 32))[1].iterdir()
+        path.stat().st_size for path in (made("a", 1 << 30), tmp_path / ("a" * 32))[1].iterdir()
     )
     made("b", 1 << 30)
     for age, letter in enumerate("ba"):
@@ -186,7 +186,7 @@ def test_two_processes_that_make_the_same_index_end_with_one(tmp_path: Path) -> 
     for child in children:
         out, _ = child.communicate(timeout=60)
         assert child.returncode == 0 and out == "whole\n"
-    assert {one.name for one in tmp_path.iterdir()} == {KEY, "lock"}
+    assert {path.name for path in tmp_path.iterdir()} == {KEY, "lock"}
 
 
 @pytest.mark.slow

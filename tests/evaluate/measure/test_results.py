@@ -114,7 +114,7 @@ def test_groups_by_language_length_and_repository(result: Evaluation) -> None:
     }  # fmt: skip
     assert groups["language"]["go"].metrics["P@1"].value == 1  # even questions
     assert groups["language"]["python"].metrics["P@1"].value == 0.5
-    assert sum(one.queries for one in groups["query length"].values()) == 40
+    assert sum(group.queries for group in groups["query length"].values()) == 40
     assert list(groups["query length"]) == [
         "1-3 words", "4-7 words", "8-15 words", "16 words or more",
     ]  # fmt: skip
@@ -143,7 +143,7 @@ def test_questions_are_asked_alone_for_a_bounded_time(
 def test_copies_of_answers_are_reported(corpus: Corpus) -> None:
     ranks = [2] * 40
     found = result_of(corpus, {"one": ranks})
-    assert [one.id for one in found.queries if one.duplicates] == []
+    assert [query.id for query in found.queries if query.duplicates] == []
     # 6 is Go and 7 Python by the rule above: a copy in another language is none.
     same = [one for one in corpus.documents if one.id not in ("a file.py:6", "a file.py:7")]
     twins = [
@@ -184,7 +184,7 @@ def test_it_is_written_and_read_back(result: Evaluation, tmp_path: Path) -> None
     assert load_result(folder / "result.json") == result
     with pytest.raises(Misuse, match="already"):
         write_files(folder, {"result.json": b""})
-    assert sorted(one.name for one in folder.iterdir()) == ["result.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["result.json"]
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b'{"format": "xtrove-evaluation-9"}', b"[" * 99_999])

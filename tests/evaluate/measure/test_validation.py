@@ -30,12 +30,12 @@ class Rows:
     def samples(self, positions: Sequence[int]) -> list[Mapping[str, object]]:
         return [
             {
-                "query": f"question {self._rows[place][0]}",
-                "code": f"code {self._rows[place][1]}",
-                "query_group": self._rows[place][0],
-                "code_sha256": self._rows[place][1],
+                "query": f"question {self._rows[position][0]}",
+                "code": f"code {self._rows[position][1]}",
+                "query_group": self._rows[position][0],
+                "code_sha256": self._rows[position][1],
             }
-            for place in positions
+            for position in positions
         ]
 
 

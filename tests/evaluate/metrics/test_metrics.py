@@ -15,7 +15,8 @@ from evaluate.metrics.metrics import AUC, NAMES, measure_queries, quick, settle_
 def _run(rank: int, length: int) -> list[tuple[str, float]]:
     """`length` hits of falling score; the relevant one, "yes", at `rank` (0: nowhere)."""
     return [
-        ("yes" if place == rank else f"no{place}", -float(place)) for place in range(1, length + 1)
+        ("yes" if number == rank else f"no{number}", -float(number))
+        for number in range(1, length + 1)
     ]
 
 

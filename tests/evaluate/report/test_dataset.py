@@ -80,7 +80,7 @@ def test_the_largest_clusters_come_first(made: Made) -> None:
     assert dict(found.sizes) == {
         "1": 1, "2": 0, "3 to 5": 0, "6 to 20": 1, "more than 20": 0,
     }  # fmt: skip
-    scores = [one.score for one in found.shown[0].members]
+    scores = [member.score for member in found.shown[0].members]
     assert scores == sorted(scores, reverse=True) and 0.7 < scores[0] < 1
 
 
@@ -151,7 +151,7 @@ def test_lengths_are_those_of_the_samples(made: Made) -> None:
     told: list[tuple[int, int]] = []
     found = count_lengths(held, lambda what, done, total: told.append((done, total)))
     for language in held.languages():
-        tokens = [int(str(one["tokens"])) for one in held.samples(language=language)]
+        tokens = [int(str(sample["tokens"])) for sample in held.samples(language=language)]
         assert np.repeat(np.arange(LONGEST + 1), found.tokens[language]).tolist() == sorted(tokens)
     assert int(found.quality.sum()) == 100
     assert told[-1] == (100, 100)

@@ -83,8 +83,9 @@ def test_a_result_without_a_miss_or_a_system(evaluation: Evaluation) -> None:
 def test_a_result_that_means_harm_stays_small(evaluation: Evaluation, tmp_path: Path) -> None:
     bad = "\u202e\u2066<&" * 2_000
     asked = [
-        one.model_copy(update={"text": bad, "relevant": [bad] * 9}) for one in evaluation.queries
-    ]  # fmt: skip
+        query.model_copy(update={"text": bad, "relevant": [bad] * 9})
+        for query in evaluation.queries
+    ]
     group = evaluation.systems[0].groups["language"]["go"]
     facts = {str(n): {bad: bad} for n in range(500)}
     systems = [
@@ -92,7 +93,7 @@ def test_a_result_that_means_harm_stays_small(evaluation: Evaluation, tmp_path: 
             update={
                 "name": f"{n}{bad}",
                 "ranks": [0] * 40,
-                "firsts": [one and one.model_copy(update={"place": bad}) for one in
+                "firsts": [first and first.model_copy(update={"place": bad}) for first in
                            evaluation.systems[0].firsts],
                 "groups": {bad: {f"{n}{bad}": group for n in range(60)}},
             }

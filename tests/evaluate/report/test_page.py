@@ -73,7 +73,7 @@ def test_it_can_be_found_ones_way_in(page: str) -> None:
     links = {value[1:] for name, value in seen.attributes if name == "href" and value}
     named = {value for name, value in seen.attributes if name == "aria-labelledby"}
     assert links | named <= set(ids)
-    levels = [int(one[1]) for one in seen.tags if re.fullmatch(r"h[1-6]", one)]
+    levels = [int(tag[1]) for tag in seen.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
     assert '<html lang="en">' in page
@@ -81,7 +81,7 @@ def test_it_can_be_found_ones_way_in(page: str) -> None:
     assert not re.findall(r"<th(?![a-z])(?![^>]*scope=)", page)
     pictures = re.findall(r"<svg[^>]*>", page)
     assert pictures
-    assert all('aria-hidden="true"' in one or 'aria-label="' in one for one in pictures)
+    assert all('aria-hidden="true"' in picture or 'aria-label="' in picture for picture in pictures)
 
 
 def test_what_means_harm_is_shown(page: str) -> None:

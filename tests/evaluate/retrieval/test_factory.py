@@ -90,7 +90,7 @@ def test_an_index_is_made_once_for_both_modes_and_anew_for_another_precision(
             progress=lambda what, done, total: told.append(done),
         )
         make_searcher(mode, str(model), pool, options)  # type: ignore[arg-type]
-    assert len(told) == 2 and len([one for one in tmp_path.iterdir() if one.is_dir()]) == 2
+    assert len(told) == 2 and len([path for path in tmp_path.iterdir() if path.is_dir()]) == 2
 
 
 def test_the_stored_weight_is_taken_unless_another_is_given(tmp_path: Path) -> None:

@@ -108,9 +108,9 @@ def test_halves_are_all_questions_and_always_the_same() -> None:
         len(first.queries) + len(second.queries) == 200
         and min(len(first.queries), len(second.queries)) > 70
     )
-    assert not {one.id for one in first.queries} & {one.id for one in second.queries}
+    assert not {query.id for query in first.queries} & {query.id for query in second.queries}
     turned = halves(replace(corpus, queries=queries[::-1]))
-    assert {one.id for one in turned[0].queries} == {one.id for one in first.queries}
+    assert {query.id for query in turned[0].queries} == {query.id for query in first.queries}
 
 
 def test_stored_weights_are_read_back_and_others_kept(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_owners(language: str) -> None:
     content = text.encode()
     found = functions(language, "x", content, want_undocumented=True).functions
     names = qualified_names(language, "x", content, found)
-    assert [".".join(one) for one in names] == expected
+    assert [".".join(name) for name in names] == expected
 
 
 def test_a_file_that_is_not_parsed_has_no_owners() -> None:

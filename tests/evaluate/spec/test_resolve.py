@@ -66,7 +66,7 @@ def corpus_of(folder: Path, *relevant: str, keep: bool = False, **more: object) 
 
 def lines_of(corpus: Corpus) -> list[list[tuple[int, int]]]:
     """The lines of the documents of each question's answers."""
-    documents = {one.id: one for one in corpus.documents}
+    documents = {document.id: document for document in corpus.documents}
     return [
         [(documents[one].start_line, documents[one].end_line) for one in group]
         for query in corpus.queries
@@ -108,9 +108,9 @@ def test_answers_are_found_by_function_method_line_and_file(project: Path) -> No
 def test_documentation_is_cut_out_unless_it_is_to_be_kept(project: Path) -> None:
     texts = {
         keep: next(
-            one.text
-            for one in corpus_of(project.parent, "water.py::empty", keep=keep).documents
-            if one.name == "fill"
+            document.text
+            for document in corpus_of(project.parent, "water.py::empty", keep=keep).documents
+            if document.name == "fill"
         )
         for keep in (False, True)
     }
@@ -121,7 +121,7 @@ def test_documentation_is_cut_out_unless_it_is_to_be_kept(project: Path) -> None
 
 def test_text_files_become_windows_where_they_are_asked_for(project: Path) -> None:
     corpus = corpus_of(project.parent, "README.md", suffixes=[".md"])
-    assert [one.text for one in corpus.documents if one.path == "README.md"] == [
+    assert [document.text for document in corpus.documents if document.path == "README.md"] == [
         "# How to pour\n\nSlowly."
     ]
     with pytest.raises(SpecError, match="no file 'README.md'"):
@@ -168,7 +168,7 @@ def test_of_a_checkout_only_what_the_commit_holds_is_read(project: Path) -> None
     ):
         subprocess.run(["git", "-C", str(project), *words], check=True)
     corpus = corpus_of(project.parent, "water.py::empty")
-    assert {one.path for one in corpus.documents} == {"water.py"}
+    assert {document.path for document in corpus.documents} == {"water.py"}
     assert len(str(corpus.facts["revision"])) == 40
     with pytest.raises(SpecError, match="no file 'sub/constants.py'"):
         corpus_of(project.parent, "sub/constants.py")

@@ -27,7 +27,7 @@ def test_answers_are_there_and_questions_do_not_repeat_documentation(path: Path)
     corpus = spec_corpus(spec)
     assert len(corpus.documents) >= 1_000  # so that there is an R@100 AUC
     kept = spec_corpus(spec, keep_documentation=True)
-    texts = {one.id: fold(one.text) for one in kept.documents}
+    texts = {document.id: fold(document.text) for document in kept.documents}
     for query in corpus.queries:
         for answer in query.relevant:
             assert fold(query.text) not in texts.get(answer, ""), (query.text, answer)

@@ -29,7 +29,7 @@ def refused(tmp_path: Path, text: str | bytes) -> list[tuple[int, str]]:
     with pytest.raises(SpecError) as caught:
         load_spec(path)
     assert str(path) in str(caught.value)
-    return [(one.line, one.message) for one in caught.value.problems]
+    return [(problem.line, problem.message) for problem in caught.value.problems]
 
 
 def test_a_good_spec_is_read_with_its_lines(tmp_path: Path) -> None:
@@ -37,11 +37,11 @@ def test_a_good_spec_is_read_with_its_lines(tmp_path: Path) -> None:
     path.write_text(GOOD)
     spec = load_spec(path)
     assert (spec.name, spec.corpus, spec.corpus_line) == ("good", "stdlib:", 2)
-    assert [(one.id, one.text, one.line) for one in spec.queries] == [
+    assert [(query.id, query.text, query.line) for query in spec.queries] == [
         ("q1", "first question", 4),
         ("q2", "second question", 6),
     ]
-    assert [(one.text, one.line) for one in spec.queries[1].answers] == [
+    assert [(answer.text, answer.line) for answer in spec.queries[1].answers] == [
         ("Lib/heapq.py:12", 7),
         ("Lib/csv.py", 8),
     ]

@@ -98,8 +98,8 @@ def test_documentation_of_a_signature_goes_to_its_own_name_only() -> None:
         "  /** Adds. */\n  add(a: number): void;\n  add(a: string): void { go(a); }\n}\n"
     )
     documented = {
-        one.name: one.documentation
-        for one in functions("typescript", "a.ts", text.encode()).functions
+        function.name: function.documentation
+        for function in functions("typescript", "a.ts", text.encode()).functions
     }
     assert documented == {"hide": "", "add": "Adds."}
 

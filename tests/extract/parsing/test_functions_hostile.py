@@ -29,7 +29,7 @@ def test_cancelled_parse_does_not_leak_into_the_next_file() -> None:
         functions("javascript", "a.js", giant, budget=0.0)
     assert caught.value.reason == "parse_timeout"
     result = functions("javascript", "b.js", b"/** Doc. */\nfunction f() { go(); }\n")
-    assert [one.name for one in result.functions] == ["f"]
+    assert [function.name for function in result.functions] == ["f"]
     assert not result.has_error
 
 
@@ -38,7 +38,7 @@ def test_functions_across_many_chunks_are_read() -> None:
     count = BORDER // len(unit) + 10
     result = functions("javascript", "a.js", unit * count)
     assert len(result.functions) == count
-    assert {one.documentation for one in result.functions} == {"Doc."}
+    assert {function.documentation for function in result.functions} == {"Doc."}
 
 
 def test_nothing_of_a_file_stays_behind() -> None:
@@ -303,7 +303,7 @@ _TEXTS = st.one_of(st.text(max_size=60), st.lists(_PIECES, max_size=30).map("".j
 def test_random_text_gives_valid_spans(language: str, text: str) -> None:
     content = text.encode("utf-8", "replace")
     result = functions(language, "a", content, want_undocumented=True)
-    starts = [one.start_byte for one in result.functions]
+    starts = [function.start_byte for function in result.functions]
     assert starts == sorted(starts)
     for one in result.functions:
         assert 0 <= one.start_byte < one.end_byte <= len(content)
@@ -317,8 +317,8 @@ def test_random_text_gives_valid_spans(language: str, text: str) -> None:
             assert one.code == span
         one.documentation.encode("utf-8")
     lean = functions(language, "a", content)
-    assert [one.documentation for one in lean.functions] == [
-        one.documentation for one in result.functions
+    assert [function.documentation for function in lean.functions] == [
+        function.documentation for function in result.functions
     ]
 
 
@@ -346,7 +346,7 @@ def test_marker_skip_loses_no_pair_of_real_files(language: str) -> None:
             if len(content) > 200_000:
                 continue
             result = functions(language, row["max_stars_repo_path"], content)
-            some = any(one.documentation for one in result.functions)
+            some = any(function.documentation for function in result.functions)
             documented += some
             if not may_hold_documentation(language, content):
                 skipped += 1

@@ -130,7 +130,9 @@ def test_a_string_behind_what_the_parser_skipped_is_no_docstring(content: str) -
     (found,) = found_functions(language_row("python"), data, matches(parsed))
     assert data[slice(*found.name)] == (b"A" if "A" in content else b"f")
     assert found.documentation == ()
-    assert not any(one.documentation for one in functions("python", "a.py", data).functions)
+    assert not any(
+        function.documentation for function in functions("python", "a.py", data).functions
+    )
 
 
 @pytest.mark.parametrize(

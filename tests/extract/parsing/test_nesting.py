@@ -31,14 +31,14 @@ def test_the_code_of_nested_functions_is_bounded(language: str) -> None:
     begin = time.process_time()
     result = functions(language, "a", content)
     assert time.process_time() - begin < 2
-    total = sum(one.end_byte - one.start_byte for one in result.functions)
+    total = sum(function.end_byte - function.start_byte for function in result.functions)
     assert total <= max(CODE_BYTES, CODE_FACTOR * len(content))
     assert len(result.functions) + result.left_out == (250 if name == "python" else 1_000)
     assert result.left_out > 100
-    lengths = [one.end_byte - one.start_byte for one in result.functions]
+    lengths = [function.end_byte - function.start_byte for function in result.functions]
     assert lengths == sorted(lengths, reverse=True)
     assert result.functions[-1].documentation.startswith("Say it")
-    assert all(one.nested for one in result.functions)
+    assert all(function.nested for function in result.functions)
     assert result == functions(language, "a", content)
 
 
@@ -46,9 +46,11 @@ def test_real_nesting_loses_nothing() -> None:
     content = nested("javascript", 30).encode()
     result = functions("javascript", "a", content)
     assert (len(result.functions), result.left_out) == (30, 0)
-    assert [one.start_line for one in result.functions] == list(range(2, 62, 2))
+    assert [function.start_line for function in result.functions] == list(range(2, 62, 2))
     last = content.count(b"\n")
-    assert [one.end_line for one in result.functions] == list(range(last - 1, last - 61, -2))
+    assert [function.end_line for function in result.functions] == list(
+        range(last - 1, last - 61, -2)
+    )
 
 
 def test_what_keeps_too_many_matches_open_is_refused() -> None:

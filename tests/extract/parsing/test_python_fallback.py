@@ -45,7 +45,12 @@ def test_rescued_functions_equal_those_of_the_tree(before: bytes, newline: bytes
     assert rescued.reader == SYNTAX
     assert not rescued.has_error
     assert rescued.functions[:-1] == clean.functions
-    assert [one.name for one in clean.functions] == ["caf\u00e9", "inner", "field", "bare"]
+    assert [function.name for function in clean.functions] == [
+        "caf\u00e9",
+        "inner",
+        "field",
+        "bare",
+    ]
     assert rescued.functions[-1].code == "def broken():\n    (bar.\nbaz)"
 
 

@@ -49,8 +49,8 @@ def test_python_equals_ast_over_the_whole_standard_library() -> None:
         for path, content, expected in _library():
             result = functions("python", path.name, content, max_bytes=1 << 27, budget=120)
             rows = [
-                (one.start_line, one.end_line, one.name, one.documentation)
-                for one in result.functions
+                (function.start_line, function.end_line, function.name, function.documentation)
+                for function in result.functions
             ]
             files += 1
             total += len(expected)

@@ -19,7 +19,9 @@ def read(language: str, text: str) -> FileFunctions:
 
 
 def bounds(result: FileFunctions) -> dict[str, tuple[int, int]]:
-    return {one.name: (one.start_line, one.end_line) for one in result.functions}
+    return {
+        function.name: (function.start_line, function.end_line) for function in result.functions
+    }
 
 
 RUBY = "class A\n{first}\n\n  # Adds one.\n  def second(a)\n    b = a\n    b + 1\n  end\nend\n"
@@ -48,7 +50,7 @@ def test_ruby_that_the_grammar_does_not_read(first: str) -> None:
     assert found["first"] == (2, 2 + last)
     start = text[: text.index("  def second")].count("\n") + 1
     assert found["second"] == (start, start + 3)
-    codes = {one.name: one.code for one in result.functions}
+    codes = {function.name: function.code for function in result.functions}
     assert codes["first"] == first.strip(), "the code is that of the file, not of the repair"
 
 
@@ -153,7 +155,9 @@ fn outside() {
 def test_functions_inside_item_macros() -> None:
     found = bounds(read("rust", RUST))
     assert found == {"bind": (3, 5), "inner": (8, 10), "read_all": (15, 17), "outside": (21, 23)}
-    documented = {one.name: one.documentation for one in read("rust", RUST).functions}
+    documented = {
+        function.name: function.documentation for function in read("rust", RUST).functions
+    }
     assert documented["bind"] == "Binds."
 
 

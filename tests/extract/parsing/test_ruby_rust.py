@@ -94,11 +94,11 @@ mod shipped {
 
 def test_rust_tests_are_known_by_attribute_and_module() -> None:
     found = extract_file(source_file("rust", "src/a.rs", RUST), ExtractOptions())
-    assert [one.name for one in found.pairs] == ["real", "also_real"]
-    refused = [(one.name, one.reason) for one in found.dropped]
+    assert [pair.name for pair in found.pairs] == ["real", "also_real"]
+    refused = [(drop.name, drop.reason) for drop in found.dropped]
     assert refused == [("it_adds", "test_code"), ("helper", "test_code")]
     kept = ExtractOptions(filters=FilterOptions(tests="keep"))
-    names = [one.name for one in extract_file(source_file("rust", "src/a.rs", RUST), kept).pairs]
+    names = [pair.name for pair in extract_file(source_file("rust", "src/a.rs", RUST), kept).pairs]
     assert names == ["real", "it_adds", "helper", "also_real"]
     whole = "#![cfg(test)]\n" + RUST
     assert extract_file(source_file("rust", "src/a.rs", whole), ExtractOptions()).pairs == ()

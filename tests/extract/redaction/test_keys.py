@@ -106,7 +106,7 @@ def test_hostile_text_is_quick(unit: str) -> None:
 
 
 def test_the_table_is_in_order_and_bounded() -> None:
-    assert [one.issuer for one in FORMATS] == sorted(one.issuer for one in FORMATS)
+    assert [format_.issuer for format_ in FORMATS] == sorted(format_.issuer for format_ in FORMATS)
     for one in FORMATS:
         assert "*" not in one.head + one.tail and "+?" not in one.tail
         assert ",}" not in one.tail

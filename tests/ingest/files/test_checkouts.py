@@ -238,8 +238,8 @@ def test_what_points_outside_of_the_source_is_refused(tmp_path: Path, kind: str)
 
 def test_a_worktree_elsewhere_is_refused_and_one_inside_is_read(tmp_path: Path) -> None:
     checkout(tmp_path / "all/main", {"LICENSE": MIT, "a.py": "1\n"}, HUB)
-    for place in ("all/tree", "tree"):
-        git(tmp_path / "all/main", "worktree", "add", "-q", str(tmp_path / place), "--detach")
+    for text in ("all/tree", "tree"):
+        git(tmp_path / "all/main", "worktree", "add", "-q", str(tmp_path / text), "--detach")
     assert set(pick(tmp_path / "all")) == {"main/a.py", "tree/a.py"}
     for root in ("tree", "all/tree"):
         with pytest.raises(SourceError, match="from outside of the source.*git\\+file"):

@@ -151,8 +151,8 @@ def found(root: Path, **options: object) -> dict[str, tuple[str, ...]]:
     listing = plan(chosen, "it", LicensePolicy())
     records = [
         record
-        for piece in listing.slices
-        for record in read(chosen, "it", LicensePolicy(), piece, listing.revision)
+        for slice_ in listing.slices
+        for record in read(chosen, "it", LicensePolicy(), slice_, listing.revision)
     ]
     return {one.path: one.licenses for one in records if isinstance(one, SourceFile)}
 

@@ -59,9 +59,9 @@ def records_of(options: SourceOptions) -> list[SourceFile | SourcePair | Skip]:
     listing = plan(options, "s", LicensePolicy())
     assert listing.quarantined == ()
     return [
-        one
-        for piece in listing.slices
-        for one in read(options, "s", LicensePolicy(), piece, listing.revision)
+        record
+        for slice_ in listing.slices
+        for record in read(options, "s", LicensePolicy(), slice_, listing.revision)
     ]
 
 
@@ -93,7 +93,7 @@ def as_type(column: Any, kind: Any) -> Any:
     if isinstance(kind, pa.BaseExtensionType):
         return pa.ExtensionArray.from_storage(kind, pa.array(values, kind.storage_type))
     if kind in (pa.binary(), pa.large_binary(), pa.binary_view()):
-        return pa.array([None if one is None else one.encode() for one in values], kind)
+        return pa.array([None if value is None else value.encode() for value in values], kind)
     return pa.array(values, kind)
 
 
@@ -138,7 +138,7 @@ def without_revision(
 ) -> list[dict[str, object]]:
     """What must be the same of two files with the same rows: all but the revision."""
     names = [one for one in type(records[0]).__dataclass_fields__ if one != "source_revision"]
-    return [{name: getattr(one, name) for name in names} for one in records]
+    return [{name: getattr(record, name) for name in names} for record in records]
 
 
 @pytest.mark.parametrize("source", list(AT))
@@ -148,7 +148,7 @@ def test_every_type_of_text_is_read_as_text(tmp_path: Path, source: str, kind: s
     expected = without_revision(records_of(options))
     rewrite(path, dict.fromkeys(TEXT_COLUMNS[source], TEXTS[kind]))
     assert without_revision(records_of(options)) == expected
-    assert all(one.ok for one in checked(options).report().checks)
+    assert all(check.ok for check in checked(options).report().checks)
 
 
 @pytest.mark.slow
@@ -183,7 +183,9 @@ def test_every_way_of_writing_gives_the_same_rows(tmp_path: Path, source: str, w
 def test_codesearchnet_takes_every_type_of_text(tmp_path: Path, kind: str) -> None:
     test_csn_source.write(tmp_path, "branch")
     expected = csn(tmp_path)
-    columns = [one for one in csn_copies.HUB_NAMES.values() if not one.endswith("_tokens")]
+    columns = [
+        hub_name for hub_name in csn_copies.HUB_NAMES.values() if not hub_name.endswith("_tokens")
+    ]
     for path in sorted((tmp_path / "python").iterdir()):
         rewrite(path, dict.fromkeys(columns, TEXTS[kind]))
     assert csn(tmp_path) == expected

@@ -16,7 +16,7 @@ ADAPTER: TypeAdapter[list[SourceOptions]] = TypeAdapter(list[SourceOptions])
 
 def kinds(path: Path) -> list[str]:
     sources = ADAPTER.validate_python(yaml.safe_load(path.read_text("utf-8"))["sources"])
-    return [one.kind for one in sources]
+    return [source.kind for source in sources]
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_edited_files_are_dirty_and_have_no_link(tmp_path: Path) -> None:
     assert run(tmp_path, committed_only=False)[0].revision != listing.revision
     listing, records = run(tmp_path)
     assert listing.revision == commit
-    assert {one.content for one in files(records).values()} == {b"x\n", b"y\n"}
+    assert {file.content for file in files(records).values()} == {b"x\n", b"y\n"}
 
 
 def test_nested_checkouts_and_worktrees_are_repositories_of_their_own(tmp_path: Path) -> None:
@@ -216,10 +216,10 @@ def test_digests_hold_no_path_and_follow_what_is_read(tmp_path: Path) -> None:
     for place in ("here", "there"):
         put(tmp_path / place / "p", {"LICENSE": MIT, "a.py": "x\n"})
     here, there = (
-        plan(DirectoryOptions(path=str(tmp_path / place / "p")), "s", LicensePolicy())
-        for place in ("here", "there")
+        plan(DirectoryOptions(path=str(tmp_path / text / "p")), "s", LicensePolicy())
+        for text in ("here", "there")
     )
-    assert [one.digest for one in here.slices] == [one.digest for one in there.slices]
+    assert [slice_.digest for slice_ in here.slices] == [slice_.digest for slice_ in there.slices]
     moved = replace(here, slices=()), replace(there, slices=())
     assert moved[0] == moved[1]
     assert str(tmp_path) not in repr(replace(here, slices=()))

@@ -49,7 +49,7 @@ def put(path: Path, *rows: dict[str, Any]) -> Path:
                 writer.writeheader()
                 writer.writerows(rows)
         case _:
-            data = b"".join(json.dumps(one).encode() + b"\n" for one in rows)
+            data = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
             path.write_bytes(gzip.compress(data) if path.name.endswith(".gz") else data)
     return path
 
@@ -60,7 +60,10 @@ def pairs(path: Path, **options: object) -> list[SourceFile | SourcePair | Skip]
 
 
 def facts(records: Sequence[SourceFile | SourcePair | Skip], *names: str) -> list[list[object]]:
-    return [[getattr(one, name, getattr(one, "reason", None)) for name in names] for one in records]
+    return [
+        [getattr(record, name, getattr(record, "reason", None)) for name in names]
+        for record in records
+    ]
 
 
 @pytest.mark.parametrize("ending", ["parquet", "jsonl", "ndjson.gz", "csv"])
@@ -75,7 +78,7 @@ def test_the_folder_says_the_language_where_no_column_does(
     assert sorted(str(one) for (one,) in found) == ["", "go", "python"]
     options = PairsOptions(path=str(tmp_path), declared_licenses=("MIT",))
     contact = checked(options).report()
-    assert all(one.ok for one in contact.checks), contact.checks
+    assert all(check.ok for check in contact.checks), contact.checks
 
 
 @pytest.mark.parametrize("ending", ["parquet", "jsonl", "jsonl.gz", "csv"])
@@ -156,7 +159,7 @@ def test_the_stack_in_folders_of_hive(tmp_path: Path, ending: str, folder: str) 
     assert facts(records_of(options), "language", "path") == [
         ["python", f"src/f {n}.py"] for n in range(3)
     ]
-    assert all(one.ok for one in checked(options).report().checks)
+    assert all(check.ok for check in checked(options).report().checks)
 
 
 @pytest.fixture(name="store")
@@ -207,7 +210,7 @@ def test_every_ending_of_pairs(tmp_path: Path, ending: str) -> None:
         assert facts(pairs(path), "query", "language") == [["adds one", "python"]] * 3
     options = PairsOptions(path=str(tmp_path), declared_licenses=("MIT",))
     contact = checked(options).report()
-    assert all(one.ok for one in contact.checks), contact.checks
+    assert all(check.ok for check in contact.checks), contact.checks
     assert contact.sample is not None
 
 
@@ -225,13 +228,13 @@ def test_other_json_is_set_aside_with_its_way_out(tmp_path: Path, data: bytes, r
     options = PairsOptions(path=str(tmp_path), language="python", declared_licenses=("MIT",))
     with pytest.raises(SourceError, match=f"other.json: {reason}"):
         records_of(options)
-    bad = [one for one in checked(options).report().checks if not one.ok]
+    bad = [check for check in checked(options).report().checks if not check.ok]
     assert [one.name for one in bad] == ["layout"]
     assert "other.json" in bad[0].found
     # Beside good data it costs nothing but a line in the manifest.
     put(tmp_path / "a.jsonl", ROW)
     contact = checked(options).report()
-    assert all(one.ok for one in contact.checks), contact.checks
+    assert all(check.ok for check in contact.checks), contact.checks
 
 
 def test_the_doctor_names_the_columns_of_a_table_and_the_one_that_was_meant(

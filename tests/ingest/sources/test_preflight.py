@@ -31,11 +31,11 @@ def look(policy: LicensePolicy | None = None, **options: Any) -> Report:
 
 
 def bad(found: Report) -> list[Check]:
-    return [one for one in found.checks if not one.ok]
+    return [check for check in found.checks if not check.ok]
 
 
 def counts(found: Report) -> dict[tuple[str, str], int]:
-    return {(one.licenses, one.verdict): one.rows for one in found.licenses}
+    return {(license_.licenses, license_.verdict): license_.rows for license_ in found.licenses}
 
 
 def lines(path: Path, *rows: object) -> Path:
@@ -302,14 +302,14 @@ def test_codesearchnet_in_zips_with_their_licences(tmp_path: Path) -> None:
     csn_copies.write_zip(tmp_path / "python.zip", csn_copies.rows(count=25), book=refused)
     again = look(kind="codesearchnet", path=str(tmp_path))
     assert [one.name for one in bad(again)] == ["rows"]
-    assert [one.verdict for one in again.licenses] == ["license_not_permissive"]
+    assert [license_.verdict for license_ in again.licenses] == ["license_not_permissive"]
 
 
 def test_a_hostile_licence_pickle_is_named(tmp_path: Path) -> None:
     hostile = b"cos\nsystem\n(S'true'\ntR."
     csn_copies.write_zip(tmp_path / "python.zip", csn_copies.rows(), book=hostile)
     found = look(kind="codesearchnet", path=str(tmp_path), declared_licenses=["MIT"])
-    aside = [one.found for one in found.checks if one.name == "set aside"]
+    aside = [check.found for check in found.checks if check.name == "set aside"]
     assert len(aside) == 1
     assert aside[0].startswith("python.zip: licence pickle: opcode GLOBAL")
     assert [one.name for one in bad(look(kind="codesearchnet", path=str(tmp_path)))] == ["rows"]

@@ -70,7 +70,7 @@ def test_a_listing_of_three_pages_names_each_file_once(served: Served) -> None:
     }
     pages = [one for one in hub.log() if "recursive=true" in one["query"]]
     assert len(pages) == 3
-    assert {one["path"] for one in pages} == {f"/api/datasets/{REPO}/tree/{commit}"}
+    assert {page["path"] for page in pages} == {f"/api/datasets/{REPO}/tree/{commit}"}
 
 
 def test_the_real_client_sees_the_same_files(served: Served) -> None:

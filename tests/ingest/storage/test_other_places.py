@@ -91,10 +91,10 @@ def test_the_stack_over_plain_http(web: str, tmp_path: Path) -> None:
     records = list(
         read(options, "s", LicensePolicy(), listing.slices[0], listing.revision, limits=FAST)
     )
-    assert [one.path for one in records if isinstance(one, SourceFile)] == [
+    assert [record.path for record in records if isinstance(record, SourceFile)] == [
         f"src/f {i}.py" for i in range(9)
     ]
-    assert {one.language for one in records} == {"python"}
+    assert {record.language for record in records} == {"python"}
     asked = meter().since(before)[web]
     assert 6 <= asked.requests <= 16
     write(tmp_path / "python/train-0.parquet", [row(i) for i in range(8)])
@@ -153,7 +153,7 @@ def test_lists_of_opt_outs(tmp_path: Path) -> None:
     policy = LicensePolicy(unknown="keep")
     listing = plan(options, "s", policy)
     records = list(read(options, "s", policy, listing.slices[0], listing.revision))
-    assert [(one.reason, one.detail) for one in records if isinstance(one, Skip)] == [
+    assert [(record.reason, record.detail) for record in records if isinstance(record, Skip)] == [
         ("opted_out", "me/code")
     ] * 2
     open_again = options.model_copy(update={"opt_out": ("me/other",)})

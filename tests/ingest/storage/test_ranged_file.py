@@ -60,8 +60,8 @@ def test_reads_are_those_of_the_file(kept: list[Range], reads: list[Range]) -> N
 @given(st.lists(spans, min_size=1, max_size=8))
 def test_what_was_fetched_ahead_is_never_asked_for_again(kept: list[Range]) -> None:
     file, asked = opened()
-    for one in kept:
-        file.prefetch([one])
+    for kept_pair in kept:
+        file.prefetch([kept_pair])
     asked.ranges.clear()
     for start, stop in kept:
         for first in range(start, stop, 100):
@@ -179,4 +179,4 @@ def test_a_parquet_reader_keeps_one_row_group_at_a_time(tmp_path: Path) -> None:
             costs.append(list(asked))
     assert costs[0] == costs[3] != costs[2]
     assert costs[1] == []
-    assert [len(one) for one in costs] == [1, 0, 1, 1]
+    assert [len(cost) for cost in costs] == [1, 0, 1, 1]

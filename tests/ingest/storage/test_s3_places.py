@@ -43,7 +43,7 @@ def _files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pairs = root / "pairs"
     pairs.mkdir()
     texts = [{"query": f"question {n} of many", "code": "a = 1\n" * 50} for n in range(LINES)]
-    (pairs / "a.jsonl").write_text("".join(json.dumps(one) + "\n" for one in texts), "utf-8")
+    (pairs / "a.jsonl").write_text("".join(json.dumps(text) + "\n" for text in texts), "utf-8")
     (pairs / "b c+d.csv").write_text("query,code\nq,c\n", "utf-8")
     book = csn_copies.licences(owner__name=csn_copies.MIT)
     csn_copies.write_zip(root / "csn/python.zip", csn_copies.rows(count=5), book=book)
@@ -83,10 +83,10 @@ def options(**words: object) -> SourceOptions:
 def records(chosen: SourceOptions, listing: Listing) -> list[SourceFile | SourcePair]:
     policy = LicensePolicy()
     found: list[SourceFile | SourcePair] = []
-    for piece in listing.slices:
-        for one in read(chosen, "s", policy, piece, "same", limits=FAST):
-            assert isinstance(one, SourceFile | SourcePair), one
-            found.append(one)
+    for slice_ in listing.slices:
+        for record in read(chosen, "s", policy, slice_, "same", limits=FAST):
+            assert isinstance(record, SourceFile | SourcePair), record
+            found.append(record)
     return found
 
 
@@ -126,7 +126,7 @@ def test_names_of_more_than_a_page(front: Front) -> None:
         ("all",), ("of them",), ())  # fmt: skip
     assert place.files(recursive=False) == place.files("none") == ()
     entries = place.files("all/of them", recursive=False)
-    assert [one.name for one in entries] == [f"all/of them/{n:04d}.txt" for n in range(1100)]
+    assert [entry.name for entry in entries] == [f"all/of them/{n:04d}.txt" for n in range(1100)]
     assert sum("list-type=2" in path for _, path, _, _ in front.asked) >= 7
     with open_entry(entries[1099], FAST) as file:
         assert file.read() == b"1099"

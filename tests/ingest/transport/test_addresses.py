@@ -72,7 +72,7 @@ def test_kinds_of_addresses(address: str, kind: str) -> None:
 )
 def test_redirects_by_what_the_configured_address_is(home: str, allowed: set[str]) -> None:
     targets = {"140.82.112.3", "192.168.1.1", "127.0.0.2", "169.254.169.254", "0.0.0.0", "fe80::1"}
-    assert {one for one in targets if may_lead([home], [one])} == allowed
+    assert {target for target in targets if may_lead([home], [target])} == allowed
     assert may_lead([home], [home])
     assert not may_lead([home], ["140.82.112.3", "169.254.169.254"])
 

@@ -58,7 +58,9 @@ def chunk_bytes(table: bytes, tmp_path: Path, group: int, columns: list[str]) ->
     facts = pq.ParquetFile(place).metadata.row_group(group)
     chunks = [facts.column(i) for i in range(facts.num_columns)]
     return sum(
-        one.total_compressed_size for one in chunks if one.path_in_schema.split(".")[0] in columns
+        chunk.total_compressed_size
+        for chunk in chunks
+        if chunk.path_in_schema.split(".")[0] in columns
     )
 
 
@@ -99,7 +101,7 @@ def test_contents_are_fetched_only_where_a_licence_passes(
         records = reader.get("read", options=options, plan=plan)
     fetched = sum(one["bytes"] for one in hub.log() if one["port"] == "cdn")
     assert len(records) == 2000
-    assert sum(1 for one in records if "content" in one) == 1700
+    assert sum(1 for record in records if "content" in record) == 1700
     contents = chunk_bytes(table, tmp_path, 0, ["content"])
     # Of 20 row groups, three hold no row that passes. The footer came with the plan: it is 6% of
     # this file.

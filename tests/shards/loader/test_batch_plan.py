@@ -163,10 +163,10 @@ def test_an_epoch_has_each_sample_once(
 def test_languages_follow_one_another_in_proportion(place: Path) -> None:
     with Reader.open(place) as reader:
         for _, batches, marked in plans(reader, OPTIONS, 0):
-            held = np.bincount(marked, weights=[len(one) for one in batches], minlength=2)
+            held = np.bincount(marked, weights=[len(batch) for batch in batches], minlength=2)
             assert abs(held[0] - held[1]) <= 1
             # Full batches first, mixed; what is smaller comes at the end.
-            sizes = [len(one) for one in batches]
+            sizes = [len(batch) for batch in batches]
             small = [number for number, length in enumerate(sizes) if length < 16]
             assert small == list(range(len(sizes) - len(small), len(sizes)))
 

@@ -22,7 +22,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 def test_random_access_and_order(built: Built) -> None:
     with Reader.open(built.path, select=Select(splits=("train", "validation", "test"))) as reader:
         samples = list(reader.iterate())
-        assert sorted(str(one["id"]) for one in samples) == built.ids
+        assert sorted(str(sample["id"]) for sample in samples) == built.ids
         assert reader.sample(3) == samples[3]
         assert reader.samples([5, 1]) == [samples[5], samples[1]]
         with pytest.raises(IndexError, match="outside"):

@@ -37,7 +37,7 @@ def copy(original: Built, tmp_path: Path) -> Path:
 
 def shard_of(built: Built) -> str:
     """A train shard."""
-    return next(one.path for one in built.manifest.shards if one.split == "train")
+    return next(shard.path for shard in built.manifest.shards if shard.split == "train")
 
 
 def rewrite_index(path: Path, change: Callable[[list[dict[str, Any]]], object]) -> None:

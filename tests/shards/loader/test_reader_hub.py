@@ -117,7 +117,7 @@ def test_a_branch_that_moves_between_epochs(built: Built, hub: RunningHub, tmp_p
     *epochs, pinned = hub.client(
         REPUBLISHED, place, str(tmp_path / "cache"), str(tmp_path / "hub/root")
     )
-    train = sorted(str(one["id"]) for one in Dataset.open(built.path).samples(split="train"))
+    train = sorted(str(sample["id"]) for sample in Dataset.open(built.path).samples(split="train"))
     assert epochs == [train, train, train]
     assert pinned == f"{place}@{first}"
     assert hub.store.resolve(REPO, "main") != first

@@ -55,7 +55,7 @@ sys.stdout.write(json.dumps([len(reader), opened, resumed, peak]))
 def test_killed_in_the_middle_of_an_epoch(tmp_path: Path, after: int) -> None:
     place = build(tmp_path).path
     with Reader.open(place) as reader:
-        whole = [str(one["id"]) for batch in reader.batches(OPTIONS) for one in batch.samples]
+        whole = [str(sample["id"]) for batch in reader.batches(OPTIONS) for sample in batch.samples]
     with subprocess.Popen(
         [sys.executable, "-c", READING, str(place)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as child:

@@ -52,7 +52,7 @@ def cache_of(folder: Path, size: int = 1 << 30) -> CacheOptions:
 
 def cached(folder: Path) -> list[Path]:
     """The files in the cache, its lock left out."""
-    return [one for one in (folder / "cache/shards").iterdir() if one.name != "lock"]
+    return [path for path in (folder / "cache/shards").iterdir() if path.name != "lock"]
 
 
 def cached_bytes(folder: Path) -> int:
@@ -91,7 +91,7 @@ def test_what_does_not_fit_is_read_by_range(
             assert batch == batches[number]
             assert cached_bytes(tmp_path) <= size
         assert sorted(str(one["id"]) for one in reader.iterate()) == sorted(
-            str(one["id"]) for batch in batches for one in batch.samples
+            str(sample["id"]) for batch in batches for sample in batch.samples
         )
         assert reader.sample(0) == next(reader.iterate())
 

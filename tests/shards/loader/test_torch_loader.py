@@ -19,7 +19,7 @@ OPTIONS = PlanOptions(seed=3, batch_size=4, window=32, run=4, pool=16)
 
 def ids(batch: Batch) -> tuple[int, list[str]]:
     """A transform that a spawned process can import."""
-    return batch.number, [str(one["id"]) for one in batch.samples]
+    return batch.number, [str(sample["id"]) for sample in batch.samples]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def epochs(place: Path) -> list[list[tuple[int, list[str]]]]:
     """Two epochs, read without processes."""
     with Reader.open(place) as reader:
         starts = [reader.state(OPTIONS, epoch, 0) for epoch in (0, 1)]
-        return [[ids(batch) for batch in reader.batches(OPTIONS, start=one)] for one in starts]
+        return [[ids(batch) for batch in reader.batches(OPTIONS, start=start)] for start in starts]
 
 
 @pytest.mark.slow

@@ -297,7 +297,7 @@ def test_content_of_the_stack_is_gated_and_never_shown_without_its_terms(place: 
     access = place.hub.store.access("o/stack")
     assert (access.visibility, access.gate) == ("gated", "auto")
     assert done["gated"] and not done["private"]
-    writes = [one["path"].split("/")[-2:] for one in _writes(place.hub)]
+    writes = [write["path"].split("/")[-2:] for write in _writes(place.hub)]
     assert writes.index(["commit", "main"]) < writes.index(["stack", "settings"])
     card = (place.stack / "README.md").read_text()
     assert "extra_gated_prompt:" in card and "extra_gated_fields:" in card
@@ -344,7 +344,7 @@ def test_terms_are_shown_by_main_alone(place: Place) -> None:
     place.publish(place.stack, "o/opened")
     access = place.hub.store.access("o/opened")
     assert (access.visibility, access.gate) == ("gated", "auto")
-    settings = [one for one in _writes(place.hub) if one["path"].endswith("/settings")]
+    settings = [write for write in _writes(place.hub) if write["path"].endswith("/settings")]
     assert len(settings) == 3
 
 

@@ -74,7 +74,7 @@ def test_what_is_sound_is_read_as_pyarrow_reads_it(built: Built) -> None:
         whole = pq.read_table(path)
         with open_parquet(path, schema) as file:
             assert pa.Table.from_batches(file.batches(), schema=schema).equals(whole.cast(schema))
-            ids = [one for batch in file.batches(["id"]) for one in batch.column(0).to_pylist()]
+            ids = [row for batch in file.batches(["id"]) for row in batch.column(0).to_pylist()]
             assert ids == whole.column("id").to_pylist()
             assert file.may_hold(0, schema.names.index("id"), ids[0])
         metadata = pq.read_metadata(path)
@@ -151,6 +151,6 @@ def test_verify_and_why_refuse_such_evidence(tmp_path: Path) -> None:
     (evidence,) = (path / "removals").iterdir()
     _evidence(evidence, 1, shingles=_run(MOST_VALUES + 1))
     resign(path)
-    assert any(f"over {MOST_VALUES}" in one.message for one in findings(path))
+    assert any(f"over {MOST_VALUES}" in finding.message for finding in findings(path))
     with pytest.raises(DamagedData, match=f"over {MOST_VALUES}"):
         find_removal(path, "0" * 32)

@@ -158,11 +158,13 @@ def test_a_changed_number_in_a_plot_is_found(
     cut = svg.rindex(f">{last}</text>")
     (copy / path).write_text(svg[:cut] + f">{last}9</text>" + svg[cut + len(last) + 8 :], "utf-8")
     _reseal(copy)
-    found = [(one.check, one.subject) for one in check_dataset(copy).findings]
+    found = [(finding.check, finding.subject) for finding in check_dataset(copy).findings]
     assert found == [("card", path)]
     (copy / path).unlink()
     _reseal(copy)
-    assert ("card", path) in [(one.check, one.subject) for one in check_dataset(copy).findings]
+    assert ("card", path) in [
+        (finding.check, finding.subject) for finding in check_dataset(copy).findings
+    ]
 
 
 def test_a_dataset_without_plots_is_sound_still(built: builder.Built, tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ def test_many_removals_have_many_row_groups(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ids", [["b" * 32, "a" * 32], ["A" * 32], ["1"]])
 def test_removals_must_ascend(tmp_path: Path, ids: list[str]) -> None:
-    rows = [replace(filtered(make_pair(1), "short"), id=one) for one in ids]
+    rows = [replace(filtered(make_pair(1), "short"), id=id_) for id_ in ids]
     with pytest.raises(DamagedData, match="ascending"):
         write_removals(tmp_path, "part-00000", rows, tmp=tmp_path / "tmp")
     assert not (tmp_path / "removals").exists()

@@ -140,7 +140,7 @@ def test_it_is_given_back(tmp_path: Path) -> None:
         encoder(ids, mask).sum().backward()
         raise KeyError
     assert encoder.base.config._attn_implementation == before
-    assert all(one.grad is not None for one in encoder.projection.parameters())
+    assert all(parameter.grad is not None for parameter in encoder.projection.parameters())
 
 
 def test_causal_attention_is_torchs() -> None:

@@ -53,6 +53,6 @@ def _held_by_children(pid: int) -> int:
     """What is theirs alone: a loader is a fork, and shares what its parent held."""
     try:
         children = psutil.Process(pid).children(recursive=True)
-        return sum(one.memory_full_info().uss for one in children)
+        return sum(child.memory_full_info().uss for child in children)
     except psutil.Error:
         return 0

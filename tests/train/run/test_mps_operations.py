@@ -69,10 +69,10 @@ class OnlyWhatMpsHas(TorchDispatchMode):
             raise AssertionError(f"MPS lacks {name}")
         self.used.add(name)
         out = func(*args, **(kwargs or {}))
-        for one in torch.utils._pytree.tree_leaves((args, out)):
-            if isinstance(one, torch.Tensor):
-                assert one.dtype != torch.float64, f"{name}: MPS has no float64"
-                assert not one.is_complex(), f"{name}: MPS has no complex numbers"
+        for leaf in torch.utils._pytree.tree_leaves((args, out)):
+            if isinstance(leaf, torch.Tensor):
+                assert leaf.dtype != torch.float64, f"{name}: MPS has no float64"
+                assert not leaf.is_complex(), f"{name}: MPS has no complex numbers"
         return out
 
 
@@ -124,7 +124,7 @@ def test_a_step_uses_nothing_that_mps_lacks(
         batch={"mini_batch_tokens": tokens, "lengths": "few"},
     )
     stepper, batch = _ready(chosen)
-    before = [one.detach().clone() for one in stepper.parameters.values()]
+    before = [parameter.detach().clone() for parameter in stepper.parameters.values()]
     with OnlyWhatMpsHas() as mode, sdpa_kernel(SDPBackend.MATH):
         result = stepper.step(batch, step=0, total=10, rate=0.01)
     assert result.finite

@@ -50,7 +50,7 @@ def test_bf16_is_near_fp32(
     assert losses[0] != plain[0][0]
     assert losses == pytest.approx(plain[0], rel=0.2)
     model = load_model(tmp_path / "run")
-    assert {one.dtype for one in model.parameters()} == {torch.float32}
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
 
 
 @pytest.mark.slow

@@ -51,8 +51,8 @@ def test_training_is_that_of_the_cpu(found: Found, case: str) -> None:
 
 
 def test_a_run_goes_on_bit_by_bit(found: Found) -> None:
-    for place in ("cpu", "second"):
-        assert found[place]["resumed"] == found[place]["mix cached"]["losses"]
+    for text in ("cpu", "second"):
+        assert found[text]["resumed"] == found[text]["mix cached"]["losses"]
 
 
 def test_encoding_mining_and_search_are_those_of_the_cpu(found: Found) -> None:

@@ -78,7 +78,9 @@ def _stack(folder: Path, language: str) -> dict[str, bytes]:
 @pytest.fixture(scope="module", name="hub")
 def _hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
     root = tmp_path_factory.mktemp("files")
-    archives = {f"data/{one}.zip": _archive(root, one) for one in CSN_LANGUAGES}
+    archives = {
+        f"data/{csn_language}.zip": _archive(root, csn_language) for csn_language in CSN_LANGUAGES
+    }
     tables: dict[str, bytes] = {}
     for language in CSN_LANGUAGES:
         tables |= _tables(language)
@@ -106,7 +108,7 @@ def _pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
         for number in numbers
     ]
-    path.write_text("".join(json.dumps(one) + "\n" for one in lines), "utf-8")
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
     return path
 
 
@@ -135,9 +137,11 @@ def test_codesearchnet_from_its_archives(hub: RunningHub, tmp_path: Path) -> Non
     _build(hub, "codesearchnet", tmp_path / "out")
     samples = _samples(tmp_path / "out")
     # Of 60 a language one is held out, one is under the GPL.
-    assert Counter(one["language"] for one in samples) == dict.fromkeys(CSN_LANGUAGES, TRAIN - 2)
-    assert {tuple(one["licenses"]) for one in samples} == {("MIT",)}
-    names = {int(one["repo"].split("/")[0].removeprefix("csn")) for one in samples}
+    assert Counter(sample["language"] for sample in samples) == dict.fromkeys(
+        CSN_LANGUAGES, TRAIN - 2
+    )
+    assert {tuple(sample["licenses"]) for sample in samples} == {("MIT",)}
+    names = {int(sample["repo"].split("/")[0].removeprefix("csn")) for sample in samples}
     assert names == set(range(TRAIN)) - {3, 7}
     for one in samples:
         assert made_code.WORDS[0] in one["query"] or "Count the" in one["query"]
@@ -158,7 +162,7 @@ def test_codesearchnet_from_tables_stops_at_its_quota_and_never_reads_all(
              "--set", f"sources.0.max_per_language={QUOTA}")  # fmt: skip
     _build(hub, "codesearchnet", tmp_path / "out", *words)
     samples = _samples(tmp_path / "out")
-    assert Counter(one["language"] for one in samples) == dict.fromkeys(CSN_LANGUAGES, QUOTA)
+    assert Counter(sample["language"] for sample in samples) == dict.fromkeys(CSN_LANGUAGES, QUOTA)
     asked = {one["path"] for one in hub.log()}
     assert not [path for path in asked if "/all/" in path]
     read = fetched(hub, tmp_path / "out", "codesearchnet", TABLES)
@@ -173,15 +177,17 @@ def test_combined(hub: RunningHub, pairs: Path, tmp_path: Path) -> None:
     done = _build(hub, "combined", tmp_path / "out", *words)
     assert "fetched" in done.stdout
     samples = _samples(tmp_path / "out")
-    by_source = Counter((one["source"], one["language"]) for one in samples)
+    by_source = Counter((sample["source"], sample["language"]) for sample in samples)
     for language in STACK_LANGUAGES:
         assert by_source["the-stack", language] == QUOTA
     for language in CSN_LANGUAGES:
         assert by_source["codesearchnet", language] == TRAIN - 2
     # The order of the sources decides which copy stays.
-    copies = Counter(one["source"] for one in samples if one["code"].startswith("func countF("))
+    copies = Counter(
+        sample["source"] for sample in samples if sample["code"].startswith("func countF(")
+    )
     assert copies == {"codesearchnet": 1}
-    own = {one["repo"] for one in samples if one["source"] == "pairs"}
+    own = {sample["repo"] for sample in samples if sample["source"] == "pairs"}
     assert by_source["pairs", "rust"] in (40, 41)
     assert {f"own/{n}" for n in range(90_000, 90_040)} <= own
     read = fetched(hub, tmp_path / "out", "the-stack", STACK)
@@ -189,7 +195,7 @@ def test_combined(hub: RunningHub, pairs: Path, tmp_path: Path) -> None:
     slices = [
         json.loads(path.read_bytes()) for path in (tmp_path / "out/.xtrove/plan").glob("slice-*")
     ]
-    assert read.tasks < 0.7 * sum(one["source"] == "the-stack" for one in slices)
+    assert read.tasks < 0.7 * sum(slice_["source"] == "the-stack" for slice_ in slices)
     commits = {str(hub.store.resolve(repo, "main")) for repo in (CSN, STACK)}
     assert commits <= _revisions(tmp_path / "out")
     assert "extra_gated_prompt" in (tmp_path / "out/README.md").read_text("utf-8")

@@ -37,7 +37,7 @@ def _front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
             rows = [made_code.stack_row(language, range(s * 10, s * 10 + 3)) for s in range(20)]
             table = stack_tables.write(root / f"{language}.parquet", rows, group=5).read_bytes()
             client.put_object(Bucket="lake", Key=f"v1/data/{language}/data-0.parquet", Body=table)
-        lines = "".join(json.dumps(one) + "\n" for one in pairs).encode()
+        lines = "".join(json.dumps(pair) + "\n" for pair in pairs).encode()
         client.put_object(Bucket="lake", Key="own/pairs.jsonl", Body=lines)
         yield front
 
@@ -94,7 +94,7 @@ def test_a_build_reads_tables_and_lines_through_passing_faults(
     assert done.returncode == 0, done.stderr
     assert not front.failures
     counts = support.manifest(tmp_path / "out")["shards"]
-    assert sorted((one["language"], one["samples"]) for one in counts) == [
+    assert sorted((count["language"], count["samples"]) for count in counts) == [
         ("go", QUOTA),
         ("python", QUOTA),
         ("rust", 30),

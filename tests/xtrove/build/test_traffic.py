@@ -79,9 +79,9 @@ def test_requests_are_counted_and_are_no_part_of_what_is_kept(
     counted = re.search(r"fetched +(.*) in ([\d,]+) requests from 2 hosts", done.stdout)
     assert counted is not None, done.stdout
     assert int(counted[2].replace(",", "")) == len(asked)
-    tasks = [one for one in support.events(tmp_path / "out") if one.get("traffic")]
-    assert {one["stage"] for one in tasks} == {"extract"}
-    by_tasks = sum(pair[0] for one in tasks for pair in one["traffic"].values())
+    tasks = [event for event in support.events(tmp_path / "out") if event.get("traffic")]
+    assert {task["stage"] for task in tasks} == {"extract"}
+    by_tasks = sum(pair[0] for task in tasks for pair in task["traffic"].values())
     assert 0 < by_tasks < len(asked)
     for receipt in (tmp_path / "out" / ".xtrove" / "receipts").rglob("*.json"):
         facts = json.loads(receipt.read_bytes())["facts"]

@@ -134,7 +134,7 @@ def test_a_gate_that_was_accepted_is_open(hub: RunningHub, tmp_path: Path) -> No
 def test_a_token_of_an_account_that_did_not_accept(hub: RunningHub, tmp_path: Path) -> None:
     code, report, said = ask(hub, tmp_path, token="hf_another", path=f"hf://datasets/{GATED}")
     assert code == 1
-    assert [one["name"] for one in problems(report)] == ["layout"]
+    assert [problem["name"] for problem in problems(report)] == ["layout"]
     assert "hf_another" not in said
 
 
@@ -327,7 +327,7 @@ def test_an_evaluation_set_that_cannot_be_read_is_a_problem(tmp_path: Path) -> N
 def test_text_of_a_source_cannot_speak_to_the_terminal(tmp_path: Path) -> None:
     rows = [{"query": "q \x1b[31m", "code": "x = 1 # \x1b]0;title\x07", "language": "python"}]
     path = tmp_path / "a.jsonl"
-    path.write_text("".join(json.dumps(one) + "\n" for one in rows), "utf-8")
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     source = {"kind": "pairs", "path": str(path), "declared_licenses": ["MIT"]}
     report = doctor_report.as_json(here(tmp_path, source))
     sample = json.loads(report)["sources"][0]["sample"]

@@ -100,9 +100,9 @@ def test_files_are_written_whole_and_never_over_others(spec: Path, tmp_path: Pat
     place = tmp_path / "out"
     ran("--spec", spec, "--output", place)
     names = ["qrels.trec", "result.json", "result.md", "run.trec"]
-    assert sorted(one.name for one in place.iterdir()) == names
+    assert sorted(path.name for path in place.iterdir()) == names
     result = load_result(place)
-    assert [one.text for one in result.queries][0] == "fill a glass with water"
+    assert [query.text for query in result.queries][0] == "fill a glass with water"
     assert result.systems[0].ranks == [1, 1, 0]
     assert result.facts["corpus"] == "kitchen"
     assert (place / "run.trec").read_text().split()[:4] == ["q1", "Q0", "kitchen.py:1-3", "1"]
@@ -184,9 +184,9 @@ def test_a_dataset_whole_and_in_blocks(tmp_path: Path) -> None:
     assert blocks.pool == 10
     assert blocks.settings["distractors"] == 9
     # Fewer others to be mistaken for: no question can fall.
-    ranks = dict(zip([one.id for one in whole.queries], whole.systems[0].ranks, strict=True))
+    ranks = dict(zip([query.id for query in whole.queries], whole.systems[0].ranks, strict=True))
     found = zip(blocks.queries, blocks.systems[0].ranks, strict=True)
-    assert sum(rank for _, rank in found) <= sum(ranks[one.id] for one in blocks.queries)
+    assert sum(rank for _, rank in found) <= sum(ranks[query.id] for query in blocks.queries)
     assert "too few for 5000 distractors" in refused(*words[:-3], 5000)
 
 
@@ -202,7 +202,7 @@ def test_a_dataset_elsewhere_is_measured_like_a_folder(
         ran("--dataset", served.url, *words, tmp_path / "there")
         assert "has no" in refused("--dataset", f"{served.url}/none", "--split", "train")
     here, there = load_result(tmp_path / "here"), load_result(tmp_path / "there")
-    assert {one.id for one in here.queries} == {one.id for one in there.queries}
+    assert {query.id for query in here.queries} == {query.id for query in there.queries}
     assert here.systems[0].metrics == there.systems[0].metrics
 
 
@@ -232,7 +232,7 @@ def test_pools_are_measured_by_name(tmp_path: Path) -> None:
     assert "commits: 2 questions, 3 documents" in said and "bm25 by difficulty" in said
     result = load_result(tmp_path / "out")
     assert result.facts["kind"] == "pools" and result.by_repository
-    assert [one.easy for one in result.queries] == [False, True]
+    assert [query.easy for query in result.queries] == [False, True]
 
 
 def test_given_rankings_of_the_challenge(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_the_challenge_searched_in_a_dataset(tmp_path: Path) -> None:
     )
     ran("--csn", tmp_path / "a.csv", "--dataset", built.path, "--output", tmp_path / "out")
     result = load_result(tmp_path / "out")
-    assert [one.id for one in result.queries] == ["python/work 7"]
+    assert [query.id for query in result.queries] == ["python/work 7"]
     assert result.documents == 30
     system = result.systems[0]
     assert system.ranks == [1]
@@ -280,11 +280,11 @@ def test_what_stands_beside_a_model(tmp_path: Path) -> None:
     model = str(tmp_path)
     request = Request(spec=tmp_path, model=model)
     rows, notes = rows_of(request)
-    assert [one.name for one in rows] == ["xtr", "maxsim", "bm25"]
+    assert [row.name for row in rows] == ["xtr", "maxsim", "bm25"]
     assert "does not name its base encoder" in notes[0]
     (tmp_path / "xtrove_training.json").write_text('{"base": "some/encoder"}')
     rows, notes = rows_of(replace(request, hybrid=True))
-    assert [(one.name, one.model, one.hybrid) for one in rows] == [
+    assert [(row.name, row.model, row.hybrid) for row in rows] == [
         ("xtr + bm25", model, True),
         ("xtr", model, False),
         ("maxsim", model, False),

@@ -145,10 +145,10 @@ def test_a_real_build_has_its_diffs(tmp_path: Path) -> None:
     assert 'class="plus"' in text and "No diffs" not in text
 
     gone = [
-        one.id
+        removal.id
         for file in removal_files(data)
-        for one in read_removals(file)
-        if one.reason == "near_duplicate"
+        for removal in read_removals(file)
+        if removal.reason == "near_duplicate"
     ]
     found = RemovedCode(data / ".xtrove")(gone)
     assert set(found) == set(gone) and gone
@@ -171,7 +171,7 @@ def test_a_real_run_has_its_curves(tmp_path: Path) -> None:
     data = pairs_to_train_on(tmp_path / "data", python=260, go=60)
     model = tmp_path / "model"
     sets = (f"data.path={data}", "threads=1", "steps=12", "validation.every=6")
-    words = [word for one in sets for word in ("--set", one)]
+    words = [word for set_ in sets for word in ("--set", set_)]
     done = support.xtrove("train", "config/train_smoke.yaml", "--output", model, *words)
     assert done.returncode == 0, done.stderr
     text = wrote(tmp_path / "model-report.html", model)

@@ -206,7 +206,7 @@ def test_ctrl_c_says_that_it_goes_on(tmp_path: Path, root: Path) -> None:
     assert "goes on" in errors and "Traceback" not in errors
     done = xtrove("search", folder, "parse a header", "--json")
     assert done.returncode == 0
-    [held] = [one for one in store.iterdir() if one.is_dir()]
+    [held] = [path for path in store.iterdir() if path.is_dir()]
     assert not list(held.glob(".*"))
 
 

@@ -173,7 +173,7 @@ def test_merge_keys_are_yaml(tmp_path: Path) -> None:
         "  - {<<: *code, path: /third, languages: [rust]}\n"
     )
     sources = configs.load(_file(tmp_path, text)).dump()["sources"]
-    assert [(one["path"], one["languages"]) for one in sources] == [
+    assert [(source["path"], source["languages"]) for source in sources] == [
         ("/code", ["go"]),
         ("/more", ["go"]),
         ("/third", ["rust"]),

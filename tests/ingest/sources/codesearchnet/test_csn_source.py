@@ -64,17 +64,17 @@ def run(
     chosen = CodeSearchNetOptions.model_validate({"path": str(root), **options})
     listing = plan(chosen, "csn", LicensePolicy(), slice_bytes)
     records: list[SourcePair | Skip] = []
-    for piece in listing.slices:
+    for slice_ in listing.slices:
         seen = 0
-        for one in read(chosen, "csn", LicensePolicy(), piece, listing.revision):
-            assert one.row == seen
-            seen += one.rows if isinstance(one, Skip) else 1
-            records.append(one)
+        for record in read(chosen, "csn", LicensePolicy(), slice_, listing.revision):
+            assert record.row == seen
+            seen += record.rows if isinstance(record, Skip) else 1
+            records.append(record)
     return listing, records
 
 
 def reasons(records: list[SourcePair | Skip]) -> list[str]:
-    return [one.reason if isinstance(one, Skip) else "pair" for one in records]
+    return [record.reason if isinstance(record, Skip) else "pair" for record in records]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -104,7 +104,7 @@ def test_a_row_becomes_a_pair(tmp_path: Path, layout: str) -> None:
         partition="",
     )
     assert len(records) == 3
-    assert {one.stream for one in listing.slices} == {"python"}
+    assert {slice_.stream for slice_ in listing.slices} == {"python"}
     assert str(tmp_path) not in repr((listing.revision, listing.provenance))
     assert not listing.quarantined
 
@@ -115,7 +115,7 @@ def test_every_layout_holds_the_same_rows(tmp_path: Path) -> None:
         for language in ("python", "go"):
             write(tmp_path / layout, layout, language)
         records = run(tmp_path / layout, partition="keep")[1]
-        held = [one for one in records if isinstance(one, SourcePair)]
+        held = [record for record in records if isinstance(record, SourcePair)]
         found.append(sorted((one.language, one.partition, one.query, one.url) for one in held))
     assert len(found[0]) == 18
     assert all(one == found[0] for one in found)
@@ -157,13 +157,13 @@ def test_the_rows_of_validation_and_test_are_held_out(tmp_path: Path) -> None:
 def test_keep_gives_each_pair_its_own_split(tmp_path: Path) -> None:
     write(tmp_path, "branch")
     records = run(tmp_path, partition="keep")[1]
-    assert Counter(getattr(one, "partition", "") for one in records) == {
+    assert Counter(getattr(record, "partition", "") for record in records) == {
         "train": 3,
         "validation": 3,
         "test": 3,
     }
     digests = [
-        {one.digest for one in run(tmp_path, partition=partition)[0].slices}
+        {slice_.digest for slice_ in run(tmp_path, partition=partition)[0].slices}
         for partition in ("holdout", "keep")
     ]
     assert not digests[0] & digests[1]
@@ -178,7 +178,7 @@ def test_each_row_is_read_from_one_copy_only(tmp_path: Path) -> None:
     write_branch(tmp_path / "backup", rows())
     listing, records = run(tmp_path, partition="keep")
     assert len(records) == 9
-    assert all(".parquet" in part.name for one in listing.slices for part in one.parts[:-1])
+    assert all(".parquet" in part.name for slice_ in listing.slices for part in slice_.parts[:-1])
     assert {one.name.split("/")[0] for one in listing.quarantined} == {"backup"}
 
 
@@ -186,9 +186,9 @@ def test_languages_and_slices(tmp_path: Path) -> None:
     for language in ("python", "go", "ruby"):
         write(tmp_path, "branch", language)
     listing, records = run(tmp_path, 1, languages=["go", "python"])
-    assert Counter(one.stream for one in listing.slices) == {"go": 2, "python": 2}
-    assert len({one.digest for one in listing.slices}) == 4
-    assert Counter(one.language for one in records) == {"go": 3, "python": 3}
+    assert Counter(slice_.stream for slice_ in listing.slices) == {"go": 2, "python": 2}
+    assert len({slice_.digest for slice_ in listing.slices}) == 4
+    assert Counter(record.language for record in records) == {"go": 3, "python": 3}
     with pytest.raises(SourceError, match="no rows of java"):
         run(tmp_path, languages=["go", "java"])
     with pytest.raises(ValidationError, match="CodeSearchNet has no 'rust'"):
@@ -361,7 +361,9 @@ def test_the_real_schema_is_read(tmp_path: Path) -> None:
     assert real
     shutil.copy(source, tmp_path / f"python_{real[0]['partition']}_0.jsonl.gz")
     records = run(tmp_path, declared_licenses=["MIT"], partition="keep")[1]
-    assert [getattr(one, "query", "") for one in records] == [one["docstring"] for one in real]
+    assert [getattr(record, "query", "") for record in records] == [
+        one["docstring"] for one in real
+    ]
 
 
 def test_members_are_never_written_to_disk(tmp_path: Path) -> None:

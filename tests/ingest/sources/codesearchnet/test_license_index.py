@@ -89,13 +89,13 @@ def test_the_documentation_is_cut_out_of_real_functions(tmp_path: Path) -> None:
     listing = plan(options, "csn", LicensePolicy())
     chosen = ExtractOptions(filters=FilterOptions(min_query_chars=1, min_code_chars=1))
     kept = clean = agreed = 0
-    for piece in listing.slices:
-        for one in read(options, "csn", LicensePolicy(), piece, listing.revision):
-            assert isinstance(one, SourcePair)
-            for pair in extract_pair(one, chosen).pairs:
+    for slice_ in listing.slices:
+        for record in read(options, "csn", LicensePolicy(), slice_, listing.revision):
+            assert isinstance(record, SourcePair)
+            for pair in extract_pair(record, chosen).pairs:
                 kept += 1
                 clean += _docstring(pair.code) == ""
-                agreed += pair.query.split()[:3] == one.query.split()[:3]
+                agreed += pair.query.split()[:3] == record.query.split()[:3]
     assert len(lines) > 1_500
     assert kept > 0.8 * len(lines)
     assert clean == kept

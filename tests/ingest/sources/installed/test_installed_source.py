@@ -53,9 +53,9 @@ def run(**options: object) -> tuple[Listing, dict[str, SourceFile | Skip]]:
     chosen = InstalledOptions.model_validate({"stdlib": False, "packages": "all", **options})
     listing = plan(chosen, "env", LicensePolicy())
     records: dict[str, SourceFile | Skip] = {}
-    for piece in listing.slices:
-        found = read(chosen, "env", LicensePolicy(), piece, listing.revision)
-        for part, one in zip(piece.parts, found, strict=True):
+    for slice_ in listing.slices:
+        found = read(chosen, "env", LicensePolicy(), slice_, listing.revision)
+        for part, one in zip(slice_.parts, found, strict=True):
             records[part.name] = one
     return listing, records
 
@@ -256,7 +256,7 @@ def test_the_standard_library_of_this_python() -> None:
     path = Path(sys.modules["json.decoder"].__file__ or "")
     assert hashlib.sha256(code.content).digest() == hashlib.sha256(path.read_bytes()).digest()
     assert not [name for name in records if "site-packages" in name or "_sysconfigdata" in name]
-    assert {one.language for one in records.values()} == {"python"}
+    assert {record.language for record in records.values()} == {"python"}
 
 
 def test_everything_installed_is_planned_twice_alike() -> None:
@@ -264,4 +264,4 @@ def test_everything_installed_is_planned_twice_alike() -> None:
     heard: list[int] = []
     first = plan(options, "e", LicensePolicy(), None, heard.append)
     assert first == installed.plan(options, "e", LicensePolicy())
-    assert sum(heard) == sum(part.size for one in first.slices for part in one.parts)
+    assert sum(heard) == sum(part.size for slice_ in first.slices for part in slice_.parts)

@@ -39,17 +39,17 @@ def run(
     chosen = PairsOptions.model_validate(config)
     listing = plan(chosen, "mine", LicensePolicy(), slice_bytes)
     records: list[SourcePair | Skip] = []
-    for piece in listing.slices:
+    for slice_ in listing.slices:
         seen = 0
-        for one in read(chosen, "mine", LicensePolicy(), piece, listing.revision):
-            assert one.row == seen
-            seen += one.rows if isinstance(one, Skip) else 1
-            records.append(one)
+        for record in read(chosen, "mine", LicensePolicy(), slice_, listing.revision):
+            assert record.row == seen
+            seen += record.rows if isinstance(record, Skip) else 1
+            records.append(record)
     return listing, records
 
 
 def reasons(records: Sequence[SourcePair | Skip]) -> list[str]:
-    return [one.reason if isinstance(one, Skip) else "pair" for one in records]
+    return [record.reason if isinstance(record, Skip) else "pair" for record in records]
 
 
 def as_csv(*rows: Sequence[str], header: Sequence[str] = HEADER) -> bytes:
@@ -66,16 +66,16 @@ def write_parquet(path: Path, rows: list[dict[str, Any]], group: int = 2, **type
 
 def test_every_format_holds_the_same_pairs(tmp_path: Path) -> None:
     rows = [dict(zip(HEADER, (f"{GOOD[0]} {i}", *GOOD[1:]), strict=True)) for i in range(7)]
-    lines = b"".join(json.dumps(one).encode() + b"\n" for one in rows)
+    lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
     (tmp_path / "a.jsonl").write_bytes(lines)
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines))
-    (tmp_path / "a.csv").write_bytes(as_csv(*(tuple(one.values()) for one in rows)))
+    (tmp_path / "a.csv").write_bytes(as_csv(*(tuple(row.values()) for row in rows)))
     write_parquet(tmp_path / "a.parquet", rows)
     found = [
         [(one.query, one.code, one.language) for one in run(path)[1] if isinstance(one, SourcePair)]
         for path in sorted(tmp_path.iterdir())
     ]
-    assert found[0] == [tuple(one.values()) for one in rows]
+    assert found[0] == [tuple(row.values()) for row in rows]
     assert all(one == found[0] for one in found)
     listing, records = run(tmp_path)
     assert len(records) == 28
@@ -124,7 +124,7 @@ def test_a_bad_line_costs_no_good_one(tmp_path: Path, fault: bytes, expected: li
     (tmp_path / "a.csv").write_bytes(as_csv() + good + fault + good * 3)
     records = run(tmp_path / "a.csv")[1]
     assert reasons(records) == ["pair", *expected, "pair", "pair", "pair"]
-    kept = {(one.query, one.code) for one in records if isinstance(one, SourcePair)}
+    kept = {(record.query, record.code) for record in records if isinstance(record, SourcePair)}
     assert kept == {GOOD[:2]}
 
 
@@ -173,7 +173,7 @@ def test_stars_come_as_text_from_csv(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(as_csv(*rows, header=header))
     records = run(tmp_path, columns={"stars": "stars"})[1]
     assert reasons(records) == ["pair", "pair", *["wrong_type"] * 3]
-    assert [getattr(one, "stars", None) for one in records[:2]] == [7, -1]
+    assert [getattr(record, "stars", None) for record in records[:2]] == [7, -1]
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_each_bad_row_of_a_table_is_one_refusal(tmp_path: Path) -> None:
     write_parquet(tmp_path / "a.parquet", rows, license=pa.list_(pa.string()), stars=pa.float64())
     records = run(tmp_path, columns={"stars": "stars"})[1]
     assert reasons(records) == [reason for _, reason in PARQUET_FAULTS]
-    assert [getattr(one, "stars", None) for one in records[-2:]] == [-1, 3]
+    assert [getattr(record, "stars", None) for record in records[-2:]] == [-1, 3]
 
 
 def test_text_that_is_not_utf8_costs_its_row(tmp_path: Path) -> None:
@@ -234,8 +234,8 @@ def test_a_damaged_row_group_costs_its_rows(tmp_path: Path, slice_bytes: int | N
     column = pq.ParquetFile(path).metadata.row_group(1).column(1)
     data = bytearray(path.read_bytes())
     middle = (column.dictionary_page_offset + column.data_page_offset) // 2
-    for place in range(middle, middle + 8):
-        data[place] ^= 0xFF
+    for number in range(middle, middle + 8):
+        data[number] ^= 0xFF
     path.write_bytes(bytes(data))
     listing, records = run(path, slice_bytes)
     assert reasons(records) == ["pair"] * 3 + ["corrupt_input"] + ["pair"] * 3

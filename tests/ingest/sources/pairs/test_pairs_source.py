@@ -28,8 +28,8 @@ def run(
     chosen = PairsOptions.model_validate(config)
     listing = plan(chosen, "mine", LicensePolicy(), slice_bytes)
     records: list[SourcePair | Skip] = []
-    for piece in listing.slices:
-        found = list(read(chosen, "mine", LicensePolicy(), piece, listing.revision))
+    for slice_ in listing.slices:
+        found = list(read(chosen, "mine", LicensePolicy(), slice_, listing.revision))
         assert [one.row for one in found] == list(range(len(found)))
         records += found
     return listing, records
@@ -143,13 +143,13 @@ def test_every_cut_gives_the_same_rows(tmp_path: Path, slice_bytes: int | None) 
         rows = [{**GOOD, "query": f"{name} {i}"} for i in range(12)]
         write(tmp_path / name, *rows[:5], b"", b"{", *rows[5:])
     listing, records = run(tmp_path, slice_bytes)
-    queries = [one.query for one in records if isinstance(one, SourcePair)]
+    queries = [record.query for record in records if isinstance(record, SourcePair)]
     assert queries == [f"{name} {i}" for name in ("a.jsonl", "b.jsonl") for i in range(12)]
     assert len(records) == 26
-    assert sum(one.bytes for one in listing.slices) == sum(
+    assert sum(slice_.bytes for slice_ in listing.slices) == sum(
         p.stat().st_size for p in tmp_path.iterdir()
     )
-    assert len({one.digest for one in listing.slices}) == len(listing.slices)
+    assert len({slice_.digest for slice_ in listing.slices}) == len(listing.slices)
 
 
 def test_other_formats_links_and_pipes_are_set_aside(tmp_path: Path) -> None:

@@ -37,7 +37,9 @@ def rows(first: int, count: int, **changes: Any) -> list[dict[str, Any]]:
 
 
 def smol(values: list[dict[str, Any]]) -> bytes:
-    return "".join(json.dumps({**one, "max_stars_count": 3.0}) + "\n" for one in values).encode()
+    return "".join(
+        json.dumps({**value, "max_stars_count": 3.0}) + "\n" for value in values
+    ).encode()
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +86,8 @@ def whole(served_once: Served) -> Records:
 
 def counted(records: Records) -> Counter[str]:
     counts: Counter[str] = Counter()
-    for one in records:
-        counts[one.get("reason", "file")] += one.get("rows", 1)
+    for record in records:
+        counts[record.get("reason", "file")] += record.get("rows", 1)
     return counts
 
 
@@ -119,7 +121,7 @@ def test_the_hub_gives_what_a_local_copy_gives(
 @pytest.mark.parametrize("slice_bytes", [200, 5000])
 def test_any_cut_gives_the_same_records(served: Served, whole: Records, slice_bytes: int) -> None:
     plan, records = served[1].both(OPTIONS, slice_bytes=slice_bytes)
-    bare = [one | {"row": 0} for one in records]
+    bare = [record | {"row": 0} for record in records]
     assert bare == [one | {"row": 0} for one in whole]
     assert len(plan["slices"]) > 8
     assert len({one["digest"] for one in plan["slices"]}) == len(plan["slices"])
@@ -181,7 +183,7 @@ def test_what_passes_leaves_no_trace(
     assert plan["quarantined"] == []
     hub.faults()
     log = hub.log()
-    assert sum(one["fault"] for one in log) == sum(one.get("times", 1) for one in faults)
+    assert sum(one["fault"] for one in log) == sum(fault.get("times", 1) for fault in faults)
     stated = "RateLimit" in str(faults) or "Retry-After" in str(faults)
     if stated:
         struck = next(one["at"] for one in log if one["fault"])
@@ -257,7 +259,7 @@ def test_broken_files_and_row_groups_are_set_aside_by_name(
     names = [one["name"] for one in plan["quarantined"]]
     assert names == ["python/b.parquet", "python/c.parquet", "python/d.parquet"]
     assert all(one["reason"].startswith("unreadable footer") for one in plan["quarantined"])
-    broken = [one for one in records if one.get("reason") == "corrupt_input"]
+    broken = [record for record in records if record.get("reason") == "corrupt_input"]
     assert [(one["rows"], one["row"], one["quarantined"]) for one in broken] == [
         (6, 6, "python/a.parquet#1")
     ]
@@ -287,6 +289,6 @@ def test_opted_out_owners_and_repositories_are_refused(served: Served, whole: Re
         one["digest"] for one in closed["slices"]
     )
     kept = [one for one in whole if "content" in one and one["repo"] == "owner0/name"]
-    assert [one for one in records if "content" in one] == kept
+    assert [record for record in records if "content" in record] == kept
     assert counted(records)["opted_out"] == 27 - len(kept) > 0
-    assert [one["row"] for one in records] == [one["row"] for one in whole]
+    assert [record["row"] for record in records] == [one["row"] for one in whole]

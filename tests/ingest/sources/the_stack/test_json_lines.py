@@ -19,22 +19,25 @@ def run(root: Path, slice_bytes: int | None = None) -> tuple[Listing, list[Sourc
     options = TheStackOptions(path=str(root))
     listing = plan(options, "s", LicensePolicy(), slice_bytes)
     records = [
-        one
-        for piece in listing.slices
-        for one in read(options, "s", LicensePolicy(), piece, listing.revision)
+        record
+        for slice_ in listing.slices
+        for record in read(options, "s", LicensePolicy(), slice_, listing.revision)
     ]
     return listing, records
 
 
 def lines(path: Path, rows: list[Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    texts = [one if isinstance(one, str) else json.dumps(one) for one in rows]
+    texts = [row if isinstance(row, str) else json.dumps(row) for row in rows]
     path.write_text("\n".join(texts) + "\n", "utf-8")
     return path
 
 
 def bare(records: list[SourceFile | Skip]) -> list[object]:
-    return [(type(one), getattr(one, "path", ""), getattr(one, "content", b"")) for one in records]
+    return [
+        (type(record), getattr(record, "path", ""), getattr(record, "content", b""))
+        for record in records
+    ]
 
 
 @pytest.mark.parametrize("slice_bytes", [None, 1000, 150])
@@ -47,8 +50,8 @@ def test_lines_give_what_parquet_gives(tmp_path: Path, slice_bytes: int | None) 
     write(tmp_path / "tables/data/python/train-0.parquet", [one | {"size": 30} for one in rows])
     listing, records = run(tmp_path / "lines", slice_bytes)
     assert bare(records) == bare(run(tmp_path / "tables")[1])
-    assert sum(isinstance(one, SourceFile) for one in records) == 13
-    first = next(one for one in records if isinstance(one, SourceFile))
+    assert sum(isinstance(record, SourceFile) for record in records) == 13
+    first = next(record for record in records if isinstance(record, SourceFile))
     assert (first.stars, first.licenses, first.license_evidence) == (
         1,
         ("MIT",),
@@ -86,10 +89,10 @@ BAD: list[tuple[Any, str]] = [
 def test_each_bad_line_is_one_refusal(tmp_path: Path) -> None:
     lines(tmp_path / "python/data.json", [one for one, _ in BAD])
     records = run(tmp_path)[1]
-    found = [one.reason if isinstance(one, Skip) else "file" for one in records]
+    found = [record.reason if isinstance(record, Skip) else "file" for record in records]
     assert found == [reason for _, reason in BAD]
     # The long line ends in another slice, where counting begins again.
-    assert [one.row for one in records] == [*range(len(BAD) - 1), 0]
+    assert [record.row for record in records] == [*range(len(BAD) - 1), 0]
     untyped = records[14]
     assert isinstance(untyped, SourceFile)
     assert untyped.stars == -1

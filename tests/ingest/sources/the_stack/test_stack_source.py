@@ -24,17 +24,17 @@ def run(
     chosen = TheStackOptions.model_validate({"path": str(root), **options})
     listing = plan(chosen, "stack", LicensePolicy(), slice_bytes)
     records: list[SourceFile | Skip] = []
-    for piece in listing.slices:
+    for slice_ in listing.slices:
         seen = 0
-        for one in read(chosen, "stack", LicensePolicy(), piece, listing.revision):
-            assert one.row == seen
-            seen += one.rows if isinstance(one, Skip) else 1
-            records.append(one)
+        for record in read(chosen, "stack", LicensePolicy(), slice_, listing.revision):
+            assert record.row == seen
+            seen += record.rows if isinstance(record, Skip) else 1
+            records.append(record)
     return listing, records
 
 
 def reasons(records: list[SourceFile | Skip]) -> list[str]:
-    return [one.reason if isinstance(one, Skip) else "file" for one in records]
+    return [record.reason if isinstance(record, Skip) else "file" for record in records]
 
 
 def test_a_row_becomes_a_file(tmp_path: Path) -> None:
@@ -178,8 +178,8 @@ def test_a_damaged_row_group_is_one_refusal_with_all_its_rows(tmp_path: Path) ->
     column = pq.ParquetFile(path).metadata.row_group(1).column(0)
     data = bytearray(path.read_bytes())
     middle = (column.dictionary_page_offset + column.data_page_offset) // 2
-    for place in range(middle, middle + 8):
-        data[place] ^= 0xFF
+    for number in range(middle, middle + 8):
+        data[number] ^= 0xFF
     path.write_bytes(bytes(data))
     records = run(tmp_path)[1]
     assert reasons(records) == ["file"] * 4 + ["corrupt_input"] + ["file"] * 4
@@ -210,8 +210,8 @@ def test_languages_are_matched_by_folder_and_are_streams(tmp_path: Path) -> None
     ):
         write(tmp_path / f"data/{folder}/x.parquet", [row(1, lang=language)])
     listing, records = run(tmp_path)
-    assert {one.stream for one in listing.slices} == {"go", "typescript"}
-    assert Counter(one.language for one in records) == {"typescript": 2, "go": 1}
+    assert {slice_.stream for slice_ in listing.slices} == {"go", "typescript"}
+    assert Counter(record.language for record in records) == {"typescript": 2, "go": 1}
     assert [one.language for one in run(tmp_path, languages=["go"])[1]] == ["go"]
     with pytest.raises(
         SourceError, match=r"no Parquet file for rust.*found folders: TSX, c\+\+, go"
@@ -236,10 +236,10 @@ def test_slices_cover_each_row_once(tmp_path: Path, slice_bytes: int | None) -> 
         rows = [row(i, max_stars_repo_path=f"{name}/{i}.py") for i in range(10)]
         write(tmp_path / f"data/python/{name}.parquet", rows, group=3)
     listing, records = run(tmp_path, slice_bytes)
-    paths = [one.path for one in records if isinstance(one, SourceFile)]
+    paths = [record.path for record in records if isinstance(record, SourceFile)]
     assert paths == [f"{name}/{i}.py" for name in "ab" for i in range(10)]
     assert len(listing.slices) == {1: 8, None: 1}.get(slice_bytes or None, len(listing.slices))
-    assert len({one.digest for one in listing.slices}) == len(listing.slices)
+    assert len({slice_.digest for slice_ in listing.slices}) == len(listing.slices)
 
 
 def test_declared_licences_fill_only_what_is_unknown(tmp_path: Path) -> None:
@@ -274,4 +274,4 @@ def test_of_the_real_rows_exactly_the_permissive_pass() -> None:
     }
     assert len(records) == 20_819
     assert not listing.quarantined
-    assert len({one.stream for one in listing.slices}) == 8
+    assert len({slice_.stream for slice_ in listing.slices}) == 8

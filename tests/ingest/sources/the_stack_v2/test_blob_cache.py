@@ -161,7 +161,9 @@ def test_a_403_among_cached_blobs_is_decided_by_one_that_is_there(
     second = fetched(store, tmp_path, wishes)
     assert len(store.asked) == asked + DENIED_FIRST + 1
     for outcomes in (first, second):
-        assert {one.reason for one in outcomes if isinstance(one, Missing)} == {"blob_missing"}
+        assert {outcome.reason for outcome in outcomes if isinstance(outcome, Missing)} == {
+            "blob_missing"
+        }
     few = fetched(store, tmp_path, wishes[:3])
     assert [one.reason for one in few if isinstance(one, Missing)] == ["blob_missing"] * 2
     store.always = status(403, "AccessDenied")

@@ -61,15 +61,15 @@ def run(
     chosen = CommonPileOptions.model_validate({"path": str(root), **options})
     listing = plan(chosen, "pile", LicensePolicy(), slice_bytes)
     records: list[SourceFile | Skip] = []
-    for piece in listing.slices:
-        found = list(read(chosen, "pile", LicensePolicy(), piece, listing.revision))
+    for slice_ in listing.slices:
+        found = list(read(chosen, "pile", LicensePolicy(), slice_, listing.revision))
         assert [one.row for one in found] == list(range(len(found)))
         records += found
     return listing, records
 
 
 def reasons(records: list[SourceFile | Skip]) -> list[str]:
-    return [one.reason if isinstance(one, Skip) else "file" for one in records]
+    return [record.reason if isinstance(record, Skip) else "file" for record in records]
 
 
 def test_a_row_becomes_a_file(tmp_path: Path) -> None:
@@ -140,11 +140,11 @@ def test_folders_of_languages_are_streams(tmp_path: Path) -> None:
     write(tmp_path / "data/mixed/a.json.gz", row(4), row(5, language="Ruby"))
     (tmp_path / "README.md").write_text("no data")
     listing, records = run(tmp_path)
-    assert [one.stream for one in listing.slices] == ["", "go", "python"]
+    assert [slice_.stream for slice_ in listing.slices] == ["", "go", "python"]
     assert Counter(reasons(records)) == {"file": 4, "language_mismatch": 1}
-    assert [one.language for one in records] == ["python", "ruby", "go", "python", "python"]
+    assert [record.language for record in records] == ["python", "ruby", "go", "python", "python"]
     listing, records = run(tmp_path, languages=["go"])
-    assert [one.stream for one in listing.slices] == ["", "go"]
+    assert [slice_.stream for slice_ in listing.slices] == ["", "go"]
     assert reasons(records) == ["unwanted_language", "unwanted_language", "file"]
 
 
@@ -153,8 +153,8 @@ def test_small_files_share_a_slice_and_large_ones_do_not(tmp_path: Path) -> None
         write(tmp_path / f"{number}.json.gz", row(number))
     assert len(run(tmp_path)[0].slices) == 1
     listing, records = run(tmp_path, 1)
-    assert [len(one.parts) for one in listing.slices] == [1] * 6
-    assert [getattr(one, "path", "") for one in records] == [f"src/f{i}.py" for i in range(6)]
+    assert [len(slice_.parts) for slice_ in listing.slices] == [1] * 6
+    assert [getattr(record, "path", "") for record in records] == [f"src/f{i}.py" for i in range(6)]
 
 
 def test_damage_costs_what_comes_after_it_in_its_file(tmp_path: Path) -> None:

@@ -277,8 +277,8 @@ def test_what_is_not_there_is_missing(store: Bucket, lacks: int) -> None:
     wishes = [absent(1), store.put(b"content"), absent(2)]
     outcomes = fetched(store.options(), wishes)
     assert isinstance(outcomes[1], Content)
-    for place in (0, 2):
-        lost = outcomes[place]
+    for number in (0, 2):
+        lost = outcomes[number]
         assert isinstance(lost, Missing)
         assert lost.reason == "blob_missing"
         assert str(lacks) in lost.detail
@@ -288,7 +288,9 @@ def test_few_denials_and_nothing_else_are_denied(store: Bucket) -> None:
     store.lacks = 403
     wishes = [absent(number) for number in range(DENIED_FIRST - 1)]
     outcomes = fetched(store.options(), wishes)
-    assert {one.reason for one in outcomes if isinstance(one, Missing)} == {"blob_denied"}
+    assert {outcome.reason for outcome in outcomes if isinstance(outcome, Missing)} == {
+        "blob_denied"
+    }
     assert len(outcomes) == DENIED_FIRST - 1
 
 

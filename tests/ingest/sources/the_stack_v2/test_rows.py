@@ -92,7 +92,9 @@ def test_the_evidence_names_the_columns(store: Bucket, tmp_path: Path) -> None:
     write(tmp_path / "data/Python/a.parquet", content, FLAT)
     records = run(store, tmp_path)[1]
     assert [
-        (one.licenses, one.license_evidence) for one in records if isinstance(one, SourceFile)
+        (record.licenses, record.license_evidence)
+        for record in records
+        if isinstance(record, SourceFile)
     ] == [(licenses, evidence) for _, licenses, evidence in cases]
 
 
@@ -132,7 +134,7 @@ def test_links_lead_to_github_or_to_the_archive(store: Bucket, tmp_path: Path) -
     archive = "https://archive.softwareheritage.org/swh:1:cnt:"
     git_id = hashlib.sha1(b"blob 1\0x").hexdigest()
     assert files[0].url.startswith("https://github.com/owner/name/blob/0123")
-    assert [one.url for one in files[1:]] == [archive + git_id] * 3
+    assert [file.url for file in files[1:]] == [archive + git_id] * 3
     assert files[2].revision == ""
 
 
@@ -160,7 +162,7 @@ def test_unfolding_is_a_loop_over_repositories_and_their_files(
     content = [
         {
             "repo_name": repo,
-            "files": None if files is None else [{n: one.get(n) for n in names} for one in files],
+            "files": None if files is None else [{n: file.get(n) for n in names} for file in files],
         }
         for repo, files in repos
     ]

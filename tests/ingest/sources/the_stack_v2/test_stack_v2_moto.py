@@ -74,13 +74,13 @@ def records_of(
     assert not listing.quarantined
     return [
         record
-        for piece in listing.slices
-        for record in read(options, "stack-v2", policy, piece, listing.revision)
+        for slice_ in listing.slices
+        for record in read(options, "stack-v2", policy, slice_, listing.revision)
     ]
 
 
 def reasons(records: list[SourceFile | Skip]) -> Counter[str]:
-    return Counter(one.reason if isinstance(one, Skip) else "file" for one in records)
+    return Counter(record.reason if isinstance(record, Skip) else "file" for record in records)
 
 
 @pytest.mark.slow
@@ -126,8 +126,8 @@ def test_most_real_contents_are_missing(moto: Moto) -> None:
     ids = table.filter(passing)["blob_id"].to_pylist()
     found = reasons(records)
     assert sum(found.values()) == table.num_rows
-    assert found["file"] == sum(one in there for one in ids)
-    assert found["blob_missing"] == sum(one not in there for one in ids)
+    assert found["file"] == sum(id_ in there for id_ in ids)
+    assert found["blob_missing"] == sum(id_ not in there for id_ in ids)
     assert found["file"] > 100
 
 

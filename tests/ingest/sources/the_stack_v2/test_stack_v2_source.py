@@ -91,7 +91,7 @@ def test_types_that_mean_the_same_are_taken(
 
 
 def test_stack_edu_has_fewer_columns(store: Bucket, tmp_path: Path) -> None:
-    content = [{**one, "score": 3.5, "int_score": 4} for one in rows(store, 5)]
+    content = [{**row, "score": 3.5, "int_score": 4} for row in rows(store, 5)]
     write(tmp_path / "Python/train-0.parquet", content, EDU)
     records = run(store, tmp_path)[1]
     assert reasons(records) == ["file"] * 5
@@ -102,7 +102,7 @@ def test_stack_edu_has_fewer_columns(store: Bucket, tmp_path: Path) -> None:
 
 def grouped(repo: dict[str, Any], files: list[dict[str, Any]] | None) -> dict[str, Any]:
     names = [field.name for field in FILE]
-    kept = None if files is None else [{n: one.get(n) for n in names} for one in files]
+    kept = None if files is None else [{n: file.get(n) for n in names} for file in files]
     return {
         "revision_id": COMMIT,
         "github_id": 7,
@@ -139,17 +139,17 @@ def test_grouped_rows_are_unfolded_in_order(store: Bucket, tmp_path: Path) -> No
         *["file"] * 4,
         "license_not_permissive",
     ]
-    files = [one for one in records if isinstance(one, SourceFile)]
-    assert [(one.repo, one.path) for one in files] == [
+    files = [record for record in records if isinstance(record, SourceFile)]
+    assert [(file.repo, file.path) for file in files] == [
         ("a/one", "src/0.py"),
         ("a/one", "src/1.py"),
         *[("d/two", f"src/{number}.py") for number in range(5, 9)],
     ]
-    assert [one.language for one in files[:2]] == ["python", "typescript"]
+    assert [file.language for file in files[:2]] == ["python", "typescript"]
     assert files[2].license_evidence == "detected_licenses and gha_license_id"
     assert files[2].url.startswith("https://archive.")
     assert files[2].content == b"x = 5\n"
-    assert {one.stream for one in listing.slices} == {""}
+    assert {slice_.stream for slice_ in listing.slices} == {""}
     only = run(store, tmp_path, languages=["typescript"])[1]
     assert Counter(reasons(only))["unwanted_language"] == 8
     assert [one.language for one in only if isinstance(one, SourceFile)] == ["typescript"]
@@ -200,13 +200,13 @@ def test_a_damaged_row_group_is_one_refusal_with_its_rows(store: Bucket, tmp_pat
 @pytest.mark.parametrize("slice_bytes", [1, 10 * ROW_BYTES, None])
 def test_slices_cover_each_row_once(store: Bucket, tmp_path: Path, slice_bytes: int | None) -> None:
     for name in ("b", "a"):
-        content = [{**one, "path": f"/{name}{one['path']}"} for one in rows(store, 10)]
+        content = [{**row, "path": f"/{name}{row['path']}"} for row in rows(store, 10)]
         write(tmp_path / f"data/Python/{name}.parquet", content, FLAT, group=3)
     listing, records = run(store, tmp_path, slice_bytes)
-    paths = [one.path for one in records if isinstance(one, SourceFile)]
+    paths = [record.path for record in records if isinstance(record, SourceFile)]
     assert paths == [f"{name}/src/{i}.py" for name in "ab" for i in range(10)]
     assert len(listing.slices) == {1: 8, 10 * ROW_BYTES: 2, None: 1}[slice_bytes]
-    assert sum(one.bytes for one in listing.slices) == 20 * ROW_BYTES
+    assert sum(slice_.bytes for slice_ in listing.slices) == 20 * ROW_BYTES
 
 
 @pytest.mark.slow
@@ -217,14 +217,14 @@ def test_a_row_group_larger_than_a_slice_is_cut_by_rows(store: Bucket, tmp_path:
         one["license_type"] = "no_license"
     write(tmp_path / "data/Python/a.parquet", made, FLAT, group=count)
     listing, records = run(store, tmp_path, slice_bytes=1_000 * ROW_BYTES)
-    assert [(one.parts[0].start, one.parts[0].stop) for one in listing.slices] == [
+    assert [(slice_.parts[0].start, slice_.parts[0].stop) for slice_ in listing.slices] == [
         (0, 833),
         (833, 1666),
         (1666, 2500),
     ]
-    paths = [one.path for one in records if isinstance(one, SourceFile)]
+    paths = [record.path for record in records if isinstance(record, SourceFile)]
     assert paths == [f"{at}.py" for at in range(1, count, 2)]
-    assert len({one.digest for one in listing.slices}) == 3
+    assert len({slice_.digest for slice_ in listing.slices}) == 3
 
 
 def test_languages_are_matched_by_folder_and_are_streams(store: Bucket, tmp_path: Path) -> None:
@@ -232,8 +232,8 @@ def test_languages_are_matched_by_folder_and_are_streams(store: Bucket, tmp_path
         content = rows(store, 1, language=folder)
         write(tmp_path / f"data/{folder}/train-0.parquet", content, FLAT)
     listing, records = run(store, tmp_path)
-    assert {one.stream for one in listing.slices} == {"go", "typescript"}
-    assert Counter(one.language for one in records) == {"typescript": 2, "go": 1}
+    assert {slice_.stream for slice_ in listing.slices} == {"go", "typescript"}
+    assert Counter(record.language for record in records) == {"typescript": 2, "go": 1}
     with pytest.raises(SourceError, match=r"no Parquet file for rust.*C\+\+, Go"):
         run(store, tmp_path, languages=["go", "rust"])
     (tmp_path / "empty").mkdir()
