@@ -350,7 +350,8 @@ def show_speeds(reads: Sequence[Read], console: Console) -> None:
     for read in reads:
         table.add_row(
             read.what, f"{read.seconds:.2f}", f"{read.rows:,}",
-            f"{read.raw / read.seconds / 1e6:.1f}", f"{read.rows / read.seconds:,.0f}", f"{read.peak / 1e6:.0f}",
+            f"{read.raw / read.seconds / 1e6:.1f}", f"{read.rows / read.seconds:,.0f}",
+            f"{read.peak / 1e6:.0f}",
         )  # fmt: skip
     console.print(table)
 

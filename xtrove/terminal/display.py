@@ -45,24 +45,25 @@ class Display:
         self._console = console or err()
         self._line = line
         self._show = show
-        self._live = (
-            Live(
-                console=self._console,
-                get_renderable=draw,
-                auto_refresh=moves,
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
-            if show and self._console.is_terminal
-            else None
-        )
+        self._draw = draw
+        self._moves = moves
+        self._live: Live | None = None
         self.start = time.monotonic()
         self._due = 0.0
 
     def __enter__(self) -> Self:
-        self._due = time.monotonic() + (0 if self._live else LINE_SECONDS)
-        if self._live:
+        self._due = time.monotonic() + LINE_SECONDS
+        if self._show and self._console.is_terminal:
+            self._due = 0.0
+            # Stdout stays as it is: it may be a pipe, and what is drawn goes to stderr.
+            self._live = Live(
+                console=self._console,
+                get_renderable=self._draw,
+                auto_refresh=self._moves,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
             self._live.start()
         return self
 
