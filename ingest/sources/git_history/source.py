@@ -137,7 +137,7 @@ def read(
     options: GitHistoryOptions,
     name: str,
     policy: LicensePolicy,
-    piece: Slice,
+    slice_: Slice,
     revision: str,
     limits: ReadLimits | None = None,
     *,
@@ -149,8 +149,10 @@ def read(
     """
     row = 0
     with BlobReader() as files, BlobReader() as license_files:
-        for part in piece.parts:
-            reader = _RunReader(options, policy, piece.source, revision, part, files, license_files)
+        for part in slice_.parts:
+            reader = _RunReader(
+                options, policy, slice_.source, revision, part, files, license_files
+            )
             for record in reader.records():
                 yield replace(record, row=row)
                 row += record.rows if isinstance(record, Skip) else 1
