@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from dedupe.fingerprint import exact_key
-from dedupe.lexer import tokens
 from dedupe.shingling import U64, jaccard, shingles
 
 
@@ -29,10 +27,3 @@ def near_duplicate_score(
         )
     shared, union = jaccard(shingles(language, witness_code, ngram), removed_shingles)
     return Fraction(shared, union) if union else Fraction(0)
-
-
-def same_code(language: str, left: str, right: str) -> bool:
-    """Whether two codes are exact duplicates: equal token sequences."""
-    return exact_key(language, tokens(language, left)) == exact_key(
-        language, tokens(language, right)
-    )

@@ -2,7 +2,7 @@
 
 An Arrow IPC file beside the tar, memory-mapped by readers. `offset` is the byte offset of the
 payload (not of its header), so that `tar[offset : offset + size]` is the sample's JSON.
-Columns have fixed widths in bytes (32, 16 and 64 hex digits), so that `fixed_width` gives a
+Columns have fixed widths in bytes (32, 16 and 64 hex digits), so that `keys` is a
 NumPy view of them without a copy. About 170 bytes a sample.
 """
 
@@ -62,13 +62,6 @@ class Index:
         """An integer column, shape (n,)."""
         column: NDArray[np.int64] = self.table.column(name).to_numpy()
         return column
-
-    def fixed_width(self, name: str) -> NDArray[np.bytes_]:
-        """`key`, `query_group` or `code_sha256` as fixed-width bytes, shape (n,).
-
-        No copy where the index is one batch. `DamagedData` where a row has another length.
-        """
-        return _fixed_width(self.table, name)
 
     def first(self) -> str:
         """The first id; "" where there is none."""

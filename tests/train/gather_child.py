@@ -17,10 +17,11 @@ import torch.distributed as dist
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from train.model.encoder import batches
 from train.objectives.all_gather import Labels, global_loss, reduce_gradients
 from train.objectives.base import Objective
 from train.objectives.distillation import Distillation
-from train.objectives.grad_cache import MiniBatch, cached_step, plain_step, split_by_tokens
+from train.objectives.grad_cache import MiniBatch, cached_step, plain_step
 from train.objectives.loss import Loss, LossResult
 from train.objectives.mix import Mix
 from train.objectives.xtr import Xtr
@@ -76,7 +77,7 @@ def share(setting: Setting, rank: int, world: int) -> tuple[list[int], list[int]
 def mini_batches(texts: list[Tensor]) -> list[MiniBatch]:
     """Mini-batches of at most 24 tokens."""
     result = []
-    for chosen in split_by_tokens([len(text) for text in texts], 24):
+    for chosen in batches(texts, 24, lambda tokens: tokens):
         ids = nn.utils.rnn.pad_sequence([texts[i] for i in chosen], batch_first=True)
         mask = ids != 0
         result.append(MiniBatch(input_ids=ids, attention_mask=mask, positions=torch.tensor(chosen)))

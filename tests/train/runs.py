@@ -18,7 +18,6 @@ from typing import Any
 from shards.loader.reader import Reader
 from tests.shards.builder import build, make_pair
 from train.config import TrainConfig
-from train.run.log import read_log
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 120
@@ -65,6 +64,11 @@ def config(data: Path, output: Path, **changes: Any) -> TrainConfig:
         known = values.get(name)
         values[name] = {**known, **value} if isinstance(known, dict) else value
     return TrainConfig.model_validate(values)
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """All rows of a run's log."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def steps(output: Path) -> list[dict[str, Any]]:

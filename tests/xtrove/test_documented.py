@@ -13,8 +13,7 @@ import typer.main
 from typer._click import Command, Parameter
 
 from tests.xtrove import support
-from xtrove.cli.app import app
-from xtrove.cli.extras import EXTRAS, as_misuse
+from xtrove.cli.app import EXTRAS, app, as_misuse
 from xtrove.core.errors import Misuse
 
 README = (support.ROOT / "README.md").read_text("utf-8")

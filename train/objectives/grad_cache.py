@@ -6,8 +6,8 @@ each mini-batch again with the same random state (dropout draws the same) and pu
 its vectors through (arXiv 2101.06983). Equal to the plain step up to rounding.
 Cost: one more forward of the encoder, a third of a step. Memory: the vectors and their gradients,
 2 x tokens x dim x 4 bytes, and the activations of the largest mini-batch.
-Mini-batches hold texts of similar lengths within a token budget (`split_by_tokens`), in any order;
-the loss sees the texts in the order of the batch.
+Mini-batches hold texts of similar lengths, in any order; the loss sees the texts in the order of
+the batch.
 """
 
 from __future__ import annotations
@@ -38,22 +38,6 @@ class MiniBatch:
     """Same shape, true or 1 at real tokens."""
     positions: Tensor
     """Place of each text in the batch, shape (n,), int64."""
-
-
-def split_by_tokens(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Texts in order of length, cut into mini-batches of at most `budget` tokens, padding counted.
-
-    A text longer than the budget stands alone. `ValueError` for a budget below 1.
-    """
-    if budget < 1:
-        raise ValueError(f"a token budget of {budget}: at least 1 is needed")
-    batches: list[list[int]] = []
-    for text in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batches and (len(batches[-1]) + 1) * lengths[text] <= budget:
-            batches[-1].append(text)
-        else:
-            batches.append([text])
-    return batches
 
 
 def plain_step(

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from train.errors import TrainingFault
 from xtrove.core import staged
 
 SPEED_STEPS: Final = 20
@@ -209,14 +208,3 @@ def cut_from(path: Path, step: int) -> None:
                 continue
             kept.write(line)
         kept.commit()
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """All rows of a log; `TrainingFault` where a line is none."""
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            raise TrainingFault(f"{path}: line {number} is no JSON: {line[:80]!r}") from None
-    return rows

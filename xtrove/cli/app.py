@@ -17,8 +17,7 @@ from xtrove.cli import evaluate as commands_evaluate
 from xtrove.cli import report as commands_report
 from xtrove.cli import search as commands_search
 from xtrove.cli import train as commands_train
-from xtrove.cli.extras import as_misuse
-from xtrove.core import Interrupted, XtroveError, system_fault
+from xtrove.core import Interrupted, Misuse, XtroveError, system_fault
 from xtrove.terminal import err, out
 
 app = typer.Typer(
@@ -29,6 +28,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+EXTRAS = {
+    "torch": "train",
+    "transformers": "train",
+    "safetensors": "train",
+    "tokenizers": "train",
+    "peft": "train",
+    "tensorboard": "train",
+    "bm25s": "train",
+    "ir_measures": "train",
+    "onnx": "onnx",
+    "onnxscript": "onnx",
+    "onnxruntime": "onnx",
+}
+"""Module -> the extra of pyproject.toml that brings it."""
 
 
 def _version(requested: bool) -> None:
@@ -210,6 +225,22 @@ def _report(error: XtroveError) -> int:
     if error.remedy:
         err().print(f"  {error.remedy}")
     return error.exit_code
+
+
+def as_misuse(error: ModuleNotFoundError) -> Misuse | None:
+    """Exit 2 with the command that installs the module; None where no extra has it.
+
+    The build runs without torch, so a command that needs more may meet an import that fails. A
+    missing module of any other name is a fault of ours and keeps its traceback.
+    """
+    module = (error.name or "").partition(".")[0]
+    extra = EXTRAS.get(module)
+    if extra is None:
+        return None
+    return Misuse(
+        f"this command needs the package {module.replace('_', '-')}, which is not installed",
+        remedy=f"pip install -e '.[{extra}]' -c constraints.txt   (in the checkout of xtrove)",
+    )
 
 
 def _show_warning(

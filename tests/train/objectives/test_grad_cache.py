@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from train.objectives.grad_cache import MiniBatch, cached_step, plain_step, split_by_tokens
+from train.model.encoder import batches
+from train.objectives.grad_cache import MiniBatch, cached_step, plain_step
 from train.objectives.loss import Loss, LossResult
 from train.objectives.maxsim import MaxSim
 from train.objectives.terms import LossInputs
@@ -38,13 +39,13 @@ def texts(seed: int, count: int, longest: int) -> list[Tensor]:
 
 
 def mini_batches(ids: list[Tensor], budget: int) -> list[MiniBatch]:
-    batches = []
-    for chosen in split_by_tokens([len(text) for text in ids], budget):
+    result = []
+    for chosen in batches(ids, budget, lambda tokens: tokens):
         padded = nn.utils.rnn.pad_sequence([ids[i] for i in chosen], batch_first=True)
-        batches.append(
+        result.append(
             MiniBatch(input_ids=padded, attention_mask=padded != 0, positions=torch.tensor(chosen))
         )
-    return batches
+    return result
 
 
 def run(step: Step, query_budget: int, document_budget: int, *, train: bool) -> dict[str, Tensor]:
@@ -92,16 +93,6 @@ def test_the_cut_into_mini_batches_changes_nothing_without_dropout() -> None:
 def test_dropout_makes_a_difference_that_the_test_above_would_see() -> None:
     with_it, without = (run(plain_step, 1000, 1000, train=train) for train in (True, False))
     assert (with_it["embedding.weight"] - without["embedding.weight"]).abs().max() > 1e-3
-
-
-def test_mini_batches_hold_similar_lengths_within_the_budget() -> None:
-    lengths = [5, 1, 9, 2, 30, 3]
-    batches = split_by_tokens(lengths, 10)
-    assert batches == [[1, 3, 5], [0], [2], [4]]
-    assert all(len(b) * max(lengths[i] for i in b) <= 10 or len(b) == 1 for b in batches)
-    assert split_by_tokens([], 10) == []
-    with pytest.raises(ValueError, match="a token budget of 0"):
-        split_by_tokens(lengths, 0)
 
 
 def test_a_side_without_texts_needs_its_width() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.train.runs import child, config, dataset, losses, steps
+from tests.train.runs import child, config, dataset, losses, read_log, steps
 from train import device as devices
 from train.checkpoint.save_load import load_model
 from train.checkpoint.training_digests import trained_on
@@ -20,7 +20,7 @@ from train.data.dataset import open_reader
 from train.errors import TrainingFault
 from train.model.encoder import Encoder
 from train.objectives.loss import Loss
-from train.run.log import SilentWatch, read_log
+from train.run.log import SilentWatch
 from train.run.loop import train
 from train.run.run_folder import RUNNING, RunFolder, lock_run_folder, write_run_start
 from train.run.setup import new_encoder

@@ -20,7 +20,7 @@ from tests.shards.builder import published
 from train.config import TrainConfig
 from xtrove.core.errors import Interrupted
 from train.run.loop import train
-from train.run.log import read_log
+from tests.train.runs import read_log
 
 def losses(chosen):
     rows = read_log(Path(chosen.output) / "trainer_state" / "log.jsonl")
