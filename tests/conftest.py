@@ -27,8 +27,19 @@ settings.register_profile("fixed", _ALWAYS, derandomize=True, max_examples=60)
 settings.register_profile("long", _ALWAYS, derandomize=False, max_examples=2_000)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--exhaustive`, for this process and those that tests start (`XTROVE_EXHAUSTIVE`)."""
+    parser.addoption(
+        "--exhaustive",
+        action="store_true",
+        help="Every point of a kill and every file, where by default a fixed sample is taken.",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Chooses the profile, before any property is imported."""
+    if config.getoption("exhaustive"):
+        os.environ["XTROVE_EXHAUSTIVE"] = "1"
     if config.getoption("hypothesis_profile") is None:
         is_random = config.getoption("hypothesis_seed") is not None
         settings.load_profile("long" if is_random else "fixed")

@@ -67,7 +67,7 @@ def build(config: BuildConfig, base: Path) -> Built:
     _make_folders(workspace)
     with driver_lock(workspace, err().print):
         log = Log.create(workspace.work / "logs")
-        with BuildProgress(err(), log) as progress, _signals():
+        with BuildProgress(log) as progress, _signals():
             try:
                 built = _run(plan, workspace, progress, log, start)
             except KeyboardInterrupt:

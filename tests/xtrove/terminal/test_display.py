@@ -69,28 +69,38 @@ def test_a_terminal_sees_it_live_as_text(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "a line above" in text and "\x1b]" not in text
 
 
+class _State(Display):
+    """Notes when it is drawn."""
+
+    def __init__(self, clock: list[float], *, show: bool = True) -> None:
+        super().__init__(show=show)
+        self._clock = clock
+        self.drawn: list[float] = []
+
+    def draw(self) -> Text:
+        self.drawn.append(self._clock[-1])
+        return Text("state")
+
+    def line(self) -> str:
+        return "state"
+
+
 def test_a_display_draws_at_most_four_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     _console(monkeypatch, terminal=True)
     clock = _seconds(monkeypatch)
-    drawn: list[float] = []
-
-    def draw() -> Text:
-        drawn.append(clock[-1])
-        return Text("state")
-
-    with Display(draw, lambda: "state") as shown:
-        drawn.clear()
+    with _State(clock) as shown:
+        shown.drawn.clear()
         for hundredth in range(100):
             clock.append(100.0 + hundredth / 100)
             shown.update()
-        assert sorted(set(drawn)) == [100.0, 100.25, 100.5, 100.75]
+        assert sorted(set(shown.drawn)) == [100.0, 100.25, 100.5, 100.75]
 
 
 def test_other_processes_of_a_training_show_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     written, clock = _console(monkeypatch, terminal=False), _seconds(monkeypatch)
-    with Display(lambda: Text(""), lambda: "state", show=False) as shown:
+    with _State(clock, show=False) as shown:
         clock.append(200.0)
         shown.update(now=True)
         shown.say("message")
-        shown.line()
+        shown.print_line()
     assert written.getvalue() == ""
