@@ -88,6 +88,21 @@ class Snapshot:
                 return segment.document(int(rows[0]))
         raise IndexError(f"there is no document {number}")
 
+    def documents(self, known: dict[bytes, CodeDocument]) -> list[CodeDocument]:
+        """All documents by number. `known` keeps those of before, so that after a change only the
+        new ones are read: 20 us each."""
+        found: list[CodeDocument | None] = [None] * len(self)
+        rows: dict[bytes, CodeDocument] = {}
+        for segment, part in zip(self.segments, self.numbers, strict=True):
+            data = segment.rows.tobytes()
+            for place in np.flatnonzero(part >= 0).tolist():
+                row = data[segment.offsets[place] : segment.offsets[place + 1]]
+                document = known.get(row) or segment.document(place)
+                rows[row] = found[part[place]] = document
+        known.clear()
+        known.update(rows)
+        return [document for document in found if document is not None]
+
 
 def update(
     store: Path,

@@ -39,6 +39,7 @@ EXTRAS = {
     "tensorboard": "train",
     "bm25s": "train",
     "ir_measures": "train",
+    "mcp": "mcp",
     "onnx": "onnx",
     "onnxscript": "onnx",
     "onnxruntime": "onnx",

@@ -13,6 +13,7 @@ ModeName = Literal["maxsim", "xtr", "bm25"]
 def register(app: typer.Typer) -> None:
     """Adds the command to the command line."""
     app.command()(search)
+    app.command()(mcp)
 
 
 def search(
@@ -58,3 +59,20 @@ def search(
             lines=lines,
         )
     )
+
+
+def mcp(
+    path: Annotated[Path, typer.Argument(help="Folder of code.", show_default=False)],
+    model_path: Annotated[
+        Path | None, typer.Option(help="Model, in the PyLate layout.", metavar="DIR")
+    ] = None,
+) -> None:
+    """Serve the search of a folder to agents: Model Context Protocol over stdio.
+
+    Tools: search_code, read_function, index_status. Without a model the search is by keywords,
+    with one by both. Nothing outside of the folder is read. How to add it to an agent:
+    docs/agents.md.
+    """
+    from xtrove.commands.search import serve
+
+    serve(path, model_path)

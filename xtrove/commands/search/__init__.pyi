@@ -1,2 +1,3 @@
+from .mcp_server import serve as serve
 from .run import Request as Request
 from .run import search as search

@@ -77,16 +77,14 @@ class Hit:
 
 def search(request: Request) -> None:
     """Indexes, searches, shows. Raises `Misuse` for wrong words, `XtroveError` where it fails."""
-    mode = _mode(request)
+    mode = mode_of(request)
     root = request.root.resolve()
     start = time.monotonic()
-    snapshot = _updated(request, root)
+    snapshot = updated_index(root, request.model)
     indexed = time.monotonic()
     with Step("searching") as step:
-        ranked, scored = _found(request, mode, snapshot, step)
-    hits = [_hit(snapshot, int(position), float(score), root, request.lines)
-            for position, score in zip(ranked.ids[0], ranked.scores[0], strict=True)
-            if position >= 0]  # fmt: skip
+        best, scored = best_documents(request, mode, snapshot, step)
+    hits = [hit_of(snapshot.document(number), score, root, request.lines) for number, score in best]
     hits.sort(key=lambda hit: (-hit.score, hit.document.path, hit.document.start_line))
     seconds = {"index": indexed - start, "search": time.monotonic() - indexed}
     if request.as_json:
@@ -97,7 +95,8 @@ def search(request: Request) -> None:
         _show(hits, out())
 
 
-def _mode(request: Request) -> Literal["maxsim", "xtr", "bm25"]:
+def mode_of(request: Request) -> Literal["maxsim", "xtr", "bm25"]:
+    """How to search. Raises `Misuse` for words that do not fit each other."""
     if not request.question.strip():
         raise Misuse("the question is empty", remedy="Say in words what the code does.")
     if not request.root.is_dir():
@@ -114,16 +113,17 @@ def _mode(request: Request) -> Literal["maxsim", "xtr", "bm25"]:
     return mode
 
 
-def _updated(request: Request, root: Path) -> Snapshot:
+def updated_index(root: Path, model: Path | None) -> Snapshot:
+    """The index of a folder, brought up to date. Raises `Misuse` for a folder without code."""
     try:
-        store = store_of(root, request.model)
-        encode = partial(_encode, request.model) if request.model is not None else None
+        store = store_of(root, model)
+        encode = partial(_encode, model) if model is not None else None
         with store.hold(_say_waiting), Step("indexing") as step:
-            template = recorded_template(request.model) if request.model is not None else None
+            template = recorded_template(model) if model is not None else None
             snapshot = update(store.folder, root, encode, step.report, template)
             store.used()
             if not len(snapshot):
-                raise Misuse(f"no readable code in {request.root}{_left_out(snapshot)}")
+                raise Misuse(f"no readable code in {root}{_left_out(snapshot)}")
             if snapshot.changes.documents:
                 cut_to_limit(store)
         _say_changes(snapshot)
@@ -149,8 +149,16 @@ def _left_out(snapshot: Snapshot) -> str:
     return f" (left out: {counts})" if counts else ""
 
 
-def _found(request: Request, mode: str, snapshot: Snapshot, step: Step) -> tuple[Hits, int]:
-    """The best documents, and how many were scored exactly."""
+def best_documents(
+    request: Request, mode: str, snapshot: Snapshot, step: Step
+) -> tuple[list[tuple[int, float]], int]:
+    """Number and score of the best documents, and how many were scored exactly."""
+    ranked, scored = _hits(request, mode, snapshot, step)
+    pairs = zip(ranked.ids[0].tolist(), ranked.scores[0].tolist(), strict=True)
+    return [(number, score) for number, score in pairs if number >= 0], scored
+
+
+def _hits(request: Request, mode: str, snapshot: Snapshot, step: Step) -> tuple[Hits, int]:
     words = WordsSearch(snapshot)
     if request.model is None:
         return words.search([request.question], request.count), len(snapshot)
@@ -177,8 +185,8 @@ def _found(request: Request, mode: str, snapshot: Snapshot, step: Step) -> tuple
     return searcher.search([request.question], request.count), scored
 
 
-def _hit(snapshot: Snapshot, number: int, score: float, root: Path, lines: int) -> Hit:
-    document = snapshot.document(number)
+def hit_of(document: CodeDocument, score: float, root: Path, lines: int) -> Hit:
+    """An answer with its first `lines` lines as they stand in the file; 0 for all."""
     content = read_capped(str(root / document.path), MAX_FILE_BYTES)
     # The file as it is has its comments where they stand; it may be gone by now.
     text = document.text
