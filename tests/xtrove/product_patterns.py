@@ -52,6 +52,9 @@ METHODS_OF = {
     "ingest/sources/codesearchnet/layout.py:_LAYOUTS": {"fullmatch"},
     "ingest/sources/codesearchnet/layout.py:_BOOK": {"fullmatch"},
     "ingest/licenses/file_head.py:_TOKENS": {"match"},
+    "ingest/sources/git_history/messages.py:_RELEASE": {"match"},
+    "ingest/sources/git_history/messages.py:_DEPENDENCY": {"match"},
+    "ingest/sources/git_history/messages.py:_HOUSE": {"match"},
 }
 """Methods of patterns in tables, and of those that functions return."""
 
