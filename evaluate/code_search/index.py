@@ -34,7 +34,7 @@ from evaluate.code_search.segments import (
 )
 from evaluate.code_search.state import FileState, State, hint_of, sure
 from ingest import LANGUAGES, MAX_FILE_BYTES
-from ingest.files import UNREADABLE, Found, read_capped, walk
+from ingest.files import UNREADABLE, Found, IgnoreRules, read_capped, walk
 from train import DocumentTemplate
 from xtrove.core import DamagedData, private_folder
 
@@ -110,11 +110,14 @@ def update(
     encode: Callable[[], Encode] | None,
     progress: Progress | None = None,
     template: DocumentTemplate | None = None,
+    *,
+    ignored: bool = False,
 ) -> Snapshot:
     """Brings the index in `store` up to date with the folder; the caller holds its lock.
 
     `encode` loads the model, when there is something to encode; None makes an index of words.
     `template` makes the texts that are encoded; None is the code.
+    `ignored` takes what `.gitignore` leaves out too.
     An index that is damaged is made anew.
     """
     work = _Update(
@@ -123,6 +126,7 @@ def update(
         encode=encode,
         progress=progress or _silent,
         template=template or DocumentTemplate(),
+        ignored=ignored,
     )
     try:
         return work.run()
@@ -143,6 +147,7 @@ class _Update:
     encode: Callable[[], Encode] | None
     progress: Progress
     template: DocumentTemplate
+    ignored: bool
     state: State = field(default_factory=State)
     pending: dict[str, FileState] = field(default_factory=dict)
     documents: list[CodeDocument] = field(default_factory=list)
@@ -153,7 +158,8 @@ class _Update:
     def run(self) -> Snapshot:
         private_folder(self.store)
         self.state = State.load(self.store)
-        tree = walk(self.root, wanted=frozenset(LANGUAGES))
+        rules = None if self.ignored else IgnoreRules(self.root)
+        tree = walk(self.root, wanted=frozenset(LANGUAGES), rules=rules)
         files = {file.name: file for file in tree.files if not file.problem}
         removed = [name for name in self.state.files if name not in files]
         for name in removed:

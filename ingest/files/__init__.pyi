@@ -15,6 +15,7 @@ from .git_history import commits_touching as commits_touching
 from .git_history import read_changes as read_changes
 from .git_history import read_commits as read_commits
 from .git_process import GitFault as GitFault
+from .ignore_rules import IgnoreRules as IgnoreRules
 from .repository_tree import Choice as Choice
 from .repository_tree import Repository as Repository
 from .repository_tree import license_files_of_commit as license_files_of_commit

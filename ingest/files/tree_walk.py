@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from ingest.file_sizes import MAX_FILE_BYTES
 from ingest.languages import language_of
@@ -72,6 +72,7 @@ class Tree:
 class _Scan:
     wanted: frozenset[str]
     exclude: tuple[str, ...]
+    rules: Rules | None
     files: list[Found] = field(default_factory=list)
     checkouts: list[str] = field(default_factory=list)
     bare: list[str] = field(default_factory=list)
@@ -79,13 +80,29 @@ class _Scan:
     pending: list[tuple[str, str]] = field(default_factory=list)
 
 
-def walk(root: Path, *, wanted: frozenset[str], exclude: Sequence[str] = ()) -> Tree:
+class Rules(Protocol):
+    """What is left out of a walk, such as `ingest.files.ignore_rules.IgnoreRules`."""
+
+    def enter(self, relative: str, path: str, names: set[str]) -> None:
+        """Hears of each folder before its entries; `names` are theirs."""
+
+    def ignores(self, name: str, *, is_folder: bool) -> bool:
+        """Whether a file, or a folder with all in it, is left out."""
+
+
+def walk(
+    root: Path,
+    *,
+    wanted: frozenset[str],
+    exclude: Sequence[str] = (),
+    rules: Rules | None = None,
+) -> Tree:
     """Everything under `root` in the wanted languages; `root` itself may be a link.
 
     `exclude` holds globs over the relative path, in which `*` crosses `/`; a pattern that
-    matches a folder takes out all beneath it.
+    matches a folder takes out all beneath it; what `rules` ignore is left out too.
     """
-    scan = _Scan(wanted=wanted, exclude=tuple(exclude))
+    scan = _Scan(wanted=wanted, exclude=tuple(exclude), rules=rules)
     scan.pending.append((str(root), ""))
     while scan.pending:
         _scan_folder(scan, *scan.pending.pop())
@@ -205,11 +222,15 @@ def _scan_folder(scan: _Scan, path: str, relative: str) -> None:
     if names >= BARE_REPOSITORY and ".git" not in names:
         scan.bare.append(relative)
         return
+    if scan.rules is not None:
+        scan.rules.enter(relative, path, names)
     notices: list[str] = []
     for entry in listed:
         name = f"{relative}/{entry.name}" if relative else entry.name
         if entry.name == ".git":
             scan.checkouts.append(relative)
+        elif scan.rules is not None and scan.rules.ignores(name, is_folder=_is_folder(entry)):
+            continue
         elif entry.name == DEP5_FOLDER:
             if os.path.lexists(f"{entry.path}/{DEP5_NAME}"):
                 scan.notices[name] = (DEP5_NAME,)

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from xtrove.terminal import err
+
 ModeName = Literal["maxsim", "xtr", "bm25"]
 
 
@@ -31,23 +33,33 @@ def search(
     lines: Annotated[
         int, typer.Option(help="Lines of a snippet; 0 is all.", min=0, max=100_000)
     ] = 10,
+    path_filter: Annotated[
+        str, typer.Option("--path", help="Only in this folder or glob, e.g. 'src/*'.")
+    ] = "",
+    language: Annotated[str, typer.Option(help="Only this language.")] = "",
+    regex: Annotated[str, typer.Option(help="Only functions whose text matches it.")] = "",
+    files: Annotated[bool, typer.Option("--files", help="Print paths only, best first.")] = False,
+    no_ignore: Annotated[
+        bool, typer.Option("--no-ignore", help="Search what .gitignore leaves out too.")
+    ] = False,
 ) -> None:
     """Find functions in a folder by a question, with documentation and code.
 
     The first call indexes the folder (in $XTROVE_CACHE/search, else ~/.cache/xtrove/search);
-    later ones read what has changed. Hidden folders, node_modules, caches, virtual environments
-    and links are skipped, files over 1 MB, minified and binary ones are left out and counted.
+    later ones read what has changed. Hidden folders, node_modules, caches, virtual environments,
+    links and what .gitignore names are skipped, files over 1 MB, minified and binary ones are left
+    out and counted. Exit 1: nothing was found.
 
     --json prints {"version": 1, "query", "root", "mode", "hybrid", "model", "scored" (documents
     whose score is exact), "hits": [{"rank", "score", "path" (in root), "start_line", "end_line"
     (from 1, inclusive), "name" ("" for a piece of a file without functions), "language",
     "snippet"}], "index": {"documents", "files", "read", "cut", "removed", "made", "left_out":
-    {reason: files}}, "seconds": {"index", "search"}}, best first. Finding nothing is exit 0.
+    {reason: files}}, "seconds": {"index", "search"}}, best first.
     """
-    from xtrove.commands.search import Request
+    from xtrove.commands.search import Filters, Request
     from xtrove.commands.search import search as run
 
-    run(
+    is_found = run(
         Request(
             root=path,
             question=question,
@@ -57,8 +69,15 @@ def search(
             mode=mode,
             hybrid=hybrid,
             lines=lines,
+            filters=Filters(path=path_filter, language=language, regex=regex),
+            files_only=files,
+            ignored=no_ignore,
         )
     )
+    if not is_found:
+        if not as_json:
+            err().print("nothing found")
+        raise typer.Exit(1)
 
 
 def mcp(

@@ -38,10 +38,10 @@ def _called(*words: object) -> Any:
 
 def _json(*words: object) -> dict[str, Any]:
     done = _called(*words, "--json")
-    assert done.exit_code == 0, done.output
     [line] = done.stdout.splitlines()
-    found: dict[str, Any] = json.loads(line)
-    return found
+    answer: dict[str, Any] = json.loads(line)
+    assert done.exit_code == (0 if answer["hits"] else 1), done.output
+    return answer
 
 
 def _misuse(*words: object) -> Misuse:
@@ -97,7 +97,36 @@ def test_a_pipe_gets_plain_lines_and_no_controls(root: Path) -> None:
     assert "\x1b" not in done.stdout and "\x07" not in done.stdout
     assert "9 documents of 5 files" in done.stderr
     nothing = xtrove("search", root, "zzzz")
-    assert (nothing.returncode, nothing.stdout) == (0, "nothing found\n")
+    assert (nothing.returncode, nothing.stdout) == (1, "")
+    assert "nothing found" in nothing.stderr
+
+
+def test_filters_leave_out_what_is_not_meant(root: Path) -> None:
+    def paths(*words: object) -> set[str]:
+        return {hit["path"] for hit in _json(root, "water port seeds dishes", *words)["hits"]}
+
+    assert paths() == {"home/garden.py", "home/kitchen.py", "server.go"}
+    for path in ("home", "./home/", "home/*", "home/*.py"):
+        assert paths("--path", path) == {"home/garden.py", "home/kitchen.py"}, path
+    assert paths("--path", "server.go") == {"server.go"}
+    assert paths("--path", "hom") == set()
+    assert paths("--language", "golang") == {"server.go"}
+    assert paths("--regex", r"beds\.append|err != nil") == {"home/garden.py", "server.go"}
+    assert paths("--regex", "append", "--language", "go") == set()
+    first = _json(root, "water", "--path", "home/garden.py", "-k", 1)["hits"]
+    assert [hit["path"] for hit in first] == ["home/garden.py"]
+    files = _called(root, "water port", "--files")
+    assert sorted(files.stdout.splitlines()) == ["home/garden.py", "home/kitchen.py", "server.go"]
+    assert "did you mean 'python'" in (_misuse(root, "x", "--language", "pyton").remedy or "")
+    assert "no regular expression" in str(_misuse(root, "x", "--regex", "(").message)
+
+
+def test_what_gitignore_names_is_not_searched(root: Path) -> None:
+    (root / ".gitignore").write_text("home/kitchen.py\n*.go\n")
+    assert {hit["path"] for hit in _json(root, "water port")["hits"]} == {"home/garden.py"}
+    everything = _json(root, "water port", "--no-ignore")
+    assert {hit["path"] for hit in everything["hits"]} >= {"home/kitchen.py", "server.go"}
+    assert _json(root, "water port")["index"]["removed"] == 2
 
 
 @pytest.mark.slow

@@ -10,7 +10,6 @@ Limits: one call at a time; with a model the first call may take as long as the 
 
 from __future__ import annotations
 
-import fnmatch
 import re
 import threading
 import time
@@ -26,13 +25,14 @@ from pydantic import BaseModel
 
 from evaluate.code_search import CodeDocument, Snapshot
 from evaluate.retrieval import query_words
-from ingest import LANGUAGES, suggestion
 from xtrove.commands.search.run import (
+    Filters,
     Hit,
     Request,
     best_documents,
     hit_of,
     mode_of,
+    order,
     updated_index,
 )
 from xtrove.core import XtroveError
@@ -165,17 +165,17 @@ class FolderTools:
         (`src/*`, `*_test.go`). language: only this one, such as python. limit: at most 20.
         """
         limit = max(1, min(limit, MAX_HITS))
-        chosen = _language(language)
+        filters = Filters(path=path, language=language).checked()
         with self._lock:
             mode = mode_of(_request(self._root, query, self._model, limit))
             snapshot, documents = self._updated()
             # A filter may leave only what ranks low.
-            count = len(documents) if path or chosen else limit
+            count = limit if filters.is_empty else len(documents)
             request = _request(self._root, query, self._model, count)
             with Step("searching") as step:
                 best, _ = best_documents(request, mode, snapshot, step)
-        best = [pair for pair in best if _matches(documents[pair[0]], path, chosen)]
-        best.sort(key=lambda pair: _order(documents[pair[0]], pair[1]))
+        best = [pair for pair in best if filters.match(documents[pair[0]])]
+        best.sort(key=lambda pair: order(documents[pair[0]], pair[1]))
         hits = [
             _answer(
                 hit_of(documents[number], score, self._root, SNIPPET_LINES), query,
@@ -257,35 +257,9 @@ def _request(root: Path, query: str, model: Path | None, count: int) -> Request:
     )
 
 
-def _language(language: str) -> str:
-    """The language asked for, or "". Raises `ToolError` with the nearest right one."""
-    chosen = language.strip().lower()
-    if chosen and chosen not in LANGUAGES:
-        near = suggestion(chosen)
-        hint = f"did you mean {near!r}?" if near else f"known are {', '.join(LANGUAGES)}"
-        raise ToolError(f"unknown language {printable(language)!r}: {hint}")
-    return chosen
-
-
-def _matches(document: CodeDocument, path: str, language: str) -> bool:
-    if language and document.language != language:
-        return False
-    folder = path.strip().removeprefix("./").rstrip("/")
-    return (
-        not folder
-        or document.path == folder
-        or document.path.startswith(f"{folder}/")
-        or fnmatch.fnmatchcase(document.path, folder)
-    )
-
-
 def _same_name(name: str, asked: str) -> bool:
     last = asked.replace("::", ".").replace("#", ".").rpartition(".")[2]
     return bool(name) and name in (asked, last)
-
-
-def _order(document: CodeDocument, score: float) -> tuple[float, str, int]:
-    return -score, document.path, document.start_line
 
 
 def _function(document: CodeDocument, code: str) -> FunctionText:

@@ -7,10 +7,12 @@ obeys.
 
 from __future__ import annotations
 
+import fnmatch
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,7 +34,7 @@ from evaluate.code_search import (
     update,
 )
 from evaluate.retrieval import Hits, Searcher
-from ingest import MAX_FILE_BYTES
+from ingest import LANGUAGES, MAX_FILE_BYTES, normalise_language, suggestion
 from ingest.files import read_capped
 from train.model import recorded_template
 from xtrove.core import Interrupted, Misuse
@@ -53,6 +55,50 @@ _JSON_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Filters:
+    """Which documents may be an answer; empty ones let all in."""
+
+    path: str = ""
+    """A folder, a file, or a glob over the path in the folder that is searched."""
+    language: str = ""
+    regex: str = ""
+    """Some of the text has to match."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left out."""
+        return not (self.path or self.language or self.regex)
+
+    def checked(self) -> Filters:
+        """With the language in its usual form. Raises `Misuse` for what cannot match anything."""
+        language = normalise_language(self.language)
+        if self.language and not language:
+            near = suggestion(self.language)
+            hint = f"did you mean {near!r}?" if near else f"known are {', '.join(LANGUAGES)}"
+            raise Misuse(f"unknown language {printable(self.language)!r}", remedy=hint)
+        try:
+            re.compile(self.regex)
+        except re.error as error:
+            message = f"--regex {printable(self.regex)!r} is no regular expression: {error}"
+            raise Misuse(message, remedy="Escape what is meant literally with \\.") from error
+        path = self.path.strip().removeprefix("./").rstrip("/")
+        return replace(self, language=language, path="" if path == "." else path)
+
+    def match(self, document: CodeDocument) -> bool:
+        """Whether a document may be an answer."""
+        if self.language and document.language != self.language:
+            return False
+        if self.regex and re.search(self.regex, document.text) is None:
+            return False
+        return (
+            not self.path
+            or document.path == self.path
+            or document.path.startswith(f"{self.path}/")
+            or fnmatch.fnmatchcase(document.path, self.path)
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
     """The words of the command line."""
 
@@ -64,6 +110,10 @@ class Request:
     mode: Literal["maxsim", "xtr", "bm25"] | None
     hybrid: bool
     lines: int
+    filters: Filters = Filters()
+    files_only: bool = False
+    ignored: bool = False
+    """Search what `.gitignore` leaves out too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,24 +125,44 @@ class Hit:
     snippet: str
 
 
-def search(request: Request) -> None:
-    """Indexes, searches, shows. Raises `Misuse` for wrong words, `XtroveError` where it fails."""
+def search(request: Request) -> bool:
+    """Indexes, searches, shows; whether anything was found.
+
+    Raises `Misuse` for wrong words, `XtroveError` where it fails.
+    """
     mode = mode_of(request)
+    filters = request.filters.checked()
     root = request.root.resolve()
     start = time.monotonic()
-    snapshot = updated_index(root, request.model)
+    snapshot = updated_index(root, request.model, ignored=request.ignored)
     indexed = time.monotonic()
     with Step("searching") as step:
-        best, scored = best_documents(request, mode, snapshot, step)
-    hits = [hit_of(snapshot.document(number), score, root, request.lines) for number, score in best]
-    hits.sort(key=lambda hit: (-hit.score, hit.document.path, hit.document.start_line))
+        documents = snapshot.documents({})
+        # A filter may leave only what ranks low.
+        count = request.count if filters.is_empty else len(documents)
+        best, scored = best_documents(replace(request, count=count), mode, snapshot, step)
+    best = [pair for pair in best if filters.match(documents[pair[0]])]
+    best.sort(key=lambda pair: order(documents[pair[0]], pair[1]))
+    hits = [
+        hit_of(documents[number], score, root, request.lines)
+        for number, score in best[: request.count]
+    ]
     seconds = {"index": indexed - start, "search": time.monotonic() - indexed}
     if request.as_json:
         facts = {"query": request.question, "root": str(root), "mode": mode, "scored": scored}
         more = {"hybrid": request.hybrid, "model": str(request.model or "")}
         out().print(_as_json({**facts, **more}, hits, snapshot, seconds))
+    elif request.files_only:
+        for path in dict.fromkeys(hit.document.path for hit in hits):
+            out().print(one_line(path))
     else:
         _show(hits, out())
+    return bool(hits)
+
+
+def order(document: CodeDocument, score: float) -> tuple[float, str, int]:
+    """Best first; equal scores by where they stand."""
+    return -score, document.path, document.start_line
 
 
 def mode_of(request: Request) -> Literal["maxsim", "xtr", "bm25"]:
@@ -113,14 +183,14 @@ def mode_of(request: Request) -> Literal["maxsim", "xtr", "bm25"]:
     return mode
 
 
-def updated_index(root: Path, model: Path | None) -> Snapshot:
+def updated_index(root: Path, model: Path | None, *, ignored: bool = False) -> Snapshot:
     """The index of a folder, brought up to date. Raises `Misuse` for a folder without code."""
     try:
         store = store_of(root, model)
         encode = partial(_encode, model) if model is not None else None
         with store.hold(_say_waiting), Step("indexing") as step:
             template = recorded_template(model) if model is not None else None
-            snapshot = update(store.folder, root, encode, step.report, template)
+            snapshot = update(store.folder, root, encode, step.report, template, ignored=ignored)
             store.used()
             if not len(snapshot):
                 raise Misuse(f"no readable code in {root}{_left_out(snapshot)}")
@@ -286,8 +356,6 @@ def _as_json(
 
 def _show(hits: Sequence[Hit], console: Console) -> None:
     """A head and a snippet an answer; highlighted on a terminal, plain elsewhere."""
-    if not hits:
-        console.print("nothing found")
     for rank, hit in enumerate(hits, 1):
         document = hit.document
         lines = f"{document.start_line}-{document.end_line}"
