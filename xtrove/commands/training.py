@@ -61,12 +61,12 @@ def plan(config: TrainConfig) -> None:
         if config.threads:
             torch.set_num_threads(config.threads)
         device = choose_device(config.device, config.precision)
-        with Step("making the encoder"), TemporaryDirectory() as folder:
+        with Step("making the encoder", timed=True), TemporaryDirectory() as folder:
             # As the run does it: its attention, its adapters, its dropout.
             start = Path(folder) / "start"
             save_start(config, new_encoder(config, reader), start)
             encoder = started_encoder(config, start, device)
-        with Step("measuring a step"):
+        with Step("measuring a step", timed=True):
             made = plan_run(config, reader, encoder, device, Processes(world=world), measure=True)
     out().print(f"device: {made.device}")
     for line in made.lines():

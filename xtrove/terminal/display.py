@@ -104,15 +104,19 @@ class Display:
 
 
 class Step(Display):
-    """One piece of work; says at the end how long it took, if that was over 2 s.
+    """One piece of work.
 
-    `unit` writes an amount: `amount` for bytes, else a count.
+    `unit` writes an amount: `amount` for bytes, else a count. `timed` says at the end how long it
+    took, if that was over 2 s: where nothing else does.
     """
 
     moves = True
 
-    def __init__(self, what: str, *, unit: Callable[[float], str] = "{:,.0f}".format) -> None:
+    def __init__(
+        self, what: str, *, unit: Callable[[float], str] = "{:,.0f}".format, timed: bool = False
+    ) -> None:
         super().__init__()
+        self._timed = timed
         self._what = what
         self._unit = unit
         self._doing, self._done, self._total = "", 0, 0
@@ -121,7 +125,7 @@ class Step(Display):
     def closed(self, *, succeeded: bool) -> None:
         """The time that it took."""
         taken = time.monotonic() - self.start
-        if succeeded and taken >= SLOW_SECONDS:
+        if self._timed and succeeded and taken >= SLOW_SECONDS:
             self.say(f"{self._what}: {duration(taken)}")
 
     def report(self, doing: str, done: int = 0, total: int = 0) -> None:

@@ -36,7 +36,7 @@ def test_a_log_gets_a_line_every_30_s_and_the_time_at_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     written, clock = _console(monkeypatch, terminal=False), _seconds(monkeypatch)
-    with Step("reading", unit=amount) as step:
+    with Step("reading", unit=amount, timed=True) as step:
         for second in (10.0, 29.0, 31.0, 40.0, 62.0):
             clock.append(100.0 + second)
             step.report(HOSTILE, int(second) * 1_000_000, 80_000_000)
@@ -49,10 +49,10 @@ def test_a_log_gets_a_line_every_30_s_and_the_time_at_the_end(
 
 def test_what_is_quick_or_fails_says_nothing_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     written, clock = _console(monkeypatch, terminal=False), _seconds(monkeypatch)
-    with Step("quick") as step:
+    with Step("quick", timed=True) as step:
         clock.append(101.9)
         step.report("files", 3, 9)
-    with pytest.raises(KeyError), Step("failing"):
+    with pytest.raises(KeyError), Step("failing", timed=True):
         clock.append(120.0)
         raise KeyError
     assert written.getvalue() == ""

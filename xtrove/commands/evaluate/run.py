@@ -80,12 +80,12 @@ def evaluate(request: Request) -> Evaluation:
     check(request)
     if request.output is not None and (request.output / FILE).exists():
         raise Misuse(f"{request.output} holds a result already", remedy="Name another --output.")
-    with Step("reading the corpus"):
+    with Step("reading the corpus", timed=True):
         task = _task(request)
     tuned = _tuned(request, task)
     systems, notes = _systems(request, task)
     notes = tuned + notes
-    with Step("intervals and groups"):
+    with Step("intervals and groups", timed=True):
         result = evaluation(
             task.corpora[0].name if len(task.corpora) == 1 else place_name(request.source),
             task.corpora,
@@ -192,7 +192,7 @@ def _tuned(request: Request, task: _Task) -> list[str]:
     """Takes half of the questions for the weight of the fusion, where that was asked for."""
     if not request.tune or request.model is None:
         return []
-    with Step("tuning the weight of BM25") as step:
+    with Step("tuning the weight of BM25", timed=True) as step:
         task.corpora, note = tune_fusion(
             task.corpora,
             request.model,
@@ -225,7 +225,7 @@ def _systems(request: Request, task: _Task) -> tuple[list[System], list[str]]:
 
 
 def _system(row: _Row, request: Request, task: _Task) -> System:
-    with Step(f"{row.name}: index and search") as step:
+    with Step(f"{row.name}: index and search", timed=True) as step:
         options = replace(request.options, hybrid=row.hybrid, progress=step.report)
         measured = measure_system(
             task.corpora,

@@ -188,7 +188,7 @@ def updated_index(root: Path, model: Path | None, *, ignored: bool = False) -> S
     try:
         store = store_of(root, model)
         encode = partial(_encode, model) if model is not None else None
-        with store.hold(_say_waiting), Step("indexing") as step:
+        with store.hold(_say_waiting), Step("indexing", timed=True) as step:
             template = recorded_template(model) if model is not None else None
             snapshot = update(store.folder, root, encode, step.report, template, ignored=ignored)
             store.used()
