@@ -1,4 +1,5 @@
 from .config import TrainConfig as TrainConfig
+from .config import ValidationSetSection as ValidationSetSection
 from .cpu_matmul import quick_products as quick_products
 from .device import choose_device as choose_device
 from .device import resolve_device as resolve_device

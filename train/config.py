@@ -156,15 +156,53 @@ class LoaderSection(Section):
     """Batches ready a worker."""
 
 
+class ValidationSetSection(Section):
+    """Questions of another kind than docstrings, as `xtrove evaluate` reads them."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
+    """In the log, the card and the report: `NAME MRR`."""
+    kind: Literal["pools", "cosqa", "beir"]
+    path: Annotated[str, Field(min_length=1), AfterValidator(_without_password)]
+    """A folder, as after `--pools`, `--cosqa` and `--beir`."""
+    split: str | None = None
+    """Of a CoSQA or BEIR folder; None: its only questions, or `test`."""
+    language: str = ""
+    """Of the documents of a BEIR folder."""
+    queries: Annotated[int, Field(ge=1, le=100_000)] = 200
+    documents: Annotated[int, Field(ge=2, le=1_000_000)] = 2_000
+    """Of all pools together."""
+
+    @model_validator(mode="after")
+    def _fits_kind(self) -> Self:
+        if self.split is not None and self.kind == "pools":
+            raise ValueError("split: a folder of pools has none; leave it out")
+        if self.language and self.kind != "beir":
+            raise ValueError(f"language: rows of kind {self.kind} say theirs; leave it out")
+        return self
+
+
 class ValidationSection(Section):
-    """The measure on the validation split."""
+    """The measure on the validation split, and on questions of other kinds."""
 
     every: Positive | None = 500
     """Steps between two; None: never."""
     queries: Positive = 500
     pool: Positive = 2_000
     metric: Literal["P@1", "MRR"] = "MRR"
-    """What makes a checkpoint the best."""
+    """What makes a checkpoint the best: with `sets` its mean over the validation split and them."""
+    sets: Annotated[tuple[ValidationSetSection, ...], Field(max_length=8)] = ()
+
+    @property
+    def best_by(self) -> str:
+        """The measure that makes a checkpoint the best."""
+        return f"mean {self.metric}" if self.sets else self.metric
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [section.name for section in self.sets]
+        if len(set(names)) != len(names) or "mean" in names:
+            raise ValueError(f"sets: give each a name of its own, not `mean`: {', '.join(names)}")
+        return self
 
 
 class CheckpointSection(Section):

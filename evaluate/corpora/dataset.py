@@ -12,6 +12,7 @@ documentation flatter every system, for people ask in other words.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -110,9 +111,8 @@ def some_queries(corpora: Sequence[Corpus], count: int) -> list[Corpus]:
         chosen = [query for number, query in enumerate(corpus.queries, start=at) if number in kept]
         at += len(corpus.queries)
         made.append(
-            Corpus(
-                name=corpus.name,
-                documents=corpus.documents,
+            replace(
+                corpus,
                 queries=chosen,
                 facts={**corpus.facts, "questions": f"{count} of {total}"},
             )

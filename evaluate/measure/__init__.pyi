@@ -28,3 +28,5 @@ from .tables import question_lines as question_lines
 from .tables import seen_lines as seen_lines
 from .tables import systems_table as systems_table
 from .validation import validation_measure as validation_measure
+from .validation_sets import ValidationWithSets as ValidationWithSets
+from .validation_sets import read_validation_set as read_validation_set

@@ -78,13 +78,13 @@ def validation_measure(
     chosen: list[tuple[str, str]] = []
     groups: set[object] = set()
     codes: set[object] = set()
-    for sample in reader.samples(_spread(len(reader), documents)):
+    for sample in reader.samples(evenly_spaced(len(reader), documents)):
         if sample["query_group"] in groups or sample["code_sha256"] in codes:
             continue
         groups.add(sample["query_group"])
         codes.add(sample["code_sha256"])
         chosen.append((str(sample["query"]), (template or DocumentTemplate()).of_sample(sample)))
-    positions = _spread(len(chosen), queries)
+    positions = evenly_spaced(len(chosen), queries)
     return Validation(
         queries=tuple(chosen[position][0] for position in positions),
         documents=tuple(code for _, code in chosen),
@@ -127,8 +127,8 @@ def maxsim_matrix(
     return scores
 
 
-def _spread(total: int, most: int) -> list[int]:
-    """At most `wanted` of 0..total-1, evenly spaced, ascending."""
+def evenly_spaced(total: int, most: int) -> list[int]:
+    """At most `most` of 0..total-1, ascending."""
     count = min(total, most)
     return [number * total // count for number in range(count)]
 

@@ -130,7 +130,7 @@ def _cards(
     best = _numbers(card)
     return cards + [
         (f"best {name}", number(best[name], percent=True))
-        for name in ("P@1", "MRR")
+        for name in ("P@1", "MRR", "mean P@1", "mean MRR")
         if name in best
     ]
 
@@ -163,7 +163,9 @@ def _loss(log: TrainingLog) -> dict[str, Any]:
 def _validation(log: TrainingLog, card: Mapping[str, Any]) -> dict[str, Any]:
     curves = measures(log)
     shares = [name for name in curves if name != "empty_positives" and _is_share(curves[name])]
-    drawn = [name for name in SHOWN if name in shares] or shares
+    drawn = [name for name in SHOWN if name in shares]
+    drawn += [name for name in shares if name.endswith(" MRR") or name.startswith("mean ")]
+    drawn = drawn or shares
     axis = Axis(name="measure", least=0, most=1, percent=True)
     rows = [
         (number(row["step"] + 1), *(number(row.get(name, float("nan"))) for name in curves))
@@ -171,7 +173,7 @@ def _validation(log: TrainingLog, card: Mapping[str, Any]) -> dict[str, Any]:
     ]
     return {
         "validation_chart": line_chart(
-            "Measures on the validation split", [curves[name] for name in drawn], _STEP, axis
+            "Measures of the validations", [curves[name] for name in drawn], _STEP, axis
         ),
         "best": {name: number(value, percent=True) for name, value in _numbers(card).items()},
         "validation_header": ["steps done", *curves],

@@ -152,7 +152,8 @@ def measures(log: TrainingLog) -> dict[str, Line]:
         rows = [row for row in log.validations if math.isfinite(row.get(name, _NAN))]
         curves[name] = Line(
             name=name,
-            xs=[row["step"] for row in rows],
+            # The start is measured before step 0.
+            xs=[max(0.0, row["step"]) for row in rows],
             ys=[row[name] for row in rows],
             dots=len(rows) <= BUCKETS,
         )

@@ -92,6 +92,17 @@ class Encoder(nn.Module):
         `token_budget` is the padded tokens of a mini-batch; None takes what suits the device.
         """
         rows = self.tokenize(texts, kind)
+        return self.encode_ids(rows, kind, token_budget=token_budget, progress=progress)
+
+    def encode_ids(
+        self,
+        rows: Sequence[Sequence[int]],
+        kind: Kind,
+        *,
+        token_budget: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> TokenVectors:
+        """`encode` of what `tokenize` gave."""
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum([len(row) for row in rows], out=offsets[1:])
         values = np.empty((int(offsets[-1]), self.projection.out_features), dtype=np.float32)

@@ -25,6 +25,8 @@ from xtrove.core import staged
 
 SPEED_STEPS: Final = 20
 MAX_LINE_BYTES: Final = 1 << 20
+BEFORE_FIRST: Final = -1
+"""The step of a validation before the first step."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -143,10 +145,10 @@ class RunLog:
         self._board: Any = None
 
     def open(self, step: int) -> None:
-        """Goes on at a step: lines of later ones are cut off."""
+        """Goes on at a step: lines of later ones are cut off, at the first one all."""
         self._folder.mkdir(parents=True, exist_ok=True)
         if self.path.exists():
-            cut_from(self.path, step)
+            cut_from(self.path, step or BEFORE_FIRST)
         if self._wanted:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -179,7 +181,7 @@ class RunLog:
             self._board.add_scalar(name, value, facts.step)
 
     def validation(self, step: int, measures: Mapping[str, float], seconds: float) -> None:
-        """The validation after a step."""
+        """The validation after a step, or `BEFORE_FIRST`."""
         facts = {name: float(value) for name, value in measures.items()}
         self._line({"event": "validation", "step": step, "seconds": round(seconds, 3), **facts})
         if self._board is not None:

@@ -27,6 +27,7 @@ from train.device import Device, choose_device, self_test
 from train.distributed import Processes, join, processes
 from train.errors import TrainingFault
 from train.model import Encoder
+from train.run.best import best_of, differences_from_start
 from train.run.cost import explained
 from train.run.log import Meter, RunLog, SilentWatch, StepFacts, Watch
 from train.run.plan import RunPlan, check_memory, plan_run
@@ -157,6 +158,7 @@ class _Run:
         if self._group.first:
             self._log.open(run_state.step)
         try:
+            run_state = self._measured_start(run_state, saver, measure, encoder)
             run_state, loss = self._steps(run_state, plan, stepper, saver, measure)
             if self._group.first:
                 self._save(saver, run_state)
@@ -217,7 +219,19 @@ class _Run:
         self._watch.say(f"going on behind step {run_state.step:,}")
         if run_state.best_value is not None and run_state.best_of != best_of(self._config):
             self._watch.say(f"the best so far was by {run_state.best_of}: it counts no more")
-            run_state = replace(run_state, best_value=None)
+            run_state = replace(run_state, best_value=None, start_metrics=None)
+        return run_state
+
+    def _measured_start(
+        self, run_state: RunState, saver: RunSaver, measure: Validate | None, encoder: Encoder
+    ) -> RunState:
+        """With `validation.sets`, what a run begins with is measured: what falls is seen."""
+        if run_state.step or not self._config.validation.sets:
+            return run_state
+        if self._group.first and measure is not None:
+            run_state = self._validated(run_state, saver, measure, encoder)
+            run_state = replace(run_state, start_metrics=run_state.metrics)
+        self._group.barrier()
         return run_state
 
     def _steps(
@@ -354,12 +368,16 @@ class _Run:
         began = time.perf_counter()
         with self._device.autocast():
             measures = dict(measure(encoder))
-        # Of the batches since the last validation: what the loss could not see.
-        measures["empty_positives"] = run_state.empty_sum / max(1, run_state.empty_steps)
+        if run_state.empty_steps:
+            # Of the batches since the last validation: what the loss could not see.
+            measures["empty_positives"] = run_state.empty_sum / run_state.empty_steps
         self._log.validation(run_state.step - 1, measures, time.perf_counter() - began)
         shown = ", ".join(f"{name} {value:.4f}" for name, value in measures.items())
         self._watch.say(f"validation behind step {run_state.step:,}: {shown}")
-        value = measures[self._config.validation.metric]
+        section = self._config.validation
+        for line in differences_from_start(measures, run_state.start_metrics, section):
+            self._watch.say(line)
+        value = measures[section.best_by]
         run_state = replace(run_state, metrics=measures, empty_sum=0.0, empty_steps=0)
         if run_state.best_value is None or value > run_state.best_value:
             run_state = replace(
@@ -371,9 +389,3 @@ class _Run:
             )
             saver.best(run_state)
         return run_state
-
-
-def best_of(config: TrainConfig) -> str:
-    """What the best value is a value of: others cannot be compared with it."""
-    section = config.validation
-    return f"{section.metric} of {section.queries} questions in a pool of {section.pool}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from train.checkpoint import CardFacts, save_model, write_trained_on
 from train.config import TrainConfig
 from train.json_files import read_json
 from train.model import Encoder
+from train.run.best import card_metrics
 from train.run.state import (
     FOLDER,
     FORMAT,
@@ -60,6 +61,11 @@ class RunFolder:
     def best(self) -> Path:
         """The best model so far."""
         return self.state / "best"
+
+    @property
+    def last_model(self) -> Path:
+        """The model after the last step, where another one is the best."""
+        return self.state / "last"
 
     @property
     def checkpoints(self) -> Path:
@@ -222,18 +228,26 @@ class RunSaver:
 
     def best(self, run_state: RunState) -> None:
         """The model as it is now becomes the best."""
+        self._save_model(self.output.best, run_state)
+
+    def _save_model(self, folder: Path, run_state: RunState) -> None:
         save_model(
             self.encoder,
-            self.output.best,
+            folder,
             card=self.card(run_state),
             trained_on=self.output.trained_on,
             replace=True,
         )
 
     def finish(self, run_state: RunState) -> None:
-        """The best model (the last one without a validation) becomes the model of the folder."""
+        """The best model (the last one without a validation) becomes the model of the folder.
+
+        Where the last one is not the best it is kept beside it, in `last_model`.
+        """
         if not self.output.best.exists() or run_state.best_step is None:
             self.best(run_state)
+        elif run_state.best_step != run_state.step:
+            self._save_model(self.output.last_model, run_state)
         publish(self.output.best, self.output.root)
         run = read_json(self.output.run_file)
         write_json(self.output.run_file, {**run, "finished": True, "steps": run_state.step})
@@ -248,13 +262,17 @@ class RunSaver:
             "samples": len(self.reader),
             "languages": list(self.reader.languages),
         }
-        metrics: Mapping[str, float] = run_state.metrics or {}
+        section = self.config.validation
+        progress: dict[str, Any] = {"step": run_state.step, "pairs": run_state.pairs}
+        if section.sets:
+            names = ", ".join(("held-out docstrings", *(part.name for part in section.sets)))
+            progress["best by"] = f"{section.metric}, mean over {names}"
         config = {**self.config.decisive(), "name": self.config.name}
         return CardFacts(
             name=self.config.name,
             base=self.config.base,
             data=data,
-            metrics=metrics,
+            metrics=card_metrics(run_state, section),
             config=config,
-            progress={"step": run_state.step, "pairs": run_state.pairs},
+            progress=progress,
         )

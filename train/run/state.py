@@ -8,6 +8,7 @@
       checkpoints/step-00000500/  weights.safetensors (trained parameters, fp32),
                                 optimizer.safetensors (AdamW's moments by parameter), state.json
       best/                     the best model so far, in the PyLate layout
+      last/                     the model after the last step, where another one is the best
       log.jsonl, tensorboard/
 
 A checkpoint is written under a temporary name, fsynced, then renamed; the oldest go when there are
@@ -57,6 +58,8 @@ class RunState:
     pairs: int = 0
     """Pairs seen so far."""
     best_metrics: Mapping[str, float] | None = None
+    start_metrics: Mapping[str, float] | None = None
+    """Before the first step; only with `validation.sets`."""
     empty_sum: float = 0.0
     """Shares of positives that retrieved nothing, summed over the steps since the validation."""
     empty_steps: int = 0

@@ -31,11 +31,13 @@ def train(config: TrainConfig, *, resume: bool) -> None:
     if not first:
         return
     shown = ", ".join(f"{name} {value:.4f}" for name, value in trained.metrics.items())
-    best = f" (step {trained.best_step:,})" if trained.best_step else ""
+    best = f" (step {trained.best_step:,})" if trained.best_step is not None else ""
     last = f", last loss {trained.loss:.4f}" if trained.loss is not None else ""
     out().print(f"\n{trained.steps:,} steps in {duration(trained.seconds)}{last}")
     if shown:
         out().print(f"best validation{best}: {shown}")
+    if trained.best_step == 0:
+        out().print("No measured step was better than the start: the model is the start.")
     out().print(f"The model is in {trained.output}. Next:")
     words = f"--dataset {config.data.path} --model-path {trained.output}"
     out().print(f"  xtrove evaluate {words}")
@@ -80,8 +82,10 @@ def _is_first() -> bool:
 
 def _measure(config: TrainConfig) -> Callable[[Encoder], Mapping[str, float]]:
     """The measure on the validation split."""
-    from evaluate.measure import validation_measure
+    from evaluate.measure import ValidationWithSets, read_validation_set, validation_measure
 
+    section = config.validation
+    template = DocumentTemplate(config.encoder.document_template)
     try:
         reader = open_reader(config, "validation")
     except PlanError as error:
@@ -90,12 +94,13 @@ def _measure(config: TrainConfig) -> Callable[[Encoder], Mapping[str, float]]:
             remedy="set validation.every: null, or build with shards.splits.validation above 0",
         ) from None
     with reader:
-        return validation_measure(
-            reader,
-            queries=config.validation.queries,
-            documents=config.validation.pool,
-            template=DocumentTemplate(config.encoder.document_template),
+        held_out = validation_measure(
+            reader, queries=section.queries, documents=section.pool, template=template
         )
+    if not section.sets:
+        return held_out
+    sets = {part.name: read_validation_set(part, template) for part in section.sets}
+    return ValidationWithSets(held_out=held_out, sets=sets, metric=section.metric)
 
 
 @contextmanager

@@ -238,8 +238,11 @@ def test_blocks_hold_each_question_once_with_its_answer_and_so_many_others(datas
 
 
 def test_some_questions_leave_the_pools_whole(dataset: Path) -> None:
-    corpora = dataset_corpora(dataset, split="train")
+    corpora = [
+        replace(corpus, by_repository=True) for corpus in dataset_corpora(dataset, split="train")
+    ]
     fewer = some_queries(corpora, 10)
+    assert all(corpus.by_repository for corpus in fewer)
     assert sum(len(corpus.queries) for corpus in fewer) == 10
     assert [corpus.documents for corpus in fewer] == [corpus.documents for corpus in corpora]
     assert some_queries(corpora, 10_000) == corpora

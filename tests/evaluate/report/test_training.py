@@ -103,6 +103,22 @@ def test_the_page_says_what_the_run_was(data: Path, tmp_path: Path) -> None:
     assert str(tmp_path) not in page
 
 
+def test_questions_of_other_kinds_are_shown_from_the_start_on(data: Path, tmp_path: Path) -> None:
+    output = run(tmp_path, data)
+    with (output / LOG).open("a", encoding="utf-8") as file:
+        for step, share in ((-1, 0.4), (29, 0.3)):
+            row = {"event": "validation", "step": step, "commits MRR": share, "mean MRR": share}
+            file.write(json.dumps(row) + "\n")
+    facts = json.loads((output / TRAINING).read_text())
+    facts["metrics"]["mean MRR"] = 0.4
+    (output / TRAINING).write_text(json.dumps(facts))
+    assert list(measures(read_training_log(output / LOG))["commits MRR"].xs) == [0, 29]
+    page = render(training_page(output)).decode()
+    chart = page[page.index("Measures of the validations") :].partition("</figure>")[0]
+    assert "commits MRR" in chart
+    assert "best mean MRR40%" in " ".join(Parsed(page).text.split())
+
+
 @pytest.mark.slow
 def test_a_long_run_is_bounded(data: Path, tmp_path: Path) -> None:
     output = run(tmp_path, data, steps=20_000, validations=5_000)

@@ -181,6 +181,56 @@ def test_the_best_by_another_measure_counts_no_more(data: Path, tmp_path: Path) 
 
 
 @pytest.mark.slow
+def test_a_run_that_harms_other_questions_leaves_its_start(data: Path, tmp_path: Path) -> None:
+    heard: list[str] = []
+
+    class Heard(SilentWatch):
+        def say(self, message: str) -> None:
+            heard.append(message)
+
+    # Docstrings gain, commits lose more: the mean falls from 0.5 to 0.45 and 0.4.
+    rows = [(0.6, 0.4, 0.5), (0.7, 0.2, 0.45), (0.8, 0.0, 0.4)]
+    values = iter(rows)
+
+    def measure(encoder: Encoder) -> Mapping[str, float]:
+        docstrings, commits, mean = next(values)
+        return {"P@1": 0.0, "MRR": docstrings, "commits MRR": commits, "mean MRR": mean}
+
+    sets = [{"name": "commits", "kind": "pools", "path": "somewhere"}]
+    chosen = config(data, tmp_path / "run", steps=8, validation={"every": 4, "sets": sets})
+    calls = iter(range(100))
+    with pytest.raises(Interrupted):
+        train(
+            chosen,
+            validate=lambda config: measure,
+            interrupted=lambda: next(calls) == 5,
+            watch=Heard(),
+        )
+    # Gone on with: the start is not measured again, and still compared with.
+    trained = train(chosen, validate=lambda config: measure, resume=True, watch=Heard())
+    assert (trained.best_step, trained.metrics["mean MRR"]) == (0, 0.5)
+    fallen = [line for line in heard if line.startswith("WORSE")]
+    assert fallen == [
+        "WORSE than the start: commits MRR -0.2000, mean MRR -0.0500",
+        "WORSE than the start: commits MRR -0.4000, mean MRR -0.1000",
+    ]
+    output = RunFolder(root=tmp_path / "run")
+    weights = [load_model(folder).projection.weight for folder in (output.root, output.start)]
+    assert torch.equal(*weights)
+    assert not torch.equal(load_model(output.last_model).projection.weight, weights[0])
+    log = read_log(output.state / "log.jsonl")
+    measured = [(row["step"], row["commits MRR"]) for row in log if row["event"] == "validation"]
+    assert measured == [(-1, 0.4), (3, 0.2), (7, 0.0)]
+    facts = json.loads((output.last_model / "xtrove_training.json").read_text())
+    assert facts["metrics"]["commits MRR"] == 0.0
+    assert facts["metrics"]["commits MRR at the start"] == 0.4
+    assert facts["progress"]["best by"] == "MRR, mean over held-out docstrings, commits"
+    # The measures draw no random number: the losses are those of a run without them.
+    train(config(data, tmp_path / "plain", steps=8))
+    assert losses(output.root) == losses(tmp_path / "plain")
+
+
+@pytest.mark.slow
 def test_an_interrupt_saves_and_the_rest_is_the_same(data: Path, tmp_path: Path) -> None:
     train(config(data, tmp_path / "whole"))
     calls = iter(range(100))

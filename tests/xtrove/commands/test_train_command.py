@@ -14,6 +14,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from tests.evaluate.corpora.test_pools import CODE, QUESTIONS, write
 from tests.hub.running import running_hub
 from tests.shards.builder import build, make_pair
 from tests.train.runs import dataset, losses, steps
@@ -38,19 +39,24 @@ def _words(data: Path, output: Path, *changes: str) -> list[str]:
 @pytest.mark.slow
 def test_the_smoke_config_trains_and_is_mined_with(data: Path, tmp_path: Path) -> None:
     output = tmp_path / "model"
+    pools = tmp_path / "pools"
+    write(pools, CODE, QUESTIONS)
+    sets = f"validation.sets=[{{name: commits, kind: pools, path: {pools}}}]"
     began = child_seconds()
-    done = xtrove(*_words(data, output))
+    done = xtrove(*_words(data, output, sets))
     assert done.returncode == 0, done.stderr
     assert child_seconds() - began < 60
     assert "120 steps in" in done.stdout
     assert f"The model is in {output}" in done.stdout
-    for word in ("device: cpu", "pool:", "memory:", "padding", "MFU", "left", "validation behind"):
+    for word in ("device: cpu", "pool:", "memory:", "padding", "MFU", "left", "validation behind",
+                 "commits MRR", "against the start"):  # fmt: skip
         assert word in done.stderr
     values = [row["loss"] for row in steps(output) if row["pairs"] == 32]
     assert sum(values[-10:]) < 0.9 * sum(values[:10])
     rows = (output / "trainer_state" / "log.jsonl").read_text(encoding="utf-8")
     measured = next(json.loads(row) for row in rows.splitlines() if "validation" in row)
-    assert {"P@1", "MRR", "Recall@10", "empty_positives"} <= measured.keys()
+    assert measured["step"] == -1
+    assert {"P@1", "MRR", "Recall@10", "commits P@1", "commits MRR", "mean MRR"} <= measured.keys()
 
     negatives = tmp_path / "negatives"
     mined = xtrove("mine", data, "--model-path", output, "--output", negatives, "--per-query", 2)
