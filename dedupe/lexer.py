@@ -15,6 +15,10 @@ saves a search through all rules at every space. The rules, tried in this order 
    - Python: '...', "..." on one line, '''...''' and `\"\"\"`, with prefixes such as r, b, f, rb;
    - Java: "...", '.', text blocks; Go: "...", '.', `raw`; Rust: "..." over lines, '.', r"...",
      r#"..."# and r##"..."##, with b and c prefixes; a lifetime 'a is one token;
+   - C, C++: "...", '.' with prefixes such as L and u8, C++ R"x(...)x" up to the first
+     bracket with a quote behind its word; C#: "...", $"...", '.',
+     @"..." with doubled quotes, triple quotes; Kotlin, Scala, Swift: "...", triple quotes, with a
+     prefix in Scala, #"..."# in Swift, '.' in the first two, names in backticks are one token;
    - JavaScript and TypeScript: '...', "...", `template` with what it holds; PHP and Ruby:
      '...', "..." and `...` over lines.
    - JavaScript, TypeScript, Ruby: a regular expression /.../flags, where an operator, an opening
@@ -26,16 +30,18 @@ saves a search through all rules at every space. The rules, tried in this order 
 4. Number: digits, letters, underscores, points before a digit, a signed exponent.
 5. Operator: the longest of a list (`OPERATORS`), else one character.
 
-A quote that is never closed is a token of its own, and lexing goes on behind it. A `/*`, `r#"`
-or `=begin` that is never closed makes one token of the rest of the text: nothing that is not
-surely a comment is lost. A backslash before a quote, a slash or a backslash is one token with
-it, which keeps hostile input linear: an escaped quote is never tried as an opening one.
+A quote that is never closed is a token of its own, and lexing goes on behind it. A `/*`, `r#"`,
+C++'s `R"(`, Swift's `#"` (to its line end) or `=begin` that is never closed makes one token of the
+rest of the text: nothing that is not surely a comment is lost. A backslash before a quote, a slash
+or a backslash is one token with it, which keeps hostile input linear: an escaped quote is never
+tried as an opening one.
 
 Cost: linear in the text; 13 (Ruby) to 25 MB/s (Go) measured on one core over real files.
-Limits: indentation is white space, so Python functions that differ in it alone are equal.
-Heredocs, Ruby's %-literals, PHP's inline HTML and JSX text are lexed as code; comments in Rust
-do not nest; a class with a slash in it ends a regular expression early. All of it is the same
-for equal text, so it can only lower a score.
+Limits: indentation is white space, so Python functions that differ in it alone are equal. What is
+interpolated belongs to its string. Heredocs, Ruby's %-literals, PHP's inline HTML and JSX text are
+lexed as code; comments in Rust, Kotlin, Scala and Swift do not nest; a class with a slash in it
+ends a regular expression early. All of it is the same for equal text, so it can only lower a
+score.
 """
 
 from __future__ import annotations
@@ -52,7 +58,17 @@ OPERATORS = (
     "<< >> == != <= >= && || ?? ?. -> => :: := ++ -- += -= *= /= %= &= |= ^= ** .. =~ !~"
 )
 """Operators of more than one character, in all languages alike."""
-_EXTRA_OPERATORS = {"go": "<- &^= &^", "python": "// @=", "ruby": "&.", "php": ".= <>"}
+_EXTRA_OPERATORS = {
+    "go": "<- &^= &^",
+    "python": "// @=",
+    "ruby": "&.",
+    "php": ".= <>",
+    "c": "##",
+    "cpp": "## ->* .*",
+    "kotlin": "?: !! ..<",
+    "scala": "<- <: >: <%",
+    "swift": "..< &+ &- &* &<< &>>",
+}
 
 _HASH_COMMENT = r"\#[^\n]*"
 _SLASH_COMMENT = r"//[^\n]*"
@@ -85,6 +101,14 @@ _RUBY_REGEX = (
 _NUMBER = r"\.?\d(?>(?:[eE][+-]\d|\w|\.(?=\d))*)"
 _NAME = r"[^\W\d]\w*+"
 _DOLLAR_NAME = r"(?:[^\W\d]|\$)[\w$]*+"
+_QUOTED_NAME = r"`[^`\n]++`"
+_CPP_RAW = (
+    r'(?:u8|[uUL])?R"[^()\\\s"]{0,16}\((?>(?:[^)]|\)(?![^()\\\s"]{0,16}"))*)\)[^()\\\s"]{0,16}"'
+    r'|(?:u8|[uUL])?R"[^()\\\s"]{0,16}\([\s\S]*'
+)
+_CPP_NUMBER = r"\d\w*+(?:'\w++)++"
+_CSHARP_VERBATIM = r'(?:@\$?|\$@)"(?>(?:[^"]|"")*)"'
+_SWIFT_RAW = r'\#"(?>(?:[^"\n]|"(?!\#))*)"\#|\#"[^\n]*+'
 _ESCAPE = r"""\\["'`/\\]"""
 
 _Rules = tuple[tuple[str, ...], tuple[str, ...]]
@@ -132,6 +156,45 @@ _RULES: dict[str, _Rules] = {
             _OPEN_BLOCK,
         ),
     ),
+    "c": (
+        _C_COMMENTS,
+        (rf"{_NAME}(?![\"'])", rf"(?:u8|[uUL])?(?:{_DOUBLE}|{_SINGLE})", _NAME, _OPEN_BLOCK),
+    ),
+    "cpp": (
+        _C_COMMENTS,
+        (
+            rf"{_NAME}(?![\"'])",
+            _CPP_RAW,
+            rf"(?:u8|[uUL])?(?:{_DOUBLE}|{_SINGLE})",
+            _CPP_NUMBER,
+            _NAME,
+            _OPEN_BLOCK,
+        ),
+    ),
+    "csharp": (
+        _C_COMMENTS,
+        (
+            rf"@?{_NAME}",
+            rf"[$@]{{0,3}}(?:{_TRIPLE_DOUBLE})",
+            _CSHARP_VERBATIM,
+            rf"\$?{_DOUBLE}",
+            _SINGLE,
+            _OPEN_BLOCK,
+        ),
+    ),
+    "kotlin": (_C_COMMENTS, (_NAME, _TRIPLE_DOUBLE, _DOUBLE, _SINGLE, _QUOTED_NAME, _OPEN_BLOCK)),
+    "scala": (
+        _C_COMMENTS,
+        (
+            rf"{_DOLLAR_NAME}(?!\")",
+            rf"(?:{_NAME})?(?:{_TRIPLE_DOUBLE}|{_DOUBLE})",
+            _DOLLAR_NAME,
+            _RUST_CHAR,
+            _QUOTED_NAME,
+            _OPEN_BLOCK,
+        ),
+    ),
+    "swift": (_C_COMMENTS, (_NAME, _SWIFT_RAW, _TRIPLE_DOUBLE, _DOUBLE, _QUOTED_NAME, _OPEN_BLOCK)),
 }
 
 LANGUAGES = tuple(sorted(_RULES))

@@ -9,6 +9,7 @@ from .languages import EXTENSIONS as EXTENSIONS
 from .languages import LANGUAGES as LANGUAGES
 from .languages import language_of as language_of
 from .languages import normalise_language as normalise_language
+from .languages import settled_language as settled_language
 from .languages import suggestion as suggestion
 from .records import Listing as Listing
 from .records import Part as Part

@@ -33,7 +33,7 @@ from evaluate.code_search.segments import (
     write_segment,
 )
 from evaluate.code_search.state import FileState, State, hint_of, sure
-from ingest import LANGUAGES, MAX_FILE_BYTES
+from ingest import LANGUAGES, MAX_FILE_BYTES, settled_language
 from ingest.files import UNREADABLE, Found, IgnoreRules, read_capped, walk
 from train import DocumentTemplate
 from xtrove.core import DamagedData, private_folder
@@ -198,7 +198,10 @@ class _Update:
                 continue
             self.cut += 1
             code = CodeFile(
-                path=file.name, language=file.language, content=content, repo=self.root.name
+                path=file.name,
+                language=settled_language(file.language, file.name, content),
+                content=content,
+                repo=self.root.name,
             )
             cut = cut_files([code], keep_documentation=True)
             reason = cut.left_out.get(file.name, "")

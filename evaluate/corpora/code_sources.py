@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from evaluate.corpora.chunking import CodeFile
 from evaluate.corpora.rows import CorpusError
-from ingest import LANGUAGES, MAX_FILE_BYTES, Part, SourceError
+from ingest import LANGUAGES, MAX_FILE_BYTES, Part, SourceError, settled_language
 from ingest.files import Checkout, Found, excluded, read_capped, read_checkout, walk
 from ingest.licenses import LicensePolicy
 from ingest.sources.installed import InstalledOptions, plan
@@ -43,7 +43,12 @@ class CodePlace:
         for path, location, language, repo in self.files:
             content = read_capped(location, MAX_FILE_BYTES)
             if content is not None:
-                yield CodeFile(path=path, language=language, content=content, repo=repo)
+                yield CodeFile(
+                    path=path,
+                    language=settled_language(language, path, content),
+                    content=content,
+                    repo=repo,
+                )
 
 
 def stdlib(*, languages: Sequence[str] | None = None, exclude: Sequence[str] = ()) -> CodePlace:

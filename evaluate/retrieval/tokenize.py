@@ -34,6 +34,11 @@ _SPOKEN = {
     "php": "php",
     "typescript": "typescript",
     "ts": "typescript",
+    "cpp": "cpp",
+    "csharp": "csharp",
+    "kotlin": "kotlin",
+    "scala": "scala",
+    "swift": "swift",
 }
 
 

@@ -3,8 +3,9 @@
 Method: one tree-sitter query a language for what holds methods, and the spans that the extractor
 found for functions; a function's owners are the spans around it, outermost first. A Go method
 is owned by the type of its receiver.
-Cost: one parse of a file, and only of files that a question names. Limits: the eight languages;
-in a file that its grammar does not accept, owners are those that recovery left.
+Cost: one parse of a file, and only of files that a question names. Limits: a C++ method that
+stands outside its class has no owner; in a file that its grammar does not accept, owners are
+those that recovery left.
 """
 
 from __future__ import annotations
@@ -31,6 +32,18 @@ _KINDS = {
     "ruby": ("class", "module"),
     "rust": ("trait_item", "mod_item"),
     "typescript": ("class_declaration", "abstract_class_declaration", "internal_module"),
+    "c": (),
+    "cpp": ("class_specifier", "struct_specifier", "namespace_definition"),
+    "csharp": (
+        "class_declaration",
+        "interface_declaration",
+        "struct_declaration",
+        "record_declaration",
+        "enum_declaration",
+    ),
+    "kotlin": ("class_declaration", "object_declaration"),
+    "scala": ("class_definition", "object_definition", "trait_definition", "enum_definition"),
+    "swift": ("class_declaration", "protocol_declaration"),
 }
 _EXTRA = {
     "go": "(method_declaration receiver: (parameter_list) @name) @owner",

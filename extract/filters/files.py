@@ -56,7 +56,8 @@ _GENERATED_ENDING_LIST = (
     "_pb2.py _pb2_grpc.py .pb.go .pb.gw.go .pulsar.go .min.js -min.js .min.mjs .bundle.js"
     " .pack.js _pb.js _pb.d.ts _pb.ts _pb_service.js .generated.js .generated.ts .gen.go .gen.ts"
     " _generated.go _generated.rs _generated.py .generated.rs bindata.go _bindata.go _pb.rb"
-    " .g.dart .designer.cs"
+    " .g.dart .designer.cs .g.cs .g.i.cs .generated.cs .pb.h .pb.cc .pb.c .grpc.pb.h .grpc.pb.cc"
+    " .pb.swift .grpc.swift _generated.h .pb.kt"
 )
 _GENERATED_ENDINGS = tuple(_GENERATED_ENDING_LIST.split())
 _GENERATED_FILE = re.compile(r"zz_generated\b|jquery-\d")
@@ -80,7 +81,11 @@ _GO_SAYS = re.compile(_COMMENT_START + rb"(?:" + _SAYS + rb")", re.MULTILINE)
 _GO_MARKER = re.compile(rb"^// Code generated .* DO NOT EDIT\.\r?$", re.MULTILINE)
 _TEST_WORDS = frozenset(("test", "tests"))
 _TEST_FOLDERS = word_set("__tests__ __mocks__ __test__ testdata test-data test_data e2e")
-_SPEC_LANGUAGES = frozenset(("ruby", "javascript", "typescript", "tsx", "php"))
+_SPEC_LANGUAGES = frozenset(
+    ("ruby", "javascript", "typescript", "tsx", "php", "kotlin", "scala", "swift")
+)
+_UNIT_TESTS = {language: frozenset(("unittest", "unittests")) for language in ("c", "cpp")}
+"""More last words of the name of a test file, by language."""
 _SPEC_WORDS = frozenset(("spec", "specs"))
 _NOT_ALPHANUMERIC = bytes(b for b in range(128) if not chr(b).isalnum())
 _RUN = re.compile(rb"[A-Za-z0-9+/]{64,}+")
@@ -147,7 +152,8 @@ def is_test_path(path: str, language: str) -> bool:
     parts = name_words(name)[:-1] if "." in name else name_words(name)
     if not parts:
         return False
-    return parts[0] in _TEST_WORDS or parts[-1] in words
+    last = parts[-1]
+    return parts[0] in _TEST_WORDS or last in words or last in _UNIT_TESTS.get(language, ())
 
 
 def refuse_content(content: bytes, language: str, options: FilterOptions) -> str:

@@ -32,7 +32,7 @@ _TRIVIAL = re.compile(
     rb"|(?:return\b\s*+)?(?:Ok|Some)\(" + _TEXT + rb"\)"
     rb"|return\s+" + _SIMPLE + rb"(?:\s*+,\s*+nil)+"
     rb"|" + _PATH + rb"\s*+:?=\s*+" + _SIMPLE + rb"|\.\.\.|pass|(?:super|this)\(\)"
-    rb"|(?:unimplemented|todo)!\([^\n]*\)"
+    rb"|(?:unimplemented|todo)!\([^\n]*\)|TODO\([^\n]*\)|\?\?\?"
     rb")\s*+(?:;\s*+)?"
 )
 _SETTER = re.compile(
@@ -40,7 +40,7 @@ _SETTER = re.compile(
 )
 _ITSELF = re.compile(rb"(?:return\s+)?([$@]?[\w$]+)\s*+(?:;\s*+)?")
 _RAISES = re.compile(
-    rb"(?:raise|fail|throw)\b[ (]|panic!?\s*\("
+    rb"(?:raise|fail|throw)\b[ (]|(?:panic!?|fatalError)\s*\("
     rb"|return\s+(?:nil,\s*)?(?:errors\.New|fmt\.Errorf)\("
 )
 _STUB = re.compile(
@@ -66,8 +66,19 @@ _TRIVIAL_BYTES = 400
 _HEADERS = frozenset({"parameters", "method_parameters", "identifier", "formal_parameters"})
 """What is last in a function without a body."""
 _BLOCKS = frozenset(
-    {"block", "body_statement", "statement_block", "compound_statement", "constructor_body"}
+    {
+        "block",
+        "body_statement",
+        "statement_block",
+        "compound_statement",
+        "constructor_body",
+        "function_body",
+        "indented_block",
+        "arrow_expression_clause",
+    }
 )
+_INNER = frozenset({"statement_list", "statements"})
+"""What holds the statements of a block as its only child."""
 
 
 def code_without_docstring(content: bytes, start: int, end: int, docstring: Span) -> bytes:
@@ -132,8 +143,11 @@ def _statements(node: Node, name: Span) -> tuple[Span, ...]:
     if body.type not in _BLOCKS:
         return (body.byte_range,)
     inside = body.named_children
-    if len(inside) == 1 and inside[0].type == "statement_list":
-        inside = inside[0].named_children
+    while len(inside) == 1 and (
+        inside[0].type in _INNER or (body.type == "function_body" and inside[0].type == "block")
+    ):
+        body = inside[0]
+        inside = body.named_children
     return tuple(comment.byte_range for comment in inside if "comment" not in comment.type)
 
 

@@ -26,6 +26,7 @@ from extract.parsing.python_ast import SYNTAX
 from extract.parsing.python_fallback import rescued_functions
 from extract.parsing.repair import (
     MACRO_ROUNDS,
+    PREPROCESSED,
     is_trusted,
     may_open_macros,
     opened_macros,
@@ -57,10 +58,23 @@ __all__ = [
 ]
 
 _QUOTED = re.compile(r"(?:\A|\[)(['\"])([^'\"\n]+)\1\]?\Z")
-_CLASSES = frozenset({"class_definition", "class_declaration", "class"})
+_CLASSES = frozenset({"class_definition", "class_declaration", "class", "class_specifier"})
 _LEVELS = 6
 """From a method to its class at most: body, decorators, a visibility call and its arguments."""
-_BASES = frozenset({"argument_list", "superclass", "base_clause"})
+_BASES = frozenset(
+    {
+        "argument_list",
+        "superclass",
+        "base_clause",
+        "base_class_clause",
+        "base_list",
+        "delegation_specifiers",
+        "extends_clause",
+        "inheritance_specifier",
+    }
+)
+_SWIFT_OPERATOR = re.compile(rb"\bfunc\s+([-+*/%=<>!&|^~?.]{1,20})")
+"""An operator, which the grammar of Swift gives no node."""
 _WORD = re.compile(r"[\w$#]+[?!=]?")
 
 
@@ -142,7 +156,8 @@ def functions(
         marker = re.compile(b"") if want_undocumented else row.marker
         parsed = _readable(language, path, content, parsed, budget, marker)
         broken = parsed.root.has_error
-    candidates = found_functions(row, content, matches(parsed)) if rescued is None else rescued
+    seen = parsed.content if row.name in PREPROCESSED else content
+    candidates = found_functions(row, seen, matches(parsed)) if rescued is None else rescued
     count = len(candidates)
     if broken and rescued is None:
         candidates = [function for function in candidates if is_trusted(row, content, function)]
@@ -316,12 +331,16 @@ def _code(row: Language, content: bytes, candidate: Found, documented: bool) -> 
 
 
 def _name(content: bytes, candidate: Found) -> str:
-    text = content[candidate.name[0] : candidate.name[1]].decode("utf-8")
+    text = content[candidate.name[0] : candidate.name[1]].decode("utf-8").strip("`")
+    if not text and (operator := _SWIFT_OPERATOR.search(content, candidate.own, candidate.end)):
+        return operator[1].decode("utf-8")
     if text.isidentifier():
         return text
     quoted = _QUOTED.search(text)
     if quoted is not None:
         return quoted[2]
+    if "::" in text:
+        return text.rpartition("::")[2]
     words = _WORD.findall(text)
     return words[-1] if words and "." in text else text
 

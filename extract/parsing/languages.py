@@ -5,7 +5,8 @@ Adding a language is one row here, one query in `queries`, one fixture under
 and a query that finds nothing raises nothing.
 Method: a row says which wheel holds the grammar, which comments are documentation, which of them
 are directives to a tool, and which bytes a file must hold before parsing it can pay.
-Cost: none until a grammar is loaded (`parse.tools`). Limits: the eight languages below.
+Cost: none until a grammar is loaded (`parse.tools`). Limits: the languages below; in C and C++ a
+comment counts as documentation where Doxygen would read it, a plain `/* */` does not.
 """
 
 from __future__ import annotations
@@ -66,6 +67,11 @@ class Language:
 
 _BLOCK = re.compile(rb"/\*\*(?![*/])")
 _SLASH_STARS = re.compile(rb"/\*\*")
+_SLASHES_OR_STARS = re.compile(rb"/\*\*|///")
+_BLOCK_OR_SLASHES = re.compile(rb"///(?!/)|/\*\*(?![*/])")
+# `/**<` and `///<` tell of what stands before them.
+_DOXYGEN = re.compile(rb"/\*[*!](?![*/<])|//[/!](?![/<])")
+_DOXYGEN_MARKER = re.compile(rb"/\*[*!]|//[/!]")
 _CLASS = ("class X {\n", "\n}")
 
 _ROWS = (
@@ -170,6 +176,65 @@ _ROWS = (
         header_comments=True,
         marker=_SLASH_STARS,
         wrappers=(("", ""), _CLASS, ("x = {\n", "\n}")),
+    ),
+    Language(
+        name="c",
+        module="tree_sitter_c",
+        query=queries.C,
+        placement="above",
+        documentation=_DOXYGEN,
+        bridges_blank_line=True,
+        marker=_DOXYGEN_MARKER,
+    ),
+    Language(
+        name="cpp",
+        module="tree_sitter_cpp",
+        query=queries.CPP,
+        placement="above",
+        documentation=_DOXYGEN,
+        bridges_blank_line=True,
+        marker=_DOXYGEN_MARKER,
+        wrappers=(("", ""), ("class X {\n", "\n};")),
+    ),
+    Language(
+        name="csharp",
+        module="tree_sitter_c_sharp",
+        query=queries.CSHARP,
+        placement="above",
+        documentation=_BLOCK_OR_SLASHES,
+        bridges_blank_line=True,
+        marker=_SLASHES_OR_STARS,
+        wrappers=(_CLASS, ("", "")),
+    ),
+    Language(
+        name="kotlin",
+        module="tree_sitter_kotlin",
+        query=queries.KOTLIN,
+        placement="above",
+        documentation=_BLOCK,
+        bridges_blank_line=True,
+        marker=_SLASH_STARS,
+        wrappers=(("", ""), _CLASS),
+    ),
+    Language(
+        name="scala",
+        module="tree_sitter_scala",
+        query=queries.SCALA,
+        placement="above",
+        documentation=_BLOCK,
+        bridges_blank_line=True,
+        marker=_SLASH_STARS,
+        wrappers=(("", ""), _CLASS),
+    ),
+    Language(
+        name="swift",
+        module="tree_sitter_swift",
+        query=queries.SWIFT,
+        placement="above",
+        documentation=_BLOCK_OR_SLASHES,
+        bridges_blank_line=True,
+        marker=_SLASHES_OR_STARS,
+        wrappers=(("", ""), _CLASS),
     ),
 )
 

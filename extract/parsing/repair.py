@@ -45,6 +45,26 @@ _VARIANCE = re.compile(rb"[<,](\s*+(?:in|out|const)(?:\s++out)?(?=\s++[A-Z_$][\w
 _TYPE_STAR = re.compile(rb"export(?<=\bexport)[^\S\n]++(type)(?=[^\S\n]++\*)")
 _SET_VISIBILITY = re.compile(rb"\b((?:public|protected|private)\(set\))")
 _ITEM_MACRO = re.compile(rb"^[^\S\n]*+([A-Za-z_][\w:]*+![^\S\n]*+\{)", re.M)
+_CONDITION = re.compile(
+    rb"^[ \t]*+#[ \t]*+(if|ifdef|ifndef|elif|elifdef|elifndef|else|endif)\b"
+    rb"(?>(?:[^\\\n]|\\\r?\n|\\)*)",
+    re.M,
+)
+_NOT_TAKEN = re.compile(
+    rb"[ \t]*+#[ \t]*+if(?:def[ \t]++__cplusplus\b|[ \t]++0\b"
+    rb"|[ \t]++defined[ \t]*\(?[ \t]*__cplusplus)"
+)
+_MACROS = (
+    re.compile(rb"^[ \t]*+([A-Z][A-Z0-9_]{3,80}(?:\([^()\n]{0,200}\))?)[ \t]*\r?$", re.M),
+    re.compile(rb"(?<=[^\s][ \t])([A-Z][A-Z0-9]{0,40}_[A-Z0-9_]{1,80}+)(?=[ \t]+[A-Za-z_~])"),
+    re.compile(rb"^[ \t]*+([A-Z][A-Z0-9]{0,40}_[A-Z0-9_]{1,80}+)(?=[ \t]+[A-Z~])", re.M),
+    re.compile(rb"\)[ \t]*+([A-Z][A-Z0-9_]{3,80}+)(?=\s{0,80}[{;])"),
+)
+"""Macros alone on a line, in front of a name, and behind the parameters."""
+_SPECIFIER = re.compile(rb"^[ \t]*+([A-Z][A-Z0-9]{0,40}_[A-Z0-9_]{3,80}+)(?=[ \t]+[a-z_])", re.M)
+"""A macro that begins a declaration, and so belongs to it."""
+PREPROCESSED = frozenset({"c", "cpp", "csharp"})
+"""Where what `repaired` overwrites parts no documentation from its function."""
 MACRO_ROUNDS = 4
 """How deep item macros are opened in each other."""
 _DECLARES = {
@@ -57,6 +77,15 @@ _DECLARES = {
     "javascript": rb"(?:export|function|class|async function)\b",
     "typescript": rb"(?:export|function|class|async function|interface|namespace|public|private"
     rb"|protected)\b",
+    "c": rb"(?:static|extern|inline|struct|enum|typedef)\b",
+    "cpp": rb"(?:static|extern|inline|class|struct|enum|typedef|template|namespace|virtual"
+    rb"|public|private|protected)\b",
+    "csharp": rb"(?:public|protected|private|internal|static|class|interface|enum|record|struct"
+    rb"|namespace)\b",
+    "kotlin": rb"(?:public|protected|private|internal|override|fun|class|interface|object)\b",
+    "scala": rb"(?:protected|private|override|def|class|trait|object)\b",
+    "swift": rb"(?:public|private|internal|open|fileprivate|static|func|class|struct|enum|protocol"
+    rb"|extension|init)\b",
 }
 _STARTS = {
     language: re.compile(rb"^([^\S\n]*+)(?:" + words + rb")", re.M)
@@ -126,12 +155,58 @@ def _php(content: bytes) -> Iterator[Mask]:
         yield *match.span(1), b""
 
 
+def _preprocessed(content: bytes) -> Iterator[Mask]:
+    """C, C++ and C#: one branch of each condition.
+
+    It is the first; the second where the first is `#if 0` or asks for C++ (`extern "C"
+    {`, which opens a brace in one branch and closes it in another).
+    """
+    stack: list[tuple[bool, bool]] = []
+    dead = -1
+    for match in _CONDITION.finditer(content):
+        yield *match.span(), b""
+        word = match[1]
+        if word.startswith(b"if"):
+            around = stack[-1][0] if stack else True
+            chosen = _NOT_TAKEN.match(match[0]) is None
+            stack.append((around and chosen, chosen))
+        elif not stack:
+            continue
+        elif word == b"endif":
+            stack.pop()
+        else:
+            around = stack[-2][0] if len(stack) > 1 else True
+            taken = stack[-1][1]
+            stack[-1] = (around and not taken, True)
+        alive = stack[-1][0] if stack else True
+        if alive and dead >= 0:
+            yield dead, match.start(), b""
+            dead = -1
+        elif not alive and dead < 0:
+            dead = match.end()
+    if dead >= 0:
+        yield dead, len(content), b""
+
+
+def _c(content: bytes) -> Iterator[Mask]:
+    """No macros where a declaration has none."""
+    yield from _preprocessed(content)
+    for match in _SPECIFIER.finditer(content):
+        yield *match.span(1), b"const".ljust(match.end(1) - match.start(1))
+    for pattern in _MACROS:
+        for match in pattern.finditer(content):
+            yield *match.span(1), b""
+
+
 _MASKS: dict[str, Callable[[bytes], Iterator[Mask]]] = {
     "ruby": _ruby,
     "java": _java,
     "javascript": _typescript,
     "typescript": _typescript,
     "php": _php,
+    "c": _c,
+    "cpp": _c,
+    "csharp": _preprocessed,
 }
 
 

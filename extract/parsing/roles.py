@@ -9,6 +9,8 @@ A name alone decides neither. `is_test`:
 - Java: an annotation (`@Test`, `@ParameterizedTest`, ...), PHP: `#[Test]` or `@test` in its
   documentation; both, Python and Ruby: a test's name (`test_sum`, `testSum`) in a class whose bases
   are a test case, with a decorator of a test framework (Python), or with an assertion in the body;
+- C#, Kotlin, Scala, Swift: an attribute or annotation (`[Fact]`, `@Test`); these, C and C++: a
+  test's name with an assertion in the body (`XCTAssert`), or GoogleTest's macro `TEST_F`;
 - JavaScript, TypeScript: never (their tests are callbacks, which are not cut out, in files that
   are refused by their path).
 
@@ -38,8 +40,15 @@ _TEST_NAMES: Mapping[str, re.Pattern[str]] = MappingProxyType(
         "go": re.compile(r"(?:Test|Benchmark|Fuzz)(?:[A-Z_]|$)"),
         "ruby": re.compile(r"test_"),
         "rust": re.compile(r"test_"),
+        "c": re.compile(r"test_|TEST(?:_[A-Z]+)?$"),
+        "cpp": re.compile(r"test_|Test[A-Z]|TEST(?:_[A-Z]+)?$"),
+        "csharp": re.compile(r"Test[A-Z_0-9]"),
+        "kotlin": re.compile(r"test[A-Z_0-9]"),
+        "scala": re.compile(r"test[A-Z_0-9]"),
+        "swift": re.compile(r"test[A-Z_0-9]"),
     }
 )
+_C_ASSERTION = re.compile(r"\b(?:ASSERT|EXPECT|CHECK|REQUIRE)\w*\s*\(|\b(?:assert|TEST)\w*\s*\(")
 _ASSERTIONS: Mapping[str, re.Pattern[str]] = MappingProxyType(
     {
         "python": re.compile(
@@ -58,12 +67,25 @@ _ASSERTIONS: Mapping[str, re.Pattern[str]] = MappingProxyType(
             r"|\.(?:must|wont)_\w+|\.should\b"
         ),
         "rust": re.compile(r"\b(?:debug_)?assert(?:_eq|_ne|_matches)?!"),
+        "c": _C_ASSERTION,
+        "cpp": _C_ASSERTION,
+        "csharp": re.compile(r"\bAssert\.|\.Should\w*\("),
+        "kotlin": re.compile(r"\b(?:assert\w*|fail|verify|expect)\s*\("),
+        "scala": re.compile(r"\b(?:assert\w*|fail|verify|expect)\s*\(|\bshould\b"),
+        "swift": re.compile(r"\bXCT\w+\(|#expect\b"),
     }
 )
 _ANNOTATIONS: Mapping[str, re.Pattern[str]] = MappingProxyType(
     {
         "java": re.compile(r"@(?:\w+\.)*(?:Test|ParameterizedTest|RepeatedTest|TestFactory)\b"),
         "php": re.compile(r"#\[\s*\\?(?:\w+\\)*Test\b"),
+        "csharp": re.compile(
+            r"\[\s*(?:\w+\.)*(?:Test|TestCase|TestMethod|DataTestMethod|Fact|Theory|Benchmark"
+            r"|SetUp|TearDown)(?:Attribute)?\s*[\](,]"
+        ),
+        "kotlin": re.compile(r"@(?:\w+\.)*(?:Test|ParameterizedTest|RepeatedTest|TestFactory)\b"),
+        "scala": re.compile(r"@(?:\w+\.)*Test\b"),
+        "swift": re.compile(r"@Test\b"),
     }
 )
 _PYTHON_DECORATOR = re.compile(
@@ -99,6 +121,7 @@ _ECMASCRIPT = {
     "valueOf": (0, 0),
     "toJSON": (0, 1),
 }
+_JVM_OBJECT = {"toString": (0, 0), "hashCode": (0, 0), "equals": (1, 1), "compareTo": (1, 1)}
 _SPECIAL: Mapping[str, Mapping[str, tuple[int, int]]] = MappingProxyType(
     {
         "python": {f"__{name}__": _ANY for name in _PYTHON_SPECIAL},
@@ -150,6 +173,15 @@ _SPECIAL: Mapping[str, Mapping[str, tuple[int, int]]] = MappingProxyType(
             "respond_to_missing?": (1, 2),
         },
         "go": {"String": (0, 0), "Error": (0, 0), "GoString": (0, 0), "init": (0, 0)},
+        "csharp": {
+            "ToString": (0, 0),
+            "GetHashCode": (0, 0),
+            "Equals": (1, 1),
+            "CompareTo": (1, 1),
+        },
+        "kotlin": _JVM_OBJECT,
+        "scala": _JVM_OBJECT,
+        "swift": {"hash": (1, 1), "encode": (1, 1), "==": (2, 2)},
     }
 )
 """Names a language calls, with the least and the most parameters it calls them with."""
@@ -157,6 +189,8 @@ _STATIC = MappingProxyType({"php": frozenset(("__callStatic", "__set_state"))})
 _BARE = ("function", "const", "let", "var")
 """What stands in front of the name of a function that is no member."""
 _JAVA_OBJECT = re.compile(r"\bObject\s+\w+$")
+_SWIFT_LABELS = {"hash": "into ", "encode": "to "}
+"""The label of the parameter with which Swift calls a method of this name."""
 _GO_STRING = re.compile(r"\(\s*\)\s*string\b")
 _OPENING, _CLOSING = "([{<", ")]}>"
 _HEADER = 4000
@@ -216,7 +250,10 @@ def is_special(name: str, language: str, code: str) -> bool:
     parameters = _parameters(after, language)
     if not bounds[0] <= len(parameters) <= bounds[1]:
         return False
-    return name != "equals" or _JAVA_OBJECT.search(parameters[0]) is not None
+    if language == "swift" and name in _SWIFT_LABELS:
+        return parameters[0].startswith(_SWIFT_LABELS[name])
+    is_java_equals = language == "java" and name == "equals"
+    return not is_java_equals or _JAVA_OBJECT.search(parameters[0]) is not None
 
 
 def _name_place(name: str, language: str, code: str) -> int:
@@ -247,6 +284,8 @@ def _is_member(name: str, language: str, before: str) -> bool:
         method = re.match(r"func\s*\(", before) is not None
         return method != (name == "init")
     static = re.search(r"\bstatic\b", before) is not None
+    if language == "swift" and name == "==":
+        return True
     if language == "php":
         return static == (name in _STATIC["php"])
     if language in ("javascript", "typescript", "tsx"):
@@ -259,6 +298,8 @@ def _parameters(after: str, language: str) -> list[str]:
     if language == "ruby" and not after.lstrip(" ").startswith("("):
         line = after.partition("\n")[0].partition(";")[0].partition("#")[0].strip()
         return [part for part in line.split(",") if part.strip()] if line[:1] != "=" else []
+    if language == "scala" and not after.lstrip().startswith(("(", "[")):
+        return []
     start = after.find("(")
     if start < 0 or "=>" in after[:start]:
         return ["x"]

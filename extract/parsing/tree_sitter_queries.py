@@ -13,7 +13,8 @@ which must have its name, `@signature`; Sorbet's `sig`: `@called` is compared by
 predicate would read the text of a tree that has none); `@module` a Rust module, which may
 be one of tests.
 Limits: functions passed as arguments (callbacks) are left out on purpose: their only name is
-that of the function that takes them.
+that of the function that takes them. So are accessors of properties, and the conversion
+operators and the lambdas of C++. A C function is found behind two pointers at most.
 """
 
 from __future__ import annotations
@@ -101,3 +102,54 @@ TYPESCRIPT = (
 (method_signature name: (_) @signature) @skip
 """
 )
+
+_FUNCTION = "(function_declarator declarator: (_) @name)"
+_C_DECLARATORS = f"""
+  {_FUNCTION}
+  (pointer_declarator declarator: {_FUNCTION})
+  (pointer_declarator declarator: (pointer_declarator declarator: {_FUNCTION}))
+"""
+
+C = f"""
+(function_definition declarator: [{_C_DECLARATORS}] body: (compound_statement)) @def
+(comment) @comment
+"""
+
+CPP = f"""
+(function_definition declarator: [{_C_DECLARATORS} (reference_declarator {_FUNCTION})]
+  body: [(compound_statement) (try_statement)]) @def
+(template_declaration (function_definition) @def) @anchor
+(template_declaration (template_declaration (function_definition) @def)) @anchor
+(friend_declaration (function_definition) @def) @anchor
+(linkage_specification body: (function_definition) @def) @anchor
+(comment) @comment
+"""
+
+CSHARP = """
+(method_declaration name: (identifier) @name body: (_)) @def
+(constructor_declaration name: (identifier) @name body: (_)) @def
+(local_function_statement name: (identifier) @name body: (_)) @def
+(operator_declaration operator: _ @name body: (_)) @def
+(comment) @comment
+"""
+
+KOTLIN = """
+(function_declaration name: (identifier) @name (function_body)) @def
+(secondary_constructor "constructor" @name (block)) @def
+(block_comment) @comment
+(line_comment) @comment
+"""
+
+SCALA = """
+(function_definition name: (_) @name body: (_)) @def
+(block_comment) @comment
+(comment) @comment
+"""
+
+SWIFT = """
+(function_declaration name: (simple_identifier) @name body: (function_body)) @def
+(function_declaration body: (function_body)) @def
+(init_declaration "init" @name body: (function_body)) @def
+(comment) @comment
+(multiline_comment) @comment
+"""

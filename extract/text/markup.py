@@ -7,7 +7,9 @@ test. The caller shows the hidden pieces again when the sentence is whole.
 Formats: HTML and XML (Java, PHP, JavaScript, TypeScript and every language without a row here):
 tags out, character references resolved. Python: reST with some Markdown. Ruby: RDoc and YARD.
 Rust: Markdown. Go: doc links only. In these four neither tags nor references mean anything,
-but for paired inline tags in Ruby and Rust.
+but for paired inline tags in Ruby and Rust. Beside HTML and XML: in C and C++ Doxygen's commands
+(`\\c name`), in C# references (`<see cref="A"/>`), in Scala the wiki syntax of Scaladoc, in Kotlin
+names in brackets.
 Cost: under a microsecond a step for text without markup.
 Limits: every regular expression is linear in the text: quantifiers that could give back are
 possessive or bounded. Only known HTML tags are stripped, so that `List<String>` survives.
@@ -18,12 +20,15 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from extract.text.words import word_set
 
 _NO_HTML = frozenset(("python", "ruby", "go", "rust"))
 _NO_EMPHASIS = frozenset(("go",))
+_LINKS_NAMES = frozenset(("rust", "go", "kotlin"))
+"""Where a name in brackets is a link to it."""
 
 _FIRST_HIDDEN, _MOST_HIDDEN = 0xE000, 0x1900
 _HIDDEN = re.compile("[\ue000-\uf8ff]")
@@ -81,6 +86,21 @@ _RDOC_ESCAPE = re.compile(r"(?<![\w/\\\"'\]])\\(?=[A-Za-z_]{2})")
 _YARD_LINK = re.compile(
     r"(?<![\w}$#])\{((?:::)?[A-Z][\w:]*+(?:[#.]\w+[?!=]?)?|#\w+[?!=]?)(\s[^{}]*+)?\}"
 )
+
+_XML_REFERENCE = re.compile(
+    r"<(?:see|seealso|paramref|typeparamref)\s+(?:cref|name|langword|href)\s*=\s*"
+    r"[\"'](?:[A-Z!]:)?([^\"'<>()]{1,200})(?:\([^\"'<>()]*+\))?[\"']\s*/>"
+)
+_XML_LABEL = re.compile(r"<(see|seealso)\s[^<>]{0,400}+>([^<>]{0,400}+)</\1>")
+_XML_CODE = re.compile(r"<c>([^<>]{0,400}+)</c>")
+_CREF_BRACES = {ord("{"): "<", ord("}"): ">"}
+_DOXYGEN_CODE = re.compile(r"(?<![\w@\\])[@\\][cp] +([^\s,;]{0,200}[^\s,;.:!?)])")
+_DOXYGEN_WORD = re.compile(
+    r"(?<![\w@\\])[@\\](?:ref|em|link|endlink|rst|endrst|[aeb])\b ?|(?<![\w@\\])[@\\]n(?=\s|$)"
+)
+_SCALADOC_LINK = re.compile(r"\[\[([^\[\]\s]++)(\s[^\[\]]*+)?\]\]")
+_SCALADOC_CODE = re.compile(r"\{\{\{([^{}]{0,400}+)\}\}\}")
+_SCALADOC_EMPHASIS = re.compile(r"(?<![\w'])('{2,3})(?=[^\s'])([^']++)(?<!\s)\1(?![\w'])")
 
 _STRONG = re.compile(
     r"(?<![\w*])\*\*(?=[^\s*])([^*]++)(?<!\s)\*\*(?![\w*])"
@@ -221,6 +241,9 @@ def _hide_code(text: str, language: str, hidden: Hidden) -> str:
         body = body.strip()
         return body if _ADDRESS.match(body) is not None else hidden.hide(body)
 
+    hide_own = _OWN_CODE.get(language)
+    if hide_own is not None:
+        text = hide_own(text, code)
     if "`" in text:
         if language == "python":
             text = _REST_TICKED.sub(lambda match: _rest_ticked(match, code), text)
@@ -248,6 +271,38 @@ def _hide_code(text: str, language: str, hidden: Hidden) -> str:
     return text
 
 
+def _xml_references(text: str, code: Callable[[str], str]) -> str:
+    """C#: `<see cref="M:A.B(C)"/>` and `<paramref name="x"/>` show as `A.B` and `x`."""
+    if "<" not in text:
+        return text
+    text = _XML_REFERENCE.sub(lambda match: code(match[1].translate(_CREF_BRACES)), text)
+    text = _XML_LABEL.sub(r"\2", text)
+    return _XML_CODE.sub(lambda match: code(resolved(match[1])), text)
+
+
+def _doxygen(text: str, code: Callable[[str], str]) -> str:
+    """C and C++: `\\c name` is code, `\\ref name` and `\\em word` show as they are."""
+    if "\\" in text or "@" in text:
+        text = _DOXYGEN_CODE.sub(lambda match: code(match[1]), text)
+        text = _DOXYGEN_WORD.sub("", text)
+    return text
+
+
+def _scaladoc(text: str, code: Callable[[str], str]) -> str:
+    """Scala: `[[a.B label]]` shows its label or target, `{{{x}}}` is code, quotes are emphasis."""
+    if "[[" in text:
+        text = _SCALADOC_LINK.sub(lambda match: (match[2] or "").strip() or code(match[1]), text)
+    if "{{{" in text:
+        text = _SCALADOC_CODE.sub(lambda match: code(match[1]), text)
+    return _SCALADOC_EMPHASIS.sub(r"\2", text) if "''" in text else text
+
+
+_OWN_CODE: Mapping[str, Callable[[str, Callable[[str], str]], str]] = MappingProxyType(
+    {"csharp": _xml_references, "c": _doxygen, "cpp": _doxygen, "scala": _scaladoc}
+)
+"""Markup that one format alone has, by language."""
+
+
 def _without_escape(code: str) -> str:
     """RDoc's backslash in front of a word keeps it from being made a link."""
     return code[1:] if code.startswith("\\") and code[1:].isidentifier() and code[2:] else code
@@ -266,7 +321,7 @@ def _links(text: str, language: str) -> str:
         text = _MARKDOWN_LINK.sub(_link_label, text)
     if "][" in text:
         text = _MARKDOWN_REFERENCE.sub(r"\1", text)
-    if language in ("rust", "go"):
+    if language in _LINKS_NAMES:
         text = _CODE_REFERENCE.sub(r"\1", _HIDDEN_REFERENCE.sub(r"\1", text))
         if language == "go" and "/" in text:
             text = _IMPORT_REFERENCE.sub(r"\1", text)

@@ -67,6 +67,10 @@ _STOP = re.compile(
     r"|(?P<code>>>>|```|~~~|<pre\b|<code>$|\{@example|\$ [a-z])"
 )
 _TAG = re.compile(r"@[A-Za-z]|\\(?:param|returns?|brief|throws?|exception|see|note|since|sa)\b")
+# `\c`, `@p` and their like stand in the text, also at its beginning.
+_DOXYGEN = re.compile(
+    r"[@\\](?!(?:[capeb]|em|ref|link|n|rst|endrst|verbatim|code|f\$)\b)[A-Za-z]|[@\\](?:code|verbatim)\b"
+)
 _TAGS = {
     # A line may begin with a decorator, an instance variable or the name of a class.
     "python": re.compile(
@@ -80,7 +84,18 @@ _TAGS = {
         r"|description|desc|throws?)\b|@!"
     ),
     "php": re.compile(r"@[A-Za-z]"),
+    "c": _DOXYGEN,
+    "cpp": _DOXYGEN,
+    "scala": re.compile(r"@[A-Za-z]|\{\{\{"),
+    "swift": re.compile(
+        r"@[A-Za-z]|[-+*]\s?(?i:parameters?|returns?|throws|note|important|warning|attention"
+        r"|precondition|postcondition|invariant|requires|complexity|see ?also|see|author|authors"
+        r"|version|since|bug|date|copyright|experiment|remark|tag|todo|example|localizationkey)\b"
+        r"[^:]{0,60}:"
+    ),
 }
+_TAG_SIGNS = frozenset("@\\{-+*")
+"""What a line begins with that `_TAGS` look at."""
 _ASIDE = re.compile(
     r"!!! ?[a-z]|\?\?\?\+? ?[a-z]|:?call-seq:|\.\. (?:note|warning|deprecated|versionadded"
     r"|versionchanged|caution|danger|important|tip|hint|attention|error|seealso|todo|admonition|index)::"
@@ -91,13 +106,16 @@ _PREAMBLE = re.compile(
 )
 _TOMDOC = re.compile(r"\A(?:Public|Private|Internal|Protected): +")
 """TomDoc's word on who may call a method; it says nothing of what the method does."""
+_KERNEL_DOC = re.compile(r"\A[a-z_]\w*+(?:\(\))? +[-\u2013] +(?=\w)")
+"""The name that stands before what it does in documentation of the Linux kernel's form."""
+_LEADING = {"ruby": _TOMDOC, "c": _KERNEL_DOC, "cpp": _KERNEL_DOC}
 _TOMDOC_ARGUMENT = re.compile(r"[a-z_*&][\w*&?]{0,40} {1,20}- ")
 _RUBY_LABEL = re.compile(r"(?:[\w*:+.-]{1,40}::|\[[^\[\]]{1,60}\])(?:\s|$)")
-_MARKED = re.compile(r"[`\[{<&*_\\~+:]")
+_MARKED = re.compile(r"[`\[{<&*_\\~+:@]|''")
 """What all markup holds one of; a paragraph without any is spared its steps."""
 _HEADING = re.compile(r"(?:#{1,6}|={1,4}) (?=\S)")
 _DESCRIPTION = re.compile(r"[@\\](?:description|desc|brief|summary|short)\b:?")
-_RETURNS = re.compile(r"(?:[@\\]returns?\b|:returns?:|Returns:(?=\s|$))")
+_RETURNS = re.compile(r"(?:[@\\]returns?\b|:returns?:|Returns:(?=\s|$)|[-+*] [Rr]eturns:(?=\s))")
 _PYTHON_TYPE = re.compile(r"^[\w.\[\]|]{1,60}: ")
 _TAG_START = re.compile(r"[@\\:][A-Za-z]|(?:Args|Arguments|Parameters|Raises|Yields|Throws)\s?:")
 
@@ -257,8 +275,8 @@ def _plain(paragraph: str, language: str, *, cut: bool) -> tuple[str, str]:
     hidden = Hidden()
     if _MARKED.search(paragraph) is not None:
         paragraph = unwrap(paragraph, language, hidden)
-    if language == "ruby":
-        paragraph = _TOMDOC.sub("", paragraph)
+    if language in _LEADING:
+        paragraph = _LEADING[language].sub("", paragraph)
     text = tidy(without_addresses(paragraph))
     described = without_notices(text)
     refused = "query_boilerplate" if text and not described else ""
@@ -289,7 +307,7 @@ def _paragraphs(documentation: str, language: str) -> Iterator[tuple[str, bool]]
             continue
         # No section begins in lower case: most lines are spared the search.
         stop = None if line[0].islower() and not line.endswith("::") else _STOP.match(line)
-        if stop is not None or (line[0] in "@\\" and tags.match(line)):
+        if stop is not None or (line[0] in _TAG_SIGNS and tags.match(line)):
             cut = stop is not None and stop["code"] is not None
             break
         if language == "ruby" and (seen or line[0] != "[") and _RUBY_LABEL.match(line):

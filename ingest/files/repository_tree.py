@@ -36,7 +36,7 @@ from ingest.files.tree_walk import (
     skipped_folder,
     walk,
 )
-from ingest.languages import language_of
+from ingest.languages import wanted_language
 from ingest.licenses import MAX_NOTICE_BYTES, LicenseFiles, is_notice
 
 
@@ -174,7 +174,7 @@ def _committed(
     named: list[tuple[str, str, str]] = []
     for path in (*checkout.blobs, *checkout.links):
         name = _name(repository, path)
-        language = language_of(name)
+        language = wanted_language(name, choice.wanted)
         if (
             name
             and language in choice.wanted

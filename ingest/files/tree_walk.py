@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from ingest.file_sizes import MAX_FILE_BYTES
-from ingest.languages import language_of
+from ingest.languages import LANGUAGES, wanted_language
 from ingest.licenses import DEP5_FOLDER, DEP5_NAME, is_notice
 
 SYMLINK = "symlink"
@@ -114,9 +114,9 @@ def walk(
     )
 
 
-def look(path: str, name: str) -> Found | None:
+def look(path: str, name: str, wanted: Collection[str] = LANGUAGES) -> Found | None:
     """One candidate by its path; None when it is not there."""
-    language = language_of(name)
+    language = wanted_language(name, wanted)
     try:
         facts = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -239,8 +239,10 @@ def _scan_folder(scan: _Scan, path: str, relative: str) -> None:
                 scan.pending.append((entry.path, name))
         elif is_notice(name):
             notices.append(entry.name)
-        elif language_of(entry.name) in scan.wanted and not excluded(name, scan.exclude):
-            file = look(entry.path, name)
+        elif wanted_language(entry.name, scan.wanted) in scan.wanted and not excluded(
+            name, scan.exclude
+        ):
+            file = look(entry.path, name, scan.wanted)
             if file is not None and not _is_linked_folder(entry):
                 scan.files.append(file)
     if notices:

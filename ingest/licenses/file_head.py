@@ -26,6 +26,7 @@ _STRING = (
     rb"|\"(?>(?:[^\"\\\n]|\\.)*)\"|'(?>(?:[^'\\\n]|\\.)*)')"
 )
 _USE_STRICT = rb"\"use strict\";?|'use strict';?"
+_DIRECTIVE = rb"#[ \t]*[a-z]+(?:[^\n\\]|\\\r?\n|\\)*"
 _SCRIPT = (
     _SLASHES + rb"|<!--[^\n]*(?:\n[ \t]*<!--[^\n]*)*",
     rb"\A#![^\n]*|" + _USE_STRICT + rb"|import\b[^\n({;]*(?:\{[^}]*\})?[^\n(;]*;?",
@@ -40,6 +41,12 @@ _SYNTAX: Mapping[str, tuple[bytes, bytes]] = MappingProxyType(
             _HASH + rb"|=begin\b.*?(?:\n=end\b[^\n]*|\Z)",
             rb"(?:require|require_relative)\b[^\n]*",
         ),
+        "c": (_SLASHES, _DIRECTIVE),
+        "cpp": (_SLASHES, _DIRECTIVE),
+        "csharp": (_SLASHES, _DIRECTIVE + rb"|(?:global\s+)?using\b[^\n;(]*;|namespace\b[^\n;{]*;"),
+        "kotlin": (_SLASHES, rb"\A#![^\n]*|@file:[^\n]*|(?:package|import)\b[^\n]*"),
+        "scala": (_SLASHES, rb"\A#![^\n]*|(?:package|import)\b[^\n{]*(?:\{[^}]*\})?"),
+        "swift": (_SLASHES, rb"\A#![^\n]*|(?:@\w+\s+)*import\b[^\n]*"),
         "javascript": _SCRIPT,
         "typescript": _SCRIPT,
         "java": (_SLASHES, rb"(?:package|import)\b[^\n;]*;"),

@@ -1,4 +1,4 @@
-"""Whole files that are hard to read: nested, wide, and long in one thing, in eight languages."""
+"""Whole files that are hard to read: nested, wide, and long in one thing, by language."""
 
 from __future__ import annotations
 
@@ -17,8 +17,14 @@ OPEN = {
     "typescript": "/** Say it {n}. */\nfunction f{n}() {{ go();\n",
     "ruby": "# Say it {n}.\ndef f{n}\n go\n",
     "rust": "/// Say it {n}.\nfn f{n}() {{ go();\n",
+    "c": "/** Say it {n}. */\nvoid f{n}() {{ go();\n",
+    "cpp": "struct A{n} {{\n/** Say it {n}. */\nvoid f{n}() {{ go();\n",
+    "csharp": "/** Say it {n}. */\nvoid f{n}() {{ go();\n",
+    "kotlin": "/** Say it {n}. */\nfun f{n}() {{ go()\n",
+    "scala": "/** Say it {n}. */\ndef f{n}() = {{ go()\n",
+    "swift": "/// Say it {n}.\nfunc f{n}() {{ go()\n",
 }
-CLOSE = {"java": "}}\n", "ruby": "end\n"}
+CLOSE = {"java": "}}\n", "ruby": "end\n", "cpp": "}};\n"}
 
 
 def nested(language: str, levels: int) -> str:
@@ -42,7 +48,7 @@ def wide(language: str, count: int) -> str:
             f" def f{at}():\n  'Say it {at}.'\n  go()\n" for at in range(count)
         )
     units = "".join(OPEN[language].format(n=at) + CLOSE.get(language, "}\n") for at in range(count))
-    if language in ("go", "java"):
+    if language in ("go", "java", "c", "cpp"):
         return HEADS.get(language, "") + units
     return (
         HEADS.get(language, "") + OPEN[language].format(n="") + units + CLOSE.get(language, "}\n")

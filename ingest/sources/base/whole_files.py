@@ -30,6 +30,7 @@ from ingest.files import (
     open_regular,
     read_up_to,
 )
+from ingest.languages import settled_language
 from ingest.licenses import NO_ASSERTION, LicensePolicy, spdx_tags
 from ingest.records import Part, Skip, Slice, SourceFile
 from ingest.slicing import make_slice, pack, target_bytes
@@ -115,14 +116,26 @@ def thinned(
     return thin
 
 
-def read_files(policy: LicensePolicy, slice_: Slice, revision: str) -> Iterator[SourceFile | Skip]:
-    """One record a part, in order.
+def read_files(
+    policy: LicensePolicy, slice_: Slice, revision: str, wanted: frozenset[str]
+) -> Iterator[SourceFile | Skip]:
+    """One record a part, in order; a header whose content is of another language than those
+    `wanted` is a `Skip`.
 
     Raises `ChangedInput` when a file is not the one that was planned, `TransientFault` when
     reading it may work later.
     """
     with BlobReader() as blobs:
-        yield from _records(policy, slice_, revision, blobs)
+        for record in _records(policy, slice_, revision, blobs):
+            if isinstance(record, SourceFile) and record.language not in wanted:
+                yield Skip(
+                    language=record.language,
+                    reason="unwanted_language",
+                    row=record.row,
+                    detail=record.path[:200],
+                )
+            else:
+                yield record
 
 
 def _records(
@@ -183,7 +196,7 @@ def _file(
         path=meta["path"],
         revision=meta["revision"],
         url=meta["url"],
-        language=part.language,
+        language=settled_language(part.language, meta["path"], content),
         content=content,
         licenses=policy.recorded(licenses),
         license_evidence=evidence,

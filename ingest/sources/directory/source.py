@@ -117,7 +117,7 @@ def read(
     sampled: bool = False,
 ) -> Iterator[SourceFile | Skip]:
     """The files of a slice: see `ingest.sources.base.whole_files.read_files`."""
-    return read_files(policy, slice_, revision)
+    return read_files(policy, slice_, revision, options.wanted())
 
 
 def _folder(

@@ -42,7 +42,7 @@ from ingest.files import (
     skipped_folder,
     walk,
 )
-from ingest.languages import language_of
+from ingest.languages import wanted_language
 from ingest.licenses import LicensePolicy
 from ingest.records import Listing, Part, Quarantine, Skip, Slice, SourceFile
 from ingest.slicing import content_revision
@@ -74,6 +74,12 @@ class InstalledOptions(CommonOptions):
     packages: Literal["dependencies", "all"] | tuple[str, ...] = "dependencies"
     stdlib: bool = True
     places: ClassVar[tuple[str, ...]] = ()
+
+    def wanted(self) -> frozenset[str]:
+        """The languages to read; C and C++ only where they are named: wheels hold the headers of
+        other projects to compile against, which declare and define little."""
+        wanted = super().wanted()
+        return wanted - {"c", "cpp"} if self.languages is None else wanted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,7 +161,7 @@ def read(
     sampled: bool = False,
 ) -> Iterator[SourceFile | Skip]:
     """The files of a slice: see `ingest.sources.base.whole_files.read_files`."""
-    return read_files(policy, slice_, revision)
+    return read_files(policy, slice_, revision, options.wanted())
 
 
 def closure(base: str, distributions: Mapping[str, Distribution]) -> list[str]:
@@ -296,9 +302,9 @@ def _files(options: InstalledOptions, dist: Distribution) -> Iterator[tuple[Foun
     languages = options.wanted()
     inside: dict[str, bool] = {}
     for path in sorted(str(file) for file in dist.files or ()):
-        if language_of(path) not in languages:
+        if not wanted_language(path, languages):
             continue
-        seen_file = look(str(dist.locate_file(path)), path)
+        seen_file = look(str(dist.locate_file(path)), path, languages)
         if seen_file is None:
             continue
         folders = path.split("/")[:-1]

@@ -41,6 +41,21 @@ CASES = {
         "class N::B\n  def g; 2; end\nend\n",
         ["M.A.f", "B.g"],
     ),
+    "cpp": (
+        "namespace n { class A { int f() { return 1; } }; struct B { void g() { f(); } }; }\n"
+        "int A::h() { return 1; }\n",
+        ["n.A.f", "n.B.g", "h"],
+    ),
+    "csharp": (
+        "namespace N { record R { int F() => 1; } interface I { int G() => 2; } }",
+        ["R.F", "I.G"],
+    ),
+    "kotlin": ("class A {\n  object B {\n    fun f() = 1\n  }\n}\nfun g() = 2\n", ["A.B.f", "g"]),
+    "scala": ("object O {\n  trait T {\n    def f = 1\n  }\n}\n", ["O.T.f"]),
+    "swift": (
+        "struct S {\n  func f() { g() }\n}\nextension S {\n  func h() { g() }\n}\n",
+        ["S.f", "S.h"],
+    ),
     "rust": (
         "mod m { impl<T> Tree<T> { fn find(&self) -> i32 { 1 } } }\n"
         "trait Pour { fn pour(&self) { } }\nimpl fmt::Display for Cup { fn fmt(&self) { } }\n",

@@ -173,7 +173,7 @@ def test_unclosed_openers_do_not_crash(language: str, opener: bytes) -> None:
     try:
         functions(language, "a", opener * (60_000 // len(opener)))
     except FunctionsError as error:
-        assert error.reason == "parse_failed"
+        assert error.reason in ("parse_failed", "parse_timeout")
 
 
 @pytest.mark.slow
@@ -227,6 +227,12 @@ def test_functions_nested_deeper_than_the_grammar_counts(language: str) -> None:
         "go": "func F() { ",
         "ruby": "def f\n <<A\n#{",
         "rust": "fn f() { ",
+        "c": "int f() { ",
+        "cpp": "struct A { int f() { ",
+        "csharp": "class A { void f() { ",
+        "kotlin": "fun f() { ",
+        "scala": "def f() = { ",
+        "swift": "func f() { ",
     }.get(language, "function f() { ")
     functions(language, "a", ("<?php " + unit * 2_000).encode())
     functions(language, "a", (unit * 2_000).encode())
@@ -337,6 +343,8 @@ def test_random_bytes_are_refused_or_read(language: str, content: bytes) -> None
 @pytest.mark.parametrize("language", LANGUAGE_NAMES)
 def test_marker_skip_loses_no_pair_of_real_files(language: str) -> None:
     folder = Path(os.environ["XTROVE_DATA"]) / "the-stack" / "data" / language
+    if not folder.is_dir():
+        pytest.skip(f"XTROVE_DATA holds no files of {language}")
     lost: list[str] = []
     skipped = documented = 0
     for path in sorted(folder.glob("*.parquet")):

@@ -3,6 +3,8 @@ bounds are in doubt."""
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from extract.parsing.function_finder import FileFunctions, functions
@@ -225,3 +227,55 @@ def test_what_is_left_out_is_counted() -> None:
     text = BROKEN["javascript"]
     result = read("javascript", text)
     assert result.untrusted + len(result.functions) == 2
+
+
+CONDITIONS = """#ifdef __cplusplus
+extern "C" {
+#endif
+/** Opens it. */
+MY_API int first(int a)
+{
+#if A
+    if (a) {
+#elif B
+    if (b) {
+#else
+    if (c) {
+#endif
+        return 1;
+    }
+    return 2;
+}
+#if 0
+/** Never seen. */
+int never(void) { return 3; }
+# else /* c */
+/** Taken where the first is not. */
+int second(void) { return 4; }
+#endif
+#ifdef __cplusplus
+}
+#endif
+"""
+
+
+def test_one_branch_of_each_condition_is_read() -> None:
+    found = functions("c", "a.c", CONDITIONS.encode())
+    assert not found.has_error
+    assert [
+        (one.name, one.documentation, one.start_line, one.end_line) for one in found.functions
+    ] == [
+        ("first", "Opens it.", 5, 17),
+        ("second", "Taken where the first is not.", 23, 23),
+    ]
+    # What stands between is cut out of the file as it was.
+    first = found.functions[0].code
+    assert first.startswith("MY_API int first") and "#elif B\n    if (b) {" in first
+
+
+@pytest.mark.parametrize("unit", [b"#if A\n", b"#endif\n", b"#else\n", b"#if A\\\n", b"A_B ", b"#"])
+def test_conditions_take_linear_time(unit: bytes) -> None:
+    content = unit * (200_000 // len(unit))
+    begin = time.process_time()
+    assert len(repaired("cpp", content)) == len(content)
+    assert time.process_time() - begin < 1

@@ -203,3 +203,41 @@ def test_hostile_headers_are_read_in_linear_time() -> None:
         is_test("testX", "java", code, known=False)
         is_test("test_x", "ruby", code, known=False)
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("language", "name", "code", "test"),
+    [
+        ("csharp", "Adds", "[Fact]\npublic void Adds() { Assert.True(f()); }", True),
+        ("csharp", "Adds", "[TestCase(1, 2)]\npublic void Adds(int a) { }", True),
+        ("csharp", "Adds", "public void Adds() { var a = b[Test]; }", False),
+        ("kotlin", "adds", "@Test\nfun adds() { f() }", True),
+        ("scala", "adds", "@Test def adds() = f()", True),
+        ("swift", "testAdds", "func testAdds() { XCTAssertEqual(f(), 2) }", True),
+        ("swift", "testAdds", "func testAdds() -> Bool { return f() }", False),
+        ("cpp", "TEST_F", "TEST_F(Sum, Adds) { EXPECT_EQ(f(), 2); }", True),
+        ("c", "test_sum", "void test_sum(void) { assert(sum() == 2); }", True),
+        ("c", "test_bit", "int test_bit(int n) { return bits >> n & 1; }", False),
+    ],
+)
+def test_tests_of_the_c_family_and_its_kin(language: str, name: str, code: str, test: bool) -> None:
+    assert is_test(name, language, code, known=False) is test
+
+
+@pytest.mark.parametrize(
+    ("language", "name", "code", "special"),
+    [
+        ("csharp", "ToString", "public override string ToString() => name;", True),
+        ("csharp", "ToString", "public string ToString(string format) { }", False),
+        ("kotlin", "equals", "override fun equals(other: Any?): Boolean = other is A", True),
+        ("scala", "toString", 'override def toString: String = s("a")', True),
+        ("scala", "hashCode", "def hashCode(seed: Int): Int = seed", False),
+        ("swift", "hash", "func hash(into hasher: inout Hasher) { }", True),
+        ("swift", "hash", "func hash(of path: String) -> Int { }", False),
+        ("swift", "==", "static func == (left: A, right: A) -> Bool { }", True),
+    ],
+)
+def test_what_the_c_family_and_its_kin_call(
+    language: str, name: str, code: str, special: bool
+) -> None:
+    assert is_special(name, language, code) is special

@@ -193,3 +193,62 @@ def test_an_example_that_was_cut_off_is_not_announced() -> None:
 def test_type_parameters_before_the_description_are_passed_over() -> None:
     text = "@template T of mixed\n\nTravel forward the given seconds.\n\n@param T $x"
     assert normalise_query(text, "php", "doc_comment").text == "Travel forward the given seconds."
+
+
+@pytest.mark.parametrize(
+    ("documentation", "language", "text"),
+    [
+        (
+            "\\brief Adds \\p size bytes\n to it.\n\\param size the size",
+            "c",
+            "Adds size bytes to it.",
+        ),
+        ("@brief Adds @c a to @ref B.\n\nMore.", "cpp", "Adds a to B."),
+        ("Adds \\a x and \\em y.\n\\return nothing", "cpp", "Adds x and y."),
+        (
+            "ring_push - Adds an entry to the ring\n@ring: the ring",
+            "c",
+            "Adds an entry to the ring",
+        ),
+        (
+            '<summary>\nAdds <paramref name="item"/> to a <see cref="T:A.List{T}"/>.\n</summary>\n'
+            '<param name="item">x</param>',
+            "csharp",
+            "Adds item to a A.List<T>.",
+        ),
+        (
+            '<summary>Is <see langword="null"/> unless <c>a &lt; b</c> holds.</summary>',
+            "csharp",
+            "Is null unless a < b holds.",
+        ),
+        (
+            '<summary>Sees <see cref="M:A.B(Int32)"/> or <see cref="A">this</see>.</summary>',
+            "csharp",
+            "Sees A.B or this.",
+        ),
+        (
+            "Returns the entry of [key] in [Map.get].\n\n@param key x",
+            "kotlin",
+            "Returns the entry of key in Map.get.",
+        ),
+        (
+            "Parses with [[a.Grammar]], a '''strict''' [[Rule one]].",
+            "scala",
+            "Parses with a.Grammar, a strict one.",
+        ),
+        ("Reads a file at once.\n{{{\nread()\n}}}", "scala", "Reads a file at once."),
+        (
+            "Returns ``Key`` of the store.\n\n- Parameters:\n  - a: b",
+            "swift",
+            "Returns Key of the store.",
+        ),
+        (
+            "Reads all of the file.\n- parameter path: b\n- Returns: c",
+            "swift",
+            "Reads all of the file.",
+        ),
+        ("- Returns: The sum of both numbers.", "swift", "The sum of both numbers."),
+    ],
+)
+def test_formats_of_the_c_family_and_its_kin(documentation: str, language: str, text: str) -> None:
+    assert normalise_query(documentation, language, "doc_comment").text == text

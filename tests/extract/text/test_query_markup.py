@@ -6,8 +6,9 @@ import pytest
 
 from extract.text.markup import Hidden, unwrap
 from extract.text.query import normalise_query
+from ingest.languages import LANGUAGES
 
-EVERY = ("python", "java", "go", "php", "javascript", "ruby", "rust", "typescript")
+EVERY = tuple(LANGUAGES)
 HTML = ("java", "php", "javascript", "typescript")
 NO_HTML = ("python", "go", "ruby", "rust")
 EMPHASIS = tuple(language for language in EVERY if language != "go")

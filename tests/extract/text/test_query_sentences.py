@@ -7,9 +7,10 @@ import pytest
 from extract.options import ExtractOptions
 from extract.pipeline.extraction import extract_pair
 from extract.text.query import cut_query, normalise_query
+from ingest.languages import LANGUAGES
 from ingest.records import SourcePair
 
-EVERY = ("python", "java", "go", "php", "javascript", "ruby", "rust", "typescript")
+EVERY = tuple(LANGUAGES)
 
 
 def query(documentation: str, language: str = "go") -> str:

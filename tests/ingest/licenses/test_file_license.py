@@ -35,12 +35,27 @@ CODE = {
     "go": "var x = 1\n",
     "rust": "fn f() {}\n",
     "php": "function f() {}\n",
+    "c": "int x = 1;\n",
+    "cpp": "int x = 1;\n",
+    "csharp": "class A {}\n",
+    "kotlin": "class A\n",
+    "scala": "class A\n",
+    "swift": "class A {}\n",
 }
 BLOCK = ("/*\n", " * ", "\n */\n")
 DOC = ("/**\n", " * ", "\n */\n")
 LINES = ("", "// ", "\n")
 HASH = ("", "# ", "\n")
 STYLES: dict[str, list[tuple[str, tuple[str, str, str]]]] = {
+    "c": [("", BLOCK), ("#ifndef A_H\n#define A_H 1 \\\n + 2\n#include <a.h>\n\n", LINES)],
+    "cpp": [("", LINES), ("#pragma once\n", DOC)],
+    "csharp": [
+        ("", LINES),
+        ("#nullable enable\nusing System.IO;\nnamespace A.B;\n\n", BLOCK),
+    ],
+    "kotlin": [("", DOC), ('#!/usr/bin/env kotlin\n@file:JvmName("A")\n\npackage a.b\n', LINES)],
+    "scala": [("", BLOCK), ("package a.b\n\nimport c.{D, E}\n", DOC)],
+    "swift": [("", LINES), ("#!/usr/bin/swift\n@testable import A\n", BLOCK)],
     "python": [
         ("", HASH),
         ("#!/usr/bin/env python\n# -*- coding: utf-8 -*-\n\n", HASH),

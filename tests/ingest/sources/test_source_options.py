@@ -9,7 +9,14 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from ingest.errors import ChangedInput, SourceError, TransientFault
-from ingest.languages import EXTENSIONS, LANGUAGES, language_of, normalise_language
+from ingest.languages import (
+    EXTENSIONS,
+    LANGUAGES,
+    language_of,
+    normalise_language,
+    settled_language,
+    wanted_language,
+)
 from ingest.sources.base.source import Source
 from ingest.sources.directory.source import DirectoryOptions
 from ingest.sources.installed.source import InstalledOptions
@@ -37,7 +44,7 @@ def test_kind_chooses_the_model() -> None:
     [
         ({"kind": "directory", "path": "x", "languages": ["pyton"]}, "did you mean 'python'"),
         ({"kind": "directory", "path": "x", "languages": ["Golang"]}, "did you mean 'go'"),
-        ({"kind": "directory", "path": "x", "languages": ["cobol"]}, "known are go, java"),
+        ({"kind": "directory", "path": "x", "languages": ["cobol"]}, "known are c, cpp"),
         ({"kind": "directory", "path": "x", "languages": []}, "languages is empty"),
         ({"kind": "directory", "path": "hf://datasets/a/b"}, "local folders only"),
         ({"kind": "directory", "path": "s3://a/b"}, "local folders only"),
@@ -83,7 +90,36 @@ def test_extensions_and_names() -> None:
     ] * 5
     names = {"JavaScript": "javascript", "TSX": "typescript", "golang": "go", " PHP ": "php"}
     assert {name: normalise_language(name) for name in names} == names
-    assert normalise_language("c++") == ""
+    named = {"C++": "cpp", "c-sharp": "csharp", "C#": "csharp", "Kotlin": "kotlin", "C": "c"}
+    assert {name: normalise_language(name) for name in named} == named
+    assert normalise_language("cobol") == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "language"),
+    [
+        (b'#include <stdio.h>\n#ifdef __cplusplus\nextern "C" {\n#endif\nint f(void);\n', "c"),
+        (b"/* a class of things\n   using std: none */\nstruct a { int class_; };\n", "c"),
+        (b"#include <vector>\n", "cpp"),
+        (b"class A : public B {\n", "cpp"),
+        (b"  template <class T>\n", "cpp"),
+        (b"inline namespace a {\n", "cpp"),
+        (b"int f(std::string s);\n", "cpp"),
+        (b"struct A {\n private:\n", "cpp"),
+    ],
+)
+def test_a_header_is_c_or_cpp_by_its_content(content: bytes, language: str) -> None:
+    assert settled_language("c", "a/B.H", content) == language
+    assert settled_language("cpp", "b.h", content) == language
+    assert settled_language("c", "b.c", content) == "c"
+    assert settled_language("cpp", "b.hpp", content) == "cpp"
+
+
+def test_a_header_is_listed_where_c_or_cpp_is_wanted() -> None:
+    assert wanted_language("a.h", ("c", "cpp")) == "c"
+    assert wanted_language("a.h", ("cpp", "go")) == "cpp"
+    assert wanted_language("a.h", ("go",)) == ""
+    assert wanted_language("a.c", ("cpp",)) == ""
 
 
 def test_exceptions_survive_the_way_back_from_a_worker() -> None:
