@@ -1,4 +1,5 @@
 from .average import average_models as average_models
+from .average import measure_means as measure_means
 from .model_card import CardFacts as CardFacts
 from .onnx import export_graph as export_graph
 from .onnx import export_onnx as export_onnx

@@ -3,18 +3,20 @@
 Method: linear interpolation of every weight in float32 (Wortsman et al., "Robust fine-tuning of
 zero-shot models", 2022). Both models must have the same configuration, tokenizer, markers,
 lengths and shapes; the lengths of the result are theirs. What either was trained on, both were.
-Cost: both models in memory. Limits: float weights; models that did not begin at the same
-weights have no mean that means anything, which cannot be seen from the weights.
+Cost: both models in memory, `measure_means` one more. Limits: float weights; models that did not
+begin at the same weights have no mean that means anything, which cannot be seen from the weights.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import torch
+from torch import Tensor
 
 from train.checkpoint.model_card import CardFacts
 from train.checkpoint.save_load import TRAINING, load_model, save_model
@@ -27,33 +29,68 @@ _NAMES: Final = ("_name_or_path", "transformers_version", "dtype", "torch_dtype"
 """Keys of a transformer's config that do not decide what it computes."""
 
 
-def average_models(first: Path, second: Path, output: Path, *, weight: float = 0.5) -> None:
+SHARES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""What `measure_means` tries."""
+
+
+def average_models(
+    first: Path,
+    second: Path,
+    output: Path,
+    *,
+    weight: float = 0.5,
+    metrics: Mapping[str, float] | None = None,
+) -> None:
     """Writes (1 - weight) of the first model and `weight` of the second to `output`.
 
-    `ModelError` where the two cannot be averaged or `weight` is outside 0..1; `Misuse` where
-    `output` exists.
+    `metrics` is what the card says of the mean. `ModelError` where the two cannot be averaged or
+    `weight` is outside 0..1; `Misuse` where `output` exists.
     """
     if not 0 <= weight <= 1:
         raise ModelError(f"weight is {weight}: a share from 0 to 1")
     if output.exists():
         raise Misuse(f"{output} exists already", remedy="give another --output")
-    encoder, other = load_model(first), load_model(second)
-    difference = _difference(encoder, other)
-    if difference:
-        raise ModelError(
-            f"{first} and {second} cannot be averaged: {difference}",
-            remedy="name two models of one base",
-        )
-    _interpolate(encoder, other, weight)
+    encoder, other = _pair(first, second, "cpu")
+    _interpolate(encoder, encoder.state_dict(), other.state_dict(), weight)
     with TemporaryDirectory() as folder:
         digests = Path(folder) / "trained_on.arrow"
         has_digests = merge_trained_on((first, second), digests)
         save_model(
             encoder,
             output,
-            card=_card(first, second, output, weight),
+            card=_card(first, second, output, weight, metrics or {}),
             trained_on=digests if has_digests else None,
         )
+
+
+def measure_means(
+    first: Path,
+    second: Path,
+    measure: Callable[[Encoder], Mapping[str, float]],
+    *,
+    device: str | torch.device = "cpu",
+) -> Iterator[tuple[float, dict[str, float]]]:
+    """Each of `SHARES` of the second model, and the measures of that mean.
+
+    `ModelError` where the two cannot be averaged.
+    """
+    encoder, other = _pair(first, second, device)
+    begin = {name: value.clone() for name, value in encoder.state_dict().items()}
+    for weight in SHARES:
+        _interpolate(encoder, begin, other.state_dict(), weight)
+        yield weight, dict(measure(encoder))
+
+
+def _pair(first: Path, second: Path, device: str | torch.device) -> tuple[Encoder, Encoder]:
+    """Two encoders that have a mean; `ModelError` where they have none."""
+    encoder, other = load_model(first, device), load_model(second, device)
+    difference = _difference(encoder, other)
+    if difference:
+        raise ModelError(
+            f"{first} and {second} cannot be averaged: {difference}",
+            remedy="name two models of one base",
+        )
+    return encoder, other
 
 
 def _difference(first: Encoder, other: Encoder) -> str:
@@ -90,15 +127,19 @@ def _vocabulary(encoder: Encoder) -> str:
     return str(backend.to_str())
 
 
-def _interpolate(encoder: Encoder, other: Encoder, weight: float) -> None:
-    values = other.state_dict()
+def _interpolate(
+    encoder: Encoder, first: Mapping[str, Tensor], second: Mapping[str, Tensor], weight: float
+) -> None:
+    """The encoder gets the mean of two states."""
     with torch.no_grad():
         for name, value in encoder.state_dict().items():
             if value.is_floating_point():
-                value.copy_(torch.lerp(value.float(), values[name].float(), weight))
+                value.copy_(torch.lerp(first[name].float(), second[name].float(), weight))
 
 
-def _card(first: Path, second: Path, output: Path, weight: float) -> CardFacts:
+def _card(
+    first: Path, second: Path, output: Path, weight: float, metrics: Mapping[str, float]
+) -> CardFacts:
     facts = [read_json(fetch_model(str(one)) / TRAINING, {}) for one in (first, second)]
     bases = [str(fact.get("base") or "") for fact in facts]
     licenses = {str(fact.get("license") or "other") for fact in facts}
@@ -110,6 +151,7 @@ def _card(first: Path, second: Path, output: Path, weight: float) -> CardFacts:
             for label, one in zip(("first", "second"), facts, strict=True)
             if one.get("data")
         },
+        metrics=metrics,
         progress={
             "weights": f"{1 - weight:g} of first + {weight:g} of second",
             "first": f"{first.name}, {model_digest(fetch_model(str(first)))}",

@@ -63,16 +63,38 @@ def average(
     ],
     output: Annotated[Path, typer.Option(help="Folder of the mean.", show_default=False)],
     weight: Annotated[
-        float, typer.Option(help="Share of SECOND: 0 is FIRST, 1 is SECOND.", min=0.0, max=1.0)
-    ] = 0.5,
+        float | None,
+        typer.Option(
+            help="Share of SECOND: 0 is FIRST, 1 is SECOND; 0.5 where nothing is said.",
+            min=0.0,
+            max=1.0,
+            show_default=False,
+        ),
+    ] = None,
+    choose: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of 0, 0.25, 0.5, 0.75 and 1 the best by the `validation:` of this config.",
+            metavar="CONFIG",
+        ),
+    ] = None,
+    settings: Settings = None,
 ) -> None:
     """Average the weights of two models, such as a model and the one its training began with.
 
-    The model before the first step is in `trainer_state/start` of a run.
+    The model before the first step is in `trainer_state/start` of a run, that after the last one
+    in `trainer_state/last` where another one was the best.
     """
     from xtrove.commands import average as run
+    from xtrove.config import load
+    from xtrove.core import Misuse
 
-    run(first, second, weight=weight, output=output)
+    if choose is not None and weight is not None:
+        raise Misuse("--choose finds the weight", remedy="leave --weight out")
+    if settings and choose is None:
+        raise Misuse("--set changes the config of --choose", remedy="name one, or leave --set out")
+    config = load(choose, settings or ()) if choose else None
+    run(first, second, weight=0.5 if weight is None else weight, output=output, choose=config)
 
 
 def mine(

@@ -43,15 +43,47 @@ def train(config: TrainConfig, *, resume: bool) -> None:
     out().print(f"  xtrove evaluate {words}")
 
 
-def average(first: Path, second: Path, *, weight: float, output: Path) -> None:
-    """Writes the mean of two models; exit 2 where they cannot be averaged or `output` stands."""
+def average(
+    first: Path, second: Path, *, weight: float, output: Path, choose: TrainConfig | None = None
+) -> None:
+    """Writes the mean of two models; exit 2 where they cannot be averaged or `output` stands.
+
+    With `choose`, the weight is the one whose mean is the best by the validation of that config;
+    of equals the least.
+    """
     from train.checkpoint import average_models
 
+    metrics: Mapping[str, float] = {}
+    if choose is not None:
+        if output.exists():
+            raise Misuse(f"{output} exists already", remedy="give another --output")
+        weight, metrics = _best_weight(first, second, choose)
     with Step("averaging"):
-        average_models(first, second, output, weight=weight)
+        average_models(first, second, output, weight=weight, metrics=metrics)
     shares = f"{1 - weight:g} of {first.name} and {weight:g} of {second.name}"
     out().print(f"{output}: {shares}. Next:")
     out().print(f"  xtrove evaluate --dataset DATASET --model-path {output}")
+
+
+def _best_weight(
+    first: Path, second: Path, config: TrainConfig
+) -> tuple[float, Mapping[str, float]]:
+    """The share of the second model whose mean is the best, and its measures; all are printed."""
+    from train.checkpoint import measure_means
+    from train.model import recorded_template
+
+    device, best_by = choose_device(config.device, config.precision), config.validation.best_by
+    best: tuple[float, Mapping[str, float]] | None = None
+    with Step("measuring means") as step:
+        measure = _measure(config, recorded_template(first))
+        for weight, measures in measure_means(first, second, measure, device=device.torch):
+            shown = ", ".join(f"{name} {measures[name]:.4f}" for name in measures
+                              if name.rpartition(" ")[2] == config.validation.metric)  # fmt: skip
+            step.say(f"{weight:g} of {second.name}: {shown}")
+            if best is None or measures[best_by] > best[1][best_by]:
+                best = weight, measures
+    assert best is not None  # There are weights.
+    return best
 
 
 def plan(config: TrainConfig) -> None:
@@ -80,12 +112,14 @@ def _is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _measure(config: TrainConfig) -> Callable[[Encoder], Mapping[str, float]]:
-    """The measure on the validation split."""
+def _measure(
+    config: TrainConfig, template: DocumentTemplate | None = None
+) -> Callable[[Encoder], Mapping[str, float]]:
+    """The measure on the validation split and the sets; the config's template where none is."""
     from evaluate.measure import ValidationWithSets, read_validation_set, validation_measure
 
     section = config.validation
-    template = DocumentTemplate(config.encoder.document_template)
+    template = template or DocumentTemplate(config.encoder.document_template)
     try:
         reader = open_reader(config, "validation")
     except PlanError as error:

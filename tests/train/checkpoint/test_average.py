@@ -11,11 +11,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from evaluate.measure.validation import validation_measure
+from tests.train.runs import config, dataset
 from tests.train.tiny_models import made
-from train.checkpoint.average import average_models
+from train.checkpoint.average import SHARES, average_models
 from train.checkpoint.model_card import CardFacts
 from train.checkpoint.save_load import load_model, save_model
 from train.checkpoint.training_digests import trained_on, write_trained_on
+from train.data.dataset import open_reader
 from train.model.encoder import Encoder, EncoderOptions
 from train.model.pretrained import load_base
 from xtrove.cli.app import app
@@ -79,6 +82,31 @@ def test_it_says_what_it_is_and_what_either_was_trained_on(
     assert known.saw_repo(["o/both", "o/one", "o/two", "o/three"]).tolist() == [True] * 3 + [False]
     again = CliRunner().invoke(app, ["average", *words])
     assert isinstance(again.exception, Misuse) and "exists already" in str(again.exception)
+
+
+@pytest.mark.slow
+def test_the_best_mean_of_five_is_chosen(models: tuple[Path, Path], tmp_path: Path) -> None:
+    data = dataset(tmp_path / "data")
+    chosen = config(data, tmp_path / "run", validation={"every": 4, "queries": 8, "pool": 30})
+    file = tmp_path / "config.json"
+    file.write_text(chosen.model_dump_json())
+    words = ["average", *map(str, models), "--choose", str(file)]
+    result = CliRunner().invoke(app, [*words, "--output", str(tmp_path / "mean")])
+    assert result.exit_code == 0, result.output
+    facts = json.loads((tmp_path / "mean" / "xtrove_training.json").read_text())
+    # Each mean written on its own, loaded, and measured.
+    values = {}
+    with open_reader(chosen, "validation") as reader:
+        measure = validation_measure(reader, queries=8, documents=30)
+    for share in SHARES:
+        average_models(*models, tmp_path / f"{share}", weight=share)
+        values[share] = measure(load_model(tmp_path / f"{share}"))["MRR"]
+    best = max(values, key=lambda share: (values[share], -share))
+    assert len(set(values.values())) > 1
+    assert facts["progress"]["weights"] == f"{1 - best:g} of first + {best:g} of second"
+    assert facts["metrics"]["MRR"] == values[best]
+    both = CliRunner().invoke(app, [*words, "--weight", "0.5", "--output", str(tmp_path / "m")])
+    assert isinstance(both.exception, Misuse)
 
 
 def test_models_of_other_shapes_lengths_and_tokenizers_are_refused(

@@ -90,7 +90,9 @@ def test_configs_that_cannot_work_are_refused(tmp_path: Path) -> None:
             config(tmp_path, tmp_path, **changes)
 
 
-@pytest.mark.parametrize("name", ["train_combined_gpu", "train_combined_mps", "train_smoke"])
+@pytest.mark.parametrize(
+    "name", ["train_combined_gpu", "train_combined_mps", "train_minilm_cpu", "train_smoke"]
+)
 def test_the_configs_in_the_repository_are_understood(name: str) -> None:
     from xtrove.config.train import as_yaml, load
 
