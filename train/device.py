@@ -33,7 +33,8 @@ TopK = Callable[..., Any]
 
 _PEAKS: Final = (
     *(("B200", 2250e12), ("GH200", 989e12), ("H200", 989e12), ("H100 PCIe", 756e12)),
-    *(("H100", 989e12), ("A100", 312e12), ("L40S", 362e12), ("L4", 121e12), ("A10", 125e12)),
+    *(("H100", 989e12), ("A100", 312e12), ("L40S", 362e12), ("L40", 181e12), ("L4", 121e12)),
+    ("A10", 125e12),
     *(("RTX 4090", 165e12), ("RTX 3090", 71e12)),
 )
 """Dense bf16 FLOP/s by a part of the card's name, longer names first (NVIDIA's data sheets)."""
@@ -70,7 +71,8 @@ class Device:
     def peak_memory(self) -> int:
         """Most bytes held so far: of the card, or of this process."""
         if self.torch.type == "cuda":
-            return int(torch.cuda.max_memory_allocated(self.torch))
+            # What the allocator holds, not what it handed out: the card is full by the former.
+            return int(torch.cuda.max_memory_reserved(self.torch))
         if self.torch.type == "mps":
             return int(torch.mps.driver_allocated_memory())
         return int(psutil.Process().memory_info().rss)
@@ -84,9 +86,16 @@ class Device:
         )
 
 
-def choose_device(name: str, precision: str, *, local_rank: int = 0) -> Device:
-    """The device of this process; `Misuse` where the wanted one is not there."""
+def choose_device(
+    name: str, precision: str, *, local_rank: int = 0, local_world: int = 1
+) -> Device:
+    """The device of this process; `Misuse` where the wanted one is not there.
+
+    `local_world`: processes of the run on this machine, each of which needs a device of its own.
+    """
     device = resolve_device(name, local_rank)
+    if local_world > 1:
+        _check_shared(name, device, local_world)
     precision_used: Precision = "bf16" if _bf16(device, precision) else "fp32"
     known = _known_peak(device, precision_used)
     return Device(
@@ -103,6 +112,7 @@ def resolve_device(name: str, local_rank: int = 0) -> torch.device:
     """`auto` (the best there is), `cpu`, `mps` or `cuda[:N]`; `Misuse` where it is not there."""
     if name == "auto":
         if torch.cuda.is_available():
+            without_cudnn_attention()
             return torch.device("cuda", local_rank)
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
@@ -120,12 +130,37 @@ def resolve_device(name: str, local_rank: int = 0) -> torch.device:
                 f"sees {count} CUDA cards",
                 remedy="use device: auto, or install a torch wheel for CUDA",
             )
+        without_cudnn_attention()
         return device
     if name == "mps" and not torch.backends.mps.is_available():
         raise Misuse(
             f"device: 'mps' is not there (torch {torch.__version__})", remedy="use device: auto"
         )
     return device
+
+
+def without_cudnn_attention() -> None:
+    """Take cuDNN out of the attentions that torch chooses from.
+
+    On Hopper it comes first and its gradient can be NaN where a row is masked whole (pytorch
+    #196678, torch 2.13 with cuDNN 9.20); and it builds a plan of about a second for each shape.
+    """
+    torch.backends.cuda.enable_cudnn_sdp(False)
+
+
+def _check_shared(name: str, device: torch.device, local_world: int) -> None:
+    """Several processes need several devices. Raises `Misuse`."""
+    if device.type == "mps":
+        raise Misuse(
+            f"{local_world} processes on one Apple GPU: there is one device, and no way to "
+            "exchange its tensors between processes",
+            remedy="start xtrove train without torchrun",
+        )
+    if device.type == "cuda" and torch.device(name if name != "auto" else "cuda").index is not None:
+        raise Misuse(
+            f"device: {name!r} is one card for {local_world} processes",
+            remedy="use device: cuda, which gives each process its own",
+        )
 
 
 def _bf16(device: torch.device, precision: str) -> bool:
@@ -169,8 +204,18 @@ def _known_peak(device: torch.device, precision: Precision) -> float | None:
     return next((flops for part, flops in _PEAKS if part in name), None)
 
 
-def measured_peak(device: torch.device, precision: Precision, size: int = 1024) -> float:
-    """FLOP/s of the best of several square matrix products, within about 0.3 s."""
+_PEAK_SIZES: Final = {"cuda": 8192, "mps": 4096}
+_PRODUCTS: Final = 10
+"""Products for each wait: the time of one would be that of starting it."""
+
+
+def measured_peak(device: torch.device, precision: Precision, size: int = 0) -> float:
+    """FLOP/s of the best of several runs of square matrix products, within about 0.3 s.
+
+    `size`: rows of the matrices; 0 takes what fills the kind of device.
+    """
+    size = size or _PEAK_SIZES.get(device.type, 1024)
+    products = 1 if device.type == "cpu" else _PRODUCTS
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     left = torch.ones(size, size, dtype=dtype, device=device)
     best, end = float("inf"), time.perf_counter() + 0.3
@@ -178,10 +223,12 @@ def measured_peak(device: torch.device, precision: Precision, size: int = 1024) 
         # Once at least: on a busy machine the time may be over before the first product.
         while best == float("inf") or time.perf_counter() < end:
             start = time.perf_counter()
+            for _ in range(products):
+                product = left @ left
             # Reading one element waits for the device.
-            (left @ left)[0, 0].item()
+            product[0, 0].item()
             best = min(best, time.perf_counter() - start)
-    return 2 * size**3 / best
+    return 2 * size**3 * products / best
 
 
 def self_test(device: torch.device, topk: TopK = torch.topk) -> None:

@@ -25,6 +25,8 @@ class Processes:
     rank: int = 0
     world: int = 1
     local_rank: int = 0
+    local_world: int = 1
+    """Processes on this machine."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     """Where messages between processes lie."""
 
@@ -66,7 +68,10 @@ def processes() -> Processes:
     if world == 1:
         return Processes()
     return Processes(
-        rank=int(os.environ["RANK"]), world=world, local_rank=int(os.environ.get("LOCAL_RANK", "0"))
+        rank=int(os.environ["RANK"]),
+        world=world,
+        local_rank=int(os.environ.get("LOCAL_RANK", "0")),
+        local_world=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
     )
 
 

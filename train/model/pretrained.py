@@ -13,7 +13,7 @@ model of its own, or a T5 encoder).
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,9 +47,11 @@ def load_base(
     seed: int,
     device: str | torch.device = "cpu",
     lora: LoraOptions | None = None,
+    fp32: bool = False,
 ) -> Encoder:
     """An encoder to be trained, from a folder or from `OWNER/NAME[@REVISION]` of the Hub.
 
+    `fp32` keeps every product in that precision: no attention that needs a shorter one.
     Raises `ModelError` for what cannot be loaded safely or does not fit the options.
     """
     folder = ModelFolder.open(fetch_model(base))
@@ -60,7 +62,7 @@ def load_base(
             remedy=f"set dim: {projection.shape[0]}",
         )
     with drawn_from(seed):
-        model, tokenizer = load_transformer(folder.path, device)
+        model, tokenizer = load_transformer(folder.path, device, fp32=fp32)
         check_lengths(model.config, options, base)
         if options.query_prefix or options.document_prefix:
             tokenizer = with_leading_token(tokenizer)
@@ -86,7 +88,7 @@ def drawn_from(seed: int) -> Iterator[None]:
 
 
 def load_transformer(
-    folder: Path, device: str | torch.device
+    folder: Path, device: str | torch.device, *, fp32: bool = False
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """The transformer (float32, on the CPU, attention chosen for `device`) and its tokenizer."""
     import transformers
@@ -101,7 +103,7 @@ def load_transformer(
             config=config,
             use_safetensors=True,
             dtype=torch.float32,
-            attn_implementation=attention_for(device, config.model_type),
+            attn_implementation=attention_for(device, config.model_type, fp32=fp32),
             output_loading_info=True,
             **safe,
         )
@@ -118,18 +120,35 @@ def load_transformer(
     return model, _tokenizer(folder, safe)
 
 
-def attention_for(device: str | torch.device, model_type: str = "modernbert") -> Attention:
+def attention_for(
+    device: str | torch.device, model_type: str = "modernbert", *, fp32: bool = False
+) -> Attention:
     """The attention for a device ("cpu", "cuda:0", "mps") and a kind of transformer.
 
-    FlashAttention 2 where it is installed: ModernBERT then drops the padding inside the transformer
-    (variable length). It needs CUDA, half precision and the `flash-attn` package.
+    FlashAttention 2 for ModernBERT on CUDA where its package works. It computes in half precision
+    only, so that `fp32` takes torch's own.
     """
     if model_type in EAGER_ONLY:
         return "eager"
-    installed = importlib.util.find_spec("flash_attn") is not None
-    if torch.device(device).type == "cuda" and installed and model_type == "modernbert":
-        return "flash_attention_2"
-    return "sdpa"
+    is_fit = torch.device(device).type == "cuda" and model_type == "modernbert" and not fp32
+    return "flash_attention_2" if is_fit and flash_attention_works() else "sdpa"
+
+
+def flash_attention_works() -> bool:
+    """Whether FlashAttention 2 can be used: transformers knows the version, and it imports.
+
+    A wheel for another torch or CUDA is found and fails as it loads; version 4 has another name.
+    """
+    from transformers import utils
+
+    try:
+        if not utils.is_flash_attn_2_available():  # type: ignore[attr-defined]
+            return False
+        importlib.import_module("flash_attn.flash_attn_interface")
+    except Exception:
+        # A broken extension may raise anything while it loads.
+        return False
+    return True
 
 
 def _tokenizer(folder: Path, safe: Mapping[str, Any]) -> PreTrainedTokenizerFast:

@@ -41,6 +41,7 @@ from train.run.run_folder import (
     write_run_start,
 )
 from train.run.schedule import learning_rate
+from train.run.self_test import loss_self_test
 from train.run.setup import collate, new_encoder, started_encoder
 from train.run.state import RunState, load_checkpoint, read_run_state, step_seed
 from train.run.step import Stepper, StepResult, new_stepper
@@ -79,11 +80,17 @@ def train(
     if config.threads:
         torch.set_num_threads(config.threads)
     group = processes()
-    device = choose_device(config.device, config.precision, local_rank=group.local_rank)
+    device = choose_device(
+        config.device,
+        config.precision,
+        local_rank=group.local_rank,
+        local_world=group.local_world,
+    )
     group = join(group, device.torch)
     watch = watch or SilentWatch()
     watch.say(f"device: {device.describe()}")
     self_test(device.torch)
+    loss_self_test(device.torch)
     if is_remote(config.data.path):
         watch.say(f"fetching the first shards of {config.data.path}")
     requested_path = config.data.path

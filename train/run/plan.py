@@ -25,7 +25,8 @@ from train.distributed import Processes
 from train.errors import TrainingFault
 from train.model import Encoder
 from train.run.cost import RESERVE, SLACK, Demand, activation_bytes, advice, explained
-from train.scores import CPU_CHUNK_BYTES, DEVICE_CHUNK_BYTES
+from train.scores import CPU_CHUNK_BYTES, DEVICE_CHUNK_BYTES, MOST_TOKENS
+from xtrove.core import Misuse
 
 _SAMPLES = 512
 _FEWEST = 8
@@ -99,6 +100,7 @@ def plan_run(
     pairs = -(-config.batch.size // group.world)
     own_documents = pairs * _documents_a_query(config)
     pool = round(lengths.document * own_documents * group.world)
+    _check_pool(round(lengths.longest_document * own_documents * group.world), config)
     demand = _demand(config, encoder, device, group, lengths)
     query_tokens, document_tokens = lengths.query * pairs, lengths.document * own_documents
     budget = config.batch.mini_batch_tokens
@@ -123,6 +125,17 @@ def plan_run(
         seconds_per_step=seconds,
         device=device.describe(),
     )
+
+
+def _check_pool(tokens: int, config: TrainConfig) -> None:
+    """The tokens that the loss retrieves from must be countable. Raises `Misuse`."""
+    if tokens >= MOST_TOKENS:
+        raise Misuse(
+            f"a batch would hold about {tokens:,} document tokens; the loss retrieves from fewer "
+            f"than {MOST_TOKENS:,}",
+            remedy=f"use batch.size: {config.batch.size * MOST_TOKENS * 4 // (tokens * 5):,} or "
+            "less, or a smaller encoder.document_length",
+        )
 
 
 def _documents_a_query(config: TrainConfig) -> int:

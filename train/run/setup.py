@@ -87,6 +87,7 @@ def started_encoder(config: TrainConfig, start: Path, device: Device) -> Encoder
         seed=config.seed,
         device=device.torch,
         lora=LoraOptions(**lora.model_dump()) if lora else None,
+        fp32=device.precision == "fp32",
     )
     if not config.encoder.dropout:
         without_dropout(encoder.base)

@@ -6,5 +6,6 @@ from .topk import Best as Best
 from .topk import merge as merge
 from .unpadded import PackedTokens as PackedTokens
 from .unpadded import pack_tokens as pack_tokens
+from .xtr import MOST_TOKENS as MOST_TOKENS
 from .xtr import XtrScores as XtrScores
 from .xtr import packed_xtr_scores as packed_xtr_scores

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,18 @@ from tests.train.runs import config, dataset
 from train.config import CacheSection, TrainConfig, differences
 from train.data.collate import Ragged, pack, padded_length, shapes
 from train.data.dataset import open_reader
-from train.device import choose_device, self_test
+from train.device import _check_shared, choose_device, self_test, without_cudnn_attention
 from train.distributed import Processes
 from train.errors import TrainingFault
+from train.model.pretrained import attention_for, flash_attention_works
 from train.run.cost import Arithmetic
 from train.run.log import Meter, StepFacts, cut_from
+from train.run.plan import _check_pool
 from train.run.schedule import k_factor, learning_rate
+from train.run.self_test import loss_self_test, losses
 from train.run.setup import new_encoder
 from train.run.step import new_stepper
+from train.scores.xtr import MOST_TOKENS
 from xtrove.core.errors import Misuse
 
 CPU = torch.device("cpu")
@@ -192,6 +197,71 @@ def test_a_wrong_top_k_stops_the_run() -> None:
     self_test(CPU, lambda values, k, dim: torch.topk(values, k, dim=dim))
     with pytest.raises(TrainingFault, match="top-k of 17 on cpu differs"):
         self_test(CPU, wrong)
+
+
+def test_attentions_that_cannot_be_trusted_are_not_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enabled = torch.backends.cuda.cudnn_sdp_enabled()
+    try:
+        torch.backends.cuda.enable_cudnn_sdp(True)
+        without_cudnn_attention()
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(enabled)
+    assert attention_for("cpu") == "sdpa"
+    # A package that is found and cannot be loaded, as a wheel for another torch.
+    package = tmp_path / "flash_attn"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "flash_attn_interface.py").write_text("raise ImportError('undefined symbol')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("transformers.utils.is_flash_attn_2_available", lambda: True)
+    assert not flash_attention_works() and attention_for("cuda") == "sdpa"
+    sys.modules.pop("flash_attn", None)
+    (package / "flash_attn_interface.py").write_text("")
+    assert attention_for("cuda") == "flash_attention_2"
+    assert attention_for("cuda", fp32=True) == "sdpa"
+    assert attention_for("cuda", "bert") == "sdpa"
+    for name in ("flash_attn", "flash_attn.flash_attn_interface"):
+        sys.modules.pop(name, None)
+
+
+def test_processes_do_not_share_a_device() -> None:
+    apple, card = torch.device("mps"), torch.device("cuda", 0)
+    with pytest.raises(Misuse, match="2 processes on one Apple GPU"):
+        _check_shared("auto", apple, 2)
+    with pytest.raises(Misuse, match="'cuda:0' is one card for 8 processes"):
+        _check_shared("cuda:0", card, 8)
+    for name in ("auto", "cuda"):
+        _check_shared(name, card, 8)
+
+
+def test_a_batch_that_cannot_be_retrieved_from_is_refused_before_it(tmp_path: Path) -> None:
+    chosen = config(tmp_path, tmp_path, batch={"size": 65_536})
+    _check_pool(MOST_TOKENS - 1, chosen)
+    with pytest.raises(Misuse, match="document tokens") as caught:
+        _check_pool(2 * MOST_TOKENS, chosen)
+    assert "batch.size: 26,214 or less" in (caught.value.remedy or "")
+
+
+def test_a_wrong_loss_of_a_device_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reference is exact on a CPU; a device whose gradients are lost is named."""
+    first, again = losses(CPU), losses(CPU)
+    for (name, *values), (_, *others) in zip(first, again, strict=True):
+        assert all(torch.equal(*pair) for pair in zip(values, others, strict=True)), name
+        assert all(float(value.abs().max()) > 0 for value in values)
+
+    def wrong(device: torch.device) -> list[tuple[str, torch.Tensor, torch.Tensor, torch.Tensor]]:
+        (xtr, loss, queries, documents), maxsim = losses(CPU)
+        if device.type != "cpu":
+            documents = documents.clone()
+            documents[7] = 0
+        return [(xtr, loss, queries, documents), maxsim]
+
+    monkeypatch.setattr("train.run.self_test.losses", wrong)
+    with pytest.raises(TrainingFault, match="the xtr loss on meta is not the CPU's: its documents"):
+        loss_self_test(torch.device("meta"))
 
 
 def _facts(step: int, seconds: float = 1.0) -> StepFacts:
