@@ -63,8 +63,8 @@ def bare_parse(plan: Plan, folder: Path, workers: int) -> dict[str, Bare]:
     busy: dict[str, dict[str, float]] = {name: defaultdict(float) for name in SETS}
     # Arrow has threads of its own by now: a forked process could inherit a held lock.
     with multiprocessing.get_context("spawn").Pool(workers, _warm) as pool:
-        for process, found in pool.imap_unordered(_slice, jobs, chunksize=1):
-            for name, (files, count, seconds) in found.items():
+        for process, result in pool.imap_unordered(_slice, jobs, chunksize=1):
+            for name, (files, count, seconds) in result.items():
                 totals[name][0] += files
                 totals[name][1] += count
                 busy[name][process] += seconds
@@ -87,11 +87,11 @@ def _warm() -> None:
 
 def _slice(job: _Job) -> tuple[str, dict[str, tuple[int, int, float]]]:
     chosen = settings(job.settings)
-    found: dict[str, tuple[int, int, float]] = {}
+    result: dict[str, tuple[int, int, float]] = {}
     for name in SETS:
         contents = list(_given(chosen, job) if name == "given" else _parsed(chosen, job))
-        found[name] = (len(contents), sum(len(c) for _, _, c in contents), _timed(contents))
-    return multiprocessing.current_process().name, found
+        result[name] = (len(contents), sum(len(c) for _, _, c in contents), _timed(contents))
+    return multiprocessing.current_process().name, result
 
 
 def _timed(contents: Iterable[Content]) -> float:

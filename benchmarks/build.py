@@ -86,9 +86,9 @@ def rows(runs: Sequence[Measured]) -> list[Row]:
     def middle(value: Callable[[Watched], float]) -> float:
         return statistics.median(value(run.build) for run in runs)
 
-    found = [Row(name="process, listing, digests", wall=middle(lambda b: b.before))]
+    result = [Row(name="process, listing, digests", wall=middle(lambda b: b.before))]
     for at, stage in enumerate(runs[0].build.stages):
-        found.append(
+        result.append(
             Row(
                 name=LABELS.get(stage.name, stage.name),
                 wall=middle(lambda b, at=at: b.stages[at].wall),  # type: ignore[misc]
@@ -97,9 +97,9 @@ def rows(runs: Sequence[Measured]) -> list[Row]:
                 all_peak=middle(lambda b, name=stage.name: b.peaks.get(name, 0)),  # type: ignore[misc]
             )
         )
-    found.append(Row(name="between stages", wall=middle(_between)))
-    found.append(Row(name="end of Ray", wall=middle(lambda b: b.after)))
-    return found
+    result.append(Row(name="between stages", wall=middle(_between)))
+    result.append(Row(name="end of Ray", wall=middle(lambda b: b.after)))
+    return result
 
 
 def _between(build: Watched) -> float:

@@ -86,7 +86,7 @@ class Decided:
 
 def corpus(data: Path, limit: int) -> list[Code]:
     """The functions, in rank order."""
-    found: list[Code] = []
+    result: list[Code] = []
     for language, files in slices(data):
         for file in files:
             try:
@@ -95,10 +95,10 @@ def corpus(data: Path, limit: int) -> list[Code]:
                 continue
             for function in held.functions:
                 if LENGTHS.min_code_chars <= len(function.code) <= LENGTHS.max_code_chars:
-                    found.append(Code(language=language, name=function.name, text=function.code))
-            if limit and len(found) >= limit:
-                return found[:limit]
-    return found
+                    result.append(Code(language=language, name=function.name, text=function.code))
+            if limit and len(result) >= limit:
+                return result[:limit]
+    return result
 
 
 def decide(codes: Sequence[Code]) -> Decided:
@@ -124,7 +124,7 @@ def decide(codes: Sequence[Code]) -> Decided:
     rows["exact"] = exact[rows["item"].astype(np.int64), 0]
     pairs = candidates(rows, np.ones(len(rows), dtype=np.uint64))
     start = _lap(seconds, "bands", start)
-    found = edges(pairs, lambda item: prints[item].shingles, OPTIONS.threshold)
+    result = edges(pairs, lambda item: prints[item].shingles, OPTIONS.threshold)
     start = _lap(seconds, "verify", start)
     count = len(codes)
     items = Items(
@@ -136,7 +136,7 @@ def decide(codes: Sequence[Code]) -> Decided:
         name=np.ones(count, dtype=np.uint64),
         tokens=np.array([fingerprint.tokens for fingerprint in prints], dtype=np.uint32),
     )
-    decisions = select_by_code(items, found, OPTIONS)
+    decisions = select_by_code(items, result, OPTIONS)
     _lap(seconds, "select", start)
     return Decided(tool="xtrove", kept=(decisions.reason == KEPT).tolist(), seconds=seconds)
 
@@ -164,12 +164,12 @@ def ask_datatrove(
             last = done.stderr.strip().rpartition("\n")[2]
             console.print(f"datatrove, {tokenizer} tokenizer: left out: {last}", highlight=False)
             return None
-        said: dict[str, Any] = json.loads(answer.read_bytes())
-    kept = set(said["kept"])
+        output: dict[str, Any] = json.loads(answer.read_bytes())
+    kept = set(output["kept"])
     return Decided(
         tool=f"datatrove, {tokenizer} tokenizer",
         kept=[number in kept for number in range(len(codes))],
-        seconds=said["seconds"],
+        seconds=output["seconds"],
     )
 
 
@@ -271,10 +271,10 @@ def main() -> int:
     whole, parts = [decide(codes)], [decide(sample)]
     for tokenizer in TOKENIZERS if arguments.datatrove else ():
         for chosen, results in ((codes, whole), (sample, parts)):
-            found = ask_datatrove(arguments.datatrove, tokenizer, chosen, console)
-            if found is None:
+            result = ask_datatrove(arguments.datatrove, tokenizer, chosen, console)
+            if result is None:
                 break
-            results.append(found)
+            results.append(result)
     if not arguments.datatrove:
         console.print("datatrove: left out, neither --datatrove nor $XTROVE_DATATROVE_PYTHON")
     console.print(speed_table(whole, codes))

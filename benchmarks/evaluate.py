@@ -84,10 +84,10 @@ def synthetic(options: Options, table: Table) -> None:
             if options.pylate and size <= options.pylate_limit:
                 engines.append(("plaid", options.pylate))
             for engine, python in engines:
-                found = child(python, [engine, folder, str(options.singles)])
-                rate = f"{built:,.0f}" if engine != "plaid" else f"{found.get('built', 0):,.0f}"
-                held = found.get("index_bytes", index.bytes)
-                table.add_row(f"{size:,}", engine, rate, *shown(found, held))
+                result = child(python, [engine, folder, str(options.singles)])
+                rate = f"{built:,.0f}" if engine != "plaid" else f"{result.get('built', 0):,.0f}"
+                held = result.get("index_bytes", index.bytes)
+                table.add_row(f"{size:,}", engine, rate, *shown(result, held))
 
 
 def shown(found: dict[str, Any], held: int) -> list[str]:
@@ -110,15 +110,15 @@ def child(python: str, words: Sequence[str]) -> dict[str, Any]:
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or [f"exit {done.returncode}"]
         return {"failure": last[0][:200]}
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
 def real(words: argparse.Namespace, console: Console) -> None:
     """One evaluation, cold: reading, encoding, searching, metrics."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        found = child(
+        result = child(
             sys.executable,
             [
                 "real",
@@ -131,8 +131,8 @@ def real(words: argparse.Namespace, console: Console) -> None:
             ],
         )
         whole = time.perf_counter() - start
-    console.print(f"{whole:.0f} s in all, {words.mode}: {json.dumps(found)}")
-    sys.exit("failure" in found)
+    console.print(f"{whole:.0f} s in all, {words.mode}: {json.dumps(result)}")
+    sys.exit("failure" in result)
 
 
 def main() -> None:

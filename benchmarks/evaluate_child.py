@@ -106,13 +106,13 @@ def plaid(folder: Path, singles: int) -> dict[str, float]:
     searcher = retrieve.ColBERT(index=index)
     values, offsets = questions(folder)
     asked = [values[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
-    found = timed(
+    result = timed(
         lambda first, last: searcher.retrieve(queries_embeddings=asked[first:last], k=K),
         len(asked),
         singles,
     )
     size = sum(path.stat().st_size for path in (folder / "plaid").rglob("*") if path.is_file())
-    return {**found, "built": built, "index_bytes": size}
+    return {**result, "built": built, "index_bytes": size}
 
 
 def questions(folder: Path) -> tuple[Any, Any]:
@@ -173,13 +173,13 @@ def main() -> None:
     memory.start()
     engine, folder, *rest = sys.argv[1:]
     if engine == "real":
-        found = real([folder, *rest])
+        result = real([folder, *rest])
     elif engine == "plaid":
-        found = plaid(Path(folder), int(rest[0]))
+        result = plaid(Path(folder), int(rest[0]))
     else:
-        found = ours(engine, Path(folder), int(rest[0]))
-    held = {"peak": status("VmHWM"), "anonymous": memory.anonymous}
-    sys.stdout.write(json.dumps({**found, **held}) + "\n")
+        result = ours(engine, Path(folder), int(rest[0]))
+    by_name = {"peak": status("VmHWM"), "anonymous": memory.anonymous}
+    sys.stdout.write(json.dumps({**result, **by_name}) + "\n")
 
 
 if __name__ == "__main__":

@@ -58,13 +58,13 @@ class Measured:
 
 def measure(files: Sequence[SourceFile], repeat: int) -> Measured:
     """One slice, each way the fastest of `repeat` passes."""
-    found: list[Extraction] = []
+    result: list[Extraction] = []
 
     def cut() -> None:
-        found[:] = [extract_file(file, OPTIONS) for file in files]
+        result[:] = [extract_file(file, OPTIONS) for file in files]
 
     extract = _fastest(cut, repeat)
-    parsed = [file for file, one in zip(files, found, strict=True) if not one.file_reason]
+    parsed = [file for file, one in zip(files, result, strict=True) if not one.file_reason]
     return Measured(
         files=len(files),
         size=sum(len(file.content) for file in files),
@@ -73,8 +73,8 @@ def measure(files: Sequence[SourceFile], repeat: int) -> Measured:
         parsed_size=sum(len(file.content) for file in parsed),
         parsed_bare=_fastest(lambda: _parse(parsed), repeat),
         extract=extract,
-        functions=sum(one.functions for one in found),
-        pairs=sum(len(one.pairs) for one in found),
+        functions=sum(one.functions for one in result),
+        pairs=sum(len(one.pairs) for one in result),
     )
 
 

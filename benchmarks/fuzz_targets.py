@@ -59,15 +59,15 @@ def _file(row: FuzzRow) -> Iterator[str]:
     if made.file_reason and made.file_reason not in {*FILE_REASONS, *_PARSE_REASONS}:
         yield f"unknown file reason {made.file_reason}"
     try:
-        found = functions(row.kind, path, row.content, want_undocumented=True).functions
+        result = functions(row.kind, path, row.content, want_undocumented=True).functions
     except FunctionsError:
         return
     marked = may_hold_documentation(row.kind, row.content)
-    if not marked and any(one.documentation for one in found):
+    if not marked and any(one.documentation for one in result):
         yield "the marker rule denies documentation that is there"
     codes = {}
     lines = row.content.count(b"\n") + 1
-    for one in found:
+    for one in result:
         yield from _function(row.content, lines, one)
         codes[one.start_byte, one.end_byte] = one.code
     for pair in made.pairs:

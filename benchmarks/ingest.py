@@ -126,10 +126,10 @@ def inputs(words: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Path]
     yield "smol/data/python/data.json", path
     csn = [csn_row(row) for row in rows[: len(rows) // 4]]
     yield from _table(local, "csn/python/train-00000-of-00001.parquet", csn, ROWS_A_GROUP)
-    wanted = words.times * SLICE_BYTES
-    long = [row for _ in range(1 + wanted // max(1, _bytes(rows))) for row in rows]
+    expected = words.times * SLICE_BYTES
+    long = [row for _ in range(1 + expected // max(1, _bytes(rows))) for row in rows]
     held, stop = 0, 0
-    while held < wanted:
+    while held < expected:
         held += len(long[stop]["content"])
         stop += 1
     yield from _table(local, "long/data/python/train-00000-of-00001.parquet", long[:stop], 500)
@@ -267,12 +267,12 @@ def _needed(path: Path, columns: Sequence[str] | None = None) -> tuple[int, int]
 
     if path.suffix != ".parquet":
         return path.stat().st_size, path.stat().st_size
-    wanted = set(columns or {*stack.COLUMNS, *csn_rows.COLUMNS})
+    expected = set(columns or {*stack.COLUMNS, *csn_rows.COLUMNS})
     facts = pq.ParquetFile(path).metadata
     raw, needed = 0, facts.serialized_size + 8
     for group in map(facts.row_group, range(facts.num_row_groups)):
         for column in map(group.column, range(group.num_columns)):
-            if column.path_in_schema.split(".", 1)[0] in wanted:
+            if column.path_in_schema.split(".", 1)[0] in expected:
                 raw += column.total_uncompressed_size
                 needed += column.total_compressed_size
     return raw, needed
@@ -306,8 +306,8 @@ def by_pyarrow(root: Path) -> Read:
     path = root / "data/python/train-00000-of-00001.parquet"
     start, rows = time.monotonic(), 0
     with pq.ParquetFile(path) as file:
-        held = [name for name in COLUMNS if name in file.schema_arrow.names]
-        for batch in file.iter_batches(batch_size=1000, columns=held, use_threads=False):
+        items = [name for name in COLUMNS if name in file.schema_arrow.names]
+        for batch in file.iter_batches(batch_size=1000, columns=items, use_threads=False):
             rows += len(batch.to_pylist())
     return _peer("pyarrow, local file", start, rows, path, 0)
 
@@ -319,10 +319,10 @@ def by_datasets(root: Path) -> Read:
     from ingest.sources.the_stack import COLUMNS
 
     path = root / "data/python/train-00000-of-00001.parquet"
-    held = [name for name in COLUMNS if name in pq.read_schema(path).names]
+    items = [name for name in COLUMNS if name in pq.read_schema(path).names]
     start = time.monotonic()
     stream = datasets.load_dataset(
-        REPO, data_dir="data/python", split="train", streaming=True, columns=held
+        REPO, data_dir="data/python", split="train", streaming=True, columns=items
     )
     rows = sum(1 for _ in stream)
     return _peer("datasets, streaming", start, rows, path, 0)

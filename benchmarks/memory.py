@@ -155,8 +155,8 @@ def main() -> int:
         file = folder / "build.yaml"
         file.write_text(configs.as_yaml(config), encoding="utf-8")
         built = watch(file, workspace_of(config).work, folder / "said.txt")
-        said = (folder / "said.txt").read_text(encoding="utf-8", errors="replace")
-    console.print(said.split("\nThe dataset is in", 1)[0], highlight=False)
+        output = (folder / "said.txt").read_text(encoding="utf-8", errors="replace")
+    console.print(output.split("\nThe dataset is in", 1)[0], highlight=False)
     show(built, size, rows, console)
     worker = built.worker_peak
     held = worker <= LIMIT_BYTES

@@ -180,7 +180,7 @@ def compare(work: Path, mosaic: str, size: int, log: Console) -> dict[str, dict[
         table.add_column(column)
     for column in ("moved", "apart", "serial"):
         table.add_column(column)
-    found: dict[str, dict[str, Any]] = {}
+    result: dict[str, dict[str, Any]] = {}
     script = str(ROOT / "benchmarks/reader_peers.py")
     for name in WAYS:
         python = mosaic if name == "mosaic" else sys.executable
@@ -195,7 +195,7 @@ def compare(work: Path, mosaic: str, size: int, log: Console) -> dict[str, dict[
             continue
         if run([python, "-P", script, name, str(work), str(answer)], log) is None:
             continue
-        facts = found[name] = json.loads(answer.read_text())
+        facts = result[name] = json.loads(answer.read_text())
         ids = facts.pop("ids")
         resume = f"{facts['resume_s']:.3f}" if facts["resume_s"] >= 0 else "no resume"
         table.add_row(
@@ -209,7 +209,7 @@ def compare(work: Path, mosaic: str, size: int, log: Console) -> dict[str, dict[
         )
         assert len(set(ids)) == len(ids) == json.loads((work / "facts.json").read_text())["samples"]
     log.print(table)
-    return found
+    return result
 
 
 def over_http(work: Path, manifest: Manifest, log: Console) -> float:
@@ -266,13 +266,13 @@ def main() -> None:
         log.print(
             f"{manifest.samples:,} samples in {len(manifest.shards)} shards, {size / 1e6:.0f} MB"
         )
-        found = compare(work, words.mosaic, size, log)
+        result = compare(work, words.mosaic, size, log)
         grown = over_http(work, manifest, log)
         resumed = simulated(work, words.rows, log)
     missed = []
-    if found["reader"]["seconds"] > found["webdataset"]["seconds"]:
+    if result["reader"]["seconds"] > result["webdataset"]["seconds"]:
         missed.append("slower than webdataset")
-    if max(found["reader"]["resume_s"], resumed) > 1:
+    if max(result["reader"]["resume_s"], resumed) > 1:
         missed.append("a resume over 1 s")
     if grown > 50:
         missed.append("memory grows by over 50 MB")

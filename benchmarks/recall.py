@@ -85,14 +85,14 @@ class Outcome:
 
 def library_functions(count: int, min_tokens: int = 30) -> list[str]:
     """Distinct functions of the standard library without triple quotes, in path order."""
-    found: dict[tuple[str, ...], str] = {}
+    result: dict[tuple[str, ...], str] = {}
     for code in _definitions(Path(sysconfig.get_paths()["stdlib"])):
         words = tuple(tokens(LANGUAGE, code))
         if len(words) >= min_tokens and len(code) <= 8000:
-            found.setdefault(words, code)
-        if len(found) == count:
+            result.setdefault(words, code)
+        if len(result) == count:
             break
-    return list(found.values())
+    return list(result.values())
 
 
 def _definitions(library: Path) -> Iterator[str]:
@@ -140,10 +140,10 @@ def _copy(kind: str, code: str, dice: random.Random) -> str:
 
 def _names(code: str) -> list[tokenize.TokenInfo]:
     """Names that are neither keywords nor attributes, by the tokenizer of the standard library."""
-    found = list(tokenize.generate_tokens(io.StringIO(code).readline))
+    result = list(tokenize.generate_tokens(io.StringIO(code).readline))
     return [
         token
-        for before, token in itertools.pairwise(found)
+        for before, token in itertools.pairwise(result)
         if token.type == tokenize.NAME
         and not keyword.iskeyword(token.string)
         and before.string != "."
@@ -176,13 +176,13 @@ def decide(corpus: Sequence[str], options: DedupeOptions) -> tuple[list[Fingerpr
         ]
         prints.extend(fingerprints(batch, options))
     exact = exact_words([fingerprint.exact_key for fingerprint in prints])
-    banded = [place for place, found in enumerate(prints) if found.tokens >= options.min_tokens]
+    banded = [place for place, result in enumerate(prints) if result.tokens >= options.min_tokens]
     rows = np.empty(len(banded) * options.bands, dtype=BAND_ROW)
     if banded:
         rows["key"] = np.concatenate([prints[place].band_keys for place in banded])
     rows["item"] = np.repeat(np.array(banded, dtype=np.uint64), options.bands)
     rows["exact"] = exact[rows["item"].astype(np.int64), 0]
-    found = edges(
+    result = edges(
         candidates(rows, np.ones(len(rows), np.uint64)),
         lambda item: prints[item].shingles,
         options.threshold,
@@ -197,7 +197,7 @@ def decide(corpus: Sequence[str], options: DedupeOptions) -> tuple[list[Fingerpr
         name=np.ones(count, dtype=np.uint64),
         tokens=np.array([fingerprint.tokens for fingerprint in prints], dtype=np.uint32),
     )
-    return prints, select_by_code(items, found, options)
+    return prints, select_by_code(items, result, options)
 
 
 class BruteForce:

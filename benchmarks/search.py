@@ -36,25 +36,25 @@ QUESTION = "how are near duplicates removed"
 
 def asked(folder: Path, model: str | None, cache: Path) -> tuple[float, dict[str, Any]]:
     """Wall seconds of one call of the command, and its answer."""
-    words = [sys.executable, "-m", "xtrove", "search", str(folder), QUESTION, "--json"]
-    words += ["--model-path", model] if model else []
+    arguments = [sys.executable, "-m", "xtrove", "search", str(folder), QUESTION, "--json"]
+    arguments += ["--model-path", model] if model else []
     start = time.perf_counter()
     done = subprocess.run(
-        words, env={**os.environ, "XTROVE_CACHE": str(cache)}, capture_output=True, check=True
+        arguments, env={**os.environ, "XTROVE_CACHE": str(cache)}, capture_output=True, check=True
     )
-    found: dict[str, Any] = json.loads(done.stdout)
-    return time.perf_counter() - start, found
+    result: dict[str, Any] = json.loads(done.stdout)
+    return time.perf_counter() - start, result
 
 
 def timed(folder: Path, model: str | None, cache: Path, table: Table) -> None:
     """A row: cold, warm, with one file changed."""
-    first, found = asked(folder, model, cache)
+    first, result = asked(folder, model, cache)
     warm = statistics.median(asked(folder, model, cache)[0] for _ in range(3))
     changed = next(path for path in sorted(folder.rglob("*.py")) if path.stat().st_size > 2_000)
     changed.write_bytes(changed.read_bytes() + b"\n\ndef added():\n    return 1\n")
     again, _ = asked(folder, model, cache)
     name = "keywords" if model is None else Path(model).name
-    documents = found["index"]["documents"] if "index" in found else ""
+    documents = result["index"]["documents"] if "index" in result else ""
     table.add_row(name, str(documents), f"{first:.1f}", f"{warm:.2f}", f"{again:.2f}")
 
 
@@ -74,15 +74,15 @@ def candidates(folder: Path, model: str, spec: Path, cache: Path, console: Conso
     def vectors(question: str) -> Any:
         return encoder.encode([question], "query").values
 
-    found: dict[str, Hits] = {}
+    result: dict[str, Hits] = {}
     for name, exact in (("every document", 1 << 62), ("candidates", 0)):
         searcher = VectorSearch(snapshot, vectors, exact=exact)
         start = time.perf_counter()
-        found[name] = searcher.search(questions, max(DEPTHS))
+        result[name] = searcher.search(questions, max(DEPTHS))
         each = (time.perf_counter() - start) / len(questions)
         console.print(f"{name}: {searcher.scored:,} scored, {each:.2f} s a question")
     for depth in DEPTHS:
-        pairs = zip(found["every document"].ids, found["candidates"].ids, strict=True)
+        pairs = zip(result["every document"].ids, result["candidates"].ids, strict=True)
         shares = [float(np.isin(one[:depth], other).mean()) for one, other in pairs]
         console.print(f"of the exact best {depth}: {np.mean(shares):.1%} found")
 

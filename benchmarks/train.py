@@ -75,8 +75,8 @@ class Row:
 
 def engines(options: argparse.Namespace) -> list[tuple[str, str]]:
     """Name and python of what is compared."""
-    found = [(OURS, sys.executable), (ST_PLAIN, sys.executable), (ST, sys.executable)]
-    return found + ([(PYLATE, options.pylate)] if options.pylate else [])
+    result = [(OURS, sys.executable), (ST_PLAIN, sys.executable), (ST, sys.executable)]
+    return result + ([(PYLATE, options.pylate)] if options.pylate else [])
 
 
 def pairs_of(reader: Reader, count: int) -> list[tuple[str, str]]:
@@ -115,14 +115,14 @@ def measured(options: argparse.Namespace, reader: Reader, folder: Path) -> Itera
     for size in options.sizes.split(","):
         texts = (str(sample["code"]) for sample in reader.samples(range(min(2000, len(reader)))))
         encoder = scratch(texts, shape, size=size, vocabulary=options.vocabulary, seed=0)
-        place = folder / size
-        save_model(encoder, place, card=CardFacts(name=size, base="scratch"))
+        path = folder / size
+        save_model(encoder, path, card=CardFacts(name=size, base="scratch"))
         for batch in map(int, options.batches.split(",")):
             pairs = pairs_of(reader, 4 * batch)
             queries = [len(row) for row in encoder.tokenize([p[0] for p in pairs], "query")]
             documents = [len(row) for row in encoder.tokenize([p[1] for p in pairs], "document")]
             job = {
-                "model": str(place),
+                "model": str(path),
                 "pairs": pairs,
                 "batch": batch,
                 "mini_batch_tokens": options.mini_batch_tokens,
@@ -189,21 +189,21 @@ def table_of(rows: list[Row]) -> Table:
 
 def shortfalls(rows: list[Row]) -> list[str]:
     """Where ours was slower or the losses differ."""
-    found = []
+    result = []
     ours = {(row.size, row.batch): row for row in rows if row.engine == OURS}
     for row in rows:
         mine = ours[row.size, row.batch]
         if row.failed or mine.failed or row is mine:
-            found += (
+            result += (
                 [f"ours failed at {row.size} {row.batch}"] if row is mine and row.failed else []
             )
             continue
         if row.step_seconds < mine.step_seconds:
             factor = mine.step_seconds / row.step_seconds
-            found.append(f"{row.engine} is {factor:.2f} times as fast at {row.size} {row.batch}")
+            result.append(f"{row.engine} is {factor:.2f} times as fast at {row.size} {row.batch}")
         if abs(row.loss - mine.loss) > AGREEMENT * max(1.0, abs(mine.loss)):
-            found.append(f"{row.engine}'s first loss differs at {row.size} {row.batch}")
-    return found
+            result.append(f"{row.engine}'s first loss differs at {row.size} {row.batch}")
+    return result
 
 
 def loader_speed(place: str, encoder: Encoder, options: argparse.Namespace) -> tuple[float, float]:

@@ -64,17 +64,17 @@ def measured(words: argparse.Namespace, table: Table) -> None:
                 if done.returncode:
                     table.add_row(size, str(batch), str(tokens), done.stderr.splitlines()[-1][:60])
                     continue
-                found = json.loads(done.stdout.splitlines()[-1])
-                total = sum(found["parts"].values())
-                largest = sorted(found["parts"].items(), key=lambda part: -part[1])[:3]
+                result = json.loads(done.stdout.splitlines()[-1])
+                total = sum(result["parts"].values())
+                largest = sorted(result["parts"].items(), key=lambda part: -part[1])[:3]
                 shown = ", ".join(f"{name} {value / MEBI:,.0f}" for name, value in largest)
                 table.add_row(
                     size,
                     f"{batch:,}",
                     f"{tokens:,}",
                     f"{total / MEBI:,.0f}",
-                    f"{found['held'] / MEBI:,.0f}",
-                    f"{found['held'] / total:.2f}",
+                    f"{result['held'] / MEBI:,.0f}",
+                    f"{result['held'] / total:.2f}",
                     shown,
                 )
 

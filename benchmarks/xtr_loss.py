@@ -94,12 +94,12 @@ class Row:
 
 def engines(options: Options) -> list[tuple[str, str]]:
     """Names and the python that runs each."""
-    found = [(OURS, sys.executable), (BASELINE, sys.executable)]
+    result = [(OURS, sys.executable), (BASELINE, sys.executable)]
     if options.pylate:
-        found.append(("pylate", options.pylate))
+        result.append(("pylate", options.pylate))
     if options.chunked:
-        found += [(f"{name}-{options.chunked}", python) for name, python in found[1:]]
-    return found
+        result += [(f"{name}-{options.chunked}", python) for name, python in result[1:]]
+    return result
 
 
 def make_tensors(options: Options, batch: int, path: Path) -> int:
@@ -182,26 +182,26 @@ def table_of(rows: Sequence[Row]) -> Table:
 
 def largest(rows: Sequence[Row]) -> dict[str, int]:
     """The largest batch that each implementation survived."""
-    found: dict[str, int] = {}
+    result: dict[str, int] = {}
     for row in rows:
-        found[row.engine] = max(found.get(row.engine, 0), 0 if row.failure else row.batch)
-    return found
+        result[row.engine] = max(result.get(row.engine, 0), 0 if row.failure else row.batch)
+    return result
 
 
 def shortfalls(rows: Sequence[Row]) -> list[str]:
     """Where ours is slower than the baseline or ran out of memory."""
     theirs = {row.batch: row for row in rows if row.engine == BASELINE}
-    said = []
+    text = []
     for row in rows:
         if row.engine != OURS:
             continue
         if row.seconds is None:
-            said.append(f"batch {row.batch}: {row.failure}")
+            text.append(f"batch {row.batch}: {row.failure}")
             continue
         other = theirs.get(row.batch)
         if other is not None and other.seconds is not None and row.seconds > other.seconds:
-            said.append(f"batch {row.batch}: {row.seconds:.3f} s, {BASELINE} {other.seconds:.3f} s")
-    return said
+            text.append(f"batch {row.batch}: {row.seconds:.3f} s, {BASELINE} {other.seconds:.3f} s")
+    return text
 
 
 def automatic_device() -> str:
@@ -254,8 +254,8 @@ def main() -> int:
     rows = []
     for row in measure(options):
         rows.append(row)
-        said = row.failure or f"{row.seconds:.3f} s"
-        console.print(f"{row.engine} at {row.batch}: {said}", highlight=False)
+        text = row.failure or f"{row.seconds:.3f} s"
+        console.print(f"{row.engine} at {row.batch}: {text}", highlight=False)
     console.print(table_of(rows))
     memory = f"{options.limit_bytes / 1e9:g} GB" if options.limit_bytes else "no limit"
     for engine, batch in largest(rows).items():

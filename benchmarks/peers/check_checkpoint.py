@@ -39,23 +39,23 @@ def write(checkpoint: Path, reference: Path, texts: list[str]) -> int:
     from train.checkpoint import load_model
 
     encoder = load_model(checkpoint)
-    found: dict[str, Any] = {"texts": json.dumps(texts)}
+    result: dict[str, Any] = {"texts": json.dumps(texts)}
     for kind in KINDS:
         vectors = encoder.encode(texts, kind)  # type: ignore[arg-type]
-        found[f"{kind}_values"], found[f"{kind}_offsets"] = vectors.values, vectors.offsets
-    np.savez(reference, **found)
+        result[f"{kind}_values"], result[f"{kind}_offsets"] = vectors.values, vectors.offsets
+    np.savez(reference, **result)
     say(f"wrote {reference}: {len(texts)} texts")
     return 0
 
 
 def compare(checkpoint: Path, reference: Path) -> int:
     with np.load(reference, allow_pickle=False) as stored:
-        found = {name: stored[name] for name in stored.files}
-    texts = json.loads(str(found["texts"]))
+        result = {name: stored[name] for name in stored.files}
+    texts = json.loads(str(result["texts"]))
     name, encoded = peer(checkpoint, texts)
     failed = False
     for kind in KINDS:
-        values, offsets = found[f"{kind}_values"], found[f"{kind}_offsets"]
+        values, offsets = result[f"{kind}_values"], result[f"{kind}_offsets"]
         worst = 0.0
         for i, theirs in enumerate(encoded[kind]):
             ours = values[offsets[i] : offsets[i + 1]]

@@ -38,7 +38,8 @@ that stands in most lines of a short function leaves few 5-grams)."""
 def hits_of(index: EvaluationIndex, codes: Sequence[str], query: str = "") -> list[Hit | None]:
     prints = fingerprints([("python", code, query) for code in codes], OPTIONS)
     return [
-        index.match("python", code, query, found) for code, found in zip(codes, prints, strict=True)
+        index.match("python", code, query, result)
+        for code, result in zip(codes, prints, strict=True)
     ]
 
 
@@ -60,8 +61,8 @@ def embedded(code: str, around: str) -> str:
 
 def index_of(path: Path, rows: Sequence[dict[str, str]], **fields: float) -> EvaluationIndex:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    wanted = DecontaminateSet.model_validate({"name": "held", "path": path, **fields})
-    return EvaluationIndex.build([wanted], OPTIONS)
+    required = DecontaminateSet.model_validate({"name": "held", "path": path, **fields})
+    return EvaluationIndex.build([required], OPTIONS)
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +89,9 @@ def test_injected_copies_are_found(kind: str, functions: list[str], index: Evalu
         codes = [documented(code) for code in protected]
     else:
         codes = [embedded(*both) for both in zip(protected, others, strict=True)]
-    found = hits_of(index, codes)
+    result = hits_of(index, codes)
     assert len(codes) == PROTECTED
-    recall = sum(hit is not None for hit in found) / len(codes)
+    recall = sum(hit is not None for hit in result) / len(codes)
     assert recall >= FLOORS[kind]
 
 
@@ -101,12 +102,12 @@ def test_near_and_contained_are_those_of_brute_force(
     """Both ways: nothing above the bounds is missed and nothing below them is a hit."""
     planted = [planted.code for planted in plant(functions[:60], seed=2)]
     codes = planted + functions[PROTECTED:] + [embedded(code, "") for code in functions[:40]]
-    held = [sets_of(form) for code in functions[:PROTECTED] for form in (documented(code), code)]
-    found = hits_of(index, codes)
-    for code, hit in zip(codes, found, strict=True):
+    items = [sets_of(form) for code in functions[:PROTECTED] for form in (documented(code), code)]
+    result = hits_of(index, codes)
+    for code, hit in zip(codes, result, strict=True):
         mine = sets_of(code)
         best = Fraction(0)
-        for theirs in held:
+        for theirs in items:
             shared, union = len(mine & theirs), len(mine | theirs)
             if Fraction(shared, union) >= Fraction(7, 10):
                 best = max(best, Fraction(shared, union))
@@ -115,8 +116,8 @@ def test_near_and_contained_are_those_of_brute_force(
         assert (hit is not None) == (best > 0)
         if hit is not None and hit.layer != "exact":
             assert hit.score == float(best)
-    layers = {hit.layer for hit in found if hit is not None}
-    assert layers == {"exact", "near", "contained"} and None in found
+    layers = {hit.layer for hit in result if hit is not None}
+    assert layers == {"exact", "near", "contained"} and None in result
 
 
 def sets_of(code: str) -> frozenset[tuple[str, ...]]:
@@ -150,9 +151,9 @@ def test_near_matches_stay_in_their_language(functions: list[str], index: Evalua
     code = max(functions[:PROTECTED], key=len)
     assert index.match("ruby", code, "", fingerprints([("python", code, "")], OPTIONS)[0])
     renamed = code.replace("def ", "def very_", 1)
-    found = fingerprints([("python", renamed, "")], OPTIONS)[0]
-    assert index.match("python", renamed, "", found) is not None
-    assert index.match("ruby", renamed, "", found) is None
+    result = fingerprints([("python", renamed, "")], OPTIONS)[0]
+    assert index.match("python", renamed, "", result) is not None
+    assert index.match("ruby", renamed, "", result) is None
 
 
 def test_unknown_languages_and_counts(tmp_path: Path) -> None:
@@ -225,6 +226,6 @@ def test_code_of_other_languages_is_counted_and_aliases_protect(tmp_path: Path) 
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     sets = [DecontaminateSet(name="one", path=path)]
     assert evaluation_facts(sets, OPTIONS).unknown == (("one", 2, ("cobol", "perl")),)
-    found = fingerprints([("javascript", code, "")], OPTIONS)[0]
-    hit = EvaluationIndex.build(sets, OPTIONS).match("javascript", code, "", found)
+    result = fingerprints([("javascript", code, "")], OPTIONS)[0]
+    hit = EvaluationIndex.build(sets, OPTIONS).match("javascript", code, "", result)
     assert hit == Hit(set="one", item="js", layer="exact", score=1.0)

@@ -28,8 +28,8 @@ def test_rows_are_read_with_their_defaults(tmp_path: Path) -> None:
         {"id": 7, "doc": "d", "code": None},
         {"docstring": "s", "function": "f", "lang": "ruby"},
     ]
-    found = read_set(DecontaminateSet(name="x", path=written(tmp_path, *rows))).rows
-    assert [(row.item, row.query, row.code, row.language) for row in found] == [
+    result = read_set(DecontaminateSet(name="x", path=written(tmp_path, *rows))).rows
+    assert [(row.item, row.query, row.code, row.language) for row in result] == [
         ("a1", "add two", "a + b", "python"),
         ("line 2", "q", "p", "go"),
         ("7", "d", "", ""),
@@ -39,30 +39,30 @@ def test_rows_are_read_with_their_defaults(tmp_path: Path) -> None:
 
 def test_columns_and_language_can_be_named(tmp_path: Path) -> None:
     path = written(tmp_path, {"text": "q", "query": "not this", "body": "c"})
-    wanted = DecontaminateSet(
+    evaluation_set = DecontaminateSet(
         name="x", path=path, columns={"query": "text", "code": "body"}, language="java"
     )
-    row = read_set(wanted).rows[0]
+    row = read_set(evaluation_set).rows[0]
     assert (row.query, row.code, row.language) == ("q", "c", "java")
 
 
 def test_languages_go_by_the_names_that_data_sets_use(tmp_path: Path) -> None:
     names = ["JS", "golang", "Python3", " tsx ", "cobol"]
     rows: list[dict[str, object]] = [{**ROW, "language": name} for name in names]
-    found = read_set(DecontaminateSet(name="x", path=written(tmp_path, *rows))).rows
-    languages = [row.language for row in found]
+    result = read_set(DecontaminateSet(name="x", path=written(tmp_path, *rows))).rows
+    languages = [row.language for row in result]
     assert languages == ["javascript", "go", "python", "typescript", "cobol"]
     path = written(tmp_path, {"code": "c"}, {"query": "q"})
     for name, expected in (("js", "javascript"), ("Golang", "go")):
-        wanted = DecontaminateSet(name="x", path=path, language=name)
-        assert {row.language for row in read_set(wanted).rows} == {expected}
+        evaluation_set = DecontaminateSet(name="x", path=path, language=name)
+        assert {row.language for row in read_set(evaluation_set).rows} == {expected}
 
 
 def test_code_in_a_stated_language_that_is_none_of_ours_stops(tmp_path: Path) -> None:
     path = written(tmp_path, {"query": "q"}, {"code": "c"})
-    wanted = DecontaminateSet(name="x", path=path, language="pyhton")
+    evaluation_set = DecontaminateSet(name="x", path=path, language="pyhton")
     with pytest.raises(EvaluationSetError, match=r":2: .*did you mean 'python'.*'pyhton'"):
-        read_set(wanted)
+        read_set(evaluation_set)
     asks = written(tmp_path, {"query": "q"}, name="queries.jsonl")
     assert read_set(DecontaminateSet(name="x", path=asks, language="cobol")).rows[0].query == "q"
 
@@ -97,9 +97,11 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
 
 
 def test_a_named_column_must_be_there(tmp_path: Path) -> None:
-    wanted = DecontaminateSet(name="x", path=written(tmp_path, ROW), columns={"code": "body"})
+    evaluation_set = DecontaminateSet(
+        name="x", path=written(tmp_path, ROW), columns={"code": "body"}
+    )
     with pytest.raises(EvaluationSetError, match=r"no column 'body'.*code, id, language, query"):
-        read_set(wanted)
+        read_set(evaluation_set)
 
 
 def test_a_missing_file_an_empty_set_and_a_broken_archive_stop(tmp_path: Path) -> None:

@@ -38,11 +38,11 @@ DATASKETCH = [63217260, 131247162, 308645290, 1412089388]
 
 def test_our_values_are_stable() -> None:
     """Band keys of old run files are compared with new ones: they may change only by intent."""
-    found = fingerprints([("python", CODE, "Total  Price")], OPTIONS)[0]
-    assert found.tokens == 8 + 3 + 5 * 8
-    assert found.exact_key.hex() == EXACT
-    assert found.query_group == hashlib.sha256(b"total price").hexdigest()[:16]
-    assert [int(found.band_keys[band]) for band in (0, 35)] == BANDS
+    result = fingerprints([("python", CODE, "Total  Price")], OPTIONS)[0]
+    assert result.tokens == 8 + 3 + 5 * 8
+    assert result.exact_key.hex() == EXACT
+    assert result.query_group == hashlib.sha256(b"total price").hexdigest()[:16]
+    assert [int(result.band_keys[band]) for band in (0, 35)] == BANDS
 
 
 EXACT = "fda0dcd91e0777f785aefd29cc5cb79e"
@@ -59,12 +59,12 @@ def test_a_signature_is_datasketchs_own(options: DedupeOptions) -> None:
         for size in (1, 30_000, 3_000, 40_000, 2, 2_000)
     ]
     ours = signatures(rows, options)
-    for row, found in zip(rows, ours, strict=True):
+    for row, result in zip(rows, ours, strict=True):
         sketch = datasketch.MinHash(
             num_perm=options.permutations, seed=options.seed, scheme="affine32", hashfunc=int
         )
         sketch.update_batch(((row ^ (row >> np.uint64(32))) & np.uint64(0xFFFFFFFF)).tolist())
-        assert found.tolist() == sketch.hashvalues.tolist()
+        assert result.tolist() == sketch.hashvalues.tolist()
 
 
 def test_no_signature_of_nothing() -> None:
@@ -92,18 +92,18 @@ def test_layout_and_comments_change_nothing_but_words_and_language_do() -> None:
 def test_a_batch_is_its_parts_and_copies_share_the_work() -> None:
     pairs = [("python", CODE, "a"), ("python", "x = 1", "b"), ("python", CODE, "c")]
     batch = fingerprints(pairs, OPTIONS)
-    for pair, found in zip(pairs, batch, strict=True):
+    for pair, result in zip(pairs, batch, strict=True):
         alone = fingerprints([pair], OPTIONS)[0]
-        assert found.exact_key == alone.exact_key and found.query_group == alone.query_group
-        assert found.band_keys.tolist() == alone.band_keys.tolist()
+        assert result.exact_key == alone.exact_key and result.query_group == alone.query_group
+        assert result.band_keys.tolist() == alone.band_keys.tolist()
     assert batch[0].shingles is batch[2].shingles
 
 
 def test_all_but_empty_functions_have_bands() -> None:
     options = DedupeOptions(min_tokens=4)
-    found = fingerprints([("python", code, "") for code in ("", "a b c", "a b c d")], options)
-    assert [item.tokens for item in found] == [0, 3, 4]
-    assert [len(item.band_keys) for item in found] == [0, 36, 36]
+    result = fingerprints([("python", code, "") for code in ("", "a b c", "a b c d")], options)
+    assert [item.tokens for item in result] == [0, 3, 4]
+    assert [len(item.band_keys) for item in result] == [0, 36, 36]
     assert len(fingerprints([("python", "", "")], DedupeOptions(min_tokens=0))[0].band_keys) == 0
     assert fingerprints([], OPTIONS) == []
 
@@ -124,10 +124,10 @@ def test_bands_find_what_the_formula_says(similarity: float) -> None:
         sets += [np.sort(pool[:140]), np.sort(pool[140 - shared :])]
     true = shared / (280 - shared)
     keys = band_keys(["go"] * len(sets), sets, OPTIONS)
-    found = np.mean([(a == b).any() for a, b in zip(keys[::2], keys[1::2], strict=True)])
+    result = np.mean([(a == b).any() for a, b in zip(keys[::2], keys[1::2], strict=True)])
     expected = 1 - (1 - true**7) ** 36
     # Three standard deviations of 500 trials.
-    assert abs(found - expected) < 3 * (max(expected * (1 - expected), 1e-3) / 500) ** 0.5
+    assert abs(result - expected) < 3 * (max(expected * (1 - expected), 1e-3) / 500) ** 0.5
 
 
 def test_the_facts_name_everything_a_recomputation_needs() -> None:

@@ -34,14 +34,14 @@ def test_the_threshold_is_the_decimal_that_was_written() -> None:
 )
 def test_edges_are_those_of_the_definition(sets: list[frozenset[int]], threshold: float) -> None:
     pairs = [(later, earlier) for later in range(len(sets)) for earlier in range(later)]
-    found = edges(np.array(pairs, dtype=PAIR), lambda item: numbers(*sets[item]), threshold)
+    result = edges(np.array(pairs, dtype=PAIR), lambda item: numbers(*sets[item]), threshold)
     expected = [
         (a, b, len(sets[a] & sets[b]), len(sets[a] | sets[b]))
         for a, b in pairs
         if sets[a] | sets[b]
         and Fraction(len(sets[a] & sets[b]), len(sets[a] | sets[b])) >= Fraction(str(threshold))
     ]
-    assert found.dtype == EDGE and found.tolist() == expected
+    assert result.dtype == EDGE and result.tolist() == expected
 
 
 def test_the_later_item_is_fetched_once() -> None:

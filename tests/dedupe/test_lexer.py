@@ -110,10 +110,10 @@ def test_tokens_stand_in_the_text_in_order(language: str, code: str) -> None:
     code=st.text(alphabet="ab1'\"\\+= (.", max_size=40), language=st.sampled_from(("python", "go"))
 )
 def test_space_around_tokens_does_not_matter(code: str, language: str) -> None:
-    found = tokens(language, code)
+    result = tokens(language, code)
     # A lone backslash, quote or sign may join its neighbour, so only plain words are respaced.
-    if all(re.fullmatch(r"[a-z]\w*|\d\w*|[=+(]", token) for token in found):
-        assert tokens(language, "  \n\t".join(found)) == found
+    if all(re.fullmatch(r"[a-z]\w*|\d\w*|[=+(]", token) for token in result):
+        assert tokens(language, "  \n\t".join(result)) == result
 
 
 @pytest.mark.slow

@@ -57,9 +57,9 @@ def test_candidates_follow_the_definition(rows: list[Row]) -> None:
     # In a build an item has one exact key and stands in a bucket once.
     unique = list({(key, item): (key, item % 5, item) for key, _, item in rows}.values())
     table = rows_of(unique)
-    found, stats = candidates_with_stats(table, names_of(table))
+    result, stats = candidates_with_stats(table, names_of(table))
     expected, capped, largest = by_definition(unique)
-    assert found.dtype == PAIR and found.tolist() == expected
+    assert result.dtype == PAIR and result.tolist() == expected
     assert stats.rows == len(unique) and stats.largest == largest
     assert stats.capped == capped
 
@@ -68,17 +68,17 @@ def test_candidates_follow_the_definition(rows: list[Row]) -> None:
 def test_the_order_of_the_rows_does_not_matter(rows: list[Row], seed: int) -> None:
     table = rows_of(rows)
     mixed = table[np.random.default_rng(seed).permutation(len(table))]
-    found = candidates(mixed, names_of(mixed))
-    assert found.tobytes() == candidates(table, names_of(table)).tobytes()
+    result = candidates(mixed, names_of(mixed))
+    assert result.tobytes() == candidates(table, names_of(table)).tobytes()
 
 
 def test_a_full_bucket_stays_linear() -> None:
     table = rows_of([(7, item, item) for item in range(1000)])
     nameless = np.zeros(1000, dtype=np.uint64)
-    found, stats = candidates_with_stats(table, nameless)
-    assert len(found) == 2 * 1000 - 3
+    result, stats = candidates_with_stats(table, nameless)
+    assert len(result) == 2 * 1000 - 3
     assert stats.capped == 1000 * 999 // 2 - 1997 and stats.buckets == 1
-    assert candidates(table, nameless + np.uint64(7)).tolist() == found.tolist()
+    assert candidates(table, nameless + np.uint64(7)).tolist() == result.tolist()
     named = candidates(table, np.arange(1000, dtype=np.uint64) % np.uint64(10))
     assert len(named) <= 4 * 1000 - 10
 
@@ -87,9 +87,9 @@ def test_other_names_do_not_stand_between_two_of_one_name() -> None:
     """Four getters in one version, the same four in the next: each meets its own, in 3 and in 4."""
     table = rows_of([(7, item, item) for item in range(12)])
     names = np.arange(12, dtype=np.uint64) % np.uint64(4) + np.uint64(1)
-    found = {tuple(pair) for pair in candidates(table, names).tolist()}
-    assert {(item, item - 4) for item in range(4, 12)} <= found
-    assert {(item, item - 8) for item in range(8, 12)} <= found
+    result = {tuple(pair) for pair in candidates(table, names).tolist()}
+    assert {(item, item - 4) for item in range(4, 12)} <= result
+    assert {(item, item - 8) for item in range(8, 12)} <= result
 
 
 def test_keys_above_2_63_and_no_rows() -> None:

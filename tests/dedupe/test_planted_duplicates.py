@@ -79,8 +79,8 @@ def test_copies_share_the_exact_key_and_edits_do_not() -> None:
     made = plant(library_functions(60), seed=3)
     prints, _ = decide([planted.code for planted in made], DedupeOptions())
     keys = {
-        (planted.original, planted.kind): found.exact_key
-        for planted, found in zip(made, prints, strict=True)
+        (planted.original, planted.kind): result.exact_key
+        for planted, result in zip(made, prints, strict=True)
     }
     for number in range(60):
         same = {keys[number, kind] for kind in ("original", "exact", "re-indented", "re-commented")}

@@ -177,8 +177,8 @@ def test_decisions_follow_the_definition(
     quotas: list[int],
 ) -> None:
     ones, edges = world
-    found = chosen(items_of(ones), ones, edges, cap, quotas)
-    assert shown(found) == by_definition(ones, edges, cap, quotas)
+    result = chosen(items_of(ones), ones, edges, cap, quotas)
+    assert shown(result) == by_definition(ones, edges, cap, quotas)
 
 
 @pytest.mark.slow
@@ -206,9 +206,9 @@ def test_witnesses_are_kept_and_earlier_and_no_two_kept_are_duplicates(
     world: tuple[list[One], list[tuple[int, int, int, int]]], cap: QueryCapOptions
 ) -> None:
     ones, edges = world
-    found = chosen(items_of(ones), ones, edges, cap, [100, 100])
-    kept = found.reason == 0
-    for place, witness in enumerate(found.witness.tolist()):
+    result = chosen(items_of(ones), ones, edges, cap, [100, 100])
+    kept = result.reason == 0
+    for place, witness in enumerate(result.witness.tolist()):
         assert (witness >= 0) == (not kept[place])
         assert witness < 0 or (witness < place and kept[witness])
     keys = [one.exact for place, one in enumerate(ones) if kept[place]]
@@ -222,14 +222,14 @@ def test_witnesses_are_kept_and_earlier_and_no_two_kept_are_duplicates(
 
 def test_a_chain_does_not_remove_what_is_only_near_to_a_removed_item() -> None:
     ones = [One(exact=number, query=number) for number in (1, 2, 4)]
-    found = chosen(items_of(ones), ones, [(1, 0, 7, 10), (2, 1, 9, 10)], NO_CAP, [])
-    assert shown(found) == [("", -1, 0.0), ("near_duplicate", 0, 0.7), ("", -1, 0.0)]
+    result = chosen(items_of(ones), ones, [(1, 0, 7, 10), (2, 1, 9, 10)], NO_CAP, [])
+    assert shown(result) == [("", -1, 0.0), ("near_duplicate", 0, 0.7), ("", -1, 0.0)]
 
 
 def test_a_copy_of_a_near_duplicate_has_the_same_witness() -> None:
     ones = [One(exact=1, query=1), One(exact=2, query=2), One(exact=2, query=3)]
-    found = chosen(items_of(ones), ones, [(1, 0, 4, 5)], NO_CAP, [])
-    assert shown(found)[1:] == [("near_duplicate", 0, 0.8)] * 2
+    result = chosen(items_of(ones), ones, [(1, 0, 4, 5)], NO_CAP, [])
+    assert shown(result)[1:] == [("near_duplicate", 0, 0.8)] * 2
 
 
 def test_another_name_and_query_stay_until_they_are_nearly_the_same_code() -> None:
@@ -241,9 +241,9 @@ def test_another_name_and_query_stay_until_they_are_nearly_the_same_code() -> No
         One(exact=5, query=4, name=4, words=other),
     ]
     edges = [(1, 0, 94, 100), (2, 0, 8, 10), (2, 1, 7, 10), (3, 0, 95, 100)]
-    found = chosen(items_of(ones), ones, edges, NO_CAP, [])
+    result = chosen(items_of(ones), ones, edges, NO_CAP, [])
     # The third is nearer to the first, but only the second may remove it: 3 of 4 words.
-    assert shown(found) == [
+    assert shown(result) == [
         ("", -1, 0.0),
         ("", -1, 0.0),
         ("near_duplicate", 1, 0.7),
@@ -260,8 +260,8 @@ def test_short_code_goes_only_where_name_and_query_agree() -> None:
         One(exact=4, query=4, words=words | {3, 4}),
     ]
     edges = [(number, 0, 99, 100) for number in (1, 2, 3)]
-    found = chosen(items_of(ones), ones, edges, NO_CAP, [])
-    assert [reason for reason, _, _ in shown(found)] == ["", "", "", "near_duplicate"]
+    result = chosen(items_of(ones), ones, edges, NO_CAP, [])
+    assert [reason for reason, _, _ in shown(result)] == ["", "", "", "near_duplicate"]
 
 
 def test_the_copy_of_a_code_that_stayed_is_judged_by_its_own_query() -> None:
@@ -272,30 +272,30 @@ def test_the_copy_of_a_code_that_stayed_is_judged_by_its_own_query() -> None:
         One(exact=2, query=1, repo=0, name=2, words=frozenset({9})),
         One(exact=2, query=2, repo=0, name=2, words=words | {3}),
     ]
-    found = chosen(items_of(ones), ones, [(1, 0, 8, 10)], QueryCapOptions(), [])
-    assert [reason for reason, _, _ in shown(found)] == ["", "query_cap", "near_duplicate"]
+    result = chosen(items_of(ones), ones, [(1, 0, 8, 10)], QueryCapOptions(), [])
+    assert [reason for reason, _, _ in shown(result)] == ["", "query_cap", "near_duplicate"]
 
 
 def test_ranks_need_not_be_positions() -> None:
     top = 2**64 - 1
     ones = [One(exact=1), One(exact=2)]
     items = items_of(ones, ranks=[5, top])
-    found = chosen(items, ones, [(top, 5, 4, 5)], NO_CAP, [])
-    assert shown(found) == [("", -1, 0.0), ("near_duplicate", 0, 0.8)]
+    result = chosen(items, ones, [(top, 5, 4, 5)], NO_CAP, [])
+    assert shown(result) == [("", -1, 0.0), ("near_duplicate", 0, 0.8)]
 
 
 def test_a_capped_copy_leaves_its_code_to_the_next() -> None:
     """The first copy goes for its query, so the second, with another query, is kept."""
     ones = [One(exact=1, query=1), One(exact=2, query=1), One(exact=2, query=2)]
-    found = chosen(items_of(ones), ones, [], QueryCapOptions(), [])
-    assert shown(found) == [("", -1, 0.0), ("query_cap", 0, 0.0), ("", -1, 0.0)]
+    result = chosen(items_of(ones), ones, [], QueryCapOptions(), [])
+    assert shown(result) == [("", -1, 0.0), ("query_cap", 0, 0.0), ("", -1, 0.0)]
 
 
 def test_a_full_quota_drops_the_rest_and_what_is_dropped_is_no_witness() -> None:
     ones = [One(exact=number, query=number, quota=0) for number in (1, 1, 2, 3)]
     ones.append(One(exact=3, query=9))
-    found = chosen(items_of(ones), ones, [], NO_CAP, [2])
-    reasons = [reason for reason, _, _ in shown(found)]
+    result = chosen(items_of(ones), ones, [], NO_CAP, [2])
+    reasons = [reason for reason, _, _ in shown(result)]
     assert reasons == ["", "exact_duplicate", "", "over_quota", ""]
 
 
@@ -332,8 +332,8 @@ def test_an_id_that_is_kept_already_is_a_duplicate_of_it() -> None:
     ones = [One(exact=1), One(exact=2, quota=0), One(exact=3), One(exact=4)]
     ids = exact_words([number.to_bytes(16, "big") for number in (7, 8, 7, 8)])
     items = dataclasses.replace(items_of(ones), id=ids)
-    found = shown(chosen(items, ones, [], NO_CAP, [0]))
-    assert found == [
+    result = shown(chosen(items, ones, [], NO_CAP, [0]))
+    assert result == [
         ("", -1, 0.0),
         ("over_quota", -1, 0.0),
         ("exact_duplicate", 0, 1.0),

@@ -23,16 +23,16 @@ def grams(code: str, ngram: int) -> set[tuple[str, ...]]:
 @given(one=WORDS, other=WORDS, ngram=st.integers(1, 6))
 def test_jaccard_is_that_of_the_sets_of_token_tuples(one: str, other: str, ngram: int) -> None:
     a, b = grams(one, ngram), grams(other, ngram)
-    found = jaccard(shingles("go", one, ngram), shingles("python", other, ngram))
-    assert found == (len(a & b), len(a | b))
+    result = jaccard(shingles("go", one, ngram), shingles("python", other, ngram))
+    assert result == (len(a & b), len(a | b))
 
 
 @given(codes=st.lists(WORDS, max_size=6), ngram=st.integers(1, 6))
 def test_a_batch_is_its_parts(codes: list[str], ngram: int) -> None:
     batch = shingle_sets([token_hashes(tokens("go", code)) for code in codes], ngram)
-    for code, found in zip(codes, batch, strict=True):
-        assert found.dtype == np.uint64
-        assert found.tolist() == sorted(set(shingles("go", code, ngram).tolist()))
+    for code, result in zip(codes, batch, strict=True):
+        assert result.dtype == np.uint64
+        assert result.tolist() == sorted(set(shingles("go", code, ngram).tolist()))
 
 
 def test_order_matters_and_language_does_not() -> None:
@@ -59,9 +59,9 @@ GOLDEN = [4610777015826374248, 7854155850231285900]
 def test_a_full_cache_is_emptied_and_long_tokens_stay_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_CACHE_ENTRIES", 4)
     monkeypatch.setattr(module, "_hashes", module._TokenHashes())
-    words = [f"w{number}" for number in range(20)] + ["x" * 65]
-    expected = [xxhash.xxh3_64_intdigest(word.encode()) for word in words]
-    assert token_hashes(words).tolist() == expected
+    arguments = [f"w{number}" for number in range(20)] + ["x" * 65]
+    expected = [xxhash.xxh3_64_intdigest(word.encode()) for word in arguments]
+    assert token_hashes(arguments).tolist() == expected
     assert len(module._hashes) <= 4 and "x" * 65 not in module._hashes
 
 

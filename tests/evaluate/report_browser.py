@@ -27,7 +27,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 def program() -> str | None:
     """The Chromium of this machine, where there is one."""
-    return next((found for name in NAMES if (found := shutil.which(name))), None)
+    return next((result for name in NAMES if (result := shutil.which(name))), None)
 
 
 class Browser:
@@ -109,8 +109,8 @@ class Browser:
 
     def complaints(self) -> list[dict[str, Any]]:
         """Messages on the console, log entries (blocked by policy...), uncaught exceptions."""
-        told = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
-        return [event["params"] for event in self.events if event.get("method") in told]
+        reported = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
+        return [event["params"] for event in self.events if event.get("method") in reported]
 
     def screenshot(self, to: Path, *, whole: bool = True) -> None:
         """A picture of the page, of all of it or of the window."""
@@ -125,17 +125,17 @@ class Browser:
 @contextmanager
 def running(profile: Path) -> Iterator[Browser]:
     """A browser with a profile folder of its own."""
-    found = program()
-    assert found is not None
+    result = program()
+    assert result is not None
     theirs_in, ours_out = os.pipe()
     ours_in, theirs_out = os.pipe()
-    words = [
-        found, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
+    arguments = [
+        result, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe",
         "--no-first-run", "--disable-dev-shm-usage", f"--user-data-dir={profile}", "about:blank",
     ]  # fmt: skip
-    words = [sys.executable, "-c", _AS_3_AND_4, str(theirs_in), str(theirs_out), *words]
+    arguments = [sys.executable, "-c", _AS_3_AND_4, str(theirs_in), str(theirs_out), *arguments]
     with subprocess.Popen(
-        words, pass_fds=(theirs_in, theirs_out), stdout=subprocess.DEVNULL,
+        arguments, pass_fds=(theirs_in, theirs_out), stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
         os.close(theirs_in)

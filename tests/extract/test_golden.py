@@ -41,13 +41,13 @@ def test_yield_is_not_zero(language: str) -> None:
     # Node names drift between grammar versions, and a query that finds nothing raises nothing.
     files = [path for path in FILES if path.parent.name == language]
     assert len(files) >= 3
-    found = [
+    actual = [
         function
         for path in files
         for function in functions(language, path.name, path.read_bytes()).functions
     ]
-    assert sum(1 for one in found if one.documentation) >= 5
-    assert sum(1 for one in found if not one.documentation) >= 1
+    assert sum(1 for one in actual if one.documentation) >= 5
+    assert sum(1 for one in actual if not one.documentation) >= 1
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")

@@ -135,13 +135,13 @@ class Exchange(BaseHTTPRequestHandler):
         header = self.headers.get("Range")
         if header is None:
             return 0, size, False
-        found = _RANGE.fullmatch(header)
-        if found is None or not (found[1] or found[2]):
+        result = _RANGE.fullmatch(header)
+        if result is None or not (result[1] or result[2]):
             return 0, size, False
-        if not found[1]:
-            return max(size - int(found[2]), 0), size, True
-        start = int(found[1])
-        stop = min(int(found[2]) + 1, size) if found[2] else size
+        if not result[1]:
+            return max(size - int(result[2]), 0), size, True
+        start = int(result[1])
+        stop = min(int(result[2]) + 1, size) if result[2] else size
         return (start, stop, True) if start < stop else None
 
     def _pieces(self, body: bytes) -> Iterator[bytes]:

@@ -29,10 +29,10 @@ def main() -> None:
     for line in sys.stdin:
         job = json.loads(line)
         began = time.monotonic()
-        said: list[str] = []
-        answer: dict[str, Any] = {"answer": None, "error": "", "said": said}
+        output: list[str] = []
+        answer: dict[str, Any] = {"answer": None, "error": "", "said": output}
         try:
-            answer["answer"] = _publish(job, said)
+            answer["answer"] = _publish(job, output)
         except XtroveError as error:
             answer["error"] = f"XtroveError: {error} | {error.remedy}"
         except Exception as error:

@@ -52,16 +52,16 @@ def _limits(job: dict[str, Any]) -> ReadLimits:
 def _list(job: dict[str, Any]) -> Any:
     """Entries, with the first bytes of each if `bytes` says how many."""
     place = pin(job["path"], _limits(job))
-    found: list[Any] = []
+    result: list[Any] = []
     for entry in place.files(job.get("folder", "")):
         facts = dataclasses.asdict(entry)
         if job.get("bytes"):
             with open_entry(entry, _limits(job)) as file:
                 facts["read"] = file.read(job["bytes"])
-        found.append(facts)
+        result.append(facts)
     return {
         "revision": place.revision,
-        "files": found,
+        "files": result,
         "folders": place.folders(),
         "terms": terms_at(place),
     }

@@ -144,10 +144,10 @@ def running_reader(
 def running_hub(folder: Path, page: int = 1000, *more: str) -> Iterator[RunningHub]:
     """A Hub over `folder/root` that ends with the context."""
     (folder / "root").mkdir(parents=True, exist_ok=True)
-    words = ["--root", str(folder / "root"), "--log", str(folder / "log"), "--page", str(page)]
-    words += more
+    arguments = ["--root", str(folder / "root"), "--log", str(folder / "log"), "--page", str(page)]
+    arguments += more
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.hub", *words],
+        [sys.executable, "-m", "tests.hub", *arguments],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

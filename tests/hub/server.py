@@ -39,8 +39,8 @@ class Hub(Writing):
         elif self.path == "/_/idle":
             self.answer(200 if self.record.wait_until_idle() else 504, b"", {})
         elif self.token() and not self.token().startswith("hf_"):
-            said = "Invalid credentials in Authorization header"
-            self.answer(401, b"", {"X-Error-Message": said})
+            output = "Invalid credentials in Authorization header"
+            self.answer(401, b"", {"X-Error-Message": output})
         elif self.write(steps):
             return
         elif path.startswith("/api/resolve-cache/datasets/") and len(steps) > 6:
@@ -61,8 +61,10 @@ class Hub(Writing):
             self.refuse(404 if self.token() else 401, "RepoNotFound", "Repository not found")
             return False
         if files and access.visibility == "gated" and not granted:
-            said = f"Access to dataset {repo} is restricted. You must be authenticated to access it"
-            self.refuse(403 if self.token() else 401, "GatedRepo", said)
+            output = (
+                f"Access to dataset {repo} is restricted. You must be authenticated to access it"
+            )
+            self.refuse(403 if self.token() else 401, "GatedRepo", output)
             return False
         return True
 
@@ -125,14 +127,14 @@ class Hub(Writing):
             paths = list(json.loads(body)["paths"])
         else:
             paths = parse_qs(body.decode()).get("paths", [])
-        found: list[dict[str, object]] = []
+        result: list[dict[str, object]] = []
         for path in paths:
             blob = self.store.blob(repo, commit, path)
             if blob is not None:
-                found.append(blob.facts())
+                result.append(blob.facts())
             elif self.store.tree(repo, commit, path, False):
-                found.append({"type": "directory", "oid": "0" * 40, "size": 0, "path": path})
-        self.answer_json(found)
+                result.append({"type": "directory", "oid": "0" * 40, "size": 0, "path": path})
+        self.answer_json(result)
 
     def _file(self, repo: str, revision: str, path: str, *, cached: bool) -> None:
         self.read_body()
@@ -192,7 +194,7 @@ class CDN(Receiving):
             return
         url = urlsplit(self.path)
         query = parse_qs(url.query)
-        place = self.root / unquote(url.path.rpartition("/")[2])
+        target = self.root / unquote(url.path.rpartition("/")[2])
         if "Authorization" in self.headers:
             self.violation = "a token was sent to the CDN"
         elif query.get("ranged") == ["1"] and "Range" not in self.headers:
@@ -201,10 +203,10 @@ class CDN(Receiving):
             self.violation = "the signature was lost"
         if self.violation:
             self.answer(400, self.violation.encode(), {})
-        elif ".." in place.parts or not place.is_file():
+        elif ".." in target.parts or not target.is_file():
             self.answer(404, b"", {})
         else:
-            self.answer_file(place, place.stat().st_size, {"ETag": '"cdn"'})
+            self.answer_file(target, target.stat().st_size, {"ETag": '"cdn"'})
 
 
 class Server(ThreadingHTTPServer):

@@ -83,9 +83,9 @@ class Store:
         folder = self._folder(repo) / "commits" / name
         folder.mkdir(parents=True, exist_ok=True)
         for path, data in files.items():
-            place = folder / path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(data)
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
         self.move(repo, branch, name)
         if access is not None:
             facts = {"visibility": access.visibility, "granted": list(access.granted)}
@@ -94,9 +94,9 @@ class Store:
 
     def move(self, repo: str, branch: str, commit: str) -> None:
         """Point a branch (or `refs/convert/parquet`) at a commit."""
-        place = self._folder(repo) / "refs" / quote(branch, safe="")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(commit, "utf-8")
+        target = self._folder(repo) / "refs" / quote(branch, safe="")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(commit, "utf-8")
 
     def has(self, repo: str) -> bool:
         """Whether there is such a repository."""
@@ -104,10 +104,10 @@ class Store:
 
     def access(self, repo: str) -> Access:
         """Who may read it."""
-        place = self._folder(repo) / "repo.json"
-        if not place.is_file():
+        target = self._folder(repo) / "repo.json"
+        if not target.is_file():
             return Access()
-        facts = json.loads(place.read_text("utf-8"))
+        facts = json.loads(target.read_text("utf-8"))
         return Access(
             visibility=facts["visibility"],
             granted=tuple(facts["granted"]),
@@ -132,16 +132,16 @@ class Store:
         """The files of a commit, sorted by path."""
         folder = self._folder(repo) / "commits" / commit
         places = [path for path in folder.rglob("*") if path.is_file()]
-        found = [self._blob(folder, place) for place in places]
-        return sorted(found, key=lambda one: one.path)
+        result = [self._blob(folder, place) for place in places]
+        return sorted(result, key=lambda one: one.path)
 
     def blob(self, repo: str, commit: str, path: str) -> Blob | None:
         """One file of a commit."""
         folder = self._folder(repo) / "commits" / commit
-        place = folder / path
-        if ".." in path.split("/") or not place.is_file():
+        target = folder / path
+        if ".." in path.split("/") or not target.is_file():
             return None
-        return self._blob(folder, place)
+        return self._blob(folder, target)
 
     def tree(self, repo: str, commit: str, folder: str, recursive: bool) -> list[dict[str, object]]:
         """The entries of a folder, folders first named then filled, as the Hub orders them."""

@@ -91,9 +91,9 @@ class WritableStore(Store):
             "granted": sorted({*old.granted, *([owner] if owner else [])}),
             "gate": gated,
         }
-        place = self._folder(repo) / "repo.json"
-        place.with_suffix(".new").write_text(json.dumps(facts), "utf-8")
-        place.with_suffix(".new").replace(place)
+        target = self._folder(repo) / "repo.json"
+        target.with_suffix(".new").write_text(json.dumps(facts), "utf-8")
+        target.with_suffix(".new").replace(target)
 
     def apply(self, repo: str, branch: str, change: Change) -> str:
         """Commit to a branch and return the commit's name. `Conflict`, `BadCommit`."""
@@ -120,15 +120,15 @@ class WritableStore(Store):
 
     def history(self, repo: str) -> list[dict[str, str]]:
         """Every commit that a client made, in order."""
-        place = self._folder(repo) / "history"
-        lines = place.read_text("utf-8").splitlines() if place.exists() else []
+        target = self._folder(repo) / "history"
+        lines = target.read_text("utf-8").splitlines() if target.exists() else []
         return [json.loads(line) for line in lines]
 
     def drop(self, repo: str, name: str) -> bool:
         """Remove a reference; False if there is none."""
-        place = self._folder(repo) / "refs" / quote(name, safe="")
-        there = place.is_file()
-        place.unlink(missing_ok=True)
+        target = self._folder(repo) / "refs" / quote(name, safe="")
+        there = target.is_file()
+        target.unlink(missing_ok=True)
         return there
 
     def _change(self, repo: str, draft: Path, change: Change) -> None:
@@ -147,7 +147,7 @@ class WritableStore(Store):
     def _fresh(self, draft: Path, path: str) -> Path:
         if path.startswith("/") or ".." in path.split("/"):
             raise BadCommit(f"{path} is no path")
-        place = draft / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.unlink(missing_ok=True)
-        return place
+        target = draft / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        return target

@@ -74,11 +74,11 @@ class Writing(Exchange):
         elif self.store.create(repo, self.token(), words.get("visibility") == "private"):
             self.answer_json({"url": f"{self._root()}/datasets/{repo}"})
         else:
-            said = {
+            output = {
                 "error": "You already created this dataset repo",
                 "url": f"{self._root()}/datasets/{repo}",
             }
-            self.answer(409, json.dumps(said).encode(), {"X-Error-Message": str(said["error"])})
+            self.answer(409, json.dumps(output).encode(), {"X-Error-Message": str(output["error"])})
 
     def _settings(self, repo: str, _rest: str, body: bytes) -> None:
         words = json.loads(body)
@@ -170,11 +170,11 @@ class Writing(Exchange):
         place = self.store.object(repo, oid)
         if not self.xet or place.is_file():
             return
-        found = listed(Path(self.xet)).get(oid)
-        if found is not None:
+        result = listed(Path(self.xet)).get(oid)
+        if result is not None:
             place.parent.mkdir(parents=True, exist_ok=True)
             fresh = place.with_suffix(".new")
-            fetch(Path(self.xet), *found, fresh)
+            fetch(Path(self.xet), *result, fresh)
             if not self.store.put(repo, oid, fresh.read_bytes()):
                 raise BadCommit(f"what the xet store has for {oid} has another SHA-256")
             fresh.unlink()

@@ -18,7 +18,7 @@ _END = b"\xff" * 32
 
 def listed(folder: Path) -> dict[str, tuple[str, int]]:
     """SHA-256 -> hash and size of every file in the shards of a store."""
-    found: dict[str, tuple[str, int]] = {}
+    result: dict[str, tuple[str, int]] = {}
     for shard in sorted(folder.rglob("shards/*.mdb")):
         data = shard.read_bytes()
         place = _ROW
@@ -32,9 +32,9 @@ def listed(folder: Path) -> dict[str, tuple[str, int]]:
                 place += _ROW
             place += _ROW * segments if flags & _VERIFIED else 0
             if flags & _STATED:
-                found[_hash(data[place : place + 32])] = (name, size)
+                result[_hash(data[place : place + 32])] = (name, size)
                 place += _ROW
-    return found
+    return result
 
 
 def fetch(folder: Path, name: str, size: int, place: Path) -> None:

@@ -91,10 +91,10 @@ def test_a_bad_line_is_a_digest_of_the_line() -> None:
     ],
 )
 def test_a_bad_record_of_a_table_is_a_digest_of_it(line: str, fact: str) -> None:
-    found = _evidence(csv_rows(iter([b"query,code\n", line.encode()])))
-    assert len(found) == 1
-    assert found[0].startswith(fact)
-    assert SECRET not in found[0]
+    result = _evidence(csv_rows(iter([b"query,code\n", line.encode()])))
+    assert len(result) == 1
+    assert result[0].startswith(fact)
+    assert SECRET not in result[0]
 
 
 @pytest.mark.parametrize("header", [f'query,"{SECRET}', f"{SECRET},{SECRET}", f'"{SECRET}"x,a'])
@@ -126,9 +126,9 @@ def test_a_column_of_the_wrong_type_is_not_quoted(tmp_path: Path) -> None:
 
     pq.write_table(pa.table({"code": [{SECRET: "x"}]}), tmp_path / "a.parquet")
     data = BytesIO((tmp_path / "a.parquet").read_bytes())
-    wanted = contract({"code": Column(kind="text")})
+    expected = contract({"code": Column(kind="text")})
     with (
         ParquetReader.of(data) as reader,
         pytest.raises(BrokenFile, match=r"^column code is struct \(expected text\)$"),
     ):
-        wanted(reader)
+        expected(reader)

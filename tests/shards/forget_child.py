@@ -38,9 +38,9 @@ def forget(base: Path, repo: str) -> None:
     """What the command does: finish an earlier run, then forget what is still there."""
     finish(base)
     dataset = Dataset.open(base)
-    found = survey(dataset, [repo], lambda *step: None)
-    if not found.found[repo.casefold()].is_empty:
-        prepare(dataset, found, license_class, lambda *step: None).commit()
+    result = survey(dataset, [repo], lambda *step: None)
+    if not result.found[repo.casefold()].is_empty:
+        prepare(dataset, result, license_class, lambda *step: None).commit()
 
 
 def published(base: Path) -> dict[str, str]:

@@ -78,8 +78,8 @@ result["first"] = next(iter(row))
         counts = {split: len(ids) for split, ids in result["rows"][language].items()}
         assert counts == built.manifest.counts()[language]
         ids = [id_ for ids in result["rows"][language].values() for id_ in ids]
-        wanted = sorted(pair.id for pair in built.kept if pair.language == language)
-        assert sorted(ids) == wanted
+        expected = sorted(pair.id for pair in built.kept if pair.language == language)
+        assert sorted(ids) == expected
     assert sorted(id_ for ids in result["default"].values() for id_ in ids) == built.ids
     assert result["streamed"] == sorted(result["rows"]["python"]["test"])
     pair = next(pair for pair in built.kept if pair.id == result["first"]["id"])

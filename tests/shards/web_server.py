@@ -41,15 +41,15 @@ def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
             path = unquote(self.path.split("?")[0]).lstrip("/")
             served.requests[path] += 1
             number = served.requests[path]
-            place = served.root / path
+            folder = served.root / path
             status = served.status(path, number)
-            if status or not place.is_file():
+            if status or not folder.is_file():
                 self._answer(status or 404, b"", 0, body)
                 return
-            data = served.change(path, place.read_bytes())
+            data = served.change(path, folder.read_bytes())
             start, stop, code = 0, len(data), 200
-            if wanted := self.headers.get("Range"):
-                first, last = wanted.removeprefix("bytes=").split("-")
+            if expected := self.headers.get("Range"):
+                first, last = expected.removeprefix("bytes=").split("-")
                 start, stop, code = int(first), min(int(last) + 1, len(data)), 206
             self._range = f"bytes {start}-{stop - 1}/{len(data)}"
             self._answer(code, data[start:stop], stop - start, body, served.cut(path, number))

@@ -125,7 +125,7 @@ def run(setting: Setting, rank: int, world: int) -> dict[str, Tensor]:
         return global_loss(loss, q, d, labels, teacher=teacher)
 
     step = cached_step if setting.cached else plain_step
-    found = step(
+    actual = step(
         encoder,
         mini_batches([all_queries[i] for i in queries]),
         mini_batches([all_documents[i] for i in documents]),
@@ -135,7 +135,7 @@ def run(setting: Setting, rank: int, world: int) -> dict[str, Tensor]:
     parameters = {**dict(encoder.named_parameters()), **dict(loss.named_parameters())}
     reduce_gradients(parameters.values())
     result = {name: part.grad for name, part in parameters.items() if part.grad is not None}
-    return result | {f"fact {name}": torch.tensor(fact) for name, fact in found.facts.items()}
+    return result | {f"fact {name}": torch.tensor(fact) for name, fact in actual.facts.items()}
 
 
 def main(rank: int, world: int, folder: Path) -> None:

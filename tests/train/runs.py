@@ -105,9 +105,9 @@ def child(config: TrainConfig, folder: Path, *words: str, world: int = 1) -> sub
 
 def finished(process: subprocess.Popen[str], code: int = 0) -> str:
     """What a child said; fails where it ended otherwise."""
-    said, _ = process.communicate(timeout=TIMEOUT)
-    assert process.returncode == code, said
-    return said
+    text, _ = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == code, text
+    return text
 
 
 def validation_of(reader: Reader, count: int) -> Mapping[str, float]:

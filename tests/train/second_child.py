@@ -41,24 +41,24 @@ OPTIONS = MineOptions(per_query=2, candidates=20, ratio=0.95)
 def main() -> None:
     root = Path(sys.argv[1])
     data = dataset(root, python=40, go=0)
-    found: dict[str, dict[str, Any]] = {"cpu": {}, "second": {}}
-    for place in found:
+    result: dict[str, dict[str, Any]] = {"cpu": {}, "second": {}}
+    for place in result:
         with TwoDevices() if place == "second" else contextlib.nullcontext():
             for name, changes in CASES.items():
                 chosen = _config(data, root / f"{place} {name}", place, changes)
                 COUNTS.clear()
                 train(chosen, validate=_measure)
                 output = Path(chosen.output)
-                found[place][name] = {
+                result[place][name] = {
                     "losses": losses(output),
                     "norms": [row["gradient_norm"] for row in steps(output)],
                     "waits": COUNTS["waits"],
                 }
-            found[place]["resumed"] = _resumed(data, root, place)
+            result[place]["resumed"] = _resumed(data, root, place)
             # One model for both, so that their results are the same.
-            found[place] |= _used(data, root / "cpu xtr", root / f"mined {place}", place)
-    found["second"]["mixed"] = _mixed()
-    (root / "found.json").write_text(json.dumps(found), encoding="utf-8")
+            result[place] |= _used(data, root / "cpu xtr", root / f"mined {place}", place)
+    result["second"]["mixed"] = _mixed()
+    (root / "found.json").write_text(json.dumps(result), encoding="utf-8")
 
 
 def _config(data: Path, output: Path, place: str, changes: dict[str, Any]) -> TrainConfig:

@@ -70,14 +70,14 @@ class Node:
 
 def _family(pid: int) -> list[psutil.Process]:
     """The members of a session: the node's parts, and its workers, which change their group."""
-    found = []
+    result = []
     for process in psutil.process_iter():
         try:
             if os.getsid(process.pid) == pid:
-                found.append(process)
+                result.append(process)
         except OSError:
             continue
-    return found
+    return result
 
 
 def _lives(process: psutil.Process) -> bool:
@@ -111,8 +111,8 @@ class Cluster:
         changes: Mapping[str, str] | None = None,
     ) -> Node:
         """Starts a further node, in another environment or through another command if wanted."""
-        words = [f"--address={self.head.address}", f"--num-cpus={cpus}"]
-        node = _start(self.folder, len(self.nodes) + 1, words, before, changes or {})
+        arguments = [f"--address={self.head.address}", f"--num-cpus={cpus}"]
+        node = _start(self.folder, len(self.nodes) + 1, arguments, before, changes or {})
         self.nodes.append(node)
         return node
 
@@ -152,11 +152,11 @@ def kill_group(process: subprocess.Popen[str]) -> None:
 def cluster(*, dashboard: bool = False) -> Iterator[Cluster]:
     """A head without CPUs, so that every task runs on the nodes that join."""
     folder = Path(tempfile.mkdtemp(prefix="xt", dir="/tmp"))
-    words = ["--head", "--port=0", "--num-cpus=0", f"--ray-client-server-port={free_port()}"]
-    words += [f"--include-dashboard={str(dashboard).lower()}", "--dashboard-port=0"]
+    arguments = ["--head", "--port=0", "--num-cpus=0", f"--ray-client-server-port={free_port()}"]
+    arguments += [f"--include-dashboard={str(dashboard).lower()}", "--dashboard-port=0"]
     held: Cluster | None = None
     try:
-        held = Cluster(folder=folder, head=_start(folder, 0, words, (), {}))
+        held = Cluster(folder=folder, head=_start(folder, 0, arguments, (), {}))
         yield held
     finally:
         for node in [*held.nodes, held.head] if held else []:

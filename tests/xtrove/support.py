@@ -109,9 +109,9 @@ def wait_for_receipts(
     """Waits until so many tasks are done; fails where the build ends before."""
     deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
-        found = receipts(output, stage)
-        if len(found) >= count:
-            return found
+        result = receipts(output, stage)
+        if len(result) >= count:
+            return result
         assert process.poll() is None, f"the build ended before {count} {stage} receipts"
         time.sleep(0.005)
     raise AssertionError(f"no {count} {stage} receipts in {TIMEOUT} s")
@@ -177,8 +177,8 @@ def manifest(output: Path) -> dict[str, Any]:
 
 def ids(output: Path, shards: Sequence[Mapping[str, Any]] | None = None) -> list[str]:
     """Ids of all samples, from the member names of the tars."""
-    found: list[str] = []
+    result: list[str] = []
     for shard in shards if shards is not None else manifest(output)["shards"]:
         with tarfile.open(output / shard["path"]) as tar:
-            found += [name.removesuffix(".json") for name in tar.getnames()]
-    return found
+            result += [name.removesuffix(".json") for name in tar.getnames()]
+    return result

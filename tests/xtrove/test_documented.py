@@ -32,8 +32,10 @@ def _parameters() -> Iterator[tuple[str, Parameter]]:
 
 
 def test_every_command_is_named_in_the_readme() -> None:
-    told = set(re.findall(r"xtrove ([a-z]+)\b", README)) | set(re.findall(r"`([a-z]+)`", README))
-    assert set(_commands()) - told == set()
+    reported = set(re.findall(r"xtrove ([a-z]+)\b", README)) | set(
+        re.findall(r"`([a-z]+)`", README)
+    )
+    assert set(_commands()) - reported == set()
 
 
 def test_every_command_that_the_readme_types_is_there() -> None:
@@ -60,20 +62,24 @@ def test_every_option_says_what_it_does() -> None:
 def test_every_extra_is_known_where_its_packages_are_missing() -> None:
     project = tomllib.loads((support.ROOT / "pyproject.toml").read_text("utf-8"))
     extras = project["project"]["optional-dependencies"]
-    wanted = {}
+    expected = {}
     for extra in sorted(extras.keys() - {"dev", "docs"}):
         for line in extras[extra]:
             name = re.split(r"[^A-Za-z0-9_-]", line)[0]
             if name != "xtrove":
-                wanted[MODULES.get(name, name)] = extra
-    assert wanted == EXTRAS
+                expected[MODULES.get(name, name)] = extra
+    assert expected == EXTRAS
 
 
 def test_a_missing_module_of_no_extra_is_not_explained_away() -> None:
     assert as_misuse(ModuleNotFoundError("no", name="shards.nothing")) is None
     assert as_misuse(ModuleNotFoundError("no")) is None
-    told = as_misuse(ModuleNotFoundError("no", name="torch.nn"))
-    assert isinstance(told, Misuse) and "torch" in told.message and "[train]" in told.remedy
+    reported = as_misuse(ModuleNotFoundError("no", name="torch.nn"))
+    assert (
+        isinstance(reported, Misuse)
+        and "torch" in reported.message
+        and "[train]" in reported.remedy
+    )
 
 
 @pytest.mark.slow

@@ -32,10 +32,10 @@ def _tried(child: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-m", f"tests.xtrove.{child}"], cwd=ROOT, capture_output=True, text=True
     )
-    said = [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.returncode == 0, f"{said[-1:]} {done.stderr}"
-    assert [line for line in said if line.get("slow")] == []
-    return [line["tried"] for line in said if "tried" in line]
+    output = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, f"{output[-1:]} {done.stderr}"
+    assert [line for line in output if line.get("slow")] == []
+    return [line["tried"] for line in output if "tried" in line]
 
 
 @pytest.mark.slow

@@ -68,11 +68,11 @@ def encoder(model: Path) -> CountedEncoder:
 def _words_as_fresh(snapshot: Snapshot) -> None:
     texts = [document.text for document in documents(snapshot)]
     fresh = Bm25Searcher.over(texts, snapshot.languages)
-    found = WordsSearch(snapshot).search(list(QUESTIONS), len(texts))
-    wanted = fresh.search(list(QUESTIONS), len(texts))
-    assert (wanted.ids[:, 0] >= 0).sum() >= 3
-    np.testing.assert_allclose(found.scores, wanted.scores, rtol=1e-4)
-    np.testing.assert_array_equal(found.ids, wanted.ids)
+    result = WordsSearch(snapshot).search(list(QUESTIONS), len(texts))
+    required = fresh.search(list(QUESTIONS), len(texts))
+    assert (required.ids[:, 0] >= 0).sum() >= 3
+    np.testing.assert_allclose(result.scores, required.scores, rtol=1e-4)
+    np.testing.assert_array_equal(result.ids, required.ids)
 
 
 def _vectors_as_fresh(snapshot: Snapshot, encoder: CountedEncoder, folder: Path) -> None:
@@ -81,15 +81,15 @@ def _vectors_as_fresh(snapshot: Snapshot, encoder: CountedEncoder, folder: Path)
     index = build_index(folder, texts, partial(model.encode, kind="document"), precision="int8")
     ask = partial(model.encode, kind="query")
     fresh = MaxSimSearcher(index=index, encode=ask, device=model.device)
-    wanted = fresh.search(list(QUESTIONS), len(texts))
-    found = VectorSearch(snapshot, lambda text: ask([text]).values).search(
+    required = fresh.search(list(QUESTIONS), len(texts))
+    result = VectorSearch(snapshot, lambda text: ask([text]).values).search(
         list(QUESTIONS), len(texts)
     )
     # A text encoded beside others differs by rounding, and int8 makes steps of that.
-    np.testing.assert_allclose(found.scores, wanted.scores, atol=2e-3)
+    np.testing.assert_allclose(result.scores, required.scores, atol=2e-3)
     over = MaxSimSearcher(index=snapshot_tokens(snapshot), encode=ask, device=model.device)
     same = over.search(list(QUESTIONS), len(texts))
-    np.testing.assert_allclose(found.scores, same.scores, atol=1e-5)
+    np.testing.assert_allclose(result.scores, same.scores, atol=1e-5)
 
 
 def test_functions_are_found_with_documentation_and_windows_without(
@@ -318,8 +318,8 @@ def test_candidates_are_scored_as_all_are(
     all_of_them = exact.search(list(QUESTIONS), len(ALL))
     quick = VectorSearch(snapshot, ask, exact=0)
     assert not quick.whole
-    found = quick.search(list(QUESTIONS), len(ALL))
-    np.testing.assert_array_equal(found.ids, all_of_them.ids)
+    result = quick.search(list(QUESTIONS), len(ALL))
+    np.testing.assert_array_equal(result.ids, all_of_them.ids)
     monkeypatch.setattr(code_search, "CANDIDATES", 3)
     monkeypatch.setattr(code_search, "WORD_CANDIDATES", 1)
     assert quick.scored == 3
@@ -327,10 +327,10 @@ def test_candidates_are_scored_as_all_are(
         kept = set(ids[ids >= 0].tolist())
         assert len(kept) == 3
         pairs = zip(all_of_them.ids[row].tolist(), all_of_them.scores[row].tolist(), strict=True)
-        wanted = dict(pairs)
+        required = dict(pairs)
         few = quick.search([QUESTIONS[row]], 3)
         for number, score in zip(few.ids[0].tolist(), few.scores[0].tolist(), strict=True):
-            assert score == pytest.approx(wanted[number], abs=1e-6)
+            assert score == pytest.approx(required[number], abs=1e-6)
         word = WordsSearch(snapshot).search([QUESTIONS[row]], 1).ids[0, 0]
         assert int(word) in kept
 

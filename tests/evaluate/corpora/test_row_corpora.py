@@ -98,13 +98,13 @@ def test_bm25_on_real_cosqa_is_no_straw_man() -> None:
     folder = Path(os.environ["XTROVE_DATA"]) / "eval/cosqa"
     corpus = cosqa_corpus(folder)
     assert (len(corpus.documents), len(corpus.queries)) == (6267, 500)
-    found = shares(corpus)
+    result = shares(corpus)
     # A plain BM25 with split identifiers: 11.4, 20.1, 23.5, 38.4, 62.6, 53.0.
     for name, least in (
         ("P@1", 14.0), ("MRR", 23.5), ("nDCG@10", 27.0),
         ("Recall@10", 43.0), ("Recall@100", 69.0), ("R@100 AUC", 59.0),
     ):  # fmt: skip
-        assert found[name] >= least, (name, found[name])
+        assert result[name] >= least, (name, result[name])
 
 
 @pytest.fixture
@@ -209,14 +209,14 @@ def test_a_dataset_is_asked_language_by_language(dataset: Path) -> None:
 
 
 def test_equal_questions_have_all_their_answers(dataset: Path) -> None:
-    found = [
+    result = [
         len(query.relevant)
         for split in ("train", "validation", "test")
         for corpus in dataset_corpora(dataset, split=split)
         for query in corpus.queries
         if query.text == "The same question for three"
     ]
-    assert sum(found) == 3
+    assert sum(result) == 3
 
 
 def test_blocks_hold_each_question_once_with_its_answer_and_so_many_others(dataset: Path) -> None:

@@ -35,9 +35,9 @@ def test_float16_moves_a_similarity_by_less_than_half_a_thousandth(tmp_path: Pat
 def test_int8_moves_a_similarity_by_less_than_is_said(tmp_path: Path) -> None:
     documents, queries = drawn([50] * 40, 96, 0), drawn([500], 96, 1)
     index = indexed(tmp_path / "index", documents, "int8")
-    found = index.vectors(0, 2000, CPU).numpy()
+    result = index.vectors(0, 2000, CPU).numpy()
     largest = np.abs(documents.values).max(axis=1)
-    moved = np.abs(queries.values @ (found - documents.values).T)
+    moved = np.abs(queries.values @ (result - documents.values).T)
     assert (moved <= np.sqrt(96) * largest / 254 + 1e-6).all()
     assert 0 < moved.mean() < 0.002
 
@@ -67,8 +67,8 @@ def test_runs_and_single_documents_are_what_was_written(tmp_path: Path, precisio
     rounding = 0.01 if precision == "int8" else 0
     np.testing.assert_allclose(run.values, documents.values[3:], atol=rounding)
     assert run.owners.tolist() == [1] * 5 + [2] and run.count == 3
-    wanted = np.concatenate([documents[2], documents[0]])
-    np.testing.assert_allclose(picked.values, wanted, atol=rounding)
+    expected = np.concatenate([documents[2], documents[0]])
+    np.testing.assert_allclose(picked.values, expected, atol=rounding)
     assert picked.owners.tolist() == [0] * 5 + [2] * 3 and picked.count == 3
 
 

@@ -142,11 +142,11 @@ def test_questions_are_asked_alone_for_a_bounded_time(
 
 def test_copies_of_answers_are_reported(corpus: Corpus) -> None:
     ranks = [2] * 40
-    found = result_of(corpus, {"one": ranks})
-    assert [query.id for query in found.queries if query.duplicates] == []
+    actual = result_of(corpus, {"one": ranks})
+    assert [query.id for query in actual.queries if query.duplicates] == []
     # 6 is Go and 7 Python by the rule above: a copy in another language is none.
     same = [one for one in corpus.documents if one.id not in ("a file.py:6", "a file.py:7")]
-    twins = [
+    duplicate_ids = [
         Document(
             id=f"twin{n}",
             text="def g(x):\n    return x\n" + "# again\n" * n,
@@ -159,7 +159,7 @@ def test_copies_of_answers_are_reported(corpus: Corpus) -> None:
         for n in range(2)
     ]
     queries = [Query(id="t", text="the same", relevant={"twin0": 1})]
-    pool = Corpus(name="twins", documents=[*twins, *same], queries=queries)
+    pool = Corpus(name="twins", documents=[*duplicate_ids, *same], queries=queries)
 
     class Second:
         def search(self, queries: list[str], k: int) -> Hits:
@@ -170,11 +170,11 @@ def test_copies_of_answers_are_reported(corpus: Corpus) -> None:
     one = System(
         name="second", mode="made", model="", measured=measure_system([pool], lambda _: Second())
     )
-    told = evaluation("twins", [pool], [one], settings={}, versions={})
-    assert told.queries[0].duplicates == 1
-    assert told.systems[0].duplicates_first == 1
-    assert "1 questions have a copy" in duplicate_line(told)
-    assert "second 1" in duplicate_line(told)
+    reported = evaluation("twins", [pool], [one], settings={}, versions={})
+    assert reported.queries[0].duplicates == 1
+    assert reported.systems[0].duplicates_first == 1
+    assert "1 questions have a copy" in duplicate_line(reported)
+    assert "second 1" in duplicate_line(reported)
 
 
 def test_it_is_written_and_read_back(result: Evaluation, tmp_path: Path) -> None:
@@ -269,30 +269,30 @@ def test_what_the_model_was_trained_on_is_set_apart(corpus: Corpus, tmp_path: Pa
     write_trained_on([(one.code_sha256, "Owner/R2") for one in seen], tmp_path / "trained_on.arrow")
     known = trained_on(tmp_path)
     assert known is not None
-    found = seen_answers([corpus], known)
-    assert (found["code"].answers, found["code"].seen_answers) == (40, 2)
-    assert found["code"].unseen_queries.tolist() == [False, False] + [True] * 38
+    actual = seen_answers([corpus], known)
+    assert (actual["code"].answers, actual["code"].seen_answers) == (40, 2)
+    assert actual["code"].unseen_queries.tolist() == [False, False] + [True] * 38
     by_repo = [query.repo != "owner/r2" for query in corpus.queries]
-    assert found["repository"].unseen_queries.tolist() == by_repo
+    assert actual["repository"].unseen_queries.tolist() == by_repo
     ranks = [1, 1] + [2] * 38
     system = System(
         name="m", mode="made", model="folder", measured=measured(corpus, ranks), known=known
     )
-    told = evaluation("made", [corpus], [system], settings={}, versions={})
-    share = told.systems[0].seen
+    reported = evaluation("made", [corpus], [system], settings={}, versions={})
+    share = reported.systems[0].seen
     assert share is not None
     assert share["code"].unseen["P@1"].value == 0
     assert share["code"].unseen_queries == 38
-    lines = seen_lines(told)
+    lines = seen_lines(reported)
     assert lines[0] == ("m: P@1 0.05 (unseen 0.00, 38 of 40); trained on 2 of 40 answers by code")
-    assert json.loads(told.to_json())["systems"][0]["seen"]["repository"]["seen_answers"] == 13
+    assert json.loads(reported.to_json())["systems"][0]["seen"]["repository"]["seen_answers"] == 13
 
 
 def test_a_model_that_says_nothing_is_said_to(corpus: Corpus) -> None:
     system = System(name="m", mode="made", model="folder", measured=measured(corpus, [1]))
-    told = evaluation("made", [corpus], [system], settings={}, versions={})
-    assert told.systems[0].seen is None
-    assert seen_lines(told) == ["m: the model does not say what it was trained on"]
+    reported = evaluation("made", [corpus], [system], settings={}, versions={})
+    assert reported.systems[0].seen is None
+    assert seen_lines(reported) == ["m: the model does not say what it was trained on"]
 
 
 def test_all_seen_has_no_unseen_number(corpus: Corpus, tmp_path: Path) -> None:
@@ -306,8 +306,8 @@ def test_all_seen_has_no_unseen_number(corpus: Corpus, tmp_path: Path) -> None:
         measured=measured(corpus, [1]),
         known=trained_on(tmp_path),
     )
-    told = evaluation("made", [corpus], [system], settings={}, versions={})
-    assert "(unseen -, 0 of 40); trained on 40 of 40 answers by code" in seen_lines(told)[0]
+    reported = evaluation("made", [corpus], [system], settings={}, versions={})
+    assert "(unseen -, 0 of 40); trained on 40 of 40 answers by code" in seen_lines(reported)[0]
 
 
 def test_nothing_to_ask_is_refused(corpus: Corpus) -> None:

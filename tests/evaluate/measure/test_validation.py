@@ -79,12 +79,12 @@ def test_scores_are_exact_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(1)
     queries = vectors(generator, [3, 1, 5, 2, 4, 4, 1])
     documents = vectors(generator, [7, 2, 9, 4, 1, 30, 3, 3, 8])
-    found = maxsim_matrix(queries, documents, torch.device("cpu"))
+    result = maxsim_matrix(queries, documents, torch.device("cpu"))
     expected = [
         [(queries[q] @ documents[d].T).max(axis=1).sum() for d in range(len(documents))]
         for q in range(len(queries))
     ]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(result, expected, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -121,8 +121,8 @@ def test_over_a_dataset(encoder: Encoder, tmp_path: Path) -> None:
     select = Select(splits=("validation",))
     with Reader.open(built.path, select=select) as reader:
         measure = validation_measure(reader, queries=5, documents=20)
-    found = measure(encoder)
-    assert set(found) >= {"P@1", "MRR", "nDCG@10", "Recall@10"}
-    assert "R@100 AUC" not in found
-    assert 0 <= found["P@1"] <= found["MRR"] <= 1
-    assert found == measure(encoder)
+    result = measure(encoder)
+    assert set(result) >= {"P@1", "MRR", "nDCG@10", "Recall@10"}
+    assert "R@100 AUC" not in result
+    assert 0 <= result["P@1"] <= result["MRR"] <= 1
+    assert result == measure(encoder)

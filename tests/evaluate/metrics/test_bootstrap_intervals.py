@@ -46,11 +46,11 @@ def test_the_randomisation_test_equals_all_flips_of_a_small_sample() -> None:
     second = np.array([0.5, 0.25, 1.0, -0.25, 0.75, 0.1])
     sums = [abs(np.dot(signs, second)) for signs in itertools.product((1, -1), repeat=6)]
     exact = np.mean(np.array(sums) >= abs(second.sum()) - 1e-9)
-    found = paired(first, second)
-    assert found.p == pytest.approx(exact, abs=0.015)
-    assert found.difference == pytest.approx(second.mean())
-    assert (found.won, found.lost) == (5, 1)
-    assert found.low < found.difference < found.high
+    result = paired(first, second)
+    assert result.p == pytest.approx(exact, abs=0.015)
+    assert result.difference == pytest.approx(second.mean())
+    assert (result.won, result.lost) == (5, 1)
+    assert result.low < result.difference < result.high
 
 
 def test_equal_systems_do_not_differ_and_far_ones_do() -> None:
@@ -74,8 +74,8 @@ def test_strata_count_alike_and_are_drawn_from_alone() -> None:
     # Within each repository all is equal: nothing is left to chance.
     assert [bound[0] for bound in bootstrap(values, strata)] == [0.5, 0.5]
     assert bootstrap(values)[0][0] < 0.5 < bootstrap(values)[1][0]
-    found = paired([0.0, 0.0, 0.0, 1.0], values[:, 0], strata)
-    assert (found.difference, found.low, found.high) == (0.0, 0.0, 0.0)
-    assert (found.won, found.lost) == (3, 1)
+    result = paired([0.0, 0.0, 0.0, 1.0], values[:, 0], strata)
+    assert (result.difference, result.low, result.high) == (0.0, 0.0, 0.0)
+    assert (result.won, result.lost) == (3, 1)
     # Three flips of a third each against one of a whole: 2 of 16 reach their sum of 0, all do.
-    assert found.p == 1.0
+    assert result.p == 1.0

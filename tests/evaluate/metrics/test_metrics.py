@@ -22,8 +22,8 @@ def _run(rank: int, length: int) -> list[tuple[str, float]]:
 
 def test_hand_worked_values_of_two_relevant_documents() -> None:
     run = {"q": [("x", 9.0), ("b", 8.0), ("y", 7.0), ("a", 6.0)]}
-    found = measure_queries(run, {"q": {"a": 1, "b": 2}}, documents=5)
-    value = dict(zip(found.names, found.values[0], strict=True))
+    result = measure_queries(run, {"q": {"a": 1, "b": 2}}, documents=5)
+    value = dict(zip(result.names, result.values[0], strict=True))
     assert value["P@1"] == 0
     assert value["MRR"] == value["MRR@10"] == 0.5
     gained = 2 / math.log2(3) + 1 / math.log2(5)
@@ -33,25 +33,25 @@ def test_hand_worked_values_of_two_relevant_documents() -> None:
     assert value["Recall@5"] == 1
     assert value["Hit@1"] == 0
     assert value["Hit@5"] == 1
-    assert found.recall[0, :5].tolist() == [0, 0.5, 0.5, 1, 1]
-    assert found.ranks.tolist() == [2]
-    assert AUC not in found.names
+    assert result.recall[0, :5].tolist() == [0, 0.5, 0.5, 1, 1]
+    assert result.ranks.tolist() == [2]
+    assert AUC not in result.names
 
 
 def test_a_query_without_a_ranking_found_nothing() -> None:
-    found = measure_queries({}, {"q": {"a": 1}, "r": {"b": 1}}, documents=5000)
-    assert found.values.shape == (2, len(NAMES))
-    assert not found.values.any()
-    assert found.ranks.tolist() == [0, 0]
+    result = measure_queries({}, {"q": {"a": 1}, "r": {"b": 1}}, documents=5000)
+    assert result.values.shape == (2, len(NAMES))
+    assert not result.values.any()
+    assert result.ranks.tolist() == [0, 0]
 
 
 def test_ties_do_not_flatter() -> None:
     run = {"q": [("a", 1.0), ("b", 1.0), ("c", 1.0)]}
     assert settle_ties(run["q"], {"a": 1}) == ["b", "c", "a"]
-    found = measure_queries(run, {"q": {"a": 1}}, documents=3)
-    assert found.column("P@1").tolist() == [0]
-    assert found.column("MRR").tolist() == [pytest.approx(1 / 3)]
-    assert found.ranks.tolist() == [3]
+    result = measure_queries(run, {"q": {"a": 1}}, documents=3)
+    assert result.column("P@1").tolist() == [0]
+    assert result.column("MRR").tolist() == [pytest.approx(1 / 3)]
+    assert result.ranks.tolist() == [3]
 
 
 def test_the_order_of_ids_plays_no_part_where_scores_differ() -> None:
@@ -68,16 +68,16 @@ def test_unsorted_hits_are_ranked_by_score() -> None:
 
 @pytest.mark.parametrize("rank", [0, 1, 2, 50, 99, 100, 101, 120])
 def test_auc_closed_form(rank: int) -> None:
-    found = measure_queries({"q": _run(rank, 150)}, {"q": {"yes": 1}}, documents=1000)
+    result = measure_queries({"q": _run(rank, 150)}, {"q": {"yes": 1}}, documents=1000)
     expected = max(0, 101 - rank) / 100 if rank else 0
-    assert found.column(AUC)[0] == pytest.approx(expected)
+    assert result.column(AUC)[0] == pytest.approx(expected)
     assert quick([rank])[AUC] == pytest.approx(expected)
 
 
 def test_auc_pads_short_lists_with_misses_and_needs_a_large_pool() -> None:
     # One of two found at rank 1, nothing else returned: recall is 1/2 for every k.
-    found = measure_queries({"q": [("a", 1.0)]}, {"q": {"a": 1, "b": 1}}, documents=1000)
-    assert found.column(AUC)[0] == pytest.approx(0.5)
+    result = measure_queries({"q": [("a", 1.0)]}, {"q": {"a": 1, "b": 1}}, documents=1000)
+    assert result.column(AUC)[0] == pytest.approx(0.5)
     small = measure_queries({"q": [("a", 1.0)]}, {"q": {"a": 1}}, documents=999)
     assert AUC not in small.names
     assert AUC not in quick([1, 2], documents=999)

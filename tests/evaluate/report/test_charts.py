@@ -27,11 +27,11 @@ from tests.evaluate.report_pages import HOSTILE, Parsed
 
 @given(st.floats(-1e9, 1e9), st.floats(1e-6, 1e9))
 def test_ticks_hold_the_range_at_equal_distances(least: float, span: float) -> None:
-    found = ticks(least, least + span)
+    result = ticks(least, least + span)
     room = 1e-6 * max(1.0, abs(least), span)
-    assert found[0] <= least + room and found[-1] >= least + span - room
-    assert 2 <= len(found) <= 9
-    steps = [b - a for a, b in zip(found, found[1:], strict=False)]
+    assert result[0] <= least + room and result[-1] >= least + span - room
+    assert 2 <= len(result) <= 9
+    steps = [b - a for a, b in zip(result, result[1:], strict=False)]
     assert max(steps) - min(steps) <= room
 
 
@@ -98,8 +98,8 @@ def test_bars_are_as_long_as_their_numbers() -> None:
         Bar(name=HOSTILE, number="15", parts=((15, "kept"),), interval=(12, 90)),
     ]
     made = macro("bars", "T", ("name", "count"), bars)
-    found = re.findall(r'<rect class="(\w+)" x="([\d.]+)" width="([\d.]+)"', made)
-    assert found == [
+    result = re.findall(r'<rect class="(\w+)" x="([\d.]+)" width="([\d.]+)"', made)
+    assert result == [
         ("kept", "0", "666.7"), ("dropped", "666.7", "333.3"), ("kept", "0", "500"),
     ]  # fmt: skip
     assert paths(made, "halo") == paths(made, "whisker")

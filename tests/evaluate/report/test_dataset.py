@@ -45,13 +45,13 @@ def test_the_numbers_are_those_of_the_dataset(made: Made) -> None:
 
 
 def test_samples_are_drawn_by_the_seed_alone(made: Made) -> None:
-    held = Dataset.open(made.path)
-    first = draw(held, 12, 0)
-    assert [one["id"] for one in first] == [one["id"] for one in draw(held, 12, 0)]
-    assert [one["id"] for one in first] != [one["id"] for one in draw(held, 12, 1)]
+    opened = Dataset.open(made.path)
+    first = draw(opened, 12, 0)
+    assert [one["id"] for one in first] == [one["id"] for one in draw(opened, 12, 0)]
+    assert [one["id"] for one in first] != [one["id"] for one in draw(opened, 12, 1)]
     assert [one["language"] for one in first] == ["go"] * 6 + ["python"] * 6
     assert len({str(one["id"]) for one in first}) == 12
-    every = draw(held, 500, 0)
+    every = draw(opened, 500, 0)
     assert len(every) <= 100
     assert len({str(one["id"]) for one in every}) == len(every)
     page = render(made.page())
@@ -72,15 +72,15 @@ def test_clusters_have_a_diff_where_the_code_is_known(made: Made) -> None:
 
 
 def test_the_largest_clusters_come_first(made: Made) -> None:
-    found = near_duplicates(Dataset.open(made.path), 0, quiet)
-    assert (found.removed, found.clusters) == (7, 2)
-    assert [one.size for one in found.shown] == [6, 1]
-    assert found.shown[0].witness == builder.make_pair(3).id
-    assert sum(found.scores) == 7
-    assert dict(found.sizes) == {
+    result = near_duplicates(Dataset.open(made.path), 0, quiet)
+    assert (result.removed, result.clusters) == (7, 2)
+    assert [one.size for one in result.shown] == [6, 1]
+    assert result.shown[0].witness == builder.make_pair(3).id
+    assert sum(result.scores) == 7
+    assert dict(result.sizes) == {
         "1": 1, "2": 0, "3 to 5": 0, "6 to 20": 1, "more than 20": 0,
     }  # fmt: skip
-    scores = [member.score for member in found.shown[0].members]
+    scores = [member.score for member in result.shown[0].members]
     assert scores == sorted(scores, reverse=True) and 0.7 < scores[0] < 1
 
 
@@ -92,24 +92,24 @@ def test_clusters_are_bounded(tmp_path: Path) -> None:
         for m in range(30 if n == 5 else 1)
     ]
     built = builder.build(tmp_path, kept, gone)
-    held = Dataset.open(built.path)
-    found = near_duplicates(held, 0, quiet)
-    assert (found.removed, found.clusters, len(found.shown)) == (59, 30, CLUSTERS)
-    assert found.shown[0].witness == kept[5].id
-    assert (found.shown[0].size, len(found.shown[0].members)) == (30, MEMBERS)
-    other = near_duplicates(held, 1, quiet)
-    assert {one.witness for one in found.shown} != {one.witness for one in other.shown}
+    opened = Dataset.open(built.path)
+    result = near_duplicates(opened, 0, quiet)
+    assert (result.removed, result.clusters, len(result.shown)) == (59, 30, CLUSTERS)
+    assert result.shown[0].witness == kept[5].id
+    assert (result.shown[0].size, len(result.shown[0].members)) == (30, MEMBERS)
+    other = near_duplicates(opened, 1, quiet)
+    assert {one.witness for one in result.shown} != {one.witness for one in other.shown}
 
 
 def test_evidence_that_is_damaged_is_named(made: Made, tmp_path: Path) -> None:
-    held = Dataset.open(made.path)
-    broken = replace(held, path=tmp_path)
+    opened = Dataset.open(made.path)
+    broken = replace(opened, path=tmp_path)
     (tmp_path / "removals").mkdir()
     (tmp_path / "removals" / "part-00000.parquet").write_bytes(b"PAR1 no parquet PAR1")
     with pytest.raises(DamagedData, match="part-00000"):
         near_duplicates(broken, 0, quiet)
     assert not report_duplicates.near_duplicates(
-        replace(held, path=tmp_path / "nowhere"), 0, quiet
+        replace(opened, path=tmp_path / "nowhere"), 0, quiet
     ).removed
 
 
@@ -137,8 +137,8 @@ def test_an_empty_kind_of_duplicates_is_said(tmp_path: Path) -> None:
 @given(st.lists(st.integers(0, 3_000), min_size=1, max_size=200))
 def test_quantiles_and_columns_count_every_sample(values: list[int]) -> None:
     counts = np.bincount(values, minlength=LONGEST + 1)
-    wanted = np.percentile(values, [100 * q for q in QUANTILES], method="inverted_cdf")
-    assert quantiles(counts) == wanted.tolist()
+    expected = np.percentile(values, [100 * q for q in QUANTILES], method="inverted_cdf")
+    assert quantiles(counts) == expected.tolist()
     edges, columns = bins(counts)
     assert (len(edges), len(columns)) == (BINS + 1, BINS)
     assert sum(columns) == len(values)
@@ -147,12 +147,12 @@ def test_quantiles_and_columns_count_every_sample(values: list[int]) -> None:
 
 
 def test_lengths_are_those_of_the_samples(made: Made) -> None:
-    held = Dataset.open(made.path)
-    told: list[tuple[int, int]] = []
-    found = count_lengths(held, lambda what, done, total: told.append((done, total)))
-    for language in held.languages():
-        tokens = [int(str(sample["tokens"])) for sample in held.samples(language=language)]
-        assert np.repeat(np.arange(LONGEST + 1), found.tokens[language]).tolist() == sorted(tokens)
-    assert int(found.quality.sum()) == 100
-    assert told[-1] == (100, 100)
+    opened = Dataset.open(made.path)
+    reported: list[tuple[int, int]] = []
+    result = count_lengths(opened, lambda what, done, total: reported.append((done, total)))
+    for language in opened.languages():
+        tokens = [int(str(sample["tokens"])) for sample in opened.samples(language=language)]
+        assert np.repeat(np.arange(LONGEST + 1), result.tokens[language]).tolist() == sorted(tokens)
+    assert int(result.quality.sum()) == 100
+    assert reported[-1] == (100, 100)
     assert HOSTILE  # the dataset holds it

@@ -63,8 +63,8 @@ def test_the_worst_questions_stand_first(evaluation: Evaluation, page: str) -> N
     assert places == list(range(3, 40, 4))
     body = page[page.index('id="worst"') :]
     assert "no relevant document first for 10 questions:" in body
-    found = [body.index(evaluation.queries[place].text.split("of")[0]) for place in places]
-    assert found == sorted(found)
+    result = [body.index(evaluation.queries[place].text.split("of")[0]) for place in places]
+    assert result == sorted(result)
     assert "good: 2; bad: 120" in body
 
 

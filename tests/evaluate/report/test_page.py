@@ -58,9 +58,9 @@ def test_the_policy_names_the_one_style(page: str) -> None:
     styles = re.findall(r"<style>(.*?)</style>", page, flags=re.S)
     assert len(styles) == 1
     digest = base64.b64encode(hashlib.sha256(styles[0].encode()).digest()).decode()
-    found = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
-    assert found is not None
-    assert found[1] == (
+    result = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert result is not None
+    assert result[1] == (
         f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     )
     assert page.index("Content-Security-Policy") < page.index("<style>")

@@ -58,8 +58,8 @@ def files(pages: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """One for all tests."""
-    with report_browser.running(tmp_path_factory.mktemp("profile")) as found:
-        yield found
+    with report_browser.running(tmp_path_factory.mktemp("profile")) as result:
+        yield result
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -76,8 +76,8 @@ def test_quiet_offline_within_the_screen_and_legible(
     )
     assert wide[0] <= wide[1] <= width
     assert browser.value(TOO_WIDE) == []
-    found = browser.value(FAINT)
-    assert found["seen"] > 100 and found["found"] == []
+    result = browser.value(FAINT)
+    assert result["seen"] > 100 and result["found"] == []
     palette = LIGHT if scheme == "light" else DARK
     ground = browser.value("getComputedStyle(document.body).backgroundColor")
     parts = [int(palette["ground"][n : n + 2], 16) for n in (1, 3, 5)]

@@ -84,9 +84,9 @@ def test_many_steps_become_few_points() -> None:
 
 def test_the_trailing_mean_is_one() -> None:
     line = bucketed(range(40), [float(n) for n in range(40)], "loss")
-    found = trailing(line, "mean").ys
-    assert found[:2] == [0.0, 0.5]
-    assert found[-1] == sum((36, 37, 38, 39)) / 4
+    result = trailing(line, "mean").ys
+    assert result[:2] == [0.0, 0.5]
+    assert result[-1] == sum((36, 37, 38, 39)) / 4
 
 
 def test_the_page_says_what_the_run_was(data: Path, tmp_path: Path) -> None:

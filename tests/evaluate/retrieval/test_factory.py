@@ -52,17 +52,17 @@ def test_every_mode_finds_a_text_by_itself(
     model: Path, tmp_path: Path, mode: str, hybrid: bool
 ) -> None:
     pool = corpus(TEXTS)
-    told: list[tuple[str, int, int]] = []
+    reported: list[tuple[str, int, int]] = []
     options = SearcherOptions(
-        cache=tmp_path, device="cpu", hybrid=hybrid, progress=lambda *words: told.append(words)
+        cache=tmp_path, device="cpu", hybrid=hybrid, progress=lambda *words: reported.append(words)
     )
     searcher = make_searcher(mode, str(model), pool, options)
-    found = searcher.search([TEXTS[0], TEXTS[1]], 3)
-    assert found.ids[:, 0].tolist() == [0, 1] and found.ids.shape == (2, 3)
+    actual = searcher.search([TEXTS[0], TEXTS[1]], 3)
+    assert actual.ids[:, 0].tolist() == [0, 1] and actual.ids.shape == (2, 3)
     assert searcher.bytes > 0
     assert isinstance(searcher, HybridSearcher) == (hybrid and mode != "bm25")
     if mode != "bm25":
-        assert told[-1] == ("documents encoded", len(TEXTS), len(TEXTS))
+        assert reported[-1] == ("documents encoded", len(TEXTS), len(TEXTS))
 
 
 @pytest.mark.parametrize("mode", SEARCHERS)
@@ -73,24 +73,24 @@ def test_pools_that_share_texts_are_searched_alike_in_every_mode(
     options = SearcherOptions(cache=tmp_path, device="cpu", hybrid=hybrid)
     for texts in (TEXTS, TEXTS[::-1]):
         pool = replace(corpus(texts), by_repository=True)
-        found = make_searcher(mode, str(model), pool, options).search([texts[1]], 2)
-        assert found.ids[0, 0] == 1
+        actual = make_searcher(mode, str(model), pool, options).search([texts[1]], 2)
+        assert actual.ids[0, 0] == 1
 
 
 def test_an_index_is_made_once_for_both_modes_and_anew_for_another_precision(
     model: Path, tmp_path: Path
 ) -> None:
     pool = corpus(TEXTS)
-    told: list[int] = []
+    reported: list[int] = []
     for mode, precision in (("xtr", "fp16"), ("maxsim", "fp16"), ("xtr", "int8")):
         options = SearcherOptions(
             cache=tmp_path,
             device="cpu",
             precision=precision,  # type: ignore[arg-type]
-            progress=lambda what, done, total: told.append(done),
+            progress=lambda what, done, total: reported.append(done),
         )
         make_searcher(mode, str(model), pool, options)  # type: ignore[arg-type]
-    assert len(told) == 2 and len([path for path in tmp_path.iterdir() if path.is_dir()]) == 2
+    assert len(reported) == 2 and len([path for path in tmp_path.iterdir() if path.is_dir()]) == 2
 
 
 def test_the_stored_weight_is_taken_unless_another_is_given(tmp_path: Path) -> None:
@@ -100,8 +100,8 @@ def test_the_stored_weight_is_taken_unless_another_is_given(tmp_path: Path) -> N
 
     def first(weight: float | None) -> list[int]:
         options = SearcherOptions(device="cpu", hybrid=True, weight=weight)
-        found = make_searcher("dense", str(folder), pool, options).search(["epsilon"], 3)
-        return found.ids[0].tolist()
+        actual = make_searcher("dense", str(folder), pool, options).search(["epsilon"], 3)
+        return actual.ids[0].tolist()
 
     assert first(None) == [2, -1, -1]
     assert sorted(first(0.0)) == [0, 1, 2]
@@ -164,14 +164,14 @@ def test_evaluate_hybrid_tune_end_to_end(tmp_path: Path, monkeypatch: pytest.Mon
     spec = tmp_path / "spec.json"
     spec.write_text(json.dumps({"corpus": "pool", "queries": queries}))
     asked = ("--spec", spec, "--model-path", model, "--hybrid", "--output")
-    code_, said = _evaluate(*asked, tmp_path / "out", "--tune", "--mode", "maxsim")
-    assert code_ == 0, said
-    found = re.search(r"weight of BM25 ([\d.]+), tuned on (\d+) other questions", said)
-    assert found is not None, said
+    code_, output = _evaluate(*asked, tmp_path / "out", "--tune", "--mode", "maxsim")
+    assert code_ == 0, output
+    actual = re.search(r"weight of BM25 ([\d.]+), tuned on (\d+) other questions", output)
+    assert actual is not None, output
     stored = json.loads((model / FILE).read_text())["modes"]["maxsim"]
-    assert stored["weight"] == float(found[1]) and stored["queries"] == int(found[2])
+    assert stored["weight"] == float(actual[1]) and stored["queries"] == int(actual[2])
     assert stored["mrr"] >= max(stored["mrr_model"], stored["mrr_bm25"])
     result = json.loads((tmp_path / "out" / "result.json").read_text())
     assert len(result["queries"]) == len(words) - stored["queries"]
-    code_, said = _evaluate(*asked, tmp_path / "again", "--mode", "maxsim", "--alone")
-    assert code_ == 0 and "tuned on" not in said, said
+    code_, output = _evaluate(*asked, tmp_path / "again", "--mode", "maxsim", "--alone")
+    assert code_ == 0 and "tuned on" not in output, output

@@ -48,15 +48,15 @@ class Fixed:
 
 
 def test_by_hand() -> None:
-    found = fuse(hits([5, 3, 1]), hits([3, 9]), weight=0.25, k=10)
-    wanted = {
+    result = fuse(hits([5, 3, 1]), hits([3, 9]), weight=0.25, k=10)
+    expected = {
         3: 0.75 / 62 + 0.25 / 61,
         5: 0.75 / 61,
         1: 0.75 / 63,
         9: 0.25 / 62,
     }
-    assert found.ids[0].tolist() == [*wanted, -1, -1, -1, -1, -1, -1]
-    assert found.scores[0, :4] == pytest.approx(list(wanted.values()))
+    assert result.ids[0].tolist() == [*expected, -1, -1, -1, -1, -1, -1]
+    assert result.scores[0, :4] == pytest.approx(list(expected.values()))
 
 
 def test_ties_stand_in_the_order_of_the_model() -> None:
@@ -72,8 +72,8 @@ rankings = st.lists(st.integers(0, 12), unique=True, max_size=12)
 def test_a_weight_of_0_or_1_is_one_of_them(model: list[int], words: list[int], k: int) -> None:
     pair = hits(model), hits(words)
     for weight, alone in ((0.0, model), (1.0, words)):
-        found = fuse(*pair, weight=weight, k=k).ids[0].tolist()
-        assert found == (alone + [-1] * k)[:k]
+        result = fuse(*pair, weight=weight, k=k).ids[0].tolist()
+        assert result == (alone + [-1] * k)[:k]
 
 
 @given(st.lists(st.tuples(rankings, rankings, st.integers(0, 12)), min_size=1, max_size=8))
@@ -81,15 +81,17 @@ def test_the_tuned_weight_is_never_worse_than_the_better_part(
     rows: list[tuple[list[int], list[int], int]],
 ) -> None:
     model, words = hits(*(one for one, _, _ in rows)), hits(*(two for _, two, _ in rows))
-    answers = [{wanted} for _, _, wanted in rows]
+    answers = [{expected} for _, _, expected in rows]
     weight, mrr, alone, bm25 = tune([model], [words], [answers])
     assert weight in GRID and mrr >= max(alone, bm25)
     if mrr == max(alone, bm25):
         assert weight in (0.0, 1.0)
-    found = fuse(model, words, weight=weight, k=99).ids.tolist()
-    ranks = [(row + [wanted]).index(wanted) for row, (wanted,) in zip(found, answers, strict=True)]
+    result = fuse(model, words, weight=weight, k=99).ids.tolist()
+    ranks = [
+        (row + [expected]).index(expected) for row, (expected,) in zip(result, answers, strict=True)
+    ]
     reached = [
-        1 / (rank + 1) if rank < len(row) else 0.0 for rank, row in zip(ranks, found, strict=True)
+        1 / (rank + 1) if rank < len(row) else 0.0 for rank, row in zip(ranks, result, strict=True)
     ]
     assert mrr == pytest.approx(np.mean(reached))
 

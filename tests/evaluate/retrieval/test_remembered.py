@@ -29,9 +29,9 @@ def test_each_text_is_encoded_once_and_comes_in_its_place() -> None:
     encode = Counting()
     remembered = Remembered(encode=encode)
     for texts in (["ab", "c", "ab"], ["c", "def", "ab"], ["def"]):
-        found, plain = remembered(texts), Counting()(texts)
-        assert np.array_equal(found.values, plain.values)
-        assert found.offsets.tolist() == plain.offsets.tolist()
+        result, plain = remembered(texts), Counting()(texts)
+        assert np.array_equal(result.values, plain.values)
+        assert result.offsets.tolist() == plain.offsets.tolist()
     assert encode.given == ["ab", "c", "def"]
 
 

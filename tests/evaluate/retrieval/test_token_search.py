@@ -39,7 +39,7 @@ def maxsim(index: TokenIndex, queries: TokenVectors, k: int) -> Hits:
 
 def read_formula(index: TokenIndex, grid: Any, retrieved: int) -> dict[int, float]:
     """f(Q, D) of every candidate, token by token."""
-    found: dict[int, float] = {}
+    result: dict[int, float] = {}
     rows = []
     for row in grid:
         tokens = np.argsort(-row, kind="stable")[:retrieved]
@@ -52,8 +52,8 @@ def read_formula(index: TokenIndex, grid: Any, retrieved: int) -> dict[int, floa
             max((row[place] if place in taken else least for place in places), default=least)
             for taken, row, least in rows
         ]
-        found[document] = float(np.mean(best))
-    return found
+        result[document] = float(np.mean(best))
+    return result
 
 
 def of_row(hits: Hits, row: int) -> dict[int, float]:
@@ -83,10 +83,10 @@ def test_xtr_is_maxsim_where_all_tokens_are_retrieved(
             one, two = xtr(index, queries, retrieved, 99), maxsim(index, queries, 99)
             assert one.ids.shape == two.ids.shape
             for row in range(len(queries)):
-                found, wanted = of_row(one, row), of_row(two, row)
-                assert found.keys() == wanted.keys()
-                for document, score in wanted.items():
-                    assert found[document] == pytest.approx(score, abs=1e-5)
+                result, expected = of_row(one, row), of_row(two, row)
+                assert result.keys() == expected.keys()
+                for document, score in expected.items():
+                    assert result[document] == pytest.approx(score, abs=1e-5)
 
 
 @pytest.mark.slow
@@ -101,12 +101,12 @@ def test_xtr_against_the_formula_whatever_the_blocks(
         index = indexed(Path(folder, "index"), documents)
         hits = xtr(index, queries, retrieved, 99)
         for row, grid in enumerate(grids(index, queries)):
-            wanted = read_formula(index, grid, retrieved) if index.tokens and len(grid) else {}
-            found = of_row(hits, row)
-            assert found.keys() == wanted.keys()
-            assert list(found.values()) == sorted(found.values(), reverse=True)
-            for document, score in wanted.items():
-                assert found[document] == pytest.approx(score, abs=1e-5)
+            expected = read_formula(index, grid, retrieved) if index.tokens and len(grid) else {}
+            result = of_row(hits, row)
+            assert result.keys() == expected.keys()
+            assert list(result.values()) == sorted(result.values(), reverse=True)
+            for document, score in expected.items():
+                assert result[document] == pytest.approx(score, abs=1e-5)
 
 
 @pytest.mark.slow
@@ -120,9 +120,9 @@ def test_maxsim_against_numpy_over_many_blocks(
     index = indexed(tmp_path / "index", documents, precision)
     hits = maxsim(index, queries, 200)
     for row, grid in enumerate(grids(index, queries)):
-        wanted = np.maximum.reduceat(grid, index.offsets[:-1], axis=1).mean(axis=0)
+        expected = np.maximum.reduceat(grid, index.offsets[:-1], axis=1).mean(axis=0)
         assert sorted(hits.ids[row].tolist()) == list(range(200))
-        np.testing.assert_allclose(hits.scores[row], wanted[hits.ids[row]], atol=2e-6)
+        np.testing.assert_allclose(hits.scores[row], expected[hits.ids[row]], atol=2e-6)
         assert (np.diff(hits.scores[row]) <= 0).all()
 
 

@@ -68,8 +68,8 @@ CASES = {
 def test_owners(language: str) -> None:
     text, expected = CASES[language]
     content = text.encode()
-    found = functions(language, "x", content, want_undocumented=True).functions
-    names = qualified_names(language, "x", content, found)
+    result = functions(language, "x", content, want_undocumented=True).functions
+    names = qualified_names(language, "x", content, result)
     assert [".".join(name) for name in names] == expected
 
 

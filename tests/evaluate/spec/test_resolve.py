@@ -210,8 +210,8 @@ def test_rows_of_jsonl_are_documents_with_ids(tmp_path: Path) -> None:
     data = "\n".join(map(json.dumps, rows)).encode()
     (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(data))
     corpus = corpus_of(tmp_path, "one", "a.py::f", "b.txt:5", "b.txt", corpus="rows.jsonl.gz")
-    found = [next(iter(query.relevant)) for query in corpus.queries]
-    assert found == ["one", "one", "line2", "line2"]
+    result = [next(iter(query.relevant)) for query in corpus.queries]
+    assert result == ["one", "one", "line2", "line2"]
     with pytest.raises(SpecError, match="hold for code"):
         corpus_of(tmp_path, "one", corpus="rows.jsonl.gz", exclude=["a"])
 

@@ -131,7 +131,7 @@ def test_every_choice_can_be_kept() -> None:
         ("get_name", "def get_name(self):\n    return self.name", True, False, "trivial_body"),
     ):
         for options, expected in ((OPTIONS, (reason, name if reason else "")), (keep, ("", ""))):
-            found = refuse_function(
+            result = refuse_function(
                 name=name,
                 language="python",
                 code=code,
@@ -140,7 +140,7 @@ def test_every_choice_can_be_kept() -> None:
                 test=test,
                 options=options,
             )
-            assert found == expected
+            assert result == expected
 
 
 def test_query_in_code_sees_through_case_spaces_and_composition() -> None:

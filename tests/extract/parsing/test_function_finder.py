@@ -19,8 +19,8 @@ def _all(language: str, text: str, path: str = "a") -> tuple[Function, ...]:
 
 
 def _one(language: str, text: str, path: str = "a") -> Function:
-    (found,) = _all(language, text, path)
-    return found
+    (result,) = _all(language, text, path)
+    return result
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ def test_what_the_head_of_a_file_says_of_it_is_no_functions(
     language: str, before: str, after: str, words: str
 ) -> None:
     assert _one(language, f"{before}/** {words} */{after}").documentation == ""
-    told = "Counts the users of the page."
-    assert _one(language, f"{before}/** {told} */{after}").documentation == told
+    reported = "Counts the users of the page."
+    assert _one(language, f"{before}/** {reported} */{after}").documentation == reported
 
 
 def test_both_paragraphs_of_rust_belong_to_the_function() -> None:
@@ -163,8 +163,8 @@ def test_overload_signatures_are_transparent() -> None:
     text = (
         "class A {\n  /** Doc. */\n  f(): void;\n  f(x: number): void;\n  f(x?: any) { go(x) }\n}"
     )
-    found = _one("typescript", text)
-    assert (found.documentation, found.start_line, found.code) == (
+    result = _one("typescript", text)
+    assert (result.documentation, result.start_line, result.code) == (
         "Doc.",
         5,
         "f(x?: any) { go(x) }",
@@ -172,35 +172,35 @@ def test_overload_signatures_are_transparent() -> None:
 
 
 def test_private_def_is_its_own_wrapper() -> None:
-    found = _one("ruby", "class A\n  # Doc.\n  private def f(x)\n    x + 1\n  end\nend\n")
-    assert (found.name, found.documentation) == ("f", "Doc.")
-    assert found.code.startswith("private def f(x)")
+    result = _one("ruby", "class A\n  # Doc.\n  private def f(x)\n    x + 1\n  end\nend\n")
+    assert (result.name, result.documentation) == ("f", "Doc.")
+    assert result.code.startswith("private def f(x)")
 
 
 def test_decorators_belong_to_the_span_and_the_documentation_between_them_is_cut() -> None:
     text = "class A {\n  @X()\n  /** Doc. */\n  @Y()\n  f() { go() }\n}\n"
-    found = _one("typescript", text)
-    assert found.code == "@X()\n  @Y()\n  f() { go() }"
-    assert (found.start_line, found.end_line, found.documentation) == (2, 5, "Doc.")
-    found = _one("rust", "#[a]\n/// Doc.\n#[b]\nfn f() { go() }\n")
-    assert (found.code, found.documentation) == ("#[a]\n#[b]\nfn f() { go() }", "Doc.")
-    found = _one("php", "<?php class A {\n  #[X]\n  /** Doc. */\n  public function f() {}\n}\n")
-    assert (found.code, found.documentation) == ("#[X]\n  public function f() {}", "Doc.")
+    result = _one("typescript", text)
+    assert result.code == "@X()\n  @Y()\n  f() { go() }"
+    assert (result.start_line, result.end_line, result.documentation) == (2, 5, "Doc.")
+    result = _one("rust", "#[a]\n/// Doc.\n#[b]\nfn f() { go() }\n")
+    assert (result.code, result.documentation) == ("#[a]\n#[b]\nfn f() { go() }", "Doc.")
+    result = _one("php", "<?php class A {\n  #[X]\n  /** Doc. */\n  public function f() {}\n}\n")
+    assert (result.code, result.documentation) == ("#[X]\n  public function f() {}", "Doc.")
 
 
 def test_rust_doc_attribute_and_its_newlines() -> None:
-    found = _one("rust", '#[doc = " A \\"b\\"\\u{e9}\\n c"]\n/// D.\npub fn f() {}\n')
-    assert found.documentation == 'A "b"\u00e9\nc\nD.'
-    assert found.code == "pub fn f() {}"
+    result = _one("rust", '#[doc = " A \\"b\\"\\u{e9}\\n c"]\n/// D.\npub fn f() {}\n')
+    assert result.documentation == 'A "b"\u00e9\nc\nD.'
+    assert result.code == "pub fn f() {}"
     assert _one("rust", "#[doc(hidden)]\nfn f() {}\n").documentation == ""
     assert _one("rust", '#[doc = include_str!("a.md")]\nfn f() {}\n').documentation == ""
 
 
 def test_go_directives_are_dropped() -> None:
     text = "package a\n// Doc.\n//\n//go:noinline\n//nolint:all\n// +build x\nfunc F() { run() }\n"
-    found = _one("go", text)
-    assert (found.documentation, found.doc_kind) == ("Doc.", "line_comment")
-    assert found.code == "func F() { run() }"
+    result = _one("go", text)
+    assert (result.documentation, result.doc_kind) == ("Doc.", "line_comment")
+    assert result.code == "func F() { run() }"
 
 
 def test_ruby_magic_comments_are_dropped() -> None:
@@ -264,20 +264,22 @@ def test_tsx_and_ts_have_different_grammars() -> None:
     ],
 )
 def test_python_docstring_is_cut_precisely(body: str, code: str) -> None:
-    found = _one("python", f"def f(x):{body}\n")
-    assert (found.documentation, found.doc_kind, found.code) == ("D.", "docstring", code)
+    result = _one("python", f"def f(x):{body}\n")
+    assert (result.documentation, result.doc_kind, result.code) == ("D.", "docstring", code)
 
 
 def test_python_end_leaves_out_comments_after_the_last_statement() -> None:
-    found = _one("python", 'def f():\n    "D."\n    return """\n# x"""\n    # comment\n# comment\n')
-    assert found.end_line == 4
+    result = _one(
+        "python", 'def f():\n    "D."\n    return """\n# x"""\n    # comment\n# comment\n'
+    )
+    assert result.end_line == 4
 
 
 def test_offsets_count_the_byte_order_mark() -> None:
     content = b'\xef\xbb\xbfdef f():\n    "D."\n    return 1\n'
-    (found,) = functions("python", "a.py", content).functions
-    assert (found.start_byte, found.start_line, found.documentation) == (3, 1, "D.")
-    assert found.code == "def f():\n    return 1"
+    (result,) = functions("python", "a.py", content).functions
+    assert (result.start_byte, result.start_line, result.documentation) == (3, 1, "D.")
+    assert result.code == "def f():\n    return 1"
     text = "\ufeff# Doc.\ndef f\n  go(1)\nend\n"
     assert _one("ruby", text).documentation == "Doc."
     assert may_hold_documentation("ruby", text.encode())

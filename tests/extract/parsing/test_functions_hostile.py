@@ -209,8 +209,8 @@ def test_deep_indentation_is_read_or_refused_before_it_crashes_the_grammar() -> 
     result = functions("python", "a.py", _nested(290))
     assert len(result.functions) + result.left_out == 290
     assert result.functions[-1].name == "f289"
-    found = functions("python", "a.py", _nested(60)).functions
-    assert [one.nested for one in found] == [False] + [True] * 59
+    actual = functions("python", "a.py", _nested(60)).functions
+    assert [one.nested for one in actual] == [False] + [True] * 59
     with pytest.raises(FunctionsError, match="300 levels") as caught:
         functions("python", "a.py", _nested(700))
     assert caught.value.reason == "parse_failed"
@@ -240,8 +240,8 @@ def test_functions_nested_deeper_than_the_grammar_counts(language: str) -> None:
 
 def test_giant_literal_is_not_a_docstring() -> None:
     content = b"def f():\n    (" + b"1, " * 50_000 + b")\n    return 1\n"
-    (found,) = functions("python", "a.py", content).functions
-    assert found.documentation == ""
+    (actual,) = functions("python", "a.py", content).functions
+    assert actual.documentation == ""
 
 
 @pytest.mark.parametrize("unit", [b"#" * 42, b"# # # # #\n    ", b"# a #\n    ", b"; # #\\\n"])
@@ -260,8 +260,8 @@ def test_comments_after_a_docstring_take_linear_time(unit: bytes, ending: bytes,
 def test_a_banner_after_a_docstring_is_read() -> None:
     for banner in ("#" * 42, "\n    ".join(["# # # # #"] * 18)):
         content = f"def f():\n    'Say it.'\n    {banner}\n    return 1\n"
-        (found,) = functions("python", "a.py", content.encode()).functions
-        assert found.code == f"def f():\n    {banner}\n    return 1"
+        (actual,) = functions("python", "a.py", content.encode()).functions
+        assert actual.code == f"def f():\n    {banner}\n    return 1"
 
 
 @pytest.mark.parametrize(
@@ -274,21 +274,21 @@ def test_a_banner_after_a_docstring_is_read() -> None:
     ],
 )
 def test_what_follows_a_docstring_stays_what_it_was(rest: bytes, code: str) -> None:
-    (found,) = functions("python", "a.py", b"def f():\n    'Say it.'" + rest).functions
-    assert found.code == code
+    (actual,) = functions("python", "a.py", b"def f():\n    'Say it.'" + rest).functions
+    assert actual.code == code
 
 
 def test_python_bytes_and_formatted_strings_are_no_docstring() -> None:
     for raw in (b"b'x'", b"rb'x'", b"f'{x}'", b"'a' b'b'", b"('a', 'b')"):
         content = b"def f():\n    " + raw + b"\n    return 1\n"
-        (found,) = functions("python", "a.py", content, want_undocumented=True).functions
-        assert found.code == content.decode().rstrip("\n")
-        assert found.documentation == ""
+        (actual,) = functions("python", "a.py", content, want_undocumented=True).functions
+        assert actual.code == content.decode().rstrip("\n")
+        assert actual.documentation == ""
 
 
 def test_lone_surrogate_in_a_docstring_stays_encodable() -> None:
-    (found,) = functions("python", "a.py", b"def f():\n    'a \\ud800 b'\n").functions
-    assert found.documentation == "a ? b"
+    (actual,) = functions("python", "a.py", b"def f():\n    'a \\ud800 b'\n").functions
+    assert actual.documentation == "a ? b"
 
 
 _PIECES = st.sampled_from(

@@ -129,10 +129,10 @@ def test_what_the_marker_denies_is_not_there(language: str, data: st.DataObject)
     pieces = st.one_of(st.sampled_from(_COMMON), st.sampled_from(_OWN[language]))
     content = data.draw(st.lists(pieces, max_size=14).map("".join)).encode()
     try:
-        found = functions(language, "a", content).functions
+        result = functions(language, "a", content).functions
     except FunctionsError:
         return
-    if any(one.documentation for one in found):
+    if any(one.documentation for one in result):
         assert may_hold_documentation(language, content)
 
 
@@ -151,9 +151,9 @@ def test_a_string_behind_what_the_parser_skipped_is_no_docstring(content: str) -
     # The functions of such files are left out for their uncertain bounds: this is what is below.
     data = content.encode()
     parsed = parse("python", "a.py", data)
-    (found,) = found_functions(language_row("python"), data, matches(parsed))
-    assert data[slice(*found.name)] == (b"A" if "A" in content else b"f")
-    assert found.documentation == ()
+    (result,) = found_functions(language_row("python"), data, matches(parsed))
+    assert data[slice(*result.name)] == (b"A" if "A" in content else b"f")
+    assert result.documentation == ()
     assert not any(
         function.documentation for function in functions("python", "a.py", data).functions
     )
@@ -186,5 +186,5 @@ def test_documentation_in_odd_places_is_marked_and_found(
     language: str, content: str, documentation: str
 ) -> None:
     assert may_hold_documentation(language, content.encode())
-    (found,) = functions(language, "a", content.encode()).functions
-    assert found.documentation == documentation
+    (result,) = functions(language, "a", content.encode()).functions
+    assert result.documentation == documentation

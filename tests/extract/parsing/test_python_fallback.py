@@ -97,7 +97,7 @@ def test_hostile_depth_does_not_crash_the_interpreter(unit: str) -> None:
 
 
 def test_one_line_functions_of_a_file_that_starts_with_a_comment_keep_their_end() -> None:
-    (found,) = functions(
+    (actual,) = functions(
         "python", "a.py", b"# first\ndef f(x): return g(x)\n", want_undocumented=True
     ).functions
-    assert found.code == "def f(x): return g(x)"
+    assert actual.code == "def f(x): return g(x)"

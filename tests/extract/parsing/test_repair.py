@@ -47,11 +47,11 @@ def test_ruby_that_the_grammar_does_not_read(first: str) -> None:
     result = read("ruby", text)
     assert not result.has_error
     assert result.untrusted == 0
-    found = bounds(result)
+    actual = bounds(result)
     last = first.rstrip("\n").count("\n")
-    assert found["first"] == (2, 2 + last)
+    assert actual["first"] == (2, 2 + last)
     start = text[: text.index("  def second")].count("\n") + 1
-    assert found["second"] == (start, start + 3)
+    assert actual["second"] == (start, start + 3)
     codes = {function.name: function.code for function in result.functions}
     assert codes["first"] == first.strip(), "the code is that of the file, not of the repair"
 
@@ -155,8 +155,8 @@ fn outside() {
 
 
 def test_functions_inside_item_macros() -> None:
-    found = bounds(read("rust", RUST))
-    assert found == {"bind": (3, 5), "inner": (8, 10), "read_all": (15, 17), "outside": (21, 23)}
+    actual = bounds(read("rust", RUST))
+    assert actual == {"bind": (3, 5), "inner": (8, 10), "read_all": (15, 17), "outside": (21, 23)}
     documented = {
         function.name: function.documentation for function in read("rust", RUST).functions
     }

@@ -113,8 +113,8 @@ CASES = {
 )  # fmt: skip
 def test_a_test_case_makes_tests_of_its_methods(language: str, bases: str, test: bool) -> None:
     text = CASES[language].format(bases)
-    (found,) = functions(language, "a", text.encode()).functions
-    assert found.documentation and found.in_tests is test
+    (result,) = functions(language, "a", text.encode()).functions
+    assert result.documentation and result.in_tests is test
 
 
 def test_another_method_of_a_test_case_is_none() -> None:

@@ -13,8 +13,8 @@ DEF = "def add(first, second)\n  carry = first & second\n  (first ^ second) + (c
 
 
 def documented(language: str, text: str) -> dict[str, str]:
-    found = functions(language, "", text.encode()).functions
-    return {one.name: one.documentation for one in found}
+    result = functions(language, "", text.encode()).functions
+    return {one.name: one.documentation for one in result}
 
 
 def source_file(language: str, path: str, text: str) -> SourceFile:
@@ -93,9 +93,9 @@ mod shipped {
 
 
 def test_rust_tests_are_known_by_attribute_and_module() -> None:
-    found = extract_file(source_file("rust", "src/a.rs", RUST), ExtractOptions())
-    assert [pair.name for pair in found.pairs] == ["real", "also_real"]
-    refused = [(drop.name, drop.reason) for drop in found.dropped]
+    result = extract_file(source_file("rust", "src/a.rs", RUST), ExtractOptions())
+    assert [pair.name for pair in result.pairs] == ["real", "also_real"]
+    refused = [(drop.name, drop.reason) for drop in result.dropped]
     assert refused == [("it_adds", "test_code"), ("helper", "test_code")]
     kept = ExtractOptions(filters=FilterOptions(tests="keep"))
     names = [pair.name for pair in extract_file(source_file("rust", "src/a.rs", RUST), kept).pairs]

@@ -116,6 +116,6 @@ SOURCES = [
 def test_every_function_is_found_with_what_stands_around_it(language: str, content: bytes) -> None:
     assert language in LANGUAGES
     parsed = parse(language, "", content)
-    found = found_functions(parsed.language, content, matches(parsed))
-    assert facts(found) == facts(whole(parsed))
-    assert found
+    result = found_functions(parsed.language, content, matches(parsed))
+    assert facts(result) == facts(whole(parsed))
+    assert result

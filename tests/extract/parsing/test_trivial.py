@@ -116,5 +116,5 @@ from extract.parsing.function_finder import functions
     ],
 )
 def test_trivial_body(language: str, text: str, trivial: bool) -> None:
-    (found,) = functions(language, "a", text.encode(), want_undocumented=True).functions
-    assert found.trivial is trivial
+    (result,) = functions(language, "a", text.encode(), want_undocumented=True).functions
+    assert result.trivial is trivial

@@ -249,9 +249,9 @@ def test_long_queries_are_cut_and_quality_filters() -> None:
 
 
 def test_no_half_of_a_secret_survives_the_cut() -> None:
-    words = "sum of rows\n    " * 41 + "and mail to"
+    arguments = "sum of rows\n    " * 41 + "and mail to"
     for pad in range(30):
-        doc = f"{words} {'x' * pad} joe.doe@corp.net when it is all done"
+        doc = f"{arguments} {'x' * pad} joe.doe@corp.net when it is all done"
         body = "    kept = list(rows)\n    return sum(kept) + 1\n"
         got = extract_file(source_file(f'def total(rows):\n    """{doc}"""\n{body}'), OPTIONS)
         (pair,) = got.pairs

@@ -19,10 +19,10 @@ BRANCHES = ("feature/mü", "fix,comma", "it's", "a&b!", "release%20", "v@1", "a#
 
 def pick(root: Path, **options: object) -> dict[str, tuple[str, str]]:
     """Name -> (repository, content) of the files, or ("", reason)."""
-    found = run(root, **options)[1]
+    result = run(root, **options)[1]
     return {
         name: (one.repo, one.content.decode()) if isinstance(one, SourceFile) else ("", one.reason)
-        for name, one in found.items()
+        for name, one in result.items()
     }
 
 

@@ -66,15 +66,15 @@ def test_each_level_counts_and_a_checkout_inside_begins_anew(tmp_path: Path) -> 
 
 def test_random_patterns_as_git_reads_them(tmp_path: Path) -> None:
     draw = random.Random(7)
-    words = ["a", "b", "ab", "c", "build"]
+    arguments = ["a", "b", "ab", "c", "build"]
     for number in range(25):
         root = tmp_path / str(number)
         root.mkdir()
         git(root, "init", "-q")
         for _ in range(12):
             depth = draw.randrange(1, 4)
-            name = "/".join(draw.choice(words) for _ in range(depth))
-            put(root, {f"{name}_/{draw.choice(words)}.py": CODE})
+            name = "/".join(draw.choice(arguments) for _ in range(depth))
+            put(root, {f"{name}_/{draw.choice(arguments)}.py": CODE})
         for folder in (
             "",
             *{path.parent.relative_to(root).as_posix() for path in root.rglob("*.py")},
@@ -84,7 +84,7 @@ def test_random_patterns_as_git_reads_them(tmp_path: Path) -> None:
             lines = []
             for _ in range(draw.randrange(1, 5)):
                 parts = [
-                    draw.choice([*words, "*", "a*", "*_", "?_", "[ab]_", "**", "*.py", "c.py"])
+                    draw.choice([*arguments, "*", "a*", "*_", "?_", "[ab]_", "**", "*.py", "c.py"])
                     for _ in range(draw.randrange(1, 3))
                 ]
                 lines.append(

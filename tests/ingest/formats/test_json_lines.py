@@ -37,12 +37,12 @@ def oracle(data: bytes, cap: int = 8) -> list[bytes | None]:
 @given(FILE, st.lists(st.integers(0, 200), max_size=6))
 def test_any_cuts_give_exactly_the_lines(data: bytes, cuts: list[int]) -> None:
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    found: list[bytes | None] = []
+    result: list[bytes | None] = []
     for start, stop in zip(edges, edges[1:], strict=False):
         lines, digest = read(data, start, stop)
         assert digest == hashlib.sha256(data[start:stop]).hexdigest()
-        found += lines
-    assert found == oracle(data)
+        result += lines
+    assert result == oracle(data)
 
 
 def test_a_line_belongs_to_the_range_it_starts_in() -> None:

@@ -54,10 +54,10 @@ BSD = (
     ],
 )
 def test_phrases(text: str, expected: tuple[str, ...]) -> None:
-    found = match_license_text(text)
-    assert found is not None
-    assert found[0] == expected
-    assert found[1] == f"text of {' and '.join(expected)}"
+    result = match_license_text(text)
+    assert result is not None
+    assert result[0] == expected
+    assert result[1] == f"text of {' and '.join(expected)}"
 
 
 @pytest.mark.parametrize("text", ["", "All rights reserved.", "MIT", "See LICENSE", "\0\ud800"])
@@ -112,11 +112,11 @@ COMMONS = (
     ],
 )
 def test_texts_that_restrict_what_they_grant(text: str, words: str) -> None:
-    found = match_license_text(text)
-    assert found is not None
-    assert RESTRICTED in found[0]
-    assert repr(words) in found[1]
-    assert not is_permissive(found[0])
+    result = match_license_text(text)
+    assert result is not None
+    assert RESTRICTED in result[0]
+    assert repr(words) in result[1]
+    assert not is_permissive(result[0])
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ def test_texts_that_restrict_what_they_grant(text: str, words: str) -> None:
 def test_a_short_grant_counts_where_it_is_the_whole_text(
     text: str, expected: tuple[str, ...] | None
 ) -> None:
-    found = match_license_text(text)
-    assert (found and found[0]) == expected
+    result = match_license_text(text)
+    assert (result and result[0]) == expected
 
 
 def test_our_own_licence_is_apache() -> None:
@@ -165,13 +165,13 @@ def test_agrees_with_what_installed_packages_declare() -> None:
         files = [f for f in dist.files or () if ".dist-info/" in str(f) and "LICENSE" in f.name]
         if len(stated) != 1 or " " in stated[0] or len(files) != 1:
             continue
-        found = match_license_text(Path(str(files[0].locate())).read_text("utf-8", "replace"))
-        if found is None:
+        result = match_license_text(Path(str(files[0].locate())).read_text("utf-8", "replace"))
+        if result is None:
             silent.append(dist.name)
-        elif stated[0] in found[0]:
+        elif stated[0] in result[0]:
             agreed += 1
-        elif len(found[0]) <= MANY:
-            wrong.append((dist.name, stated, found))
+        elif len(result[0]) <= MANY:
+            wrong.append((dist.name, stated, result))
     assert not wrong
     assert agreed >= 10
     assert len(silent) <= agreed // 5, silent

@@ -217,14 +217,14 @@ def test_the_stack_v2_takes_every_type_of_text(store: Bucket, tmp_path: Path, ki
 
 @pytest.mark.parametrize("kind", ["binary_view", "dictionary of binary"])
 def test_a_text_that_is_not_utf8_costs_its_row_in_every_type(tmp_path: Path, kind: str) -> None:
-    words = [b"def f(): pass", b"\xff\xfe", b"def g(): pass"]
-    code = pa.array(words, pa.binary())
+    arguments = [b"def f(): pass", b"\xff\xfe", b"def g(): pass"]
+    code = pa.array(arguments, pa.binary())
     code = code.dictionary_encode() if "dictionary" in kind else code.cast(TEXTS[kind])
     columns = {"query": ["a b", "c d", "e f"], "code": code, "language": ["python"] * 3}
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
     options = PairsOptions(path=str(tmp_path), declared_licenses=("MIT",))
-    found = [getattr(one, "reason", "pair") for one in records_of(options)]
-    assert found == ["pair", "not_utf8", "pair"]
+    result = [getattr(one, "reason", "pair") for one in records_of(options)]
+    assert result == ["pair", "not_utf8", "pair"]
 
 
 def test_a_dictionary_with_one_bad_text_costs_one_row(tmp_path: Path) -> None:
@@ -241,5 +241,5 @@ def test_a_dictionary_with_one_bad_text_costs_one_row(tmp_path: Path) -> None:
     pq.write_table(table, path, compression="none")
     path.write_bytes(path.read_bytes().replace(b"def g(): return 22", b"def g(): return \xff\xff"))
     options = PairsOptions(path=str(tmp_path), declared_licenses=("MIT",))
-    found = [getattr(one, "reason", "pair") for one in records_of(options)]
-    assert found == ["pair", "not_utf8", "pair"]
+    result = [getattr(one, "reason", "pair") for one in records_of(options)]
+    assert result == ["pair", "not_utf8", "pair"]

@@ -60,8 +60,8 @@ def test_nested_checkouts_and_worktrees_are_repositories_of_their_own(tmp_path: 
     git(tmp_path / "one", "pack-refs", "--all")
     put(tmp_path, {"loose.js": "3\n"})
     listing, records = run(tmp_path, declared_licenses=["ISC"])
-    found = {name: (one.repo, one.revision, one.url) for name, one in files(records).items()}
-    assert found == {
+    result = {name: (one.repo, one.revision, one.url) for name, one in files(records).items()}
+    assert result == {
         "loose.js": (tmp_path.name, "", ""),
         "one/a.py": ("one", first, ""),
         "tree/a.py": ("tree", first, ""),

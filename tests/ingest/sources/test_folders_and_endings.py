@@ -74,8 +74,8 @@ def test_the_folder_says_the_language_where_no_column_does(
     put(tmp_path / f"{key}=python" / f"part-0.{ending}", ROW)
     put(tmp_path / f"{key}=Go" / f"part-0.{ending}", ROW)
     put(tmp_path / f"{key}=cobol" / f"part-0.{ending}", ROW)
-    found = facts(pairs(tmp_path), "language")
-    assert sorted(str(one) for (one,) in found) == ["", "go", "python"]
+    result = facts(pairs(tmp_path), "language")
+    assert sorted(str(one) for (one,) in result) == ["", "go", "python"]
     options = PairsOptions(path=str(tmp_path), declared_licenses=("MIT",))
     contact = checked(options).report()
     assert all(check.ok for check in contact.checks), contact.checks

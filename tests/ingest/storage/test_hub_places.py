@@ -51,9 +51,9 @@ def digest(name: str) -> str:
 
 def test_a_listing_of_three_pages_names_each_file_once(served: Served) -> None:
     hub, reader = served
-    found = reader.get("list", path=URI)
+    result = reader.get("list", path=URI)
     commit = hub.store.resolve(REPO, "main")
-    assert found == {
+    assert result == {
         "revision": commit,
         "folders": ["data"],
         "terms": "open",
@@ -129,12 +129,12 @@ def test_a_branch_that_moves_is_not_seen(served: Served) -> None:
 def test_revisions_with_slashes_subfolders_and_single_files(served: Served, revision: str) -> None:
     hub, reader = served
     commit = hub.store.commit(REPO, {"all/train/0000.parquet": b"x"}, "refs/convert/parquet")
-    found = reader.get("list", path=f"{URI}@{revision}/all", bytes=5)
-    assert found["revision"] == commit
-    assert [(one["name"], one["read"]) for one in found["files"]] == [("train/0000.parquet", "78")]
+    result = reader.get("list", path=f"{URI}@{revision}/all", bytes=5)
+    assert result["revision"] == commit
+    assert [(one["name"], one["read"]) for one in result["files"]] == [("train/0000.parquet", "78")]
     single = reader.get("list", path=f"{URI}@{revision}/all/train/0000.parquet", bytes=5)
     assert [(one["name"], one["read"]) for one in single["files"]] == [("0000.parquet", "78")]
-    assert single["files"][0]["uri"] == found["files"][0]["uri"]
+    assert single["files"][0]["uri"] == result["files"][0]["uri"]
     assert single["folders"] == []
 
 
@@ -168,9 +168,9 @@ def test_a_refusal_names_the_page_and_the_remedy(
 
 def test_whoever_was_granted_reads_and_the_token_stays_at_home(served: Served) -> None:
     hub, reader = served
-    found = reader.get("list", path="hf://datasets/owner/gated", token=GATE, bytes=3)
-    assert [one["read"] for one in found["files"]][1:3] == ["000000", "010101"]
-    assert found["terms"] == "gated"
+    result = reader.get("list", path="hf://datasets/owner/gated", token=GATE, bytes=3)
+    assert [one["read"] for one in result["files"]][1:3] == ["000000", "010101"]
+    assert result["terms"] == "gated"
     log = hub.log()
     assert {(one["port"], one["authorized"]) for one in log} == {("hub", True), ("cdn", False)}
     assert not [one for one in log if one["violation"]]
@@ -180,8 +180,8 @@ def test_whoever_was_granted_reads_and_the_token_stays_at_home(served: Served) -
 def test_another_range_is_never_taken_for_the_one_asked_for(served: Served) -> None:
     hub, reader = served
     hub.faults({"match": "*resolve-cache*", "shift": 2, "times": 2})
-    found = reader.get("list", path=f"{URI}/README.md", bytes=4)
-    assert found["files"][0]["read"] == b"# he".hex()
+    result = reader.get("list", path=f"{URI}/README.md", bytes=4)
+    assert result["files"][0]["read"] == b"# he".hex()
     assert len([one for one in hub.log() if one["fault"]]) == 2
 
 
@@ -190,8 +190,8 @@ def test_an_answer_that_drips_is_broken_off_and_goes_on(served: Served) -> None:
     name = "data/c++/train-00002-of-00004.parquet"
     hub.faults({"port": "cdn", "drip_s": 0.25})
     limits = {"timeout_s": 0.3}
-    found = reader.get("list", path=f"{URI}/{name}", bytes=5000, limits=limits)
-    assert found["files"][0]["read"] == FILES[name].hex()
+    result = reader.get("list", path=f"{URI}/{name}", bytes=5000, limits=limits)
+    assert result["files"][0]["read"] == FILES[name].hex()
     # The log is in the order in which answers end.
     later, first = sorted((one["range"] for one in hub.log() if one["port"] == "cdn"), reverse=True)
     assert first == "bytes=0-4999" != later
@@ -232,8 +232,8 @@ HOSTILE: list[Any] = [
 def test_a_hostile_listing_gives_only_what_can_be_named(served: Served) -> None:
     hub, reader = served
     hub.faults({"match": "*/tree/*", "status": 200, "body": json.dumps(HOSTILE)})
-    found = reader.get("list", path=URI)
-    assert [(one["name"], one["digest"]) for one in found["files"]] == [("good", "")]
+    result = reader.get("list", path=URI)
+    assert [(one["name"], one["digest"]) for one in result["files"]] == [("good", "")]
 
 
 @pytest.mark.parametrize(

@@ -120,8 +120,8 @@ def test_local_places_follow_no_links(tmp_path: Path) -> None:
     (root / "in/link.txt").symlink_to(tmp_path / "secret/s.txt")
     os.mkfifo(root / "in/pipe")
     place = pin(str(root))
-    found = {one.name: one.problem for one in digested(place.files())}
-    assert found == {"in/a.txt": "", "in/link.txt": "symlink", "in/pipe": "not_a_file"}
+    result = {one.name: one.problem for one in digested(place.files())}
+    assert result == {"in/a.txt": "", "in/link.txt": "symlink", "in/pipe": "not_a_file"}
     assert place.folders() == ("in",)
     for folder in ("out", "../secret", "in/../../secret", "/etc", "none"):
         assert place.files(folder) == ()
@@ -159,8 +159,8 @@ def test_lists_of_opt_outs(tmp_path: Path) -> None:
     open_again = options.model_copy(update={"opt_out": ("me/other",)})
     other = plan(open_again, "s", policy)
     assert other.slices[0].digest != listing.slices[0].digest
-    found = list(read(open_again, "s", policy, other.slices[0], other.revision))
-    assert [type(one) for one in found] == [SourceFile] * 2
+    result = list(read(open_again, "s", policy, other.slices[0], other.revision))
+    assert [type(one) for one in result] == [SourceFile] * 2
 
 
 @pytest.mark.parametrize("text", [b"a/b/c\n", b"a b\n", b"\xff\xfe\n", None])

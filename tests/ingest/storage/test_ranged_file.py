@@ -91,13 +91,13 @@ def test_a_gate_before_its_neighbours_costs_each_byte_once(tmp_path: Path) -> No
 
 @given(st.lists(st.tuples(st.integers(0, 10**7), st.integers(0, 10**6)), max_size=20))
 def test_joined_ranges_cover_and_waste_little(pairs: list[Range]) -> None:
-    wanted = [(start, start + length) for start, length in pairs]
-    joined = join_ranges(wanted)
+    expected = [(start, start + length) for start, length in pairs]
+    joined = join_ranges(expected)
     assert joined == sorted(joined)
     assert all(one[1] <= two[0] for one, two in zip(joined, joined[1:], strict=False))
-    for start, stop in wanted:
+    for start, stop in expected:
         assert start == stop or any(a <= start and stop <= b for a, b in joined)
-    useful = _union(wanted)
+    useful = _union(expected)
     assert useful <= sum(b - a for a, b in joined) <= useful * (1 + WASTE) + 1e-9
 
 

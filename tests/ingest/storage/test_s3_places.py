@@ -82,12 +82,12 @@ def options(**words: object) -> SourceOptions:
 
 def records(chosen: SourceOptions, listing: Listing) -> list[SourceFile | SourcePair]:
     policy = LicensePolicy()
-    found: list[SourceFile | SourcePair] = []
+    result: list[SourceFile | SourcePair] = []
     for slice_ in listing.slices:
         for record in read(chosen, "s", policy, slice_, "same", limits=FAST):
             assert isinstance(record, SourceFile | SourcePair), record
-            found.append(record)
-    return found
+            result.append(record)
+    return result
 
 
 def sources(files: Path) -> list[tuple[dict[str, Any], str]]:
@@ -177,10 +177,10 @@ def test_what_lasts_is_a_passing_fault_without_a_signature(front: Front) -> None
     hasty = ReadLimits(timeout_s=1, patience_s=2)
     with open_entry(entry, hasty) as file:
         front.failures = [say(503, "SlowDown")] * 9
-        with pytest.raises(TransientFault, match="HTTP 503 SlowDown") as found:
+        with pytest.raises(TransientFault, match="HTTP 503 SlowDown") as result:
             file.read(10)
-    assert "Signature" not in str(found.value)
-    assert "5ecret" not in str(found.value)
+    assert "Signature" not in str(result.value)
+    assert "5ecret" not in str(result.value)
     front.failures = [drop] * 9
     with pytest.raises(TransientFault, match="s3://code"):
         pin("s3://code/stack", hasty)

@@ -175,9 +175,9 @@ def test_a_token_over_plain_http_goes_to_this_machine_only(monkeypatch: pytest.M
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", False)
     assert bearer("https://hub.example") == {"Authorization": "Bearer hf_secret"}
-    with pytest.warns(UserWarning, match="plain HTTP to http://127.0.0.1:8123") as said:
+    with pytest.warns(UserWarning, match="plain HTTP to http://127.0.0.1:8123") as output:
         assert bearer("http://127.0.0.1:8123") == {"Authorization": "Bearer hf_secret"}
-    assert "hf_secret" not in str(said[0].message)
+    assert "hf_secret" not in str(output[0].message)
     for endpoint in ("http://10.0.0.1", "http://169.254.169.254", "http://u:p@no.such.invalid"):
         with pytest.raises(SourceError, match="unencrypted") as error:
             bearer(endpoint)

@@ -53,9 +53,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory, table: bytes) -> Iterator[Runn
 
 
 def chunk_bytes(table: bytes, tmp_path: Path, group: int, columns: list[str]) -> int:
-    place = tmp_path / "t.parquet"
-    place.write_bytes(table)
-    facts = pq.ParquetFile(place).metadata.row_group(group)
+    path = tmp_path / "t.parquet"
+    path.write_bytes(table)
+    facts = pq.ParquetFile(path).metadata.row_group(group)
     chunks = [facts.column(i) for i in range(facts.num_columns)]
     return sum(
         chunk.total_compressed_size
@@ -80,14 +80,14 @@ def test_two_columns_of_a_row_group_cost_their_bytes_and_the_footer(
     with running_reader(hub) as reader:
         first = reader.get("columns", footer=0, **job)
         hub.forget()
-        found = reader.get("columns", footer=first["footer"], **job)
-    assert found["rows"] == 100
-    wanted = chunk_bytes(table, tmp_path, 5, columns)
-    assert found["footer_cost"] <= found["footer"] + 8 + 40
-    assert wanted <= found["cost"] - found["footer_cost"] < 1.1 * wanted
-    assert found["requests"] <= 4
+        result = reader.get("columns", footer=first["footer"], **job)
+    assert result["rows"] == 100
+    expected = chunk_bytes(table, tmp_path, 5, columns)
+    assert result["footer_cost"] <= result["footer"] + 8 + 40
+    assert expected <= result["cost"] - result["footer_cost"] < 1.1 * expected
+    assert result["requests"] <= 4
     served = sum(one["bytes"] for one in hub.log() if "/datasets/o/n" in one["path"])
-    assert abs(found["cost"] - served) < 500
+    assert abs(result["cost"] - served) < 500
 
 
 @pytest.mark.slow

@@ -65,11 +65,11 @@ def test_json_lines(dataset: Dataset, tmp_path: Path) -> None:
     loaded = _load(folder, tmp_path / "cache")
     assert set(loaded) == set(layout.SPLITS)
     for split in layout.SPLITS:
-        wanted = _samples(dataset, split)
-        assert wanted
-        assert [dict(row) for row in loaded[split]] == list(wanted.values())
+        expected = _samples(dataset, split)
+        assert expected
+        assert [dict(row) for row in loaded[split]] == list(expected.values())
         frame = pd.read_json(folder / f"{split}.jsonl", lines=True, dtype=False)
-        assert frame["id"].tolist() == list(wanted)
+        assert frame["id"].tolist() == list(expected)
         lines = (folder / f"{split}.jsonl").read_bytes().split(b"\n")
         payloads = [
             shard.payload(row)
@@ -84,11 +84,11 @@ def test_parquet(dataset: Dataset, tmp_path: Path) -> None:
     loaded = _load(folder, tmp_path / "cache")
     assert set(loaded) == {"train", "test"}
     for split in loaded:
-        wanted = _samples(dataset, split)
-        assert [dict(row) for row in loaded[split]] == list(wanted.values())
+        expected = _samples(dataset, split)
+        assert [dict(row) for row in loaded[split]] == list(expected.values())
         frame = pd.read_parquet(folder / f"{split}.parquet")
         assert list(frame.columns) == list(FIELDS)
-        assert frame["id"].tolist() == list(wanted)
+        assert frame["id"].tolist() == list(expected)
 
 
 TRAIN = """
@@ -122,9 +122,9 @@ def test_pairs_train_a_sentence_transformer(dataset: Dataset, tmp_path: Path) ->
     folder = _exported(dataset, tmp_path / "out", "st-pairs", languages=("python",))
     loaded = _load(folder, tmp_path / "cache")
     for split in layout.SPLITS:
-        wanted = _samples(dataset, split, "python").values()
-        assert loaded[split]["anchor"] == [s["query"] for s in wanted]
-        assert loaded[split]["positive"] == [s["code"] for s in wanted]
+        expected = _samples(dataset, split, "python").values()
+        assert loaded[split]["anchor"] == [s["query"] for s in expected]
+        assert loaded[split]["positive"] == [s["code"] for s in expected]
     done = subprocess.run(
         [sys.executable, "-c", TRAIN, str(folder), str(tmp_path / "model")],
         env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home"),
@@ -142,8 +142,8 @@ def _mined(folder: Path, dataset: Dataset, lists: Mapping[str, Sequence[str]]) -
     """A folder as `xtrove mine` leaves it, in two parts."""
     (folder / "negatives").mkdir(parents=True)
     rows = [
-        {"id": key, "negatives": found, "scores": [0.5] * len(found), "positive_score": 1.0}
-        for key, found in lists.items()
+        {"id": key, "negatives": result, "scores": [0.5] * len(result), "positive_score": 1.0}
+        for key, result in lists.items()
     ]
     for number, part in enumerate((rows[:2], rows[2:])):
         table = pa.Table.from_pylist(part, schema=SCHEMA)
@@ -175,11 +175,11 @@ def test_triplets_are_the_mined_texts(dataset: Dataset, tmp_path: Path) -> None:
     }
     mined = _mined(tmp_path / "mined", dataset, lists)
     done = _triplets(dataset, tmp_path / "out", mined, per_query=2)
-    wanted = [(0, 1), (0, 2), (1, 0), (3, 2)]
+    expected = [(0, 1), (0, 2), (1, 0), (3, 2)]
     rows = _load(tmp_path / "out", tmp_path / "cache")["train"]
     assert rows.column_names == ["query", "positive", "negative"]
     assert [tuple(row.values()) for row in rows] == [
-        (train[ids[q]]["query"], train[ids[q]]["code"], train[ids[n]]["code"]) for q, n in wanted
+        (train[ids[q]]["query"], train[ids[q]]["code"], train[ids[n]]["code"]) for q, n in expected
     ]
     assert done.rows == {"train": 4}
     assert done.skipped == {
@@ -196,13 +196,13 @@ def test_negatives_of_another_dataset_are_refused(dataset: Dataset, tmp_path: Pa
     ids = list(_samples(dataset, "train"))
     mined = _mined(tmp_path / "mined", dataset, {ids[0]: [ids[1]]})
     facts = mined / "mine.json"
-    for content, said in (
+    for content, text in (
         ({"content_sha256": "0" * 64}, "belongs to the dataset 0000"),
         ({"content_sha256": dataset.manifest.content_sha256, "complete": False}, "unfinished"),
         ([1], "belongs to the dataset None"),
     ):
         facts.write_text(json.dumps(content))
-        with pytest.raises(Misuse, match=said):
+        with pytest.raises(Misuse, match=text):
             _triplets(dataset, tmp_path / "out", mined)
     facts.write_text("[" * 100_000)
     with pytest.raises(Misuse, match="holds no negatives"):
@@ -249,8 +249,8 @@ def test_killed_in_the_middle_no_file_has_its_name(dataset: Dataset, tmp_path: P
         "export(Dataset.open(Path(sys.argv[1])), Path(sys.argv[2]),\n"
         "       ExportOptions(format='parquet'), progress)\n"
     )
-    words = [sys.executable, "-c", script, str(dataset.path), str(tmp_path / "out")]
-    killed = subprocess.run(words, cwd=ROOT, check=False, timeout=60)
+    arguments = [sys.executable, "-c", script, str(dataset.path), str(tmp_path / "out")]
+    killed = subprocess.run(arguments, cwd=ROOT, check=False, timeout=60)
     assert killed.returncode == -signal.SIGKILL
     assert not (tmp_path / "out").exists()
     assert all(path.name.startswith(".out.") for path in tmp_path.iterdir())

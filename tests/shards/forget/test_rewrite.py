@@ -75,9 +75,9 @@ def silent(label: str, done: int, total: int) -> None:
 
 def forget(path: Path, *names: str) -> Survey:
     dataset = Dataset.open(path)
-    found = survey(dataset, names, silent)
-    prepare(dataset, found, license_class, silent).commit()
-    return found
+    result = survey(dataset, names, silent)
+    prepare(dataset, result, license_class, silent).commit()
+    return result
 
 
 def published(path: Path) -> dict[str, bytes]:
@@ -87,10 +87,10 @@ def published(path: Path) -> dict[str, bytes]:
 def test_the_repository_is_gone_and_everything_holds(sound: Built, copy: Path) -> None:
     """The name in other letters; what is left is what the rest of the pairs would say."""
     before = load_manifest(copy)
-    found = forget(copy, "Owner/REPO3").found[REPO]
+    result = forget(copy, "Owner/REPO3").found[REPO]
     mine = [pair for pair in sound.kept if pair.repo == REPO]
-    assert sorted(found.ids) == sorted(pair.id for pair in mine) and len(mine) == 10
-    assert (found.evidence, found.witnesses) == (2, 3)
+    assert sorted(result.ids) == sorted(pair.id for pair in mine) and len(mine) == 10
+    assert (result.evidence, result.witnesses) == (2, 3)
     report = check_dataset(copy, license_class=license_class)
     assert report.findings == ()
     assert report.counts["witness_forgotten"] == 3 and report.counts["witnesses"] == 1
@@ -121,14 +121,14 @@ def test_the_content_digest_is_that_of_a_build_without_it(
 
 def test_only_the_shards_concerned_change(sound: Built, copy: Path) -> None:
     before = published(copy)
-    found = forget(copy, REPO)
+    result = forget(copy, REPO)
     after = published(copy)
     texts = {"manifest.json", "funnel.json", "README.md", "ATTRIBUTION.jsonl", "SHA256SUMS"}
     changed = {name for name in before if after.get(name) != before[name]} - texts
     tars = {name for name in changed if name.endswith(".tar")}
-    assert tars == set(found.shards) and 0 < len(tars) < len(sound.manifest.shards)
+    assert tars == set(result.shards) and 0 < len(tars) < len(sound.manifest.shards)
     assert {name for name in changed if name.startswith("removals/")} == {
-        f"removals/{name}" for name in found.evidence
+        f"removals/{name}" for name in result.evidence
     }
     assert after.keys() <= before.keys()
     checked = subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=copy, check=False)
@@ -137,12 +137,12 @@ def test_only_the_shards_concerned_change(sound: Built, copy: Path) -> None:
 
 
 def test_the_tombstone_tells_counts_and_no_name(copy: Path) -> None:
-    found = forget(copy, REPO)
+    result = forget(copy, REPO)
     (stone,) = json.loads((copy / "manifest.json").read_bytes())["tombstones"]
     assert stone["repo_sha256"] == hashlib.sha256(REPO.encode()).hexdigest()
     assert stone["repo_sha256"] == repo_sha256("OWNER/Repo3")
     assert (stone["samples"], stone["evidence"], stone["witnesses"]) == (10, 2, 3)
-    assert {shard["path"]: shard["samples"] for shard in stone["shards"]} == dict(found.shards)
+    assert {shard["path"]: shard["samples"] for shard in stone["shards"]} == dict(result.shards)
     funnel = Funnel.from_json((copy / "funnel.json").read_bytes())
     assert funnel.check() == []
     dropped = funnel.totals()["pairs"].dropped
@@ -155,9 +155,9 @@ def test_the_tombstone_tells_counts_and_no_name(copy: Path) -> None:
 def test_evidence_whose_witness_went_is_marked(sound: Built, copy: Path) -> None:
     forget(copy, REPO)
     dataset = Dataset.open(copy)
-    held = {row.id: row for row in sound.removed}
+    by_name = {row.id: row for row in sound.removed}
     marked = 0
-    for number, old in held.items():
+    for number, old in by_name.items():
         new = dataset.removal(number)
         if old.repo == REPO:
             assert new is None
@@ -282,14 +282,14 @@ def test_nearest_names(copy: Path) -> None:
 
 
 def test_a_damaged_dataset_is_left_alone(copy: Path) -> None:
-    found = survey(Dataset.open(copy), [REPO], silent)
-    tar = copy / next(iter(found.shards))
+    result = survey(Dataset.open(copy), [REPO], silent)
+    tar = copy / next(iter(result.shards))
     data = bytearray(tar.read_bytes())
     data[600] ^= 0xFF
     tar.write_bytes(data)
     before = published(copy)
     with pytest.raises(DamagedData, match=f"{tar.name} is damaged"):
-        prepare(Dataset.open(copy), found, license_class, silent)
+        prepare(Dataset.open(copy), result, license_class, silent)
     assert published(copy) == before
     lines = (copy / "ATTRIBUTION.jsonl").read_text().replace(REPO, "owner/repo4")
     (copy / "ATTRIBUTION.jsonl").write_text(lines)

@@ -51,14 +51,14 @@ def test_damage_is_reported_and_never_raises(sound: Built, tmp_path: Path, kind:
     draw = random.Random(kind)
     names = [name for name in walk(copy) if kind in name]
     for _ in range(12):
-        place = copy / draw.choice(names)
-        original = place.read_bytes()
+        path = copy / draw.choice(names)
+        original = path.read_bytes()
         changed = damaged(original, draw)
-        place.write_bytes(changed)
+        path.write_bytes(changed)
         assert "checksums" in checks(copy)
         resign(copy)
-        found = findings(copy)
-        assert found or kind in LOOSE or changed == original
-        place.write_bytes(original)
+        result = findings(copy)
+        assert result or kind in LOOSE or changed == original
+        path.write_bytes(original)
         resign(copy)
     assert findings(copy) == []

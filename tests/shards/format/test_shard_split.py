@@ -83,9 +83,9 @@ def test_a_repository_that_fills_a_small_language_decides() -> None:
 def test_pairs_that_name_no_repository_are_grouped_by_their_code() -> None:
     codes = [hashlib.sha256(b"%d" % number).hexdigest() for number in range(60)]
     for by in ("repository", "path"):
-        found = [split_of("", "", HALVES, by, code_sha256=code) for code in codes]
-        assert set(found) == {"train", "validation", "test"}
-        assert found == [split_of("", "", HALVES, by, code_sha256=code) for code in codes]
+        result = [split_of("", "", HALVES, by, code_sha256=code) for code in codes]
+        assert set(result) == {"train", "validation", "test"}
+        assert result == [split_of("", "", HALVES, by, code_sha256=code) for code in codes]
     one_file = {split_of("", "a.py", HALVES, "path", code_sha256=code) for code in codes}
     assert len(one_file) == 1
 

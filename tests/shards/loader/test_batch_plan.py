@@ -110,12 +110,12 @@ def plans(
 ) -> list[tuple[int, list[np.ndarray], np.ndarray]]:
     """The windows of an epoch, through the part of the reader that plans."""
     planner = reader._planner
-    found = []
+    result = []
     for window in range(planner.window_count(options)):
         plan = planner.plan(options, epoch, window)
         batches = np.split(plan.positions, plan.bounds[1:-1])
-        found.append((window, batches, plan.languages))
-    return found
+        result.append((window, batches, plan.languages))
+    return result
 
 
 @pytest.mark.slow
@@ -190,13 +190,13 @@ def test_epochs_and_seeds_differ_and_repeat(place: Path) -> None:
 
 def test_batches_below_the_smallest_are_left_out(place: Path) -> None:
     options = PlanOptions(seed=3, batch_size=8, window=1_001)
-    wanted = replace(options, smallest=5)
+    expected = replace(options, smallest=5)
     with Reader.open(place) as reader:
         sizes, kept = (
             [len(batch) for _, batches, _ in plans(reader, one, 0) for batch in batches]
-            for one in (options, wanted)
+            for one in (options, expected)
         )
-        assert reader.batch_count(wanted, 0) == len(kept)
+        assert reader.batch_count(expected, 0) == len(kept)
     assert min(sizes) < 5
     assert kept == [size for size in sizes if size >= 5]
 

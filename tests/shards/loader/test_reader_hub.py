@@ -72,9 +72,11 @@ def test_a_shard_that_was_replaced_is_named(built: Built, hub: RunningHub, tmp_p
     name = built.manifest.shards[0].path
     files = published(built.path)
     hub.store.commit(REPO, files | {name: files[name][:-1] + b"X"})
-    kind, said = hub.client(SCRIPT, f"hf://datasets/{REPO}", str(tmp_path / "cache"), str(1 << 30))
+    kind, output = hub.client(
+        SCRIPT, f"hf://datasets/{REPO}", str(tmp_path / "cache"), str(1 << 30)
+    )
     assert kind == "DamagedData"
-    assert name in said
+    assert name in output
 
 
 @pytest.mark.slow
@@ -84,9 +86,9 @@ def test_nothing_that_can_be_read(built: Built, hub: RunningHub, tmp_path: Path)
     hub.store.commit("owner/half", files)
     cache = [str(tmp_path / "cache"), "1000"]
     assert hub.client(SCRIPT, "hf://datasets/owner/half", *cache)[0] == "NotADataset"
-    kind, said = hub.client(SCRIPT, "hf://datasets/owner/none", *cache)
+    kind, output = hub.client(SCRIPT, "hf://datasets/owner/none", *cache)
     assert kind == "SourceError"
-    assert "owner/none" in said
+    assert "owner/none" in output
 
 
 REPUBLISHED = """

@@ -52,12 +52,12 @@ class Place:
         """The branch holds exactly the dataset, byte for byte, beside `.gitattributes`."""
         commit = self.hub.store.resolve(repo, revision)
         assert commit is not None
-        held = {
+        by_name = {
             blob.path: hashlib.sha256(blob.place.read_bytes()).hexdigest()
             for blob in self.hub.store.blobs(repo, commit)
         }
-        del held[".gitattributes"]
-        assert held == _digests(path)
+        del by_name[".gitattributes"]
+        assert by_name == _digests(path)
 
 
 def _digests(path: Path) -> dict[str, str]:
@@ -276,16 +276,16 @@ def test_wrong_sizes_on_the_hub_are_found(place: Place) -> None:
     size = tar.stat().st_size
     swap = {f'"size": {size}': f'"size": {size - 1}'}
     place.hub.faults({"match": "*/tree/*", "times": -1, "swap": swap})
-    said = place.fails(place.tiny, "o/wrong")
-    assert f"has {size - 1} bytes, should have {size}" in said
-    assert "xtrove-staging-main" in said
+    output = place.fails(place.tiny, "o/wrong")
+    assert f"has {size - 1} bytes, should have {size}" in output
+    assert "xtrove-staging-main" in output
 
 
 def test_a_wrong_digest_after_the_commit_is_found(place: Place) -> None:
     digest = _digests(place.tiny)["README.md"]
     place.hub.faults({"match": "*/resolve-cache/*/README.md", "times": -1, "flip": 100})
-    said = place.fails(place.tiny, "o/flipped")
-    assert f"should have {digest}" in said and "README.md has SHA-256" in said
+    output = place.fails(place.tiny, "o/flipped")
+    assert f"should have {digest}" in output and "README.md has SHA-256" in output
 
 
 def test_content_of_the_stack_is_gated_and_never_shown_without_its_terms(place: Place) -> None:
@@ -337,8 +337,8 @@ def test_a_pull_request(place: Place) -> None:
 
 
 def test_terms_are_shown_by_main_alone(place: Place) -> None:
-    said = place.fails(place.stack, "o/aside", options={"revision": "aside"})
-    assert "publish to main first" in said
+    output = place.fails(place.stack, "o/aside", options={"revision": "aside"})
+    assert "publish to main first" in output
     assert not place.hub.store.has("o/aside")
     place.publish(place.tiny, "o/opened")
     place.publish(place.stack, "o/opened")

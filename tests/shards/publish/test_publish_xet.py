@@ -57,9 +57,9 @@ def test_published_through_xet_and_not_through_lfs(place: tuple[RunningHub, Read
     log = hub.log()
     assert not [one for one in log if "/info/lfs/" in one["path"] or one["method"] == "PUT"]
     assert [one for one in log if "/xet-write-token/" in one["path"]]
-    held = {blob.path: blob.sha256 for blob in hub.store.blobs("o/xet", done["commit"])}
+    by_name = {blob.path: blob.sha256 for blob in hub.store.blobs("o/xet", done["commit"])}
     bulk = _bulk(path)
-    assert bulk and bulk.items() <= held.items()
+    assert bulk and bulk.items() <= by_name.items()
     assert client.get("publish", path=str(path), repo="o/xet")["commits"] == 0
 
 
@@ -72,7 +72,7 @@ def test_a_cut_in_xet_mode(place: tuple[RunningHub, Reader, Path], step: str, wh
     hub.faults({"match": f"*/{step}", "hang_up": when})
     client.ask("publish", path=str(path), repo=repo)
     done = client.get("publish", path=str(path), repo=repo)
-    held = {blob.path: blob.sha256 for blob in hub.store.blobs(repo, done["commit"])}
-    assert _bulk(path).items() <= held.items()
+    by_name = {blob.path: blob.sha256 for blob in hub.store.blobs(repo, done["commit"])}
+    assert _bulk(path).items() <= by_name.items()
     history = [one["branch"] for one in hub.store.history(repo)]
     assert history.count("main") == 1

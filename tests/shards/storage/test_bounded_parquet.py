@@ -31,17 +31,17 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 def _evidence(path: Path, rows: int, **columns: Any) -> Path:
     """Rows of evidence with one id, some columns given."""
-    held: dict[str, Any] = {}
+    by_name: dict[str, Any] = {}
     for field in REMOVALS_SCHEMA:
         if field.name in columns:
-            held[field.name] = columns[field.name]
+            by_name[field.name] = columns[field.name]
         elif field.type == pa.string():
-            held[field.name] = pa.array(["a"] * rows)
+            by_name[field.name] = pa.array(["a"] * rows)
         elif field.name == "shingles":
-            held[field.name] = pa.array([[]] * rows, type=field.type)
+            by_name[field.name] = pa.array([[]] * rows, type=field.type)
         else:
-            held[field.name] = pa.array([0] * rows, type=field.type)
-    arrays = [held[name] for name in REMOVALS_SCHEMA.names]
+            by_name[field.name] = pa.array([0] * rows, type=field.type)
+    arrays = [by_name[name] for name in REMOVALS_SCHEMA.names]
     table = pa.Table.from_arrays(arrays, names=REMOVALS_SCHEMA.names)
     # Without Arrow's own schema in the file, dictionaries are plain texts to a reader.
     pq.write_table(_marked(table), path, compression="zstd", store_schema=False)
@@ -116,21 +116,21 @@ def test_a_run_of_numbers_is_refused_before_it_is_read(tmp_path: Path) -> None:
 def test_metadata_that_states_less_than_the_pages_hold(tmp_path: Path) -> None:
     path = _evidence(tmp_path / "run.parquet", 1, shingles=_run(MOST_VALUES + 1))
     data = path.read_bytes()
-    told, true = _varint(2 * (1 << 22)), _varint(2 * (MOST_VALUES + 1))
-    assert len(told) == len(true)
+    reported, true = _varint(2 * (1 << 22)), _varint(2 * (MOST_VALUES + 1))
+    assert len(reported) == len(true)
     footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
     assert true in data[footer:]
-    path.write_bytes(data[:footer] + data[footer:].replace(true, told))
+    path.write_bytes(data[:footer] + data[footer:].replace(true, reported))
     with pytest.raises(DamagedData, match=f"over {MOST_VALUES}"):
         list(read_removals(path))
 
 
 def _varint(value: int) -> bytes:
-    found = bytearray()
+    result = bytearray()
     while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
+        result.append(value & 0x7F | 0x80)
         value >>= 7
-    return bytes([*found, value])
+    return bytes([*result, value])
 
 
 def test_a_page_that_unpacks_to_more_than_it_may(

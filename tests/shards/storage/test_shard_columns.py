@@ -32,10 +32,10 @@ def _values(kind: Any) -> list[Any]:
 @pytest.mark.parametrize("schema", [ARROW_SCHEMA, REMOVALS_SCHEMA, INDEX_SCHEMA])
 def test_a_table_is_arrows_own(schema: Any) -> None:
     rows = {field.name: _values(field.type) for field in schema}
-    for wanted in (rows, {name: [] for name in rows}):
-        made = columns.table(wanted, schema)
+    for expected in (rows, {name: [] for name in rows}):
+        made = columns.table(expected, schema)
         made.validate(full=True)
-        assert made.equals(pa.table(wanted, schema=schema), check_metadata=True)
+        assert made.equals(pa.table(expected, schema=schema), check_metadata=True)
 
 
 def test_what_cannot_stand_in_a_column_is_refused() -> None:

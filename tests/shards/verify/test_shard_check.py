@@ -79,10 +79,10 @@ def test_stray_missing_unlisted_and_linked_files(copy: Path) -> None:
     target = copy.parent / "elsewhere"
     (copy / "ATTRIBUTION.jsonl").rename(target)
     (copy / "ATTRIBUTION.jsonl").symlink_to(target)
-    found = {(f.check, f.subject) for f in findings(copy)}
+    result = {(f.check, f.subject) for f in findings(copy)}
     for name in ("notes.txt", "data/python/train-00099.tar", ".DS_Store", TWIN):
-        assert ("files", name) in found
-    assert ("files", "ATTRIBUTION.jsonl") in found and ("parquet", TWIN) in found
+        assert ("files", name) in result
+    assert ("files", "ATTRIBUTION.jsonl") in result and ("parquet", TWIN) in result
 
 
 def test_a_file_that_the_checksums_leave_out(copy: Path) -> None:
@@ -110,9 +110,9 @@ def test_a_file_that_the_checksums_leave_out(copy: Path) -> None:
 )
 def test_index_against_tar(copy: Path, change: Callable[[Any], object], message: str) -> None:
     edit_index(copy, change)
-    found = [f for f in findings(copy) if f.check == "index"]
-    assert any(message in f.message for f in found)
-    assert all(f.subject.startswith((TAR, INDEX)) for f in found)
+    result = [f for f in findings(copy) if f.check == "index"]
+    assert any(message in f.message for f in result)
+    assert all(f.subject.startswith((TAR, INDEX)) for f in result)
 
 
 def test_a_dropped_member(copy: Path) -> None:
@@ -122,9 +122,9 @@ def test_a_dropped_member(copy: Path) -> None:
 
 def test_a_doubled_member(copy: Path) -> None:
     edit_tar(copy, lambda members: [members[0], *members])
-    found = findings(copy)
-    assert {"unique", "tar", "count"} <= {f.check for f in found}
-    assert any(f.check == "tar" and "ascend" in f.message for f in found)
+    result = findings(copy)
+    assert {"unique", "tar", "count"} <= {f.check for f in result}
+    assert any(f.check == "tar" and "ascend" in f.message for f in result)
 
 
 def test_swapped_members(copy: Path) -> None:
@@ -180,8 +180,8 @@ def test_tars_that_end_wrong(copy: Path, change: Callable[[bytes], bytes]) -> No
 )
 def test_sample_fields_are_recomputed(copy: Path, fields: dict[str, Any], message: str) -> None:
     key = edit_sample(copy, **fields)
-    found = [f for f in findings(copy) if f.check == "sample"]
-    assert any(message in f.message and key in f.subject for f in found)
+    result = [f for f in findings(copy) if f.check == "sample"]
+    assert any(message in f.message and key in f.subject for f in result)
 
 
 def test_json_that_is_not_canonical(copy: Path) -> None:
@@ -208,10 +208,10 @@ def test_boundaries_by_another_size(copy: Path) -> None:
 def test_query_caps(tmp_path: Path) -> None:
     same = [make_pair(n, query="the very same question") for n in (0, 1, 2, 3, 11)]
     built = build(tmp_path, [*same, *(make_pair(n) for n in range(20, 80))], [])
-    found = [f for f in findings(built.path) if f.check == "query_cap"]
-    assert ["in all" in f.message for f in found] == [True, False]
-    assert "in one repository" in found[1].message
-    assert any(pair.id in found[1].subject for pair in (same[1], same[4]))
+    result = [f for f in findings(built.path) if f.check == "query_cap"]
+    assert ["in all" in f.message for f in result] == [True, False]
+    assert "in one repository" in result[1].message
+    assert any(pair.id in result[1].subject for pair in (same[1], same[4]))
 
 
 def test_manifest_numbers(copy: Path) -> None:
@@ -271,9 +271,9 @@ def test_missing_newer_and_damaged_manifests(copy: Path, tmp_path: Path) -> None
 
 
 def test_findings_are_bounded() -> None:
-    found = Findings()
+    result = Findings()
     for number in range(KEPT_PER_CHECK + 7):
-        found.add("tar", str(number), "x")
-    report = found.report()
+        result.add("tar", str(number), "x")
+    report = result.report()
     assert len(report.findings) == KEPT_PER_CHECK and report.suppressed == {"tar": 7}
     assert not report.sound

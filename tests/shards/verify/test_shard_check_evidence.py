@@ -70,16 +70,16 @@ def test_wrong_evidence(
     wrong = next(row for row in rows if row.reason == reason)
     write_removals(copy, "part-00000", rows, tmp=copy / ".xtrove/tmp")
     resign(copy)
-    found = [f for f in findings(copy) if f.check == "witness"]
-    assert any(message in f.message and wrong.id in f.subject for f in found)
+    result = [f for f in findings(copy) if f.check == "witness"]
+    assert any(message in f.message and wrong.id in f.subject for f in result)
 
 
 def test_a_near_duplicate_below_the_threshold(tmp_path: Path) -> None:
     pairs = default_pairs()
     far = make_pair(300, code=pairs[3].code.replace("+", "-"))
     built = build(tmp_path, pairs, [near_removal(far, pairs[3])])
-    found = findings(built.path)
-    assert [f.check for f in found] == ["witness"] and "under the threshold" in found[0].message
+    result = findings(built.path)
+    assert [f.check for f in result] == ["witness"] and "under the threshold" in result[0].message
 
 
 def test_the_same_name_is_enough(tmp_path: Path) -> None:
@@ -124,8 +124,8 @@ def test_a_dataset_of_before_is_checked_by_its_own_rule(tmp_path: Path) -> None:
 def test_a_manifest_without_a_rule_that_can_be_checked(
     tmp_path: Path, facts: dict[str, Fact], message: str
 ) -> None:
-    found = findings(build(tmp_path, dedupe=facts).path)
-    assert any(f.check == "manifest" and message in f.message for f in found)
+    result = findings(build(tmp_path, dedupe=facts).path)
+    assert any(f.check == "manifest" and message in f.message for f in result)
 
 
 def test_a_card_that_states_another_rule(copy: Path) -> None:

@@ -93,11 +93,11 @@ def test_the_code_of_the_card_runs(built: builder.Built, tmp_path: Path) -> None
 
 def test_plots_show_the_numbers_of_the_funnel(built: builder.Built) -> None:
     funnel = Funnel.from_json((built.path / "funnel.json").read_bytes())
-    found = plots.texts((built.path / "plots/funnel.svg").read_bytes())
+    result = plots.texts((built.path / "plots/funnel.svg").read_bytes())
     pairs = funnel.totals()["pairs"]
-    place = found.index(f"pairs: {pairs.seen:,} seen")
-    assert found[place + 1 : place + 3] == ["kept", f"{pairs.kept:,}"]
-    named = dict(zip(found[place + 1 :: 2], found[place + 2 :: 2], strict=False))
+    place = result.index(f"pairs: {pairs.seen:,} seen")
+    assert result[place + 1 : place + 3] == ["kept", f"{pairs.kept:,}"]
+    named = dict(zip(result[place + 1 :: 2], result[place + 2 :: 2], strict=False))
     assert {r: f"{n:,}" for r, n in pairs.dropped.items()}.items() <= named.items()
     samples = plots.texts((built.path / "plots/samples.svg").read_bytes())
     assert samples[1:] == ["python", "60", "go", "40"]
@@ -158,8 +158,8 @@ def test_a_changed_number_in_a_plot_is_found(
     cut = svg.rindex(f">{last}</text>")
     (copy / path).write_text(svg[:cut] + f">{last}9</text>" + svg[cut + len(last) + 8 :], "utf-8")
     _reseal(copy)
-    found = [(finding.check, finding.subject) for finding in check_dataset(copy).findings]
-    assert found == [("card", path)]
+    result = [(finding.check, finding.subject) for finding in check_dataset(copy).findings]
+    assert result == [("card", path)]
     (copy / path).unlink()
     _reseal(copy)
     assert ("card", path) in [

@@ -41,13 +41,13 @@ def test_content_digest_is_the_sorted_lines(
     draw = random.Random(5)
     rows = [(f"{draw.getrandbits(128):032x}", draw.randbytes(9)) for _ in range(300)]
     lines = "".join(f"{k} {hashlib.sha256(v).hexdigest()}\n" for k, v in sorted(rows))
-    wanted = hashlib.sha256(lines.encode()).hexdigest()
+    expected = hashlib.sha256(lines.encode()).hexdigest()
     for cuts in ([300], [1, 299], [100, 0, 200]):
         shards, start = [], 0
         for size in cuts:
             shards.append(rows[start : start + size])
             start += size
-        assert content_sha256(sidecars(tmp_path, shards)) == wanted
+        assert content_sha256(sidecars(tmp_path, shards)) == expected
     assert content_sha256([]) == hashlib.sha256(b"").hexdigest()
 
 

@@ -191,14 +191,14 @@ def test_an_old_shard_survives_a_failed_rewrite(tmp_path: Path) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 256 KiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
+    path = tmp_path / "disk"
+    path.mkdir()
     mount = shutil.which("mount")
-    command = [mount or "mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
+    command = [mount or "mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(path)]
     if mount is None or os.geteuid() != 0 or subprocess.run(command, check=False).returncode:
         pytest.skip("mounting a tmpfs needs root")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    yield path
+    subprocess.run(["umount", str(path)], check=True)
 
 
 def test_a_full_disk_leaves_no_final_name(small_disk: Path) -> None:

@@ -69,8 +69,8 @@ def test_only_what_is_known_to_be_open_is_published_for_all(
 
 def test_verify_finds_a_record_that_is_weaker_than_the_kind(tmp_path: Path) -> None:
     path = builder.build(tmp_path, [builder.make_pair(1)], [], kind="the-stack", terms=OPEN).path
-    [found] = check_dataset(path).findings
-    assert "recorded as 'open'" in found.message
+    [result] = check_dataset(path).findings
+    assert "recorded as 'open'" in result.message
     sound = builder.build(
         tmp_path / "b", [builder.make_pair(1)], [], kind="the-stack", terms=THE_STACK
     ).path

@@ -68,8 +68,8 @@ def test_weights_lie_between(models: tuple[Path, Path], tmp_path: Path, weight: 
 def test_it_says_what_it_is_and_what_either_was_trained_on(
     models: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    words = [str(models[0]), str(models[1]), "--output", str(tmp_path / "mean")]
-    result = CliRunner().invoke(app, ["average", *words, "--weight", "0.25"])
+    arguments = [str(models[0]), str(models[1]), "--output", str(tmp_path / "mean")]
+    result = CliRunner().invoke(app, ["average", *arguments, "--weight", "0.25"])
     assert result.exit_code == 0, result.output
     facts = json.loads((tmp_path / "mean" / "xtrove_training.json").read_text())
     assert (facts["base"], facts["license"]) == ("org/base", "mit")
@@ -80,7 +80,7 @@ def test_it_says_what_it_is_and_what_either_was_trained_on(
     codes = [digest(text) for text in ("both", "one", "two", "three")]
     assert known.saw_code(codes).tolist() == [True, True, True, False]
     assert known.saw_repo(["o/both", "o/one", "o/two", "o/three"]).tolist() == [True] * 3 + [False]
-    again = CliRunner().invoke(app, ["average", *words])
+    again = CliRunner().invoke(app, ["average", *arguments])
     assert isinstance(again.exception, Misuse) and "exists already" in str(again.exception)
 
 

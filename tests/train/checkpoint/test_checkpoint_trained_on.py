@@ -24,34 +24,34 @@ def test_what_was_seen_is_known(tmp_path: Path) -> None:
     file = tmp_path / "trained_on.arrow"
     pairs = [(_digest("a"), "Owner/Name"), (_digest("b"), ""), (_digest("a"), "other/one")]
     assert write_trained_on(iter(pairs), file) == 3
-    found = trained_on(tmp_path)
-    assert found is not None
-    assert len(found.code) == 2 and len(found.repo) == 2
-    assert found.saw_code([_digest(t) for t in "abc"]).tolist() == [True, True, False]
-    seen = found.saw_repo(["owner/name", "OTHER/one", "owner/nam", ""])
+    result = trained_on(tmp_path)
+    assert result is not None
+    assert len(result.code) == 2 and len(result.repo) == 2
+    assert result.saw_code([_digest(t) for t in "abc"]).tolist() == [True, True, False]
+    seen = result.saw_repo(["owner/name", "OTHER/one", "owner/nam", ""])
     assert seen.tolist() == [True, True, False, False]
-    assert found.saw_code([]).tolist() == []
+    assert result.saw_code([]).tolist() == []
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
 
 
 def test_digests_that_end_or_begin_with_zeros_are_told_apart(tmp_path: Path) -> None:
     kept = ["00" * 32, "11" * 31 + "00", "00" * 31 + "11"]
     write_trained_on(((code, "r/r") for code in kept), tmp_path / "trained_on.arrow")
-    found = trained_on(tmp_path)
-    assert found is not None and len(found.code) == 3
-    assert found.saw_code([*kept, "11" * 30 + "0000"]).tolist() == [True, True, True, False]
+    result = trained_on(tmp_path)
+    assert result is not None and len(result.code) == 3
+    assert result.saw_code([*kept, "11" * 30 + "0000"]).tolist() == [True, True, True, False]
 
 
 def test_more_than_one_batch(tmp_path: Path) -> None:
     count = BATCH + 10
     pairs = ((f"{i:064x}", f"o/{i % 7}") for i in range(count))
     assert write_trained_on(pairs, tmp_path / "trained_on.arrow") == count
-    found = trained_on(tmp_path)
-    assert found is not None and len(found.code) == count and len(found.repo) == 7
+    result = trained_on(tmp_path)
+    assert result is not None and len(result.code) == count and len(result.repo) == 7
     assert (tmp_path / "trained_on.arrow").stat().st_size < 34 * count
-    wanted = np.random.default_rng(1).integers(0, 2 * count, 1000)
-    seen = found.saw_code([f"{i:064x}" for i in wanted])
-    assert seen.tolist() == (wanted < count).tolist()
+    expected = np.random.default_rng(1).integers(0, 2 * count, 1000)
+    seen = result.saw_code([f"{i:064x}" for i in expected])
+    assert seen.tolist() == (expected < count).tolist()
 
 
 def test_it_travels_with_the_checkpoint(tmp_path: Path) -> None:
@@ -59,8 +59,8 @@ def test_it_travels_with_the_checkpoint(tmp_path: Path) -> None:
     encoder = load_base(str(made("bert", tmp_path / "base")), EncoderOptions(dim=8, document_length=64), seed=1)  # fmt: skip  # noqa: E501
     facts = CardFacts(name="tiny", base="x")
     save_model(encoder, tmp_path / "model", card=facts, trained_on=tmp_path / "seen.arrow")
-    found = trained_on(tmp_path / "model")
-    assert found is not None and found.saw_code([_digest("a")]).all()
+    result = trained_on(tmp_path / "model")
+    assert result is not None and result.saw_code([_digest("a")]).all()
     assert trained_on(tmp_path / "base") is None
 
 

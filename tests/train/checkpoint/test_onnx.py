@@ -45,8 +45,8 @@ def exported(
     encoder = load_base(str(made(request.param, root / "base")), OPTIONS, seed=1)
     save_model(encoder, root / "model", card=CardFacts(name="tiny", base="x"))
     steps: list[str] = []
-    found = export_onnx(root / "model", root / "onnx", progress=steps.append)
-    assert {path.name for path in found} >= WANTED and len(steps) == 4
+    result = export_onnx(root / "model", root / "onnx", progress=steps.append)
+    assert {path.name for path in result} >= WANTED and len(steps) == 4
     return load_model(root / "model"), root / "onnx"
 
 
@@ -83,8 +83,8 @@ def test_any_batch_and_length_as_torch(
 
 def test_a_text_of_one_token(exported: tuple[Encoder, Path]) -> None:
     encoder, folder = exported
-    found = _vectors(folder, "model.onnx", encoder.tokenize(["x"], "query"), 5)
-    assert np.abs(found[0] - encoder.encode(["x"], "query").values).max() < 1e-4
+    result = _vectors(folder, "model.onnx", encoder.tokenize(["x"], "query"), 5)
+    assert np.abs(result[0] - encoder.encode(["x"], "query").values).max() < 1e-4
 
 
 def test_the_config_is_what_next_plaid_reads(exported: tuple[Encoder, Path]) -> None:

@@ -99,12 +99,12 @@ def test_sentence_transformers_gives_the_same_vectors(saved: tuple[Encoder, Path
 
     encoder, folder = saved
     theirs: Any = MultiVectorEncoder(str(folder), device="cpu")
-    for kind, found in (
+    for kind, result in (
         ("query", theirs.encode_query(TEXTS)),
         ("document", theirs.encode_document(TEXTS)),
     ):
         ours = encoder.encode(TEXTS, kind)  # type: ignore[arg-type]
-        for i, vectors in enumerate(found):
+        for i, vectors in enumerate(result):
             assert ours[i].shape == vectors.shape
             assert np.abs(ours[i] - np.asarray(vectors)).max() < 1e-6
 
@@ -123,8 +123,8 @@ def test_pylate_gives_the_same_vectors(saved: tuple[Encoder, Path], tmp_path: Pa
         (sys.executable, "write", root),
         (PYLATE, "compare", without),
     ):
-        words = [python, str(SCRIPT), what, str(folder), str(reference)]
-        done = subprocess.run(words, env=environment, capture_output=True, text=True)
+        arguments = [python, str(SCRIPT), what, str(folder), str(reference)]
+        done = subprocess.run(arguments, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
     assert "pylate 1.6.0: document: 8 texts" in done.stdout
 

@@ -100,13 +100,13 @@ def test_negatives_are_the_best_that_are_no_answer(data: Path, model: Path, mine
                 allowed[str(other["id"])] = score
         row = rows[str(sample["id"])]
         assert row["positive_score"] == pytest.approx(own, abs=ROUNDING)
-        found = dict(zip(row["negatives"], row["scores"], strict=True))
-        assert found == {name: pytest.approx(allowed[name], abs=ROUNDING) for name in found}
-        assert all(score < 0.95 * own + ROUNDING for score in found.values())
+        result = dict(zip(row["negatives"], row["scores"], strict=True))
+        assert result == {name: pytest.approx(allowed[name], abs=ROUNDING) for name in result}
+        assert all(score < 0.95 * own + ROUNDING for score in result.values())
         # Nothing better was left out, but for what fp16 cannot tell from the border.
-        least = min(found.values(), default=-1.0) if len(found) == 3 else -1.0
+        least = min(result.values(), default=-1.0) if len(result) == 3 else -1.0
         better = {name for name, one in allowed.items() if least + ROUNDING < one}
-        assert {name for name in better if allowed[name] < 0.95 * own - ROUNDING} <= set(found)
+        assert {name for name in better if allowed[name] < 0.95 * own - ROUNDING} <= set(result)
     assert dropped > 20, "nothing was there to be dropped"
 
 
@@ -171,10 +171,10 @@ def test_nearest_in_pieces_is_nearest_at_once(monkeypatch: pytest.MonkeyPatch) -
     generator = torch.Generator().manual_seed(0)
     queries = torch.randn(5, 8, generator=generator)
     documents = torch.randn(100, 8, generator=generator)
-    wanted = (queries @ documents.T).topk(10, dim=1).indices
+    expected = (queries @ documents.T).topk(10, dim=1).indices
     monkeypatch.setattr("train.mining.vector_store._SCAN", 7)
-    found = nearest(queries, documents, 10, torch.device("cpu"))
-    assert torch.equal(found, wanted)
+    result = nearest(queries, documents, 10, torch.device("cpu"))
+    assert torch.equal(result, expected)
     assert nearest(queries, documents[:3], 10, torch.device("cpu")).shape == (5, 3)
 
 

@@ -48,13 +48,13 @@ def test_blocks_are_the_formula(
         "bool": mask,
         "added": torch.zeros(mask.shape).masked_fill_(~mask, least),
     }[kind]
-    wanted = formula(query, key, value, mask if kind != "none" else torch.ones_like(mask), 0.7)
+    expected = formula(query, key, value, mask if kind != "none" else torch.ones_like(mask), 0.7)
     before, train.model.cpu_attention.SCORES = train.model.cpu_attention.SCORES, scores
     try:
-        found = blocks_of_heads(query, key, value, given_mask, 0.7)
+        result = blocks_of_heads(query, key, value, given_mask, 0.7)
     finally:
         train.model.cpu_attention.SCORES = before
-    torch.testing.assert_close(found.double(), wanted, atol=2e-6, rtol=1e-5)
+    torch.testing.assert_close(result.double(), expected, atol=2e-6, rtol=1e-5)
 
 
 @given(
@@ -76,10 +76,10 @@ def test_gradients_are_those_of_the_formula(
     before, train.model.cpu_attention.SCORES = train.model.cpu_attention.SCORES, scores
     try:
         made = blocks_of_heads(*some, mask, 0.7)
-        found = gradients(*some, mask, 0.7, made, given_gradient)
+        result = gradients(*some, mask, 0.7, made, given_gradient)
     finally:
         train.model.cpu_attention.SCORES = before
-    for one, other in zip(found, exact, strict=True):
+    for one, other in zip(result, exact, strict=True):
         assert other.grad is not None
         torch.testing.assert_close(one.double(), other.grad, atol=2e-5, rtol=1e-4)
 
@@ -88,15 +88,15 @@ def test_gradients_are_those_of_the_formula(
 def test_a_model_learns_the_same_by_either(family: str, tmp_path: Path) -> None:
     encoder = load_base(str(made(family, tmp_path / "base")), OPTIONS, seed=1).eval()
     ids, mask = encoder.padded(encoder.tokenize(TEXTS, "document"), "document")
-    real, found = mask.bool(), []
+    real, result = mask.bool(), []
     for quick in (nullcontext(), encoder.quick()):
         encoder.zero_grad()
         with quick:
             encoder(ids, mask)[real][:, :3].sum().backward()
-        found.append({n: p.grad for n, p in encoder.named_parameters() if p.grad is not None})
-    assert found[0].keys() == found[1].keys()
-    for name, one in found[0].items():
-        torch.testing.assert_close(one, found[1][name], atol=2e-4, rtol=1e-3, msg=name)
+        result.append({n: p.grad for n, p in encoder.named_parameters() if p.grad is not None})
+    assert result[0].keys() == result[1].keys()
+    for name, one in result[0].items():
+        torch.testing.assert_close(one, result[1][name], atol=2e-4, rtol=1e-3, msg=name)
 
 
 def test_a_row_that_attends_to_nothing_is_a_number() -> None:
@@ -114,7 +114,7 @@ def test_vectors_are_those_of_torchs_attention(
     rows = encoder.tokenize(texts, "document")
     ids, mask = encoder.padded(rows, "document")
     with torch.inference_mode():
-        wanted = encoder(ids, mask)
+        expected = encoder(ids, mask)
     seen: list[torch.dtype] = []
 
     def spy(*words: torch.Tensor) -> torch.Tensor:
@@ -124,10 +124,10 @@ def test_vectors_are_those_of_torchs_attention(
     monkeypatch.setattr(train.model.cpu_attention, "blocks_of_heads", spy)
     monkeypatch.setattr(train.model.cpu_attention, "SCORES", 1 << 10)
     with torch.inference_mode(), encoder.quick():
-        found = encoder(ids, mask)
+        result = encoder(ids, mask)
     # T5 adds a bias by position, which is torch's.
     assert bool(seen) == (family != "t5")
-    for row, one, other in zip(rows, found, wanted, strict=True):
+    for row, one, other in zip(rows, result, expected, strict=True):
         torch.testing.assert_close(one[: len(row)], other[: len(row)], atol=3e-6, rtol=1e-5)
 
 
@@ -146,6 +146,6 @@ def test_it_is_given_back(tmp_path: Path) -> None:
 def test_causal_attention_is_torchs() -> None:
     some = torch.randn(1, 2, 5, 4)
     with torch.inference_mode():
-        found, _ = attend(torch.nn.Identity(), some, some, some, None, is_causal=True)
-    wanted = torch.nn.functional.scaled_dot_product_attention(some, some, some, is_causal=True)
-    torch.testing.assert_close(found, wanted.transpose(1, 2))
+        result, _ = attend(torch.nn.Identity(), some, some, some, None, is_causal=True)
+    expected = torch.nn.functional.scaled_dot_product_attention(some, some, some, is_causal=True)
+    torch.testing.assert_close(result, expected.transpose(1, 2))

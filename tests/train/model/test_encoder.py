@@ -91,11 +91,11 @@ def test_the_kind_matters_to_every_token(encoder: Encoder) -> None:
 
 
 def test_encode_leaves_the_mode_and_tells_progress(encoder: Encoder) -> None:
-    told: list[int] = []
+    reported: list[int] = []
     encoder.train()
     try:
-        encoder.encode(TEXTS, "query", token_budget=64, progress=told.append)
-        assert encoder.training and sum(told) == len(TEXTS) and len(told) > 1
+        encoder.encode(TEXTS, "query", token_budget=64, progress=reported.append)
+        assert encoder.training and sum(reported) == len(TEXTS) and len(reported) > 1
     finally:
         encoder.eval()
     assert len(encoder.encode([], "query")) == 0

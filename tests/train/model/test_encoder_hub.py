@@ -66,20 +66,20 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_weights_and_configs_are_fetched_and_nothing_else(model: Path, tmp_path: Path) -> None:
     with serving(model, "tests/tiny") as (endpoint, asked):
-        found = _child(endpoint, tmp_path, "tests/tiny@main")
-        assert found.returncode == 0, found.stderr
+        result = _child(endpoint, tmp_path, "tests/tiny@main")
+        assert result.returncode == 0, result.stderr
         fetched = set(asked)
     assert {"config.json", "model.safetensors", "1_Dense/pytorch_model.bin"} <= fetched
     assert not fetched & {"pytorch_model.bin", "modeling_evil.py", "README.md"}
     local = load_base(str(model), OPTIONS, seed=5).encode(["x"], "query").values[-1]
-    assert [float(v).hex() for v in local] == found.stdout.split()
+    assert [float(v).hex() for v in local] == result.stdout.split()
     again = _child("http://127.0.0.1:9", tmp_path, "tests/tiny@main", HF_HUB_OFFLINE="1")
-    assert again.stdout == found.stdout, "the cache serves without a network"
+    assert again.stdout == result.stdout, "the cache serves without a network"
 
 
 @pytest.mark.slow
 def test_a_name_that_is_not_there_is_named_with_the_remedy(model: Path, tmp_path: Path) -> None:
     with serving(model, "tests/tiny") as (endpoint, _):
-        found = _child(endpoint, tmp_path, "tests/other")
-    assert found.returncode == 1
-    assert "tests/other: " in found.stderr and "base: scratch" in found.stderr
+        result = _child(endpoint, tmp_path, "tests/other")
+    assert result.returncode == 1
+    assert "tests/other: " in result.stderr and "base: scratch" in result.stderr

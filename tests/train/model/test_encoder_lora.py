@@ -83,10 +83,10 @@ def test_the_markers_rows_are_trained(tmp_path: Path) -> None:
 def test_the_seed_decides_the_adapters(tmp_path: Path) -> None:
     base = str(made("bert", tmp_path / "base"))
     state = torch.get_rng_state()
-    found = [
+    result = [
         [p for n, p in load_base(base, OPTIONS, seed=s, lora=LoraOptions()).named_parameters()
          if "lora_A" in n][0]
         for s in (1, 1, 2)
     ]  # fmt: skip
-    assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
+    assert torch.equal(result[0], result[1]) and not torch.equal(result[0], result[2])
     assert torch.equal(state, torch.get_rng_state())

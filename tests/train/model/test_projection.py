@@ -34,11 +34,11 @@ def test_it_spans_what_a_singular_value_decomposition_spans(tmp_path: Path) -> N
             rows.append(states[mask.bool()].numpy())
     vectors = np.concatenate(rows).astype(np.float64)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    _, _, wanted = np.linalg.svd(vectors, full_matrices=False)
-    found = weight.numpy().astype(np.float64)
-    np.testing.assert_allclose(found @ found.T, np.eye(16), atol=1e-5)
+    _, _, expected = np.linalg.svd(vectors, full_matrices=False)
+    result = weight.numpy().astype(np.float64)
+    np.testing.assert_allclose(result @ result.T, np.eye(16), atol=1e-5)
     # The same space: projecting onto either is projecting onto the other.
-    np.testing.assert_allclose(found.T @ found, wanted[:16].T @ wanted[:16], atol=1e-3)
+    np.testing.assert_allclose(result.T @ result, expected[:16].T @ expected[:16], atol=1e-3)
     assert (weight.gather(1, weight.abs().argmax(dim=1, keepdim=True)) > 0).all()
 
 
@@ -52,8 +52,8 @@ def test_similarities_begin_nearer_to_the_bases_than_drawn_ones(tmp_path: Path) 
         chosen = config(data, tmp_path / kind, base=folder, encoder={"dim": 16, "projection": kind})
         with open_reader(chosen, "train") as reader:
             encoder = new_encoder(chosen, reader)
-        wanted, found = (one.encode(TEXTS, "query").values for one in (whole, encoder))
-        far[kind] = np.abs(wanted @ wanted.T - found @ found.T).mean()
+        expected, result = (one.encode(TEXTS, "query").values for one in (whole, encoder))
+        far[kind] = np.abs(expected @ expected.T - result @ result.T).mean()
     assert far["principal"] < 0.5 * far["random"], far
 
 

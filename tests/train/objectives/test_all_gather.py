@@ -49,10 +49,10 @@ def test_two_ranks_are_one_process_with_the_whole_batch(
     whole = run(CASES[name], 0, 1)
     assert whole["fact loss"] > 0.1 and whole["embedding.weight"].abs().max() > 1e-3
     for rank in ranks:
-        found = {key.removeprefix(f"{name}: "): value for key, value in rank.items()}
+        result = {key.removeprefix(f"{name}: "): value for key, value in rank.items()}
         for key, value in whole.items():
             torch.testing.assert_close(
-                found[key], value, rtol=1e-6, atol=1e-6, msg=lambda text, key=key: f"{key}: {text}"
+                result[key], value, rtol=1e-6, atol=1e-6, msg=lambda text, key=key: f"{key}: {text}"
             )
 
 

@@ -58,7 +58,7 @@ def run(step: Step, query_budget: int, document_budget: int, *, train: bool) -> 
         return result
 
     torch.manual_seed(1)
-    found = step(
+    actual = step(
         encoder,
         mini_batches(texts(1, 6, 9), query_budget),
         mini_batches(texts(2, 10, 30), document_budget),
@@ -66,10 +66,10 @@ def run(step: Step, query_budget: int, document_budget: int, *, train: bool) -> 
     )
     gradients = {name: part.grad for name, part in encoder.named_parameters()}
     gradients["temperature"] = loss.log_temperature.grad
-    assert not found.loss.requires_grad
-    assert found.facts["k"] == 20
+    assert not actual.loss.requires_grad
+    assert actual.facts["k"] == 20
     return {name: part for name, part in gradients.items() if part is not None} | {
-        "loss": found.loss,
+        "loss": actual.loss,
         "random": torch.rand(1),
     }
 

@@ -159,7 +159,7 @@ def test_distillation_is_the_divergence_from_the_teacher(student: Any) -> None:
     loss = Loss(Distillation(student=student, k_train=15, temperature=0.5))
     queries, documents = given.leaves()
     arguments = (queries, given.query_mask, documents, given.document_mask)
-    found = loss_of(loss, *arguments, positives=torch.arange(5), teacher=teacher)
+    actual = loss_of(loss, *arguments, positives=torch.arange(5), teacher=teacher)
     if student == "xtr":
         scores = xtr_scores(*arguments, k=15).scores
     else:
@@ -168,8 +168,8 @@ def test_distillation_is_the_divergence_from_the_teacher(student: Any) -> None:
     expected = torch.nn.functional.kl_div(
         student_log, teacher[:, :5].softmax(dim=1), reduction="batchmean"
     )
-    torch.testing.assert_close(found.loss, expected)
-    found.loss.backward()
+    torch.testing.assert_close(actual.loss, expected)
+    actual.loss.backward()
     assert queries.grad is not None and queries.grad.isfinite().all()
     assert documents.grad is not None and documents.grad.any()
 
@@ -289,7 +289,7 @@ def test_the_temperature_is_learned_and_kept_in_range() -> None:
     optimizer = torch.optim.SGD(loss.parameters(), lr=100.0)
     for _ in range(3):
         optimizer.zero_grad()
-        found = loss_of(
+        actual = loss_of(
             loss,
             given.queries,
             given.query_mask,
@@ -297,9 +297,9 @@ def test_the_temperature_is_learned_and_kept_in_range() -> None:
             given.document_mask,
             positives=torch.arange(5),
         )
-        found.loss.backward()
+        actual.loss.backward()
         assert loss.log_temperature.grad is not None and loss.log_temperature.grad.abs() > 0
-        assert 0.00999 < found.facts["temperature"] < 1.00001
+        assert 0.00999 < actual.facts["temperature"] < 1.00001
         optimizer.step()
     fixed = Loss(Xtr(learn_temperature=False))
     assert not any(parameter.requires_grad for parameter in fixed.parameters())
@@ -351,7 +351,7 @@ def test_no_queries_is_no_loss_but_has_a_graph() -> None:
     given = case(9)
     queries, documents = given.leaves()
     for objective in (Xtr(), MaxSim(), Mix()):
-        found = loss_of(
+        actual = loss_of(
             Loss(objective),
             queries[:0],
             given.query_mask[:0],
@@ -359,8 +359,8 @@ def test_no_queries_is_no_loss_but_has_a_graph() -> None:
             given.document_mask,
             positives=torch.zeros(0, dtype=torch.int64),
         )
-        assert found.loss.item() == 0.0
-        found.loss.backward()
+        assert actual.loss.item() == 0.0
+        actual.loss.backward()
         assert documents.grad is not None and not documents.grad.any()
 
 

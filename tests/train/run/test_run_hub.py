@@ -46,7 +46,7 @@ def test_a_branch_that_moves_between_stop_and_resume(tmp_path: Path) -> None:
     second = dataset(tmp_path / "second", python=60, go=0)
     with running_hub(tmp_path / "hub") as hub:
         hub.store.commit(REPO, published(first))
-        words = []
+        arguments = []
         for name in ("whole", "cut"):
             chosen = config(tmp_path, tmp_path / name, steps=5)
             cache = CacheSection(folder=str(tmp_path / "cache"))
@@ -54,10 +54,10 @@ def test_a_branch_that_moves_between_stop_and_resume(tmp_path: Path) -> None:
                 update={"path": f"hf://datasets/{REPO}", "cache": cache}
             )
             chosen = chosen.model_copy(update={"data": section})
-            words.append(tmp_path / f"{name}.json")
-            words[-1].write_text(chosen.model_dump_json(), encoding="utf-8")
+            arguments.append(tmp_path / f"{name}.json")
+            arguments[-1].write_text(chosen.model_dump_json(), encoding="utf-8")
         stopped, whole, cut = hub.client(
-            SCRIPT, *map(str, words), str(tmp_path / "hub/root"), str(second)
+            SCRIPT, *map(str, arguments), str(tmp_path / "hub/root"), str(second)
         )
     assert stopped == 3
     assert len(whole) == 5

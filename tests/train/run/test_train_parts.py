@@ -190,8 +190,8 @@ def test_a_device_that_is_not_there_is_refused() -> None:
 def test_a_wrong_top_k_stops_the_run() -> None:
     def wrong(values: torch.Tensor, k: int, dim: int) -> tuple[torch.Tensor, torch.Tensor]:
         # As MPS had it: right up to 16, then garbage.
-        found = torch.topk(values, k, dim=dim)
-        return (found.values, found.indices) if k <= 16 else (found.values, found.indices * 0)
+        result = torch.topk(values, k, dim=dim)
+        return (result.values, result.indices) if k <= 16 else (result.values, result.indices * 0)
 
     self_test(CPU)
     self_test(CPU, lambda values, k, dim: torch.topk(values, k, dim=dim))

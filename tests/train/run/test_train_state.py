@@ -92,8 +92,8 @@ def test_a_model_is_published_around_the_trainer_state(tmp_path: Path) -> None:
         (model / name).write_text(name)
     (output / "modules.json").write_text("old")
     publish(model, output)
-    found = sorted(str(path.relative_to(output)) for path in output.rglob("*") if path.is_file())
-    assert found == ["1_Dense/config.json", "model.safetensors", "modules.json"]
+    result = sorted(str(path.relative_to(output)) for path in output.rglob("*") if path.is_file())
+    assert result == ["1_Dense/config.json", "model.safetensors", "modules.json"]
     assert (output / "modules.json").read_text() == "modules.json"
 
 

@@ -44,29 +44,29 @@ def test_hand_worked_scores_and_counts() -> None:
     # q1 = -1 ->    -0.9 -0.8     -0.7 -0.1        0.5 -0.2    top 3: 0.5 -0.2 (d2), -0.1 (d1)
     # d0: 0.9 / 1 = 0.9       d1: (0.7 - 0.1) / 2 = 0.3       d2: 0.5 / 1 = 0.5
     documents = torch.tensor([[[0.9], [0.8]], [[0.7], [0.1]], [[-0.5], [0.2]]])
-    found = xtr_scores(
+    result = xtr_scores(
         torch.tensor([[[1.0], [-1.0]]]),
         torch.ones(1, 2, dtype=torch.bool),
         documents,
         torch.ones(3, 2, dtype=torch.bool),
         k=3,
     )
-    torch.testing.assert_close(found.scores, torch.tensor([[0.9, 0.3, 0.5]]))
-    assert found.retrieved.tolist() == [[1.0, 2.0, 1.0]]
-    assert (found.k, found.pool_tokens) == (3, 6)
+    torch.testing.assert_close(result.scores, torch.tensor([[0.9, 0.3, 0.5]]))
+    assert result.retrieved.tolist() == [[1.0, 2.0, 1.0]]
+    assert (result.k, result.pool_tokens) == (3, 6)
 
 
 def test_a_document_of_one_negative_token_scores_that_and_an_unretrieved_one_nothing() -> None:
     # PyLate divides by 1e-3 here and gives -500 (facts of its scores/xtr.py).
-    found = xtr_scores(
+    result = xtr_scores(
         torch.tensor([[[1.0]]]),
         torch.ones(1, 1, dtype=torch.bool),
         torch.tensor([[[-0.5]], [[-0.9]]]),
         torch.ones(2, 1, dtype=torch.bool),
         k=1,
     )
-    assert found.scores.tolist() == [[-0.5, 0.0]]
-    assert found.retrieved.tolist() == [[1.0, 0.0]]
+    assert result.scores.tolist() == [[-0.5, 0.0]]
+    assert result.retrieved.tolist() == [[1.0, 0.0]]
 
 
 def test_gradients_by_hand() -> None:
@@ -74,10 +74,10 @@ def test_gradients_by_hand() -> None:
     queries = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]], requires_grad=True)
     documents = torch.tensor([[[0.9, 0.1], [0.8, 0.3]]], requires_grad=True)
     mask = torch.ones(1, 2, dtype=torch.bool)
-    found = xtr_scores(queries, mask, documents, mask, k=1)
+    result = xtr_scores(queries, mask, documents, mask, k=1)
     # q0 takes token 0 (0.9), q1 takes token 1 (0.3): (0.9 + 0.3) / 2.
-    torch.testing.assert_close(found.scores, torch.tensor([[0.6]]))
-    found.scores.sum().backward()
+    torch.testing.assert_close(result.scores, torch.tensor([[0.6]]))
+    result.scores.sum().backward()
     assert queries.grad is not None and documents.grad is not None
     torch.testing.assert_close(queries.grad, torch.tensor([[[0.45, 0.05], [0.4, 0.15]]]))
     torch.testing.assert_close(documents.grad, torch.tensor([[[0.5, 0.0], [0.0, 0.5]]]))
@@ -168,8 +168,8 @@ def test_excluded_documents_take_no_place_in_that_querys_pool() -> None:
     excluded = torch.rand(5, 7, generator=torch.Generator().manual_seed(0)) < 0.4
     for chunk_bytes in (None, 4096):
         queries, documents = given_case.leaves()
-        found = ours(queries, documents, given_case, 9, excluded=excluded, chunk_bytes=chunk_bytes)
-        (found * weights(found)).sum().backward()
+        result = ours(queries, documents, given_case, 9, excluded=excluded, chunk_bytes=chunk_bytes)
+        (result * weights(result)).sum().backward()
         other_queries, other_documents = given_case.leaves()
         total = torch.zeros(())
         for query in range(5):
@@ -181,9 +181,9 @@ def test_excluded_documents_take_no_place_in_that_querys_pool() -> None:
                 document_mask=given_case.document_mask[left],
             )
             scores = oracle(other_queries[query : query + 1], other_documents[left], alone, 9)
-            torch.testing.assert_close(found[query, left], scores[0], rtol=1e-6, atol=1e-6)
-            assert not found[query, excluded[query]].any()
-            total = total + (scores[0] * weights(found)[query, left]).sum()
+            torch.testing.assert_close(result[query, left], scores[0], rtol=1e-6, atol=1e-6)
+            assert not result[query, excluded[query]].any()
+            total = total + (scores[0] * weights(result)[query, left]).sum()
         total.backward()
         torch.testing.assert_close(queries.grad, other_queries.grad, rtol=1e-6, atol=1e-6)
         torch.testing.assert_close(documents.grad, other_documents.grad, rtol=1e-6, atol=1e-6)
@@ -218,10 +218,10 @@ def test_nothing_to_score() -> None:
     given_case.query_mask[2] = False
     given_case.document_mask[4] = False
     queries, documents = given_case.leaves()
-    found = xtr_scores(queries, given_case.query_mask, documents, given_case.document_mask, k=6)
-    assert not found.scores[2].any() and not found.retrieved[2].any()
-    assert not found.scores[:, 4].any() and not found.retrieved[:, 4].any()
-    found.scores.sum().backward()
+    result = xtr_scores(queries, given_case.query_mask, documents, given_case.document_mask, k=6)
+    assert not result.scores[2].any() and not result.retrieved[2].any()
+    assert not result.scores[:, 4].any() and not result.retrieved[:, 4].any()
+    result.scores.sum().backward()
     assert queries.grad is not None and not queries.grad[2].any()
     for q, d in ((0, 7), (5, 0), (0, 0)):
         empty = xtr_scores(

@@ -54,8 +54,8 @@ def _stack_row(content: object, **changes: object) -> dict[str, object]:
 
 def _stack(folder: Path) -> Path:
     """Good rows, rows that are wrong, a truncated file and one of another type."""
-    place = folder / "data" / "python"
-    place.mkdir(parents=True)
+    target = folder / "data" / "python"
+    target.mkdir(parents=True)
     rows = [_stack_row(_good(n), max_stars_repo_path=f"pkg/m{n}.py") for n in range(20, 30)]
     rows += [
         _stack_row(None),
@@ -64,11 +64,11 @@ def _stack(folder: Path) -> Path:
         _stack_row(_good(32) + "\0"),
     ]
     table = pa.Table.from_pylist(rows)
-    pq.write_table(table, place / "train-00000-of-00003.parquet")
-    whole = (place / "train-00000-of-00003.parquet").read_bytes()
-    (place / "train-00001-of-00003.parquet").write_bytes(whole[: len(whole) // 2])
+    pq.write_table(table, target / "train-00000-of-00003.parquet")
+    whole = (target / "train-00000-of-00003.parquet").read_bytes()
+    (target / "train-00001-of-00003.parquet").write_bytes(whole[: len(whole) // 2])
     wrong = table.drop_columns(["content"]).append_column("content", pa.array([1] * len(table)))
-    pq.write_table(wrong, place / "train-00002-of-00003.parquet")
+    pq.write_table(wrong, target / "train-00002-of-00003.parquet")
     return folder
 
 
@@ -286,17 +286,17 @@ def test_an_unreadable_folder_is_named(tmp_path: Path) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 3 MB."""
-    place = tmp_path / "disk"
-    place.mkdir()
+    target = tmp_path / "disk"
+    target.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)],
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(target)],
         capture_output=True,
         check=False,
     )
     if mounted.returncode != 0:
         pytest.skip("a small file system cannot be mounted here")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    yield target
+    subprocess.run(["umount", "-l", str(target)], check=True)
 
 
 def test_a_full_disk_stops_and_the_build_goes_on_after_it(small_disk: Path, tmp_path: Path) -> None:

@@ -84,8 +84,8 @@ def test_a_quota_is_the_same_for_any_number_of_workers(base: Path, whole: Path) 
     for workers in (0, 2):
         output = base / f"quota-{workers}"
         work = f"work={base / f'work-{workers}'}"
-        words = ["--output", output, "--workers", workers, "--set", work]
-        support.build(base / "config.yaml", *words, *settings)
+        arguments = ["--output", output, "--workers", workers, "--set", work]
+        support.build(base / "config.yaml", *arguments, *settings)
         sums.add(support.sums(output))
     assert len(sums) == 1
 
@@ -121,10 +121,10 @@ def _payloads(output: Path) -> list[str]:
 
 
 def test_every_consumer_reads_exactly_the_samples(whole: Path, tmp_path: Path) -> None:
-    wanted = sorted(support.ids(whole))
-    assert len(wanted) == support.manifest(whole)["samples"] == len(set(wanted))
+    expected = sorted(support.ids(whole))
+    assert len(expected) == support.manifest(whole)["samples"] == len(set(expected))
     rows = pyarrow.dataset.dataset(sorted(map(str, (whole / "parquet").rglob("*.parquet"))))
-    assert sorted(rows.to_table(columns=["id"]).column("id").to_pylist()) == wanted
+    assert sorted(rows.to_table(columns=["id"]).column("id").to_pylist()) == expected
     script = tmp_path / "read.py"
     script.write_text(
         "import json, sys, webdataset\n"
@@ -154,10 +154,10 @@ def test_every_consumer_reads_exactly_the_samples(whole: Path, tmp_path: Path) -
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.split("RESULT", 1)[1])
-    for consumer, ids in found.items():
-        assert sorted(ids) == wanted, consumer
-    assert len(found) == 5
+    result = json.loads(done.stdout.split("RESULT", 1)[1])
+    for consumer, ids in result.items():
+        assert sorted(ids) == expected, consumer
+    assert len(result) == 5
 
 
 def test_why_explains_kept_and_dropped(whole: Path, base: Path) -> None:
@@ -211,8 +211,8 @@ def test_verify_finds_a_flipped_byte(base: Path, whole: Path, tmp_path: Path) ->
 
 
 def test_nothing_is_left_says_which_reasons(base: Path, tmp_path: Path) -> None:
-    words = ["--set", "filters.min_query_chars=500", "--set", f"work={tmp_path / 'work'}"]
-    done = support.xtrove("build", base / "config.yaml", "--output", tmp_path / "out", *words)
+    arguments = ["--set", "filters.min_query_chars=500", "--set", f"work={tmp_path / 'work'}"]
+    done = support.xtrove("build", base / "config.yaml", "--output", tmp_path / "out", *arguments)
     assert done.returncode == 1
     assert "query_too_short" in done.stderr
     assert "no pair is left" in done.stderr

@@ -99,9 +99,9 @@ def _config(folder: Path, **changes: object) -> Path:
 def _build(
     hub: RunningHub, config: Path, output: Path, token: str = "", *more: str
 ) -> subprocess.CompletedProcess[str]:
-    words = ["build", str(config), "--output", str(output), *more]
-    words = [sys.executable, "-m", "xtrove", *words, *support.without_workers(words)]
-    return hub.run(words, token=token, RAY_ADDRESS="", NO_COLOR="1")
+    arguments = ["build", str(config), "--output", str(output), *more]
+    arguments = [sys.executable, "-m", "xtrove", *arguments, *support.without_workers(arguments)]
+    return hub.run(arguments, token=token, RAY_ADDRESS="", NO_COLOR="1")
 
 
 def _kept(output: Path) -> dict[str, int]:

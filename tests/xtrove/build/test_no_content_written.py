@@ -51,8 +51,8 @@ def _pairs(folder: Path) -> Path:
 
 
 def _stack(folder: Path) -> Path:
-    place = folder / "data" / "python"
-    place.mkdir(parents=True)
+    target = folder / "data" / "python"
+    target.mkdir(parents=True)
     rows = [_stack_row(_good(n), max_stars_repo_path=f"pkg/m{n}.py") for n in range(20, 24)]
     rows += [
         _stack_row(SECRET, max_stars_repo_licenses=[SECRET]),
@@ -60,10 +60,10 @@ def _stack(folder: Path) -> Path:
         _stack_row(SECRET, max_stars_repo_name=f"a/{SECRET}\n"),
         _stack_row(f"{SECRET}\0"),
     ]
-    pq.write_table(pa.Table.from_pylist(rows), place / "train-00000-of-00002.parquet")
-    whole = bytearray((place / "train-00000-of-00002.parquet").read_bytes())
+    pq.write_table(pa.Table.from_pylist(rows), target / "train-00000-of-00002.parquet")
+    whole = bytearray((target / "train-00000-of-00002.parquet").read_bytes())
     whole[whole.index(SECRET.encode()) - 40] ^= 255
-    (place / "train-00001-of-00002.parquet").write_bytes(bytes(whole))
+    (target / "train-00001-of-00002.parquet").write_bytes(bytes(whole))
     return folder
 
 
@@ -112,11 +112,11 @@ def _archives(folder: Path) -> list[Path]:
 
 
 def _hits(folder: Path) -> list[str]:
-    found = []
+    result = []
     for path in sorted(folder.rglob("*")):
         if path.is_file() and SECRET.encode() in path.read_bytes():
-            found.append(path.relative_to(folder).as_posix())
-    return found
+            result.append(path.relative_to(folder).as_posix())
+    return result
 
 
 def _parquet_hits(folder: Path) -> list[str]:

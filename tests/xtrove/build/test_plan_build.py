@@ -47,19 +47,19 @@ def _archive(folder: Path, language: str) -> bytes:
 
 def _tables(language: str) -> dict[str, bytes]:
     """The layout of the Hub's branch: files by split, five slices of train; and a config `all`."""
-    held = {
+    by_name = {
         "train": [made_code.csn_row(language, n, filler=100) for n in range(1000, 1800)],
         "validation": [made_code.csn_row(language, n, "valid") for n in range(100, 103)],
         "test": [made_code.csn_row(language, n, "test") for n in range(110, 112)],
     }
     files: dict[str, bytes] = {}
-    for name, lines in held.items():
+    for name, lines in by_name.items():
         file = f"{name}-00000-of-00001.parquet"
         files[f"{language}/{file}"] = csn_copies.parquet_bytes(lines, group=40)
     for name in ("train", "validation", "test"):
         number = CSN_LANGUAGES.index(language)
         file = f"all/{name}-{number:05d}-of-00006.parquet"
-        files[file] = csn_copies.parquet_bytes(held[name][:40], group=40)
+        files[file] = csn_copies.parquet_bytes(by_name[name][:40], group=40)
     return files
 
 
@@ -157,10 +157,10 @@ def test_codesearchnet_from_its_archives(hub: RunningHub, tmp_path: Path) -> Non
 def test_codesearchnet_from_tables_stops_at_its_quota_and_never_reads_all(
     hub: RunningHub, tmp_path: Path
 ) -> None:
-    words = ("--set", f"sources.0.path=hf://datasets/{TABLES}", "--set", SLICE,
+    arguments = ("--set", f"sources.0.path=hf://datasets/{TABLES}", "--set", SLICE,
              "--set", "sources.0.declared_licenses=[MIT]",
              "--set", f"sources.0.max_per_language={QUOTA}")  # fmt: skip
-    _build(hub, "codesearchnet", tmp_path / "out", *words)
+    _build(hub, "codesearchnet", tmp_path / "out", *arguments)
     samples = _samples(tmp_path / "out")
     assert Counter(sample["language"] for sample in samples) == dict.fromkeys(CSN_LANGUAGES, QUOTA)
     asked = {one["path"] for one in hub.log()}
@@ -172,9 +172,9 @@ def test_codesearchnet_from_tables_stops_at_its_quota_and_never_reads_all(
 
 
 def test_combined(hub: RunningHub, pairs: Path, tmp_path: Path) -> None:
-    words = ("--set", f"sources.1.max_per_language={QUOTA}", "--set", f"sources.2.path={pairs}",
+    arguments = ("--set", f"sources.1.max_per_language={QUOTA}", "--set", f"sources.2.path={pairs}",
              "--set", SLICE)  # fmt: skip
-    done = _build(hub, "combined", tmp_path / "out", *words)
+    done = _build(hub, "combined", tmp_path / "out", *arguments)
     assert "fetched" in done.stdout
     samples = _samples(tmp_path / "out")
     by_source = Counter((sample["source"], sample["language"]) for sample in samples)

@@ -33,21 +33,21 @@ def _config(folder: Path) -> Path:
         # Two are refused: their evidence is published too.
         for number in (*range(12), 3, 9)
     ]
-    place = folder / "pairs"
-    (place / OWNER).mkdir(parents=True)
+    path = folder / "pairs"
+    (path / OWNER).mkdir(parents=True)
     code = str(rows[0]["code"]).replace("settle", "days").replace("total", "left")
     query = "Tells how many days are left until the rate may change."
     held_out = {**rows[0], "query": query, "code": code}
     lines = [json.dumps(row).encode() + b"\n" for row in (*rows, held_out)]
-    (place / OWNER / "rows.jsonl").write_bytes(b"".join(lines))
+    (path / OWNER / "rows.jsonl").write_bytes(b"".join(lines))
     # One file is set aside by the driver, one by a worker; an evaluation set keeps a row out.
-    (place / OWNER / "first.parquet").write_bytes(b"PAR1 and no more")
-    (place / f"{KEY}.jsonl.gz").write_bytes(gzip.compress(lines[0])[:-9])
+    (path / OWNER / "first.parquet").write_bytes(b"PAR1 and no more")
+    (path / f"{KEY}.jsonl.gz").write_bytes(gzip.compress(lines[0])[:-9])
     known = {"id": f"{OWNER}/{KEY}", "query": held_out["query"], "code": held_out["code"]}
     (folder / "known.jsonl").write_text(json.dumps(known), encoding="utf-8")
     config = {
         "name": "settled",
-        "sources": [{"kind": "pairs", "name": "mine", "path": str(place)}],
+        "sources": [{"kind": "pairs", "name": "mine", "path": str(path)}],
         "decontaminate": [
             {"name": "known", "path": str(folder / "known.jsonl"), "language": "python"}
         ],

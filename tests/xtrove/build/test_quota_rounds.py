@@ -41,15 +41,15 @@ def workspace(tmp_path: Path) -> Workspace:
 
 def pairs(workspace: Workspace, count: int, first: int) -> set[tuple[int, int]]:
     """What the stage finds over the first `count` slices, of later items from `first` on."""
-    found: set[tuple[int, int]] = set()
+    result: set[tuple[int, int]] = set()
     for part in range(PARTS):
         key = f"{count}-{first}-{part}"
         spec = {"runs": f"runs-{count}.json", "first": first, "part": part, "parts": PARTS}
         facts = bands.run(workspace, key, spec)
         table = load(workspace.folder("bands", key) / "pairs.npy")
         assert facts["pairs"] == len(table)
-        found |= set(table.tolist())
-    return found
+        result |= set(table.tolist())
+    return result
 
 
 @pytest.mark.parametrize("ends", [(5,), (1, 5), (2, 3, 5), (1, 2, 3, 4, 5), (4, 4, 5)])

@@ -72,8 +72,8 @@ def test_requests_are_counted_and_are_no_part_of_what_is_kept(
         "hub": {"requests_per_5min": 3_000},
     }
     path = support.write_config(tmp_path / "config.yaml", config)
-    words = [sys.executable, "-m", "xtrove", "build", str(path), "--workers", "0"]
-    done = hub.run(words, RAY_ADDRESS="", NO_COLOR="1")
+    arguments = [sys.executable, "-m", "xtrove", "build", str(path), "--workers", "0"]
+    done = hub.run(arguments, RAY_ADDRESS="", NO_COLOR="1")
     assert done.returncode == 0, done.stderr + done.stdout
     asked = hub.log()
     counted = re.search(r"fetched +(.*) in ([\d,]+) requests from 2 hosts", done.stdout)
@@ -89,7 +89,7 @@ def test_requests_are_counted_and_are_no_part_of_what_is_kept(
 
     # Another speed is the same build, and what it asks is no more than the plan needs.
     hub.forget()
-    changed = [*words, "--set", "hub.requests_per_5min=2000"]
+    changed = [*arguments, "--set", "hub.requests_per_5min=2000"]
     again = hub.run(changed, RAY_ADDRESS="", NO_COLOR="1")
     assert again.returncode == 0, again.stderr
     assert "finished before" in again.stdout

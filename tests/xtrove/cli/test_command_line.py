@@ -112,9 +112,9 @@ def test_a_missing_evaluation_set_is_a_matter_of_the_config(tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_a_relative_output_in_a_job_of_ray_is_refused(tmp_path: Path) -> None:
-    place = tmp_path / "runtime_resources" / "working_dir_files" / "_ray_pkg_0123"
-    place.mkdir(parents=True)
-    done = support.xtrove("build", "--output", "data/x", cwd=place)
+    path = tmp_path / "runtime_resources" / "working_dir_files" / "_ray_pkg_0123"
+    path.mkdir(parents=True)
+    done = support.xtrove("build", "--output", "data/x", cwd=path)
     assert done.returncode == 2
     assert "Ray deletes" in done.stderr
     assert "absolute path" in done.stderr
@@ -178,11 +178,19 @@ def test_output_is_for_people_and_pipes(tmp_path: Path) -> None:
 def test_a_terminal_sees_a_live_table(tmp_path: Path) -> None:
     config = _small(tmp_path)
     main, side = pty.openpty()
-    words = [sys.executable, "-m", "xtrove", "build", str(config), "--output", str(tmp_path / "o")]
-    words += ["--workers", "0"]
+    arguments = [
+        sys.executable,
+        "-m",
+        "xtrove",
+        "build",
+        str(config),
+        "--output",
+        str(tmp_path / "o"),
+    ]
+    arguments += ["--workers", "0"]
     environment = {**support.environment(), "TERM": "xterm-256color", "COLUMNS": "100"}
     with subprocess.Popen(
-        words, cwd=support.ROOT, env=environment, stdout=side, stderr=side, stdin=side
+        arguments, cwd=support.ROOT, env=environment, stdout=side, stderr=side, stdin=side
     ) as process:
         os.close(side)
         seen = bytearray()

@@ -85,7 +85,7 @@ def check(report: dict[str, Any], name: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_an_open_data_set_needs_no_token(hub: RunningHub, tmp_path: Path) -> None:
-    code, report, said = ask(hub, tmp_path, path=f"hf://datasets/{OPEN}")
+    code, report, output = ask(hub, tmp_path, path=f"hf://datasets/{OPEN}")
     assert code == 0
     assert report["ok"]
     source = report["sources"][0]
@@ -99,7 +99,7 @@ def test_an_open_data_set_needs_no_token(hub: RunningHub, tmp_path: Path) -> Non
         ("GPL-3.0-only", "license_not_permissive"): 2,
     }
     assert "none found" in check(report, "token")["found"]
-    assert SECRET not in said
+    assert SECRET not in output
     assert "<KEY>" in source["sample"]["code"]
     # Through redirects to the second port: a resolver request for the footer and one for the rows
     # of each file, the rest to the CDN.
@@ -123,30 +123,30 @@ def test_a_gate_without_a_token_names_the_page(hub: RunningHub, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_a_gate_that_was_accepted_is_open(hub: RunningHub, tmp_path: Path) -> None:
-    code, report, said = ask(hub, tmp_path, token=TOKEN, path=f"hf://datasets/{GATED}")
+    code, report, output = ask(hub, tmp_path, token=TOKEN, path=f"hf://datasets/{GATED}")
     assert code == 0
     assert check(report, "token")["found"].endswith("accepted for the account somebody")
     assert check(report, "rows")["ok"]
-    assert TOKEN not in said
+    assert TOKEN not in output
 
 
 @pytest.mark.slow
 def test_a_token_of_an_account_that_did_not_accept(hub: RunningHub, tmp_path: Path) -> None:
-    code, report, said = ask(hub, tmp_path, token="hf_another", path=f"hf://datasets/{GATED}")
+    code, report, output = ask(hub, tmp_path, token="hf_another", path=f"hf://datasets/{GATED}")
     assert code == 1
     assert [problem["name"] for problem in problems(report)] == ["layout"]
-    assert "hf_another" not in said
+    assert "hf_another" not in output
 
 
 @pytest.mark.slow
 def test_a_token_that_is_not_accepted_is_said_first(hub: RunningHub, tmp_path: Path) -> None:
-    code, report, said = ask(hub, tmp_path, token="expired", path=f"hf://datasets/{OPEN}")
+    code, report, output = ask(hub, tmp_path, token="expired", path=f"hf://datasets/{OPEN}")
     assert code == 1
     first = problems(report)[0]
     assert first["name"] == "token"
     assert "HTTP 401" in first["found"]
     assert "/settings/tokens" in first["remedy"]
-    assert "expired" not in said
+    assert "expired" not in output
 
 
 @pytest.mark.slow
@@ -206,8 +206,8 @@ def test_a_hub_that_does_not_answer_costs_the_deadline(hub: RunningHub, tmp_path
 @pytest.mark.slow
 def test_a_look_that_does_not_end_is_left_behind(hub: RunningHub, tmp_path: Path) -> None:
     # Two requests at once, and then one in thirty seconds.
-    words = ("--deadline", "1", "--set", "hub.requests_per_5min=10")
-    code, report, _ = ask(hub, tmp_path, words=words, path=f"hf://datasets/{OPEN}")
+    arguments = ("--deadline", "1", "--set", "hub.requests_per_5min=10")
+    code, report, _ = ask(hub, tmp_path, words=arguments, path=f"hf://datasets/{OPEN}")
     assert code == 1
     assert problems(report)[-1]["found"] == "not done after 1 s"
     assert "--deadline" in problems(report)[-1]["remedy"]
@@ -266,16 +266,16 @@ def test_the_machine_is_looked_at(tmp_path: Path) -> None:
     other.write_text(json.dumps({"code": "MOVE A TO B", "lang": "cobol"}) + "\n", "utf-8")
     source = {"kind": "directory", "path": str(tmp_path), "declared_licenses": ["MIT"]}
     sets = [{"name": "good", "path": str(rows)}, {"name": "other", "path": str(other)}]
-    found = here(tmp_path, source, decontaminate=sets, workers=3)
-    assert found.ok
-    said = {one.name: one.found for one in found.build}
-    assert "can be written" in said["output"]
-    assert "free on" in said["output"]
-    assert said["work"].startswith(str(tmp_path / "out" / ".xtrove"))
-    assert said["workers"].startswith("3 at once")
-    assert said["decontaminate good"] == "1 rows"
-    assert said["decontaminate other"] == "1 rows, 1 with code in no language of ours (cobol)"
-    report = json.loads(doctor_report.as_json(found))
+    result = here(tmp_path, source, decontaminate=sets, workers=3)
+    assert result.ok
+    output = {one.name: one.found for one in result.build}
+    assert "can be written" in output["output"]
+    assert "free on" in output["output"]
+    assert output["work"].startswith(str(tmp_path / "out" / ".xtrove"))
+    assert output["workers"].startswith("3 at once")
+    assert output["decontaminate good"] == "1 rows"
+    assert output["decontaminate other"] == "1 rows, 1 with code in no language of ours (cobol)"
+    report = json.loads(doctor_report.as_json(result))
     assert report["ok"]
     assert report["sources"][0]["sample"]["code"] == "x = 1\n"
 
@@ -283,9 +283,9 @@ def test_the_machine_is_looked_at(tmp_path: Path) -> None:
 def test_an_output_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("x = 1\n", "utf-8")
     source = {"kind": "directory", "path": str(tmp_path), "declared_licenses": ["MIT"]}
-    found = here(tmp_path, source, output="/proc/xtrove")
-    assert not found.ok
-    first = next(one for one in found.build if not one.ok)
+    result = here(tmp_path, source, output="/proc/xtrove")
+    assert not result.ok
+    first = next(one for one in result.build if not one.ok)
     assert first.name == "output"
     assert "/proc/xtrove" in first.found
     assert "--set output=" in first.remedy
@@ -298,16 +298,16 @@ def test_a_checkout_that_git_cannot_read_is_named(tmp_path: Path) -> None:
         git_repositories.checkout(tmp_path / "code" / name, {"a.py": "x = 1\n"})
     git_repositories.git(tmp_path / "code/bad", "symbolic-ref", "HEAD", "refs/heads/none")
     source = {"kind": "directory", "path": str(tmp_path / "code"), "declared_licenses": ["MIT"]}
-    found = here(tmp_path, source)
-    (fault,) = [one for one in found.sources[0].checks if not one.ok]
+    result = here(tmp_path, source)
+    (fault,) = [one for one in result.sources[0].checks if not one.ok]
     assert f"cannot read this checkout: {tmp_path}/code/bad" in fault.found
     assert "Commit its files" in fault.remedy
     path = support.write_config(tmp_path / "config.yaml", config(tmp_path, source))
     done = support.xtrove("build", path)
     assert done.returncode == 2
-    said = " ".join(done.stderr.split())
-    assert f"cannot read this checkout: {tmp_path}/code/bad" in said
-    assert "Commit its files" in said
+    output = " ".join(done.stderr.split())
+    assert f"cannot read this checkout: {tmp_path}/code/bad" in output
+    assert "Commit its files" in output
     assert here(tmp_path, {**source, "exclude": ["bad"]}).ok
 
 
@@ -317,8 +317,8 @@ def test_an_evaluation_set_that_cannot_be_read_is_a_problem(tmp_path: Path) -> N
     broken = tmp_path / "broken.jsonl"
     broken.write_text("{no json\n", "utf-8")
     sets = [{"name": "gone", "path": "gone.jsonl"}, {"name": "broken", "path": str(broken)}]
-    found = here(tmp_path, source, decontaminate=sets)
-    bad = [one for one in found.build if not one.ok]
+    result = here(tmp_path, source, decontaminate=sets)
+    bad = [one for one in result.build if not one.ok]
     assert [one.name for one in bad] == ["decontaminate gone", "decontaminate broken"]
     assert "gone.jsonl" in bad[0].found
     assert "broken.jsonl:1" in bad[1].found

@@ -97,30 +97,30 @@ def test_a_bad_spec_is_exit_2_with_line_and_reason(spec: Path) -> None:
 
 
 def test_files_are_written_whole_and_never_over_others(spec: Path, tmp_path: Path) -> None:
-    place = tmp_path / "out"
-    ran("--spec", spec, "--output", place)
+    target = tmp_path / "out"
+    ran("--spec", spec, "--output", target)
     names = ["qrels.trec", "result.json", "result.md", "run.trec"]
-    assert sorted(path.name for path in place.iterdir()) == names
-    result = load_result(place)
+    assert sorted(path.name for path in target.iterdir()) == names
+    result = load_result(target)
     assert [query.text for query in result.queries][0] == "fill a glass with water"
     assert result.systems[0].ranks == [1, 1, 0]
     assert result.facts["corpus"] == "kitchen"
-    assert (place / "run.trec").read_text().split()[:4] == ["q1", "Q0", "kitchen.py:1-3", "1"]
-    assert "| bm25 | 66.7" in (place / "result.md").read_text()
-    before = (place / "result.json").read_bytes()
-    assert "holds a result already" in refused("--spec", spec, "--output", place)
-    assert (place / "result.json").read_bytes() == before
+    assert (target / "run.trec").read_text().split()[:4] == ["q1", "Q0", "kitchen.py:1-3", "1"]
+    assert "| bm25 | 66.7" in (target / "result.md").read_text()
+    before = (target / "result.json").read_bytes()
+    assert "holds a result already" in refused("--spec", spec, "--output", target)
+    assert (target / "result.json").read_bytes() == before
 
 
 def test_the_same_twice_but_for_the_times(spec: Path, tmp_path: Path) -> None:
-    found = []
+    actual = []
     for name in ("one", "two"):
         ran("--spec", spec, "--output", tmp_path / name)
         text = json.loads((tmp_path / name / "result.json").read_text())
         for system in text["systems"]:
             system["times"] = None
-        found.append(text)
-    assert found[0] == found[1]
+        actual.append(text)
+    assert actual[0] == actual[1]
     runs = [(tmp_path / name / "run.trec").read_bytes() for name in ("one", "two")]
     assert runs[0] == runs[1]
 
@@ -178,16 +178,25 @@ def test_a_dataset_whole_and_in_blocks(tmp_path: Path) -> None:
     whole = load_result(tmp_path / "whole")
     assert set(whole.facts["corpora"]) == {"dataset go", "dataset python"}
     assert set(whole.systems[0].groups["language"]) == {"go", "python"}
-    words = ("--dataset", built.path, "--split", "train", "--distractors", 9, "--language", "go")
-    ran(*words, "--output", tmp_path / "blocks")
+    arguments = (
+        "--dataset",
+        built.path,
+        "--split",
+        "train",
+        "--distractors",
+        9,
+        "--language",
+        "go",
+    )
+    ran(*arguments, "--output", tmp_path / "blocks")
     blocks = load_result(tmp_path / "blocks")
     assert blocks.pool == 10
     assert blocks.settings["distractors"] == 9
     # Fewer others to be mistaken for: no question can fall.
     ranks = dict(zip([query.id for query in whole.queries], whole.systems[0].ranks, strict=True))
-    found = zip(blocks.queries, blocks.systems[0].ranks, strict=True)
-    assert sum(rank for _, rank in found) <= sum(ranks[query.id] for query in blocks.queries)
-    assert "too few for 5000 distractors" in refused(*words[:-3], 5000)
+    actual = zip(blocks.queries, blocks.systems[0].ranks, strict=True)
+    assert sum(rank for _, rank in actual) <= sum(ranks[query.id] for query in blocks.queries)
+    assert "too few for 5000 distractors" in refused(*arguments[:-3], 5000)
 
 
 @pytest.mark.slow
@@ -196,10 +205,10 @@ def test_a_dataset_elsewhere_is_measured_like_a_folder(
 ) -> None:
     built = build(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    words = ("--split", "train", "--output")
-    ran("--dataset", built.path, *words, tmp_path / "here")
+    arguments = ("--split", "train", "--output")
+    ran("--dataset", built.path, *arguments, tmp_path / "here")
     with serving(built.path) as served:
-        ran("--dataset", served.url, *words, tmp_path / "there")
+        ran("--dataset", served.url, *arguments, tmp_path / "there")
         assert "has no" in refused("--dataset", f"{served.url}/none", "--split", "train")
     here, there = load_result(tmp_path / "here"), load_result(tmp_path / "there")
     assert {query.id for query in here.queries} == {query.id for query in there.queries}
@@ -208,9 +217,9 @@ def test_a_dataset_elsewhere_is_measured_like_a_folder(
 
 def test_fewer_questions_of_a_whole_pool(tmp_path: Path) -> None:
     built = build(tmp_path)
-    words = ("--dataset", built.path, "--split", "train", "--language", "python")
-    ran(*words, "--queries", 5, "--output", tmp_path / "few")
-    ran(*words, "--output", tmp_path / "all")
+    arguments = ("--dataset", built.path, "--split", "train", "--language", "python")
+    ran(*arguments, "--queries", 5, "--output", tmp_path / "few")
+    ran(*arguments, "--output", tmp_path / "all")
     few, everything = load_result(tmp_path / "few"), load_result(tmp_path / "all")
     assert (len(few.queries), few.documents) == (5, everything.documents)
 

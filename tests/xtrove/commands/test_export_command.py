@@ -26,8 +26,17 @@ def _said(done: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.mark.slow
 def test_a_split_of_a_language(path: Path, tmp_path: Path) -> None:
-    words = ("--to", "jsonl", "--split", "test", "--language", "go", "--output", tmp_path / "out")
-    done = support.xtrove("export", path, *words)
+    arguments = (
+        "--to",
+        "jsonl",
+        "--split",
+        "test",
+        "--language",
+        "go",
+        "--output",
+        tmp_path / "out",
+    )
+    done = support.xtrove("export", path, *arguments)
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "out/test.jsonl").read_text("utf-8").splitlines()
     assert lines and {json.loads(line)["language"] for line in lines} == {"go"}
@@ -37,7 +46,7 @@ def test_a_split_of_a_language(path: Path, tmp_path: Path) -> None:
         "README.md",
         "test.jsonl",
     ]
-    again = support.xtrove("export", path, *words)
+    again = support.xtrove("export", path, *arguments)
     assert again.returncode == 2 and "is there already" in again.stderr
 
 
@@ -74,9 +83,9 @@ def test_here_and_through_a_link(path: Path, tmp_path: Path) -> None:
     here.mkdir()
     (tmp_path / "there").mkdir()
     link.symlink_to(tmp_path / "there")
-    words = ("export", path, "--to", "jsonl", "--split", "test", "--output")
+    arguments = ("export", path, "--to", "jsonl", "--split", "test", "--output")
     for output, cwd in ((".", here), (link, None)):
-        done = support.xtrove(*words, output, cwd=cwd)
+        done = support.xtrove(*arguments, output, cwd=cwd)
         assert done.returncode == 0, done.stderr
     for folder in (here, link):
         assert (folder / "test.jsonl").stat().st_size > 0

@@ -45,25 +45,25 @@ def _tag(path: Path) -> str:
 
 @pytest.mark.slow
 def test_older_tags_branches_and_history_are_named(hub: RunningHub, dataset: Path) -> None:
-    said = _publish(hub, dataset)
+    output = _publish(hub, dataset)
     _publish(hub, dataset, "--revision", "next")
     old = _tag(dataset)
-    assert "still served" not in said
+    assert "still served" not in output
     done = support.xtrove("forget", dataset, "owner/repo3")
     assert done.returncode == 0, done.stderr
     assert "by their tags and its history" in " ".join(done.stdout.split())
     new = _tag(dataset)
     for _ in range(2):  # the first answer may be lost with its connection
-        said = " ".join(_publish(hub, dataset).split())
-        assert f"1 repositories were forgotten: {old}, branch next, the history of main" in said
+        output = " ".join(_publish(hub, dataset).split())
+        assert f"1 repositories were forgotten: {old}, branch next, the history of main" in output
         for tag in (old, new):
-            assert f'delete_tag("{REPO}", tag="{tag}", repo_type="dataset")' in said
-        assert f'delete_branch("{REPO}", branch="next", repo_type="dataset")' in said
-        assert f'super_squash_history("{REPO}", branch="main", repo_type="dataset")' in said
+            assert f'delete_tag("{REPO}", tag="{tag}", repo_type="dataset")' in output
+        assert f'delete_branch("{REPO}", branch="next", repo_type="dataset")' in output
+        assert f'super_squash_history("{REPO}", branch="main", repo_type="dataset")' in output
     for name in (f"refs/tags/{old}", f"refs/tags/{new}", "next"):
         assert hub.store.drop(REPO, name)
-    said = _publish(hub, dataset)
-    assert "still served" not in said
+    output = _publish(hub, dataset)
+    assert "still served" not in output
     assert hub.store.resolve(REPO, new) == hub.store.resolve(REPO, "main")
 
 

@@ -29,11 +29,11 @@ STAYS, GOES = "alpha/core", "Beta/Tools"
 def _config(folder: Path, **changes: object) -> Path:
     """Two sources, each a repository of its own; the second repeats some of the first."""
     for name, start in (("one", 0), ("two", 8)):
-        place = folder / name
-        place.mkdir(parents=True, exist_ok=True)
+        target = folder / name
+        target.mkdir(parents=True, exist_ok=True)
         for number in range(start, start + 12):
             body = "\n".join(f"    total = total * {n} + rate[{number}]" for n in range(6))
-            place.joinpath(f"part{number}.py").write_text(
+            target.joinpath(f"part{number}.py").write_text(
                 f"def settle_{number}(rate, total):\n"
                 f'    """Settle the balance of account {number} at the rate given."""\n'
                 f"{body}\n    return total\n",
@@ -139,9 +139,9 @@ def test_forgotten_here_and_in_every_later_build(built: Path, config: Path, tmp_
 def _sample_repo(output: Path, sample: str) -> str:
     from shards.read.dataset import Dataset
 
-    found = Dataset.open(output).get(sample)
-    assert found is not None
-    return str(found["repo"])
+    result = Dataset.open(output).get(sample)
+    assert result is not None
+    return str(result["repo"])
 
 
 def _holds_nothing(work: Path) -> None:
@@ -185,9 +185,9 @@ def test_killed_at_any_moment(built: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(built, copy)
     for share in (0.5, 0.7, 0.8, 0.9, 0.97):
-        words = [sys.executable, "-m", "xtrove", "forget", str(copy), GOES]
+        arguments = [sys.executable, "-m", "xtrove", "forget", str(copy), GOES]
         child = subprocess.Popen(
-            words, cwd=support.ROOT, env=support.environment(), stdout=subprocess.DEVNULL,
+            arguments, cwd=support.ROOT, env=support.environment(), stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
         time.sleep(seconds * share)
@@ -232,9 +232,9 @@ def test_what_an_opt_out_may_be(tmp_path: Path) -> None:
     names.write_text("Owner\nother/Repo  # by mail\n\n", encoding="utf-8")
     entries = opt_outs.resolve(["lists/names.txt", "Third/One", "fourth"], tmp_path)
     assert entries == (str(names), "third/one", "fourth")
-    found = opt_outs.read(entries)
-    wanted = ("owner", "other/repo", "third/one", "fourth")
-    assert found.names == tuple(sorted(map(repo_sha256, wanted))) and found.forgotten == ()
+    result = opt_outs.read(entries)
+    expected = ("owner", "other/repo", "third/one", "fourth")
+    assert result.names == tuple(sorted(map(repo_sha256, expected))) and result.forgotten == ()
     for wrong in ("./missing.txt", "a/b/c", "white space", ""):
         with pytest.raises(Misuse, match="opt_out"):
             opt_outs.read(opt_outs.resolve([wrong], tmp_path / "lists"))

@@ -80,9 +80,9 @@ def test_damage_is_said_in_a_sentence(built: Built, copy: Path, damage: str) -> 
         and caught.value.remedy == f"`xtrove verify {copy}` says what is wrong"
     )
     kept = [pair.id for pair in built.kept]
-    wanted = kept if damage in SHARDS else [built.removed[0].id]
+    expected = kept if damage in SHARDS else [built.removed[0].id]
     with pytest.raises(XtroveError, match="incomplete or damaged"):
-        for one in wanted:
+        for one in expected:
             why(copy, one, None)
 
 

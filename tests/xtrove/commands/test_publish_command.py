@@ -177,8 +177,8 @@ def test_published_from_a_read_only_mount(hub: RunningHub, tmp_path: Path) -> No
     base = builder.build(tmp_path, [builder.make_pair(1)], []).path
     (base / ".xtrove").mkdir(exist_ok=True)
     mount = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
-    words = ["unshare", "-rm", "sh", "-c", mount, str(base), *_words(base, "o/mounted")]
-    done = hub.run(words, token=TOKEN, NO_COLOR="1")
+    arguments = ["unshare", "-rm", "sh", "-c", mount, str(base), *_words(base, "o/mounted")]
+    done = hub.run(arguments, token=TOKEN, NO_COLOR="1")
     assert done.returncode == 0, done.stderr
     assert "no lock is held while this publishes" in done.stderr
     assert hub.store.has("o/mounted")
@@ -212,10 +212,10 @@ def test_stopped_at_a_moment_the_same_command_goes_on(
         _wait_until_struck(hub, process)
         os.kill(process.pid, kind)
         hub.faults()
-        _, said = process.communicate(timeout=TIMEOUT_S)
+        _, output = process.communicate(timeout=TIMEOUT_S)
     if kind == signal.SIGINT:
-        assert process.returncode == 130, said
-        assert "run the same command again" in said and "Traceback" not in said
+        assert process.returncode == 130, output
+        assert "run the same command again" in output and "Traceback" not in output
     before = _held(hub, repo)
     assert set(before) == {".gitattributes"} or "manifest.json" in before
     whole = {
@@ -267,8 +267,8 @@ def test_load_dataset_yields_exactly_the_ids(
     for name in names:
         for split in ("train", "validation", "test"):
             language = None if name == "default" else name
-            wanted = sorted(str(s["id"]) for s in opened.samples(language=language, split=split))
-            assert wanted
+            expected = sorted(str(s["id"]) for s in opened.samples(language=language, split=split))
+            assert expected
             for streaming in (False, True):
-                assert answer[f"{name} {split} {streaming}"] == wanted
+                assert answer[f"{name} {split} {streaming}"] == expected
                 assert answer[f"{name} {split} {streaming} fields"] == list(FIELDS)

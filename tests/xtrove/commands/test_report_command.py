@@ -36,9 +36,9 @@ def called(*words: object) -> tuple[int, str]:
 
 def wrote(page: Path, *words: object) -> str:
     """The text of the page that a call has to write."""
-    code, said = called(*words)
-    assert code == 0, said
-    assert str(page) in said
+    code, output = called(*words)
+    assert code == 0, output
+    assert str(page) in output
     return page.read_text("utf-8")
 
 
@@ -47,8 +47,8 @@ def test_a_dataset_beside_it_and_never_in_it(path: Path) -> None:
     text = wrote(path.parent / "dataset-report.html", path)
     assert text.encode().startswith(MARK) and "Near-duplicates" in text
     for inside in (path / "report.html", path / "data" / "python" / "report.html"):
-        code, said = called(path, "--output", inside)
-        assert code == 2 and "would stand in the dataset" in said
+        code, output = called(path, "--output", inside)
+        assert code == 2 and "would stand in the dataset" in output
         assert not inside.exists()
     assert _contents(path) == before
 
@@ -64,14 +64,14 @@ def test_a_report_is_replaced_and_nothing_else_is(path: Path, tmp_path: Path) ->
     assert wrote(page, path, "--output", page, "--seed", 5) != first
     assert [one.name for one in page.parent.iterdir()] == ["page.html"]
     page.write_text("mine")
-    code, said = called(path, "--output", page)
-    assert code == 2 and "exists and is not a report" in said
+    code, output = called(path, "--output", page)
+    assert code == 2 and "exists and is not a report" in output
     assert page.read_text() == "mine"
     link = tmp_path / "link.html"
     link.symlink_to(page)
     assert called(path, "--output", link)[0] == 2
-    code, said = called(path, "--output", tmp_path)
-    assert code == 2 and "is a folder" in said
+    code, output = called(path, "--output", tmp_path)
+    assert code == 2 and "is a folder" in output
     assert called(path, "--output", page / "under" / "a-file.html")[0] == 1
 
 
@@ -84,23 +84,23 @@ def test_a_run_and_a_result(path: Path, tmp_path: Path) -> None:
     text = wrote(tmp_path / "result-report.html", held)
     assert "Recall@k" in text
     assert wrote(held / "result-report.html", held / "result.json") == text
-    code, said = called(held, "--work", tmp_path)
-    assert code == 2 and "--work is for a dataset" in said
+    code, output = called(held, "--work", tmp_path)
+    assert code == 2 and "--work is for a dataset" in output
 
 
 def test_what_is_nothing_of_ours(path: Path, tmp_path: Path) -> None:
     for place, words in ((tmp_path / "nowhere", "does not exist"), (tmp_path, "is none of them")):
-        code, said = called(place)
-        assert code == 2 and words in said
-        assert "manifest.json" in said and "run.json" in said and "result.json" in said
+        code, output = called(place)
+        assert code == 2 and words in output
+        assert "manifest.json" in output and "run.json" in output and "result.json" in output
     half = tmp_path / "half"
     (half / ".xtrove").mkdir(parents=True)
-    code, said = called(half)
-    assert code == 2 and "unfinished build" in said
+    code, output = called(half)
+    assert code == 2 and "unfinished build" in output
     wrong = tmp_path / "result.json"
     wrong.write_text(json.dumps({"format": "xtrove-evaluation-1"}))
-    code, said = called(wrong)
-    assert code == 2 and "is not a result of this version" in said
+    code, output = called(wrong)
+    assert code == 2 and "is not a result of this version" in output
     assert not list(tmp_path.glob("*.html"))
 
 
@@ -109,14 +109,14 @@ def test_what_is_damaged_is_named(path: Path, tmp_path: Path) -> None:
     shutil.copytree(path, broken)
     index = next(broken.glob("data/*/train-00000.idx.arrow"))
     index.write_bytes(index.read_bytes()[:100])
-    code, said = called(broken)
-    assert code == 1 and index.name in said and f"xtrove verify {broken}" in said
+    code, output = called(broken)
+    assert code == 1 and index.name in output and f"xtrove verify {broken}" in output
     (broken / "funnel.json").write_text("{}")
     assert called(broken)[0] == 1
     run = report_pages.run(tmp_path, path)
     (run / "trainer_state" / "run.json").write_text("[1]")
-    code, said = called(run)
-    assert code == 1 and "holds a list" in said
+    code, output = called(run)
+    assert code == 1 and "holds a list" in output
     assert not list(tmp_path.glob("*.html"))
 
 
@@ -150,9 +150,9 @@ def test_a_real_build_has_its_diffs(tmp_path: Path) -> None:
         for removal in read_removals(file)
         if removal.reason == "near_duplicate"
     ]
-    found = RemovedCode(data / ".xtrove")(gone)
-    assert set(found) == set(gone) and gone
-    assert all(found[one]["id"] == one for one in gone)
+    result = RemovedCode(data / ".xtrove")(gone)
+    assert set(result) == set(gone) and gone
+    assert all(result[one]["id"] == one for one in gone)
     assert Dataset.open(data).get(gone[0]) is None
 
     (data / ".xtrove").rename(tmp_path / "kept-elsewhere")

@@ -51,14 +51,14 @@ def _misuse(*words: object) -> Misuse:
 
 
 def test_an_answer_for_agents(tmp_path: Path, root: Path) -> None:
-    found = _json(root, "clean the dishes", "-k", "2")
-    assert set(found) == KEYS
-    assert found["version"] == 1
-    assert (found["mode"], found["hybrid"], found["model"]) == ("bm25", False, "")
-    assert found["root"] == str(root)
-    assert found["hits"][0] == {
+    result = _json(root, "clean the dishes", "-k", "2")
+    assert set(result) == KEYS
+    assert result["version"] == 1
+    assert (result["mode"], result["hybrid"], result["model"]) == ("bm25", False, "")
+    assert result["root"] == str(root)
+    assert result["hits"][0] == {
         "rank": 1,
-        "score": found["hits"][0]["score"],
+        "score": result["hits"][0]["score"],
         "path": "home/kitchen.py",
         "start_line": 6,
         "end_line": 9,
@@ -68,8 +68,8 @@ def test_an_answer_for_agents(tmp_path: Path, root: Path) -> None:
         "snippet": "def wash(dishes):\n    # Soap first.\n    for dish in dishes:\n"
         "        dish.clean = True",
     }
-    assert found["hits"][0]["score"] > 0
-    assert found["index"]["documents"] == found["scored"] == found["index"]["made"] == 8
+    assert result["hits"][0]["score"] > 0
+    assert result["index"]["documents"] == result["scored"] == result["index"]["made"] == 8
     assert not (root / ".xtrove").exists()
     assert (tmp_path / "cache" / "search").is_dir()
 
@@ -77,9 +77,9 @@ def test_an_answer_for_agents(tmp_path: Path, root: Path) -> None:
 def test_a_changed_file_is_found_as_it_is_now(root: Path) -> None:
     _json(root, "clean the dishes")
     replace_text(root / "home" / "kitchen.py", "dish.clean = True", "polish(dish)")
-    found = _json(root, "polish something")
-    assert [one["name"] for one in found["hits"]] == ["wash"]
-    assert (found["index"]["cut"], found["index"]["made"]) == (1, 2)
+    result = _json(root, "polish something")
+    assert [one["name"] for one in result["hits"]] == ["wash"]
+    assert (result["index"]["cut"], result["index"]["made"]) == (1, 2)
     (root / "home" / "kitchen.py").unlink()
     gone = _json(root, "polish something")
     assert gone["hits"] == []
@@ -181,36 +181,36 @@ def test_a_damaged_model_fails_with_its_reason(tmp_path: Path, root: Path) -> No
 def test_a_model_answers(tmp_path: Path, root: Path, words: tuple[str, ...]) -> None:
     model = bert(tmp_path / "model")
     # The text of a document, asked as a question, is nearest to itself in any model.
-    found = _json(root, "def wash(dishes): for dish in dishes", "--model-path", model, *words)
-    assert found["mode"] == (words[1] if len(words) == 2 else "maxsim")
-    assert found["hybrid"] is ("--hybrid" in words)
-    assert len(found["hits"]) == 8
-    scores = [one["score"] for one in found["hits"]]
+    result = _json(root, "def wash(dishes): for dish in dishes", "--model-path", model, *words)
+    assert result["mode"] == (words[1] if len(words) == 2 else "maxsim")
+    assert result["hybrid"] is ("--hybrid" in words)
+    assert len(result["hits"]) == 8
+    scores = [one["score"] for one in result["hits"]]
     assert scores == sorted(scores, reverse=True)
-    assert "wash" in {one["name"] for one in found["hits"][:3]}
+    assert "wash" in {one["name"] for one in result["hits"][:3]}
     again = _json(root, "def wash(dishes): for dish in dishes", "--model-path", model, *words)
     assert again["index"]["made"] == 0
     # The second question is asked of a graph: vectors differ by rounding.
-    for one, two in zip(found["hits"], again["hits"], strict=True):
+    for one, two in zip(result["hits"], again["hits"], strict=True):
         assert one["score"] == pytest.approx(two["score"], abs=1e-4)
 
 
 @pytest.mark.slow
 def test_two_at_once_share_the_work(tmp_path: Path, root: Path) -> None:
     folder = library(tmp_path / "library", limit=1_500_000)
-    words = [sys.executable, "-m", "xtrove", "search", folder, "parse a header", "--json"]
+    arguments = [sys.executable, "-m", "xtrove", "search", folder, "parse a header", "--json"]
     env = {**environment(), "XTROVE_CACHE": str(tmp_path / "cache")}
     both = [
         subprocess.Popen(
-            list(map(str, words)), cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True
+            list(map(str, arguments)), cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True
         )
         for _ in range(2)
     ]
-    found = [json.loads(one.communicate(timeout=120)[0]) for one in both]
+    result = [json.loads(one.communicate(timeout=120)[0]) for one in both]
     assert [one.returncode for one in both] == [0, 0]
-    assert found[0]["hits"] == found[1]["hits"] != []
-    documents = found[0]["index"]["documents"]
-    assert sorted(one["index"]["made"] for one in found) == [0, documents]
+    assert result[0]["hits"] == result[1]["hits"] != []
+    documents = result[0]["index"]["documents"]
+    assert sorted(one["index"]["made"] for one in result) == [0, documents]
 
 
 @pytest.mark.slow
@@ -257,6 +257,6 @@ def test_a_second_question_to_a_model_loads_no_torch(tmp_path: Path, root: Path)
         [sys.executable, "-c", code], env=environment(), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["index"]["made"] == 2
-    assert "scrub" in {one["name"] for one in found["hits"]}
+    result = json.loads(done.stdout)
+    assert result["index"]["made"] == 2
+    assert "scrub" in {one["name"] for one in result["hits"]}

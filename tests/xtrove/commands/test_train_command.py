@@ -93,9 +93,9 @@ def test_a_dataset_without_validation_says_what_to_set(tmp_path: Path) -> None:
     small = build(tmp_path / "data", [make_pair(10 * number + 2) for number in range(40)], []).path
     done = xtrove(*_words(small, tmp_path / "model"))
     assert done.returncode == 2, done.stderr
-    said = " ".join(done.stderr.split())
-    assert "has nothing to validate with" in said
-    assert "validation.every: null" in said
+    text = " ".join(done.stderr.split())
+    assert "has nothing to validate with" in text
+    assert "validation.every: null" in text
 
 
 @pytest.mark.slow
@@ -117,10 +117,10 @@ def test_control_c_saves_and_resume_goes_on(data: Path, tmp_path: Path) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=TIMEOUT)
-    assert process.returncode == 130, said
-    assert "everything is saved" in said
-    assert "--resume goes on there" in said
+    _, text = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 130, text
+    assert "everything is saved" in text
+    assert "--resume goes on there" in text
     done = len(losses(output))
     assert 3 <= done < 50
     again = xtrove(*words, "--resume")
@@ -172,8 +172,8 @@ def test_what_is_not_there_is_a_matter_of_words(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_dataset_that_the_hub_does_not_have_is_a_wrong_word(tmp_path: Path) -> None:
     with running_hub(tmp_path, 20) as hub:
-        words = ["--set", "data.path=hf://datasets/o/none", "--output", str(tmp_path / "m")]
-        command = [sys.executable, "-m", "xtrove", "train", "config/train_smoke.yaml", *words]
+        arguments = ["--set", "data.path=hf://datasets/o/none", "--output", str(tmp_path / "m")]
+        command = [sys.executable, "-m", "xtrove", "train", "config/train_smoke.yaml", *arguments]
         done = hub.run(command, token="hf_read", NO_COLOR="1")
     assert done.returncode == 2, done.stderr
     assert "hf://datasets/o/none" in done.stderr and "HF_TOKEN" in done.stderr

@@ -90,11 +90,11 @@ def test_what_was_used_longest_ago_goes_first(tmp_path: Path) -> None:
 
 def test_what_is_held_stays(tmp_path: Path) -> None:
     cache = cache_in(tmp_path)
-    held = [cache.hold(wanted(number)) for number in (1, 2, 3)]
+    rows = [cache.hold(wanted(number)) for number in (1, 2, 3)]
     with pytest.raises(CacheFull, match="300 in use, of 300"):
         cache.hold(wanted(4))
-    assert os.pread(held[0].descriptor, 100, 0) == content(1)
-    held[1].close()
+    assert os.pread(rows[0].descriptor, 100, 0) == content(1)
+    rows[1].close()
     cache.hold(wanted(4)).close()
     assert names(tmp_path) == {wanted(number).sha256 for number in (1, 3, 4)}
     with pytest.raises(CacheFull):
@@ -136,10 +136,10 @@ def test_many_threads_fetch_once(tmp_path: Path) -> None:
 
     cache = cache_in(tmp_path)
     with ThreadPoolExecutor(8) as pool:
-        held = list(pool.map(lambda _: cache.hold(wanted(1, source)), range(8)))
+        rows = list(pool.map(lambda _: cache.hold(wanted(1, source)), range(8)))
     assert len(opened) == 1
-    assert {os.pread(one.descriptor, 100, 0) for one in held} == {content(1)}
-    for one in held:
+    assert {os.pread(one.descriptor, 100, 0) for one in rows} == {content(1)}
+    for one in rows:
         one.close()
 
 

@@ -67,16 +67,16 @@ def test_the_second_process_is_told_the_first(tmp_path: Path) -> None:
 
 
 def test_a_waiter_is_told_once_and_gets_the_lock(tmp_path: Path) -> None:
-    path, told = tmp_path / "lock", []
+    path, reported = tmp_path / "lock", []
     with owner(path, "alone") as (child, _):
 
         def waiting() -> None:
-            told.append(1)
+            reported.append(1)
             assert child.stdin is not None
             child.stdin.close()
 
         with hold_lock(path, wait_s=60, waiting=waiting):
-            assert told == [1]
+            assert reported == [1]
 
 
 def test_shared_locks_go_together_and_not_with_one_alone(tmp_path: Path) -> None:

@@ -124,8 +124,10 @@ def test_a_set_event_ends_the_pause() -> None:
 
 
 def test_a_job_of_many_calls_has_one_count_and_tells_its_pauses() -> None:
-    told: list[tuple[str, int]] = []
-    retries = Retries(FAST, waiting=lambda fault, _, failures: told.append((str(fault), failures)))
+    reported: list[tuple[str, int]] = []
+    retries = Retries(
+        FAST, waiting=lambda fault, _, failures: reported.append((str(fault), failures))
+    )
     for fault in _times(3):
         retries.failed(fault)
     retries.reset()
@@ -133,7 +135,7 @@ def test_a_job_of_many_calls_has_one_count_and_tells_its_pauses() -> None:
         retries.failed(fault)
     with pytest.raises(GaveUp):
         retries.failed(PassingFault("last"))
-    assert told == [(f"fault {n}", n + 1) for n in range(3)] * 2
+    assert reported == [(f"fault {n}", n + 1) for n in range(3)] * 2
 
 
 def test_the_time_counts_from_the_beginning_of_the_job() -> None:

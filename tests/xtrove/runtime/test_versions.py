@@ -121,8 +121,8 @@ def test_the_pattern_finds_what_a_syntax_tree_shows() -> None:
         for path in sorted((support.ROOT / package).rglob("*.py")):
             text = path.read_text(encoding="utf-8")
             lines = [ast.unparse(node) for node in _all_imports(ast.parse(text).body)]
-            found = set(tree._imported(text))
-            assert set(tree._imported("\n".join(lines))) <= found, path
+            result = set(tree._imported(text))
+            assert set(tree._imported("\n".join(lines))) <= result, path
 
 
 @pytest.mark.slow

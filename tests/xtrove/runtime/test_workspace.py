@@ -77,15 +77,15 @@ def test_what_fails_leaves_no_final_name_and_no_rest(place: Workspace) -> None:
 
 
 def test_a_second_driver_is_refused_by_name(place: Workspace) -> None:
-    said: list[str] = []
+    text: list[str] = []
     with (
-        driver_lock(place, said.append),
+        driver_lock(place, text.append),
         pytest.raises(XtroveError, match="another build") as caught,
-        driver_lock(place, said.append),
+        driver_lock(place, text.append),
     ):
         raise AssertionError("the lock was given twice")
     assert caught.value.exit_code == 1
-    with driver_lock(place, said.append):
+    with driver_lock(place, text.append):
         pass
 
 
@@ -132,19 +132,19 @@ def test_a_driver_waits_for_the_tasks_of_a_dead_one(place: Workspace) -> None:
         "print('held', flush=True); sys.stdin.read()\n"
     )
     words = [sys.executable, "-c", script, str(place.work / "tasks.lock")]
-    said: list[str] = []
+    text: list[str] = []
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as task:
         assert task.stdin is not None and task.stdout is not None
         assert task.stdout.readline() == "held\n"
         end = task.stdin.close
 
         def say(words: str) -> None:
-            said.append(words)
+            text.append(words)
             end()
 
         with driver_lock(place, say):
-            assert said
-    assert said == ["waiting for the workers of an earlier run to end"]
+            assert text
+    assert text == ["waiting for the workers of an earlier run to end"]
 
 
 def test_tasks_that_never_end_are_named(place: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

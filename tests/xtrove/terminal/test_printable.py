@@ -74,12 +74,12 @@ def test_every_way_to_print_is_clean(terminal: Terminal) -> None:
     terminal.print(Text.assemble((HOSTILE, "bold"), HOSTILE))
     terminal.print(Syntax(HOSTILE, "python"))
     terminal.rule(HOSTILE)
-    said = _said(terminal)
+    output = _said(terminal)
     # Styles of the console itself, which has no colours here, are the only escapes left.
-    _check(said.replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[1;3m", "")
+    _check(output.replace("\x1b[1m", "").replace("\x1b[0m", "").replace("\x1b[1;3m", "")
            .replace("\x1b[3m", "").replace("\x1b[2;3m", ""))  # fmt: skip
-    assert said.count("[/bold]") == 10
-    assert said.count("[red]evil") == 10
+    assert output.count("[/bold]") == 10
+    assert output.count("[red]evil") == 10
 
 
 PRODUCT = ("ingest", "extract", "dedupe", "shards", "train", "evaluate", "xtrove")
@@ -135,12 +135,12 @@ def test_a_warning_gives_no_orders_and_no_code() -> None:
 def test_no_words_hold_markup() -> None:
     """A style is an argument: as words it would be shown as it is."""
     tags = ("[bold", "[dim", "[red", "[green", "[/]", "[/bold", "[yellow")
-    found = []
+    result = []
     for path in sorted((support.ROOT / "xtrove").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_bytes())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found += [f"{path.name}: {tag}" for tag in tags if tag in node.value]
-    assert found == []
+                result += [f"{path.name}: {tag}" for tag in tags if tag in node.value]
+    assert result == []
 
 
 def _pairs() -> list[builder.Pair]:
@@ -165,23 +165,23 @@ def _dataset(tmp_path_factory: pytest.TempPathFactory) -> builder.Built:
 
 def _clean(*words: object, code: int = 0) -> str:
     done = support.xtrove(*words)
-    said = done.stdout + done.stderr
-    assert done.returncode == code, said
-    assert "Traceback" not in said
-    _check(said)
-    return said
+    output = done.stdout + done.stderr
+    assert done.returncode == code, output
+    assert "Traceback" not in output
+    _check(output)
+    return output
 
 
 @pytest.mark.slow
 def test_a_strangers_dataset_is_shown_as_text(dataset: builder.Built) -> None:
     path = dataset.path
-    for said in (
+    for output in (
         _clean("inspect", path, "--samples", 9),
         _clean("why", path, dataset.kept[-1].id),
         _clean("why", path, "f" * 32),
         _clean("forget", path, f"owner/{BARE}x", code=2),
     ):
-        assert "[/bold]" in said and "[red]evil" in said
+        assert "[/bold]" in output and "[red]evil" in output
 
 
 @pytest.mark.slow
@@ -216,8 +216,8 @@ def _hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
 def test_publish_shows_text(hub: RunningHub, dataset: builder.Built, tmp_path: Path) -> None:
     base = tmp_path / f"set{BARE.replace('/', '')}"
     base.symlink_to(dataset.path)
-    words = [sys.executable, "-m", "xtrove", "publish", str(base), "o/set", "--dry-run"]
-    done = hub.run(words, token="hf_write_5ecret5ecret5ecret", NO_COLOR="1")
+    arguments = [sys.executable, "-m", "xtrove", "publish", str(base), "o/set", "--dry-run"]
+    done = hub.run(arguments, token="hf_write_5ecret5ecret5ecret", NO_COLOR="1")
     assert done.returncode == 0, done.stderr
     _check(done.stdout + done.stderr)
 
@@ -252,9 +252,9 @@ def test_a_build_and_a_doctor_of_hostile_names(tmp_path: Path) -> None:
         "shards": {"splits": {"validation": 0, "test": 0}},
     }  # fmt: skip
     config = support.write_config(tmp_path / "config.yaml", settings)
-    said = _clean("build", config)
-    assert "quarantined: pairs: [red].parquet: column" in said
-    assert "[red]evil.csv" in said
+    output = _clean("build", config)
+    assert "quarantined: pairs: [red].parquet: column" in output
+    assert "[red]evil.csv" in output
     # Set aside by the build too, which goes on without them.
     report = _clean("doctor", config)
     assert "set aside: [red].parquet" in report
@@ -269,8 +269,8 @@ def test_search_shows_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     body = f"def evil(bananas):\n    return '[/bold]{ESCAPES[:-2]}' + bananas\n"
     (root / f"{BARE.replace('/', '')}.py").write_text(body, encoding="utf-8")
     (root / "[red]bananas.py").write_text(body, encoding="utf-8")
-    said = _clean("search", root, "bananas", "--mode", "bm25")
-    assert "[red]bananas.py" in said and "[/bold]" in said
+    output = _clean("search", root, "bananas", "--mode", "bm25")
+    assert "[red]bananas.py" in output and "[/bold]" in output
 
 
 def test_an_unforeseen_fault_is_printed_as_text(tmp_path: Path) -> None:

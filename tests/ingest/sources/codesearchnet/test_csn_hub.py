@@ -50,20 +50,20 @@ def in_zip(book: bytes | None) -> bytes:
 
 
 def branch(prefix: str) -> dict[str, bytes]:
-    held = rows()
+    items = rows()
     return {
-        f"{prefix}/train-00000-of-00001.parquet": parquet_bytes(held["train"]),
-        f"{prefix}/validation-00000-of-00001.parquet": parquet_bytes(held["valid"]),
-        f"{prefix}/test-00000-of-00001.parquet": parquet_bytes(held["test"]),
+        f"{prefix}/train-00000-of-00001.parquet": parquet_bytes(items["train"]),
+        f"{prefix}/validation-00000-of-00001.parquet": parquet_bytes(items["valid"]),
+        f"{prefix}/test-00000-of-00001.parquet": parquet_bytes(items["test"]),
     }
 
 
 def converted(prefix: str) -> dict[str, bytes]:
-    held = rows()
+    items = rows()
     return {
-        f"{prefix}/train/0000.parquet": parquet_bytes(held["train"]),
-        f"{prefix}/validation/0000.parquet": parquet_bytes(held["valid"]),
-        f"{prefix}/test/0000.parquet": parquet_bytes(held["test"]),
+        f"{prefix}/train/0000.parquet": parquet_bytes(items["train"]),
+        f"{prefix}/validation/0000.parquet": parquet_bytes(items["valid"]),
+        f"{prefix}/test/0000.parquet": parquet_bytes(items["test"]),
     }
 
 
@@ -87,15 +87,15 @@ def test_every_layout_is_found(hub: RunningHub, repo: str, tmp_path: Path) -> No
     options: dict[str, str] = {"path": f"hf://datasets/{repo}"}
     if repo != "o/zips":
         options["license_files"] = str(tmp_path)
-    found = hub.client(SCRIPT, json.dumps(options))
-    assert Counter(found["reasons"]) == {"pair": 3}
-    assert found["urls"] == [row(i)["url"] for i in range(3)]
-    held = rows()
-    assert found["held"] == [one["url"] for split in ("valid", "test") for one in held[split]]
-    assert found["revision"][:40].isalnum()
+    result = hub.client(SCRIPT, json.dumps(options))
+    assert Counter(result["reasons"]) == {"pair": 3}
+    assert result["urls"] == [row(i)["url"] for i in range(3)]
+    items = rows()
+    assert result["held"] == [one["url"] for split in ("valid", "test") for one in items[split]]
+    assert result["revision"][:40].isalnum()
 
 
 @pytest.mark.slow
 def test_a_parquet_copy_without_licence_files_gives_nothing(hub: RunningHub) -> None:
-    found = hub.client(SCRIPT, json.dumps({"path": "hf://datasets/o/branch"}))
-    assert Counter(found["reasons"]) == {"license_unknown": 3}
+    result = hub.client(SCRIPT, json.dumps({"path": "hf://datasets/o/branch"}))
+    assert Counter(result["reasons"]) == {"license_unknown": 3}

@@ -44,17 +44,17 @@ LAYOUTS = ("zip", "unpacked", "branch", "converted")
 
 def write(root: Path, layout: str, language: str = "python") -> None:
     """A copy with its licence pickle: in the zip, or beside the rest."""
-    held = rows(language)
+    items = rows(language)
     match layout:
         case "zip":
-            write_zip(root / f"{language}.zip", held, language, BOOK)
+            write_zip(root / f"{language}.zip", items, language, BOOK)
             return
         case "unpacked":
-            write_unpacked(root, held, language)
+            write_unpacked(root, items, language)
         case "branch":
-            write_branch(root, held, language)
+            write_branch(root, items, language)
         case "converted":
-            write_converted(root, held, language)
+            write_converted(root, items, language)
     (root / f"{language}_licenses.pkl").write_bytes(BOOK)
 
 
@@ -110,15 +110,15 @@ def test_a_row_becomes_a_pair(tmp_path: Path, layout: str) -> None:
 
 
 def test_every_layout_holds_the_same_rows(tmp_path: Path) -> None:
-    found = []
+    result = []
     for layout in LAYOUTS:
         for language in ("python", "go"):
             write(tmp_path / layout, layout, language)
         records = run(tmp_path / layout, partition="keep")[1]
-        held = [record for record in records if isinstance(record, SourcePair)]
-        found.append(sorted((one.language, one.partition, one.query, one.url) for one in held))
-    assert len(found[0]) == 18
-    assert all(one == found[0] for one in found)
+        items = [record for record in records if isinstance(record, SourcePair)]
+        result.append(sorted((one.language, one.partition, one.query, one.url) for one in items))
+    assert len(result[0]) == 18
+    assert all(one == result[0] for one in result)
 
 
 def test_the_url_keeps_its_own_anchor(tmp_path: Path) -> None:
@@ -138,17 +138,17 @@ def test_the_rows_of_validation_and_test_are_held_out(tmp_path: Path) -> None:
             write(root, layout, language)
         options = CodeSearchNetOptions(path=str(root))
         listing = plan(options, "csn", LicensePolicy())
-        held = list(holdout_rows(options, listing.revision))
-        assert [(one.language, one.set) for one in held] == [
+        items = list(holdout_rows(options, listing.revision))
+        assert [(one.language, one.set) for one in items] == [
             (language, f"codesearchnet/{split}")
             for language in ("python", "ruby")
             for split in ("validation", "test")
             for _ in range(3)
         ]
         first = row(0, "valid")
-        assert (held[0].item, held[0].query) == (first["url"], first["docstring"])
-        assert held[0].code == first["code"]
-        queries = {one.query for one in held}
+        assert (items[0].item, items[0].query) == (first["url"], first["docstring"])
+        assert items[0].code == first["code"]
+        queries = {one.query for one in items}
         assert not queries & {getattr(one, "query", "") for one in run(root)[1]}
         keep = options.model_copy(update={"partition": "keep"})
         assert list(holdout_rows(keep, listing.revision)) == []
@@ -302,8 +302,8 @@ def test_a_stream_that_breaks_off_gives_its_rows_and_one_refusal(tmp_path: Path)
 def test_a_damaged_member_is_found_by_its_checksum(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "python.zip", rows(), compression=zipfile.ZIP_STORED)
     data = bytearray(path.read_bytes())
-    place = data.index(packed(rows()["train"])) + 60
-    data[place] ^= 0xFF
+    folder = data.index(packed(rows()["train"])) + 60
+    data[folder] ^= 0xFF
     path.write_bytes(bytes(data))
     records = run(tmp_path, declared_licenses=["MIT"])[1]
     assert reasons(records)[-1] == "corrupt_input"
@@ -313,9 +313,9 @@ def test_a_damaged_member_is_found_by_its_checksum(tmp_path: Path) -> None:
 
 
 def test_rows_to_hold_out_are_read_strictly(tmp_path: Path) -> None:
-    held = rows()
-    held["test"][1]["code"] = None
-    write_zip(tmp_path / "python.zip", held, book=BOOK)
+    items = rows()
+    items["test"][1]["code"] = None
+    write_zip(tmp_path / "python.zip", items, book=BOOK)
     options = CodeSearchNetOptions(path=str(tmp_path))
     listing = plan(options, "csn", LicensePolicy())
     with pytest.raises(SourceError, match=r"held out.*python_test_0.*row 2.*null_code"):
@@ -329,16 +329,16 @@ def test_a_changed_file_is_noticed(tmp_path: Path, layout: str) -> None:
     write(tmp_path, layout)
     options = CodeSearchNetOptions(path=str(tmp_path))
     listing = plan(options, "s", LicensePolicy())
-    held = {split: [row(7, split)] for split in rows()}
+    by_name = {split: [row(7, split)] for split in rows()}
     match layout:
         case "zip":
-            write_zip(tmp_path / "python.zip", held, book=BOOK)
+            write_zip(tmp_path / "python.zip", by_name, book=BOOK)
         case "unpacked":
-            write_unpacked(tmp_path, held)
+            write_unpacked(tmp_path, by_name)
         case "branch":
-            write_branch(tmp_path, held)
+            write_branch(tmp_path, by_name)
         case _:
-            write_converted(tmp_path, held)
+            write_converted(tmp_path, by_name)
     with pytest.raises(ChangedInput):
         list(read(options, "s", LicensePolicy(), listing.slices[0], listing.revision))
 

@@ -35,20 +35,20 @@ from tests.ingest.csn_copies import GPL, MIT, row
 )
 def test_every_shape_of_an_entry_is_read(value: object) -> None:
     book = parse_license_index("x.pkl", pickle.dumps({"Owner/Name": value}))
-    ids, said = book.of("owner/name", "src/a.py")
+    ids, output = book.of("owner/name", "src/a.py")
     assert ids == ("MIT",)
-    assert said.startswith("x.pkl: ")
+    assert output.startswith("x.pkl: ")
     assert len(book) == 1
 
 
 def test_the_nearest_licence_counts_and_unknown_texts_let_nothing_in() -> None:
-    held = {
+    by_name = {
         "a/b": [("LICENSE", MIT), ("vendor/COPYING", GPL)],
         "c/d": [("LICENSE", "do as you please")],
         "e/f": [("packages/x/LICENSE", MIT)],
         "g/h": [],
     }
-    book = parse_license_index("x.pkl", pickle.dumps(held))
+    book = parse_license_index("x.pkl", pickle.dumps(by_name))
     assert book.of("a/b", "src/a.py")[0] == ("MIT",)
     assert book.of("a/b", "vendor/deep/a.py")[0] == ("GPL-3.0-only",)
     assert book.of("c/d", "a.py")[0] == ()

@@ -54,8 +54,8 @@ def run(**options: object) -> tuple[Listing, dict[str, SourceFile | Skip]]:
     listing = plan(chosen, "env", LicensePolicy())
     records: dict[str, SourceFile | Skip] = {}
     for slice_ in listing.slices:
-        found = read(chosen, "env", LicensePolicy(), slice_, listing.revision)
-        for part, one in zip(slice_.parts, found, strict=True):
+        result = read(chosen, "env", LicensePolicy(), slice_, listing.revision)
+        for part, one in zip(slice_.parts, result, strict=True):
             records[part.name] = one
     return listing, records
 
@@ -172,9 +172,9 @@ def test_where_a_licence_is_looked_for(
 ) -> None:
     install(site, "p", metadata, {"p/x.py": "", **files})
     (dist,) = distributions()
-    ids, said = package_licences(dist)
+    ids, output = package_licences(dist)
     assert ids == expected
-    assert said.startswith(evidence)
+    assert output.startswith(evidence)
     expected_reason = "license_unknown" if not expected else None
     if any("GPL" in one or one == RESTRICTED for one in expected):
         expected_reason = "license_not_permissive"
@@ -188,12 +188,12 @@ def test_files_outside_the_package_are_never_read(site: Path) -> None:
     record = "../secret.py,,\nway/secret.py,,\nlink.py,,\ngone.py,,\n" + f"{outside},,\n"
     (site / "link.py").symlink_to(outside)
     install(site, "p", "License-Expression: MIT\n", {"p.py": ""}, record)
-    found = reasons(run()[1])
-    assert found.pop("p/p.py") == "file"
-    assert found.pop("p/link.py") == "symlink"
-    assert "p/gone.py" not in found
-    assert set(found.values()) == {"outside_package"}
-    assert len(found) == 3
+    result = reasons(run()[1])
+    assert result.pop("p/p.py") == "file"
+    assert result.pop("p/link.py") == "symlink"
+    assert "p/gone.py" not in result
+    assert set(result.values()) == {"outside_package"}
+    assert len(result) == 3
 
 
 def test_ourselves_editable_and_recordless_packages_are_left_out(site: Path) -> None:
@@ -228,8 +228,8 @@ def test_dependencies_follow_markers_and_asked_extras(site: Path) -> None:
     for name, lines in needs.items():
         requires = "".join(f"Requires-Dist: {line}\n" for line in lines)
         install(site, name, f"License-Expression: MIT\n{requires}", {f"{name}.py": ""})
-    found: dict[str, Distribution] = {dist.metadata["Name"]: dist for dist in distributions()}
-    assert closure("xtrove", found) == ["a", "b", "d", "e-e", "missing"]
+    result: dict[str, Distribution] = {dist.metadata["Name"]: dist for dist in distributions()}
+    assert closure("xtrove", result) == ["a", "b", "d", "e-e", "missing"]
     listing, records = run(packages="dependencies")
     assert {name.split("/")[0] for name in records} == {"a", "b", "d", "e-e"}
     assert ("missing packages", "missing") in listing.provenance

@@ -71,12 +71,12 @@ def test_every_format_holds_the_same_pairs(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lines))
     (tmp_path / "a.csv").write_bytes(as_csv(*(tuple(row.values()) for row in rows)))
     write_parquet(tmp_path / "a.parquet", rows)
-    found = [
+    result = [
         [(one.query, one.code, one.language) for one in run(path)[1] if isinstance(one, SourcePair)]
         for path in sorted(tmp_path.iterdir())
     ]
-    assert found[0] == [tuple(row.values()) for row in rows]
-    assert all(one == found[0] for one in found)
+    assert result[0] == [tuple(row.values()) for row in rows]
+    assert all(one == result[0] for one in result)
     listing, records = run(tmp_path)
     assert len(records) == 28
     assert [name for name, _ in listing.provenance] == [
@@ -97,8 +97,8 @@ def test_what_csv_writes_comes_back(rows: list[tuple[str, str, str]], end: str) 
     out = io.StringIO(newline="")
     csv.writer(out, lineterminator=end, quoting=csv.QUOTE_ALL).writerows([HEADER, *rows])
     lines: list[bytes | None] = list(io.BytesIO(out.getvalue().encode()))
-    found = list(csv_rows(iter(lines)))
-    assert found == [dict(zip(HEADER, row, strict=True)) for row in rows]
+    result = list(csv_rows(iter(lines)))
+    assert result == [dict(zip(HEADER, row, strict=True)) for row in rows]
 
 
 CSV_FAULTS: list[tuple[bytes, list[str]]] = [

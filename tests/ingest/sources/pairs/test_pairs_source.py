@@ -29,9 +29,9 @@ def run(
     listing = plan(chosen, "mine", LicensePolicy(), slice_bytes)
     records: list[SourcePair | Skip] = []
     for slice_ in listing.slices:
-        found = list(read(chosen, "mine", LicensePolicy(), slice_, listing.revision))
-        assert [one.row for one in found] == list(range(len(found)))
-        records += found
+        result = list(read(chosen, "mine", LicensePolicy(), slice_, listing.revision))
+        assert [one.row for one in result] == list(range(len(result)))
+        records += result
     return listing, records
 
 

@@ -238,9 +238,9 @@ def test_broken_files_and_row_groups_are_set_aside_by_name(
 ) -> None:
     hub, reader = served
     name = "data/python/train-00000-of-00002.parquet"
-    place = tmp_path / "x.parquet"
-    place.write_bytes(files[name])
-    column = pq.ParquetFile(place).metadata.row_group(1).column(0)
+    folder = tmp_path / "x.parquet"
+    folder.write_bytes(files[name])
+    column = pq.ParquetFile(folder).metadata.row_group(1).column(0)
     start = column.dictionary_page_offset or column.data_page_offset
     damaged = bytearray(files[name])
     damaged[start + 40 : start + 60] = b"\xff" * 20

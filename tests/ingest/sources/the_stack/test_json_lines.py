@@ -89,8 +89,8 @@ BAD: list[tuple[Any, str]] = [
 def test_each_bad_line_is_one_refusal(tmp_path: Path) -> None:
     lines(tmp_path / "python/data.json", [one for one, _ in BAD])
     records = run(tmp_path)[1]
-    found = [record.reason if isinstance(record, Skip) else "file" for record in records]
-    assert found == [reason for _, reason in BAD]
+    result = [record.reason if isinstance(record, Skip) else "file" for record in records]
+    assert result == [reason for _, reason in BAD]
     # The long line ends in another slice, where counting begins again.
     assert [record.row for record in records] == [*range(len(BAD) - 1), 0]
     untyped = records[14]

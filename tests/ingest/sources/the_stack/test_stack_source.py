@@ -160,15 +160,15 @@ def test_broken_files_are_set_aside_by_name(tmp_path: Path) -> None:
     os.mkfifo(data / "i-pipe.parquet")
     listing, records = run(tmp_path)
     assert reasons(records) == ["file"]
-    found = {one.name.removeprefix("data/python/"): one.reason for one in listing.quarantined}
-    assert list(found) == sorted(found)
+    result = {one.name.removeprefix("data/python/"): one.reason for one in listing.quarantined}
+    assert list(result) == sorted(result)
     for name in ("a-truncated", "b-empty", "c-footer", "d-garbage"):
-        assert found[f"{name}.parquet"].startswith("unreadable footer"), found
-    assert found["e-missing.parquet"] == "column content is missing (expected text)"
-    assert found["f-type.parquet"] == "column content is int64 (expected text)"
-    assert "is string (expected list of text)" in found["g-lic.parquet"]
-    assert found["h-link.parquet"].startswith("symlink")
-    assert found["i-pipe.parquet"] == "not_a_file"
+        assert result[f"{name}.parquet"].startswith("unreadable footer"), result
+    assert result["e-missing.parquet"] == "column content is missing (expected text)"
+    assert result["f-type.parquet"] == "column content is int64 (expected text)"
+    assert "is string (expected list of text)" in result["g-lic.parquet"]
+    assert result["h-link.parquet"].startswith("symlink")
+    assert result["i-pipe.parquet"] == "not_a_file"
     assert str(tmp_path) not in repr(listing.quarantined)
 
 

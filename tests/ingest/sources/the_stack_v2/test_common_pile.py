@@ -62,9 +62,9 @@ def run(
     listing = plan(chosen, "pile", LicensePolicy(), slice_bytes)
     records: list[SourceFile | Skip] = []
     for slice_ in listing.slices:
-        found = list(read(chosen, "pile", LicensePolicy(), slice_, listing.revision))
-        assert [one.row for one in found] == list(range(len(found)))
-        records += found
+        result = list(read(chosen, "pile", LicensePolicy(), slice_, listing.revision))
+        assert [one.row for one in result] == list(range(len(result)))
+        records += result
     return listing, records
 
 

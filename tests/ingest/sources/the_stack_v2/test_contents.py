@@ -131,8 +131,8 @@ def test_stated_lengths_bound_what_is_held(store: Bucket) -> None:
 def test_what_is_not_this_blob_is_a_mismatch(
     store: Bucket, packed: bytes, length: int | None, detail: str
 ) -> None:
-    wanted = replace(store.put(b"content", packed), length=length)
-    outcome = one(store, wanted)
+    required = replace(store.put(b"content", packed), length=length)
+    outcome = one(store, required)
     assert isinstance(outcome, Missing)
     assert outcome.reason == "blob_mismatch"
     assert detail in outcome.detail
@@ -140,9 +140,9 @@ def test_what_is_not_this_blob_is_a_mismatch(
 
 
 def test_a_body_without_end_is_cut_at_the_cap(store: Bucket) -> None:
-    wanted = store.put(b"content")
+    request = store.put(b"content")
     store.always = endless
-    outcome = one(store, wanted)
+    outcome = one(store, request)
     assert isinstance(outcome, Missing)
     assert outcome.reason == "blob_mismatch"
 
@@ -177,8 +177,8 @@ def test_text_is_decoded_strictly_and_kept_as_utf8(
 
 
 def test_text_that_grows_over_the_limit_is_too_large(store: Bucket) -> None:
-    wanted = replace(store.put(b"\xe9" * 600_000), encoding="iso8859-1")
-    outcome = one(store, wanted)
+    required = replace(store.put(b"\xe9" * 600_000), encoding="iso8859-1")
+    outcome = one(store, required)
     assert isinstance(outcome, Missing)
     assert outcome.reason == "too_large"
 
@@ -211,40 +211,40 @@ def test_no_name_of_an_encoding_breaks_the_reader(name: str) -> None:
     ],
 )
 def test_what_may_pass_is_tried_again(store: Bucket, fault: object) -> None:
-    wanted = store.put(b"content" * 100)
+    request = store.put(b"content" * 100)
     assert callable(fault)
-    store.script[wanted.blob_id] = [fault, fault]
-    assert isinstance(one(store, wanted), Content)
-    assert store.asked == [wanted.blob_id] * 3
+    store.script[request.blob_id] = [fault, fault]
+    assert isinstance(one(store, request), Content)
+    assert store.asked == [request.blob_id] * 3
 
 
 def test_what_does_not_pass_is_a_transient_fault(store: Bucket) -> None:
-    wanted = store.put(b"content")
+    request = store.put(b"content")
     store.always = status(503, "SlowDown")
-    with pytest.raises(TransientFault, match=rf"blob {wanted.blob_id}: HTTP 503 SlowDown"):
-        one(store, wanted, retries=1)
+    with pytest.raises(TransientFault, match=rf"blob {request.blob_id}: HTTP 503 SlowDown"):
+        one(store, request, retries=1)
     assert len(store.asked) == 2
 
 
 def test_a_server_that_is_gone_is_a_transient_fault(store: Bucket) -> None:
-    wanted = store.put(b"content")
+    request = store.put(b"content")
     options = store.options(retries=1).model_copy(update={"url": "http://127.0.0.1:1/content"})
     with pytest.raises(TransientFault, match="blob .*NewConnectionError"):
-        fetched(options, [wanted])
+        fetched(options, [request])
 
 
 def test_silence_and_dripping_end_at_a_deadline(store: Bucket) -> None:
-    wanted = store.put(bytes(range(256)) * 20)
+    request = store.put(bytes(range(256)) * 20)
     over = threading.Event()
     store.always = lambda *_: over.wait(100) and None
     try:
         with pytest.raises(TransientFault, match="ReadTimeoutError"):
-            one(store, wanted, retries=0, timeout=0.3)
+            one(store, request, retries=0, timeout=0.3)
     finally:
         over.set()
     store.always = drip
     with pytest.raises(TransientFault, match="did not come in time"):
-        one(store, wanted, retries=0, timeout=1)
+        one(store, request, retries=0, timeout=1)
 
 
 def test_leaving_early_stops_what_was_to_come(store: Bucket) -> None:
@@ -332,9 +332,9 @@ def test_requests_are_signed_unless_anonymous(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "KEY")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SECRET")
     monkeypatch.delenv("AWS_PROFILE", raising=False)
-    wanted = store.put(b"content")
-    assert isinstance(fetched(store.s3_options(), [wanted])[0], Content)
-    assert isinstance(fetched(store.s3_options(anonymous=True), [wanted])[0], Content)
+    request = store.put(b"content")
+    assert isinstance(fetched(store.s3_options(), [request])[0], Content)
+    assert isinstance(fetched(store.s3_options(anonymous=True), [request])[0], Content)
     signed, anonymous = store.queries
     assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in signed
     assert "X-Amz-Credential=KEY" in signed
@@ -347,16 +347,16 @@ def test_no_signature_and_no_secret_in_a_message(
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "KEYID")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SECRET")
-    wanted = store.put(b"content")
+    request = store.put(b"content")
     for answer in (drop, cut, status(503), status(403, "AccessDenied"), status(400)):
         store.always = answer
         try:
-            said = str(fetched(store.s3_options(retries=0), [wanted] * DENIED_FIRST))
+            output = str(fetched(store.s3_options(retries=0), [request] * DENIED_FIRST))
         except (SourceError, TransientFault) as error:
-            said = str(error)
-        assert said
-        assert "KEYID" not in said
-        assert "Signature=" not in said
+            output = str(error)
+        assert output
+        assert "KEYID" not in output
+        assert "Signature=" not in output
 
 
 def test_without_credentials_the_remedy_is_named(
@@ -372,15 +372,15 @@ def test_without_credentials_the_remedy_is_named(
 
 
 def test_a_proxy_of_the_environment_is_used(store: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = store.put(b"content")
+    request = store.put(b"content")
     options = store.options(url="http://archive.invalid/content", retries=0)
     monkeypatch.setenv("http_proxy", f"http://me:p%40ss@127.0.0.1:{store.port}")
     monkeypatch.setenv("no_proxy", "")
-    assert isinstance(fetched(options, [wanted])[0], Content)
+    assert isinstance(fetched(options, [request])[0], Content)
     assert store.proxy_keys == ["Basic " + base64.b64encode(b"me:p@ss").decode()]
     monkeypatch.setenv("no_proxy", "archive.invalid")
     with pytest.raises(TransientFault):
-        fetched(options, [wanted])
+        fetched(options, [request])
     assert len(store.asked) == 1
 
 

@@ -168,19 +168,19 @@ def test_unfolding_is_a_loop_over_repositories_and_their_files(
     ]
     schema = pa.schema(list(GROUPED.items()))
     batch = pa.RecordBatch.from_pylist(content, schema=schema).slice(start, count)
-    found = fields_of(batch, shape_of(schema))
+    result = fields_of(batch, shape_of(schema))
     expected = [
         (repo, one)
         for repo, files in repos[start : start + count]
         for one in (files or [None])  # type: ignore[list-item]
     ]
-    assert found.rows == len(expected)
-    assert found.empty == {at for at, (_, one) in enumerate(expected) if one is None}
+    assert result.rows == len(expected)
+    assert result.empty == {at for at, (_, one) in enumerate(expected) if one is None}
     for at, (repo, one) in enumerate(expected):
         path = (one or {}).get("path")
-        assert found.texts["repo_name"][at] == (None if repo is None else repo.encode())
-        assert found.texts["path"][at] == (None if path is None else path.encode())
-        assert found.flags["is_vendor"][at] == (one or {}).get("is_vendor")
-        assert found.numbers["length_bytes"][at] == (one or {}).get("length_bytes")
+        assert result.texts["repo_name"][at] == (None if repo is None else repo.encode())
+        assert result.texts["path"][at] == (None if path is None else path.encode())
+        assert result.flags["is_vendor"][at] == (one or {}).get("is_vendor")
+        assert result.numbers["length_bytes"][at] == (one or {}).get("length_bytes")
         stated = (one or {}).get("detected_licenses") or []
-        assert found.licenses[at] == tuple(item or "" for item in stated)
+        assert result.licenses[at] == tuple(item or "" for item in stated)

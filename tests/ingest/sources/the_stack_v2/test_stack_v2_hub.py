@@ -76,12 +76,12 @@ def test_rows_come_from_the_hub_and_contents_from_the_bucket(store: Bucket, tmp_
             "path": "hf://datasets/bigcode/the-stack-v2-dedup",
             "blobs": {"url": f"http://127.0.0.1:{store.port}/content"},
         }
-        found = hub.client(SCRIPT, json.dumps(options))
+        result = hub.client(SCRIPT, json.dumps(options))
         sent = sum(one["bytes"] for one in hub.log())
-    assert found["revision"] == commit
-    assert found["streams"] == ["python"]
-    assert Counter(found["reasons"]) == {"file": ROWS // 100, "no_license": ROWS - ROWS // 100}
-    assert set(found["contents"]) == {"x = 0\n"}
-    assert found["quarantined"] == ["data/Go/train-00000-of-00001.parquet"]
+    assert result["revision"] == commit
+    assert result["streams"] == ["python"]
+    assert Counter(result["reasons"]) == {"file": ROWS // 100, "no_license": ROWS - ROWS // 100}
+    assert set(result["contents"]) == {"x = 0\n"}
+    assert result["quarantined"] == ["data/Go/train-00000-of-00001.parquet"]
     assert len(store.asked) == ROWS // 100
     assert 10_000 < sent < path.stat().st_size / 4

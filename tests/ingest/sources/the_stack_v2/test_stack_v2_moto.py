@@ -124,11 +124,11 @@ def test_most_real_contents_are_missing(moto: Moto) -> None:
     with tarfile.open(moto.root / "blobs.tar") as archive:
         there = {name.rpartition("/")[2] for name in archive.getnames()}
     ids = table.filter(passing)["blob_id"].to_pylist()
-    found = reasons(records)
-    assert sum(found.values()) == table.num_rows
-    assert found["file"] == sum(id_ in there for id_ in ids)
-    assert found["blob_missing"] == sum(id_ not in there for id_ in ids)
-    assert found["file"] > 100
+    result = reasons(records)
+    assert sum(result.values()) == table.num_rows
+    assert result["file"] == sum(id_ in there for id_ in ids)
+    assert result["blob_missing"] == sum(id_ not in there for id_ in ids)
+    assert result["file"] > 100
 
 
 @pytest.mark.slow

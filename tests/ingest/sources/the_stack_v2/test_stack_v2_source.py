@@ -171,11 +171,11 @@ def test_files_that_break_the_contract_are_set_aside(store: Bucket, tmp_path: Pa
     (data / "g.parquet").symlink_to("good.parquet")
     listing, records = run(store, tmp_path)
     assert reasons(records) == ["file"] * 2
-    found = {one.name.removeprefix("data/Python/"): one.reason for one in listing.quarantined}
-    assert found.pop("f.parquet").startswith("unreadable footer")
-    assert found.pop("g.parquet").startswith("symlink")
-    assert found.pop("d.parquet") == "column files is string (expected list of struct)"
-    assert found == {
+    result = {one.name.removeprefix("data/Python/"): one.reason for one in listing.quarantined}
+    assert result.pop("f.parquet").startswith("unreadable footer")
+    assert result.pop("g.parquet").startswith("symlink")
+    assert result.pop("d.parquet") == "column files is string (expected list of struct)"
+    assert result == {
         "a.parquet": "column blob_id is missing (expected text)",
         "b.parquet": "column length_bytes is string (expected number)",
         "c.parquet": "column is_vendor is int8 (expected flag)",
