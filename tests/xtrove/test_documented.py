@@ -110,3 +110,17 @@ def test_without_the_extra_a_command_says_what_to_install(words: tuple[str, ...]
     assert done.returncode == 2, done.stderr
     assert "pip install -e '.[train]' -c constraints.txt" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_without_a_command_the_five_steps_are_shown() -> None:
+    done = support.xtrove()
+    assert done.returncode == 0 and done.stderr == ""
+    typed = set(re.findall(r"xtrove ([a-z]+) ", done.stdout))
+    assert typed <= set(_commands())
+    assert {"build", "verify", "publish", "train", "evaluate", "search"} <= typed
+    assert [line[2] for line in done.stdout.splitlines() if line[2:3].isdigit()] == list("12345")
+
+
+def test_completion_can_be_installed() -> None:
+    done = support.xtrove("--show-completion", "bash")
+    assert done.returncode == 0 and "complete_bash" in done.stdout

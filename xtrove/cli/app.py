@@ -23,8 +23,7 @@ from xtrove.terminal import err, out
 app = typer.Typer(
     name="xtrove",
     help="Permissively licensed code in; a verified dataset, a code-search model, its measure out.",
-    no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -53,14 +52,32 @@ def _version(requested: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+STEPS = """\
+From code to a search model, each step with its defaults; `xtrove COMMAND --help` says more.
+
+  1  xtrove build CONFIG.yaml           source code to a dataset of (question, function) pairs
+     xtrove doctor CONFIG.yaml          a look at every source first: access, licences, amount
+  2  xtrove verify DATASET              recompute every claim; inspect and why show samples
+  3  xtrove publish DATASET OWNER/NAME  to the Hugging Face Hub; --dry-run shows what would go
+  4  xtrove train TRAIN.yaml            a model from the shards; --plan shows memory and time
+  5  xtrove evaluate --dataset DATASET --model-path MODEL
+     xtrove search FOLDER "a question"  use it; xtrove mcp FOLDER serves agents
+
+Try it without a config or a network: xtrove build, then xtrove inspect data/installed.
+"""
+"""What `xtrove` alone prints."""
+
+
+@app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Print it and end."),
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        out().print(STEPS, end="")
 
 
 Dataset = Annotated[Path, typer.Argument(help="Folder of a finished build.", show_default=False)]
