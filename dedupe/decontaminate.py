@@ -7,14 +7,16 @@ Layers, in the order they are tried:
 - `contained`: at least `containment` of its shingles stand in the pair, however long the pair;
 - `query`: the folded query of an evaluation item.
 
-Functions under `min_tokens` count in the exact and query layers only.
+A function under `min_tokens` has no near matches; it is `contained` where all of its tokens, at
+least as many as a shingle has, stand in the pair in one run.
 
-Method of near and contained: a prefix filter (Chaudhuri, Ganti, Kaushik, "A primitive operator
-for similarity joins", ICDE 2006) over an inverted index. A pair that reaches either measure
-holds at least ceil(p n) of the n shingles of the evaluation function, p the smaller of threshold
-and containment, so it holds one of its n - ceil(p n) + 1 rarest: only those are indexed, in
-sorted arrays, and each candidate is then measured exactly. Nothing above the bounds is missed,
-which MinHash LSH in front could not promise, and containment is found that LSH cannot see.
+Method of near and contained: a prefix filter (Chaudhuri, Ganti, Kaushik, "A primitive operator for
+similarity joins", ICDE 2006) over an inverted index. A pair that reaches either measure holds at
+least ceil(p n) of the n shingles of the evaluation function, p the smaller of threshold and
+containment (1 for a short function, whose run of tokens is looked for where all stand in it), so
+it holds one of its n - ceil(p n) + 1 rarest: only those are indexed, in sorted arrays, and each
+candidate is then measured exactly. Nothing above the bounds is missed, which MinHash LSH in front
+could not promise, and containment is found that LSH cannot see.
 
 Cost: about 15 microseconds a pair against the 6,267 functions of CoSQA's code base, 20 times that
 for a Python pair that still holds triple quotes and must be parsed; the index takes 1 s and about
@@ -44,7 +46,7 @@ from dedupe.shingling import U64, jaccard, shingle_sets, token_hashes
 from extract.parsing import strip_code_documentation
 from extract.text import fold
 
-_FORMAT = 2
+_FORMAT = 3
 MAX_NAMED = 5
 _DOCSTRING_QUOTES = ('"""', "'''")
 
@@ -70,6 +72,12 @@ class _Function:
     language: str
     containment: Fraction
     shingles: U64
+    words: tuple[str, ...] = ()
+    """All tokens of a short function, in order; () for one that is measured by its shingles."""
+
+    def least_share(self, threshold: Fraction) -> Fraction:
+        """Share of the shingles that every pair with a hit holds."""
+        return Fraction(1) if self.words else min(threshold, self.containment)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,7 +129,7 @@ class EvaluationIndex:
         owners = self.exact.get(fingerprint.exact_key) or self._without_docstring(language, code)
         if owners is not None:
             return Hit(set=owners[0], item=owners[1], layer="exact", score=1.0)
-        hit = self._near(language, fingerprint.shingles)
+        hit = self._near(language, code, fingerprint.shingles)
         if hit is None and (owners := self.queries.get(fold(query))) is not None:
             return Hit(set=owners[0], item=owners[1], layer="query", score=1.0)
         return hit
@@ -143,13 +151,13 @@ class EvaluationIndex:
             self.exact.get(exact_key(language, tokens(language, bare))) if documentation else None
         )
 
-    def _near(self, language: str, mine: U64) -> Hit | None:
+    def _near(self, language: str, code: str, mine: U64) -> Hit | None:
         best: Hit | None = None
         for row in self._candidates(mine):
             function = self.functions[row]
             if function.language != language:
                 continue
-            hit = self._measure(function, mine)
+            hit = self._measure(function, code, mine)
             if hit is not None and (best is None or hit.score > best.score):
                 best = hit
         return best
@@ -167,10 +175,14 @@ class EvaluationIndex:
         owners = [self.owner[a:b] for a, b in zip(start.tolist(), stop.tolist(), strict=True)]
         return sorted(set(np.concatenate(owners).tolist()))
 
-    def _measure(self, function: _Function, mine: U64) -> Hit | None:
+    def _measure(self, function: _Function, code: str, mine: U64) -> Hit | None:
         shared, union = jaccard(mine, function.shingles)
         size = len(function.shingles)
-        if reaches(shared, union, self.threshold):
+        if function.words:
+            if shared < size or not _holds_run(tokens(function.language, code), function.words):
+                return None
+            layer, score = "contained", 1.0
+        elif reaches(shared, union, self.threshold):
             layer, score = "near", shared / union
         elif reaches(shared, size, function.containment):
             layer, score = "contained", shared / size
@@ -194,7 +206,8 @@ def _index_code(
         # Code of nothing but comments has no tokens; it would match every other such pair.
         if words:
             exact.setdefault(exact_key(row.language, words), (evaluation_set.name, row.item))
-    long = [token_hashes(words) for words in forms if len(words) >= max(1, options.min_tokens)]
+    measured = [words for words in forms if len(words) >= options.ngram]
+    sequences = [token_hashes(words) for words in measured]
     return [
         _Function(
             set=evaluation_set.name,
@@ -202,9 +215,22 @@ def _index_code(
             language=row.language,
             containment=Fraction(str(evaluation_set.containment)),
             shingles=shingles,
+            words=tuple(words) if len(words) < options.min_tokens else (),
         )
-        for shingles in shingle_sets(long, options.ngram)
+        for words, shingles in zip(measured, shingle_sets(sequences, options.ngram), strict=True)
     ]
+
+
+def _holds_run(words: Sequence[str], run: tuple[str, ...]) -> bool:
+    """Whether `run` stands in `words` without a gap; linear but for repeats of its first token."""
+    at = -1
+    try:
+        while True:
+            at = words.index(run[0], at + 1)
+            if tuple(words[at : at + len(run)]) == run:
+                return True
+    except ValueError:
+        return False
 
 
 def _rarest(functions: Sequence[_Function], threshold: Fraction) -> tuple[U64, NDArray[np.int64]]:
@@ -217,7 +243,7 @@ def _rarest(functions: Sequence[_Function], threshold: Fraction) -> tuple[U64, N
     rare: list[U64] = []
     for function in functions:
         size = len(function.shingles)
-        prefix = size - math.ceil(min(threshold, function.containment) * size) + 1
+        prefix = size - math.ceil(function.least_share(threshold) * size) + 1
         frequency = counts[np.searchsorted(known, function.shingles)]
         rare.append(function.shingles[np.argsort(frequency, kind="stable")[:prefix]])
     owner = np.repeat(np.arange(len(functions)), [len(prefix) for prefix in rare])

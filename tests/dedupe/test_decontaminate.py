@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
-import textwrap
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from benchmarks.recall import CLASSES, library_functions, plant
+from benchmarks.injection import FORMS, documented, embedded, hits_of, injected
+from benchmarks.recall import library_functions, plant
 from dedupe.decontaminate import EvaluationIndex, Hit, evaluation_facts
 from dedupe.fingerprint import fingerprints
 from dedupe.lexer import tokens
@@ -28,35 +27,15 @@ FLOORS = {
     "re-commented": 1.0,
     "documented": 1.0,
     "embedded": 1.0,
+    "comments stripped": 1.0,
+    "reformatted": 0.95,
+    "reordered": 0.93,
     "edited": 0.98,
     "renamed": 0.8,
 }
-"""Least share of the injected copies that is found; measured: 1 but for renamed, 0.83 (a name
-that stands in most lines of a short function leaves few 5-grams)."""
-
-
-def hits_of(index: EvaluationIndex, codes: Sequence[str], query: str = "") -> list[Hit | None]:
-    prints = fingerprints([("python", code, query) for code in codes], OPTIONS)
-    return [
-        index.match("python", code, query, result)
-        for code, result in zip(codes, prints, strict=True)
-    ]
-
-
-def documented(code: str) -> str:
-    """The function with a docstring as its first statement."""
-    function = ast.parse(code).body[0]
-    assert isinstance(function, ast.FunctionDef)
-    first = function.body[0]
-    lines = code.splitlines(keepends=True)
-    if first.lineno == function.lineno:
-        return code
-    docstring = f'{" " * first.col_offset}"""Do it well.\n\n    And say so."""\n'
-    return "".join([*lines[: first.lineno - 1], docstring, *lines[first.lineno - 1 :]])
-
-
-def embedded(code: str, around: str) -> str:
-    return f"def outer(one):\n{textwrap.indent(around + code + around, '    ')}    return one\n"
+"""Least share of the injected copies that is found; measured: 1 but for reformatted (0.987),
+reordered (0.973) and renamed (0.827: a name that stands in most lines of a short function leaves
+few 5-grams)."""
 
 
 def index_of(path: Path, rows: Sequence[dict[str, str]], **fields: float) -> EvaluationIndex:
@@ -80,15 +59,10 @@ def index(functions: list[str], tmp_path_factory: pytest.TempPathFactory) -> Eva
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", FLOORS)
+@pytest.mark.parametrize("kind", FORMS)
 def test_injected_copies_are_found(kind: str, functions: list[str], index: EvaluationIndex) -> None:
     protected, others = functions[:PROTECTED], functions[PROTECTED:]
-    if kind in CLASSES:
-        codes = [planted.code for planted in plant(protected, seed=5) if planted.kind == kind]
-    elif kind == "documented":
-        codes = [documented(code) for code in protected]
-    else:
-        codes = [embedded(*both) for both in zip(protected, others, strict=True)]
+    codes = injected(kind, protected, others)
     result = hits_of(index, codes)
     assert len(codes) == PROTECTED
     recall = sum(hit is not None for hit in result) / len(codes)
@@ -134,7 +108,7 @@ def test_queries_are_compared_folded_whatever_the_language(tmp_path: Path) -> No
     assert hits_of(index, ["a = 1"], query="") == [None]
 
 
-def test_short_functions_are_protected_by_exact_key_in_their_language_only(
+def test_short_functions_are_protected_by_their_tokens_in_their_language_only(
     tmp_path: Path,
 ) -> None:
     code = 'def f(a):\n    """Doc."""\n    return a + 1\n'
@@ -143,6 +117,12 @@ def test_short_functions_are_protected_by_exact_key_in_their_language_only(
     other = code.replace("Doc.", "Another one.")
     assert [hit and hit.layer for hit in hits_of(index, [bare, other])] == ["exact", "exact"]
     assert hits_of(index, [bare.replace("1", "2"), "# nothing"]) == [None, None]
+    around = f"class A:\n    x = 1\n\n    {bare.strip()}\n\n    y = 2\n"
+    assert [hit and hit.layer for hit in hits_of(index, [around])] == ["contained"]
+    # Every 5-gram stands there, and never all of them in one run.
+    apart = "def f(a): return a + 2\ndef g(a): return a + 1\n"
+    split = "def f(a): return a\nlambda f(a): return a + 1\nx(a): return a + 1\n"
+    assert hits_of(index, [apart, split, around.replace("+ 1", "+ 3")]) == [None, None, None]
     foreign = fingerprints([("ruby", bare, "")], OPTIONS)[0]
     assert index.match("ruby", bare, "", foreign) is None
 
