@@ -136,6 +136,8 @@ class OptimizerSection(Section):
     """AdamW, a linear warm-up, a cosine down to `final`."""
 
     lr: Annotated[float, Field(gt=0, le=1)] = 1e-4
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The rate of a layer is this times that of the one above, of embeddings that of the first."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
     betas: tuple[Share, Share] = (0.9, 0.999)
     eps: Annotated[float, Field(gt=0)] = 1e-8

@@ -36,7 +36,7 @@ from train.objectives import (
     reduce_gradients,
 )
 from train.run.cost import arithmetic
-from train.run.schedule import k_factor
+from train.run.schedule import k_factor, rate_scales
 from train.run.setup import lengths_of
 from train.run.state import Parameters
 from train.scores import PackedTokens
@@ -86,7 +86,7 @@ class Stepper:
     def step(self, batch: TokenBatch, *, step: int, total: int, rate: float) -> StepResult:
         """Trains on one batch; where loss or gradients are no numbers the weights stay."""
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["scale"]
         self.encoder.train()
         self.optimizer.zero_grad(set_to_none=True)
         factor = k_factor(step, total=total, start=self._config.objective.k_start)
@@ -216,14 +216,20 @@ def _trained(encoder: Encoder, loss: Loss) -> Parameters:
 def _optimizer(
     config: TrainConfig, parameters: Parameters, device: Device
 ) -> torch.optim.Optimizer:
-    """AdamW; norms, biases and the temperature are not decayed."""
+    """AdamW; norms, biases and the temperature are not decayed. `scale` of a group: of the rate."""
     section = config.optimizer
-    matrices = [parameter for parameter in parameters.values() if parameter.ndim >= 2]
-    others = [parameter for parameter in parameters.values() if parameter.ndim < 2]
+    scales = rate_scales(parameters.keys(), section.layer_decay)
+    groups: dict[tuple[bool, float], list[torch.nn.Parameter]] = {}
+    for name, parameter in parameters.items():
+        groups.setdefault((parameter.ndim < 2, scales[name]), []).append(parameter)
     return torch.optim.AdamW(
         [
-            {"params": matrices, "weight_decay": section.weight_decay},
-            {"params": others, "weight_decay": 0.0},
+            {
+                "params": groups[is_vector, scale],
+                "weight_decay": 0.0 if is_vector else section.weight_decay,
+                "scale": scale,
+            }
+            for is_vector, scale in sorted(groups)
         ],
         lr=section.lr,
         betas=section.betas,

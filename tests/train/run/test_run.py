@@ -231,14 +231,34 @@ def test_a_run_that_harms_other_questions_leaves_its_start(data: Path, tmp_path:
 
 
 @pytest.mark.slow
+def test_lower_layers_move_less(data: Path, tmp_path: Path) -> None:
+    rates = {"layer_decay": 0.5, "weight_decay": 0.0, "eps": 1e-30, "warmup": 0.0, "clip": 1e9}
+    train(config(data, tmp_path / "run", steps=1, optimizer={"lr": 0.001, **rates}))
+    output = RunFolder(root=tmp_path / "run")
+    before, after = (load_model(at).state_dict() for at in (output.start, output.root))
+    moved = {name: float((after[name] - before[name]).abs().max()) for name in before}
+    layers = 1 + max(int(name.split(".")[2]) for name in before if name.startswith("base.layers."))
+    # AdamW's first step is the rate, whatever the gradient.
+    for name, depth in (
+        ("projection.weight", layers + 1),
+        ("base.final_norm.weight", layers + 1),
+        ("base.embeddings.tok_embeddings.weight", 0),
+        *((f"base.layers.{layer}.mlp.Wi.weight", layer + 1) for layer in range(layers)),
+    ):
+        expected = 0.001 * 0.5 ** (layers + 1 - depth)
+        assert moved[name] == pytest.approx(expected, rel=1e-2), name
+
+
+@pytest.mark.slow
 def test_an_interrupt_saves_and_the_rest_is_the_same(data: Path, tmp_path: Path) -> None:
-    train(config(data, tmp_path / "whole"))
+    rates = {"layer_decay": 0.5}
+    train(config(data, tmp_path / "whole", optimizer=rates))
     calls = iter(range(100))
     with pytest.raises(Interrupted, match="stopped behind step 3 of 12") as stopped:
-        train(config(data, tmp_path / "run"), interrupted=lambda: next(calls) == 2)
+        train(config(data, tmp_path / "run", optimizer=rates), interrupted=lambda: next(calls) == 2)
     assert "--resume" in stopped.value.remedy
     assert RunFolder(root=tmp_path / "run").run_state() is not None
-    train(config(data, tmp_path / "run"), resume=True)
+    train(config(data, tmp_path / "run", optimizer=rates), resume=True)
     assert losses(tmp_path / "run") == losses(tmp_path / "whole")
 
 

@@ -24,7 +24,7 @@ from train.model.pretrained import attention_for, flash_attention_works
 from train.run.cost import Arithmetic
 from train.run.log import Meter, StepFacts, cut_from
 from train.run.plan import _check_pool
-from train.run.schedule import k_factor, learning_rate
+from train.run.schedule import k_factor, learning_rate, rate_scales
 from train.run.self_test import loss_self_test, losses
 from train.run.setup import new_encoder
 from train.run.step import new_stepper
@@ -82,6 +82,24 @@ def test_what_decides_the_weights_is_in_the_digest(tmp_path: Path) -> None:
         assert other.digest() != base.digest()
         assert len(differences(base.decisive(), other.decisive())) == 1
     assert differences({"a": {"b": 1}}, {"a": {"b": 2}}) == ["a.b: 1 -> 2"]
+
+
+def test_rates_of_layers_worked_by_hand() -> None:
+    # The names of BERT, ModernBERT and T5; adapters; what stands above the layers.
+    scales = {
+        "encoder.base.embeddings.LayerNorm.weight": 0.125,
+        "encoder.base.shared.weight": 0.125,
+        "encoder.base.base_model.model.embeddings.word.token_adapter.delta": 0.125,
+        "encoder.base.encoder.layer.0.attention.self.query.weight": 0.25,
+        "encoder.base.layers.1.mlp.Wi.weight": 0.5,
+        "encoder.base.encoder.block.0.layer.1.wi.weight": 0.25,
+        "encoder.base.base_model.model.encoder.layer.1.lora_A.default.weight": 0.5,
+        "encoder.base.final_norm.weight": 1.0,
+        "encoder.projection.weight": 1.0,
+        "loss.log_temperature": 1.0,
+    }
+    assert rate_scales(scales, 0.5) == scales
+    assert set(rate_scales(scales, 1.0).values()) == {1.0}
 
 
 def test_configs_that_cannot_work_are_refused(tmp_path: Path) -> None:
