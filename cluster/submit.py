@@ -18,9 +18,9 @@ from collections.abc import Sequence
 INSTALL = "pip install -e CHECKOUT -c CHECKOUT/constraints.txt"
 
 
-def main(words: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> None:
     """Become `xtrove WORDS`; exits with 1 where xtrove is not installed, with 2 without words."""
-    if not words:
+    if not arguments:
         sys.stderr.write(f"{__doc__}\n")
         sys.exit(2)
     try:
@@ -33,7 +33,7 @@ def main(words: Sequence[str]) -> None:
         sys.exit(1)
     os.environ["RAY_ADDRESS"] = os.environ.get("RAY_ADDRESS") or "auto"
     # -P: this script runs in a home folder, and a folder called `evaluate` there is not ours.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "xtrove", *words])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "xtrove", *arguments])
 
 
 if __name__ == "__main__":

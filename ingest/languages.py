@@ -118,12 +118,14 @@ def language_of(path: str) -> str:
     return EXTENSIONS.get(f".{suffix.lower()}", "") if stem else ""
 
 
-def wanted_language(path: str, wanted: Collection[str]) -> str:
-    """The language by which a file of `path` is listed when `wanted` are read; "" for none."""
+def wanted_language(path: str, languages: Collection[str]) -> str:
+    """The language by which a file of `path` is listed when `languages` are read; "" for none."""
     language = language_of(path)
-    if language in wanted:
+    if language in languages:
         return language
-    return "cpp" if language == "c" and "cpp" in wanted and path.lower().endswith(_HEADER) else ""
+    return (
+        "cpp" if language == "c" and "cpp" in languages and path.lower().endswith(_HEADER) else ""
+    )
 
 
 def settled_language(language: str, path: str, content: bytes) -> str:

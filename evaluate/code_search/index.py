@@ -91,17 +91,17 @@ class Snapshot:
     def documents(self, known: dict[bytes, CodeDocument]) -> list[CodeDocument]:
         """All documents by number. `known` keeps those of before, so that after a change only the
         new ones are read: 20 us each."""
-        found: list[CodeDocument | None] = [None] * len(self)
+        documents: list[CodeDocument | None] = [None] * len(self)
         rows: dict[bytes, CodeDocument] = {}
         for segment, part in zip(self.segments, self.numbers, strict=True):
             data = segment.rows.tobytes()
             for place in np.flatnonzero(part >= 0).tolist():
                 row = data[segment.offsets[place] : segment.offsets[place + 1]]
                 document = known.get(row) or segment.document(place)
-                rows[row] = found[part[place]] = document
+                rows[row] = documents[part[place]] = document
         known.clear()
         known.update(rows)
-        return [document for document in found if document is not None]
+        return [document for document in documents if document is not None]
 
 
 def update(
@@ -159,7 +159,7 @@ class _Update:
         private_folder(self.store)
         self.state = State.load(self.store)
         rules = None if self.ignored else IgnoreRules(self.root)
-        tree = walk(self.root, wanted=frozenset(LANGUAGES), rules=rules)
+        tree = walk(self.root, languages=frozenset(LANGUAGES), rules=rules)
         files = {file.name: file for file in tree.files if not file.problem}
         removed = [name for name in self.state.files if name not in files]
         for name in removed:

@@ -86,7 +86,7 @@ def folder(
         raise CorpusError(f"no folder {str(root)!r}: name one, or stdlib: or package:NAME")
     chosen = frozenset(languages or LANGUAGES)
     # Files of no language are listed under "".
-    tree = walk(root, wanted=chosen | ({""} if suffixes else set()), exclude=exclude)
+    tree = walk(root, languages=chosen | ({""} if suffixes else set()), exclude=exclude)
     checkout = _checkout(root) if "" in tree.checkouts else None
     files = [
         file

@@ -137,8 +137,8 @@ def _pool(spec: Spec, keep: bool) -> _Pool:
     if (path / MANIFEST).is_file():
         _no_cutting(spec)
         return _rows(dataset_documents(path, keep_documentation=keep), "dataset")
-    place = folder(path, languages=spec.languages, exclude=spec.exclude, suffixes=spec.suffixes)
-    return _code(place, keep)
+    source = folder(path, languages=spec.languages, exclude=spec.exclude, suffixes=spec.suffixes)
+    return _code(source, keep)
 
 
 def _only_folders(spec: Spec) -> None:
@@ -154,17 +154,17 @@ def _no_cutting(spec: Spec) -> None:
         )
 
 
-def _code(place: CodePlace, keep: bool) -> _Pool:
-    cut = cut_files(place.read(), keep_documentation=keep)
-    files = {path: local for path, local, _, _ in place.files}
+def _code(source: CodePlace, keep: bool) -> _Pool:
+    cut = cut_files(source.read(), keep_documentation=keep)
+    files = {path: local for path, local, _, _ in source.files}
 
     def content(path: str) -> bytes | None:
         return read_capped(files[path], MAX_FILE_BYTES) if path in files else None
 
     return _Pool(
         documents=cut.documents,
-        facts={"revision": place.revision, **cut.facts()},
-        left_out={**place.unreadable, **cut.left_out},
+        facts={"revision": source.revision, **cut.facts()},
+        left_out={**source.unreadable, **cut.left_out},
         content=content,
     )
 

@@ -117,15 +117,15 @@ class _Reader:
     def spec(self, path: Path) -> Spec:
         whole = self._object(self._placed.value, (), _SPEC_KEYS, required=("corpus", "queries"))
         languages = self._texts(whole, "languages")
-        for place, language in enumerate(languages):
+        for index, language in enumerate(languages):
             if language not in LANGUAGES:
                 near = suggestion(language)
                 hint = f"did you mean {near!r}?" if near else f"one of {', '.join(LANGUAGES)}"
-                self._add(("languages", place), f"unknown language {language!r}: {hint}")
+                self._add(("languages", index), f"unknown language {language!r}: {hint}")
         suffixes = self._texts(whole, "suffixes")
-        for place, suffix in enumerate(suffixes):
+        for index, suffix in enumerate(suffixes):
             if not suffix.startswith(".") or suffix != suffix.lower():
-                self._add(("suffixes", place), f"{suffix!r} is not a suffix: write one like '.md'")
+                self._add(("suffixes", index), f"{suffix!r} is not a suffix: write one like '.md'")
         return Spec(
             path=path,
             name=self._text(whole, (), "name") or path.stem,

@@ -123,8 +123,8 @@ def github_repo(url: str) -> str:
 
 def _located(entry: Path, inside: Path) -> tuple[str, str]:
     """The folder that git reads, and the commit. Raises `GitFault`, `SourceError`."""
-    words = ["rev-parse", "--absolute-git-dir", "--git-common-dir", "--git-path", "objects"]
-    answer = output(str(entry.absolute()), words, cap=_MAX_FACTS_BYTES)
+    arguments = ["rev-parse", "--absolute-git-dir", "--git-common-dir", "--git-path", "objects"]
+    answer = output(str(entry.absolute()), arguments, cap=_MAX_FACTS_BYTES)
     lines = os.fsdecode(answer).splitlines()
     if len(lines) != 3:
         raise GitFault("the path of the repository holds a line break")
@@ -179,9 +179,9 @@ class _Config:
 
 def _config(git_dir: str) -> _Config:
     keys = r"^(remote\..*\.(url|promisor|partialclonefilter)|extensions\.partialclone)$"
-    words = ["config", "--local", "--no-includes", "-z", "--get-regexp", keys]
+    arguments = ["config", "--local", "--no-includes", "-z", "--get-regexp", keys]
     try:
-        listing = output(git_dir, words, cap=_MAX_FACTS_BYTES)
+        listing = output(git_dir, arguments, cap=_MAX_FACTS_BYTES)
     except GitFault as fault:
         if str(fault) != "no word of why":
             raise
@@ -198,8 +198,15 @@ def _config(git_dir: str) -> _Config:
 
 def _missing(git_dir: str, commit: str) -> frozenset[str]:
     """Objects of the commit that are not here. Unlike others, this command never fetches them."""
-    words = ["rev-list", "--objects", "--no-object-names", "--missing=print", "--no-walk", commit]
-    listing = output(git_dir, words, cap=MAX_TREE_BYTES)
+    arguments = [
+        "rev-list",
+        "--objects",
+        "--no-object-names",
+        "--missing=print",
+        "--no-walk",
+        commit,
+    ]
+    listing = output(git_dir, arguments, cap=MAX_TREE_BYTES)
     lines = listing.decode("ascii", "replace").splitlines()
     return frozenset(line[1:] for line in lines if line.startswith("?"))
 

@@ -68,25 +68,25 @@ def commit_ids(checkout: Checkout, since: str = "") -> list[str]:
 
     With `since`, those that descend from that commit only. Raises `GitFault`.
     """
-    words = ["rev-list", "--no-merges", f"--max-count={MAX_COMMITS}"]
+    arguments = ["rev-list", "--no-merges", f"--max-count={MAX_COMMITS}"]
     if since:
-        words += ["--ancestry-path", f"{since}..{checkout.commit}"]
+        arguments += ["--ancestry-path", f"{since}..{checkout.commit}"]
     else:
-        words.append(checkout.commit)
-    return output(checkout.git_dir, words, cap=MAX_LIST_BYTES).decode("ascii").split()
+        arguments.append(checkout.commit)
+    return output(checkout.git_dir, arguments, cap=MAX_LIST_BYTES).decode("ascii").split()
 
 
 def commits_touching(checkout: Checkout, paths: Sequence[str]) -> list[str]:
     """The ids of commits, newest first, in which files at the paths (git's globs) change."""
-    words = ["rev-list", "--full-history", f"--max-count={MAX_COMMITS}", checkout.commit, "--"]
-    listing = output(checkout.git_dir, [*words, *paths], cap=MAX_LIST_BYTES)
+    arguments = ["rev-list", "--full-history", f"--max-count={MAX_COMMITS}", checkout.commit, "--"]
+    listing = output(checkout.git_dir, [*arguments, *paths], cap=MAX_LIST_BYTES)
     return listing.decode("ascii").split()
 
 
 def checkout_at(checkout: Checkout, commit: str) -> Checkout:
     """The same repository at another of its commits. Raises `GitFault`."""
-    words = ["ls-tree", "-r", "-z", "--full-tree", commit]
-    blobs, links = parse_tree(output(checkout.git_dir, words, cap=MAX_TREE_BYTES))
+    arguments = ["ls-tree", "-r", "-z", "--full-tree", commit]
+    blobs, links = parse_tree(output(checkout.git_dir, arguments, cap=MAX_TREE_BYTES))
     return replace(checkout, commit=commit, blobs=blobs, links=links)
 
 
@@ -125,7 +125,7 @@ def read_changes(
     changes: dict[str, list[FileChange]] = {commit: [] for commit in ids}
     for commit, change in _parse(iter(listing.split(b"\n"))):
         changes[commit].append(change)
-    return {commit: tuple(found) for commit, found in changes.items()}
+    return {commit: tuple(changed) for commit, changed in changes.items()}
 
 
 def _parse(lines: Iterator[bytes]) -> Iterator[tuple[str, FileChange]]:

@@ -73,7 +73,7 @@ def environment(git_dir: str) -> dict[str, str]:
     }
 
 
-def output(git_dir: str, words: list[str], *, cap: int, given: bytes = b"") -> bytes:
+def output(git_dir: str, arguments: list[str], *, cap: int, given: bytes = b"") -> bytes:
     """What a command on a repository writes; `given` is its input.
 
     Raises `GitFault` when it fails, writes more than `cap` bytes or takes too long,
@@ -84,7 +84,7 @@ def output(git_dir: str, words: list[str], *, cap: int, given: bytes = b"") -> b
         source.write(given)
         source.seek(0)
         with subprocess.Popen(
-            [program, *SAFE, *words],
+            [program, *SAFE, *arguments],
             # A relative entry of PATH must not lead into the repository.
             cwd="/",
             env=environment(git_dir),
@@ -94,9 +94,9 @@ def output(git_dir: str, words: list[str], *, cap: int, given: bytes = b"") -> b
         ) as process:
             written, late = _limited(process, cap)
         if late:
-            raise GitFault(f"git {words[0]} took over {TIMEOUT_S} s")
+            raise GitFault(f"git {arguments[0]} took over {TIMEOUT_S} s")
         if len(written) > cap:
-            raise GitFault(f"git {words[0]} wrote more than {cap} bytes")
+            raise GitFault(f"git {arguments[0]} wrote more than {cap} bytes")
         if process.returncode != 0:
             errors.seek(0)
             raise GitFault(_first_line(errors.read(_MAX_ERROR_BYTES)))

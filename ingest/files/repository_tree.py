@@ -79,7 +79,7 @@ def repositories(root: Path, choice: Choice, blobs: BlobReader) -> list[Reposito
 
     Raises `SourceError` for a checkout that git cannot read.
     """
-    tree = walk(root, wanted=choice.wanted, exclude=choice.exclude)
+    tree = walk(root, languages=choice.wanted, exclude=choice.exclude)
     checkouts, above = _checkouts(root, tree)
     prefixes = frozenset({"", *checkouts})
     owned: dict[str, list[Found]] = {prefix: [] for prefix in sorted(prefixes)}

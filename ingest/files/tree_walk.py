@@ -93,7 +93,7 @@ class Rules(Protocol):
 def walk(
     root: Path,
     *,
-    wanted: frozenset[str],
+    languages: frozenset[str],
     exclude: Sequence[str] = (),
     rules: Rules | None = None,
 ) -> Tree:
@@ -102,7 +102,7 @@ def walk(
     `exclude` holds globs over the relative path, in which `*` crosses `/`; a pattern that
     matches a folder takes out all beneath it; what `rules` ignore is left out too.
     """
-    scan = _Scan(wanted=wanted, exclude=tuple(exclude), rules=rules)
+    scan = _Scan(wanted=languages, exclude=tuple(exclude), rules=rules)
     scan.pending.append((str(root), ""))
     while scan.pending:
         _scan_folder(scan, *scan.pending.pop())
@@ -114,9 +114,9 @@ def walk(
     )
 
 
-def look(path: str, name: str, wanted: Collection[str] = LANGUAGES) -> Found | None:
+def look(path: str, name: str, languages: Collection[str] = LANGUAGES) -> Found | None:
     """One candidate by its path; None when it is not there."""
-    language = wanted_language(name, wanted)
+    language = wanted_language(name, languages)
     try:
         facts = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -117,8 +117,8 @@ class _Records:
             for _ in rest:
                 self._take()
         if not isinstance(fields, BadRow) and columns not in (None, len(fields)):
-            words = f"{len(fields)} columns, the header has {columns}"
-            return _bad("wrong_column_count", record, words)
+            message = f"{len(fields)} columns, the header has {columns}"
+            return _bad("wrong_column_count", record, message)
         return fields
 
     def _scan(self, line: bytes) -> None:
@@ -182,6 +182,6 @@ def _parse_text(text: str) -> list[str] | BadRow | None:
 
 def _bad(reason: str, record: bytes, fact: str = "") -> BadRow:
     shown = record[:120].decode("utf-8", "backslashreplace").strip()[:160]
-    words = f"{fact}: " if fact else ""
+    message = f"{fact}: " if fact else ""
     facts = f"{fact}, " if fact else ""
-    return BadRow(reason=reason, detail=f"{words}{shown}", fact=f"{facts}{digest_of(record)}")
+    return BadRow(reason=reason, detail=f"{message}{shown}", fact=f"{facts}{digest_of(record)}")

@@ -299,24 +299,24 @@ def binary(column: Any) -> Any:
     return column.cast(pa.large_binary() if large else pa.binary())
 
 
-def _group(facts: Any, wanted: frozenset[str]) -> RowGroup:
+def _group(facts: Any, columns: frozenset[str]) -> RowGroup:
     size = 0
     for index in range(facts.num_columns):
         column = facts.column(index)
-        if column.path_in_schema.split(".", 1)[0] in wanted:
+        if column.path_in_schema.split(".", 1)[0] in columns:
             size += column.total_uncompressed_size
     if facts.num_rows < 0 or size < 0:
         raise BrokenFile(f"impossible row group: {facts.num_rows} rows, {size} bytes")
     return RowGroup(rows=facts.num_rows, size=size)
 
 
-def _chunks(facts: Any, wanted: frozenset[str]) -> list[tuple[int, int]]:
+def _chunks(facts: Any, columns: frozenset[str]) -> list[tuple[int, int]]:
     """The byte ranges of the wanted columns of a row group."""
     ranges: list[tuple[int, int]] = []
     total = 0
     for index in range(facts.num_columns):
         column = facts.column(index)
-        if column.path_in_schema.split(".", 1)[0] in wanted:
+        if column.path_in_schema.split(".", 1)[0] in columns:
             start = column.data_page_offset
             if column.has_dictionary_page and column.dictionary_page_offset > 0:
                 start = min(start, column.dictionary_page_offset)

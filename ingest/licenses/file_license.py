@@ -177,10 +177,10 @@ def _may_say(text: bytes) -> bool:
 def _statements(comment: bytes) -> tuple[_Statement, ...]:
     """What one comment states, by any of the ways but the last."""
     lines = comment_lines(comment)
-    words = fold_text(lines)
+    folded_text = fold_text(lines)
     every = [*_tags(lines), *_fields(lines), *_grants(lines)]
-    every += [((spdx,), f"text of {spdx}") for spdx in texts_in(words)]
-    limit = file_limit(words)
+    every += [((spdx,), f"text of {spdx}") for spdx in texts_in(folded_text)]
+    limit = file_limit(folded_text)
     if limit:
         every.append(((RESTRICTED,), limit))
     return tuple(statement for statement in every if statement[0])

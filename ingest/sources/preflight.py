@@ -323,9 +323,9 @@ def _note(findings: Findings, listing: Listing) -> None:
     findings.revision = listing.revision if known else ""
     none = "none of its own: a build digests the files and takes that"
     findings.good("revision", findings.revision or none)
-    words = ", ".join(f"{key or 'mixed'} {count:,}" for key, count in listed.files.items())
+    counts = ", ".join(f"{key or 'mixed'} {count:,}" for key, count in listed.files.items())
     files = sum(listed.files.values())
-    findings.good("layout", f"{files:,} files of {listed.bytes:,} bytes ({words})")
+    findings.good("layout", f"{files:,} files of {listed.bytes:,} bytes ({counts})")
     for entry in listing.quarantined[:3]:
         findings.good("set aside", f"{entry.name}: {entry.reason}")
     opened = sum(max(entry.size, 0) for entry in listed.chosen)

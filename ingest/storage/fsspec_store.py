@@ -159,7 +159,7 @@ def _system(uri: str, limits: ReadLimits) -> tuple[Any, str]:
 def _client(host: str, scheme: str) -> Callable[..., Awaitable[Any]]:
     """Makes the HTTP client for a host; fsspec keeps one file system for each such function."""
 
-    async def client(**words: Any) -> Any:
+    async def client(**options: Any) -> Any:
         import aiohttp
 
         home = addresses_of(host)
@@ -178,7 +178,7 @@ def _client(host: str, scheme: str) -> Callable[..., Awaitable[Any]]:
         traced = aiohttp.TraceConfig()
         traced.on_request_redirect.append(redirected)
         connector = aiohttp.TCPConnector(socket_factory=guarded)
-        return aiohttp.ClientSession(connector=connector, trace_configs=[traced], **words)
+        return aiohttp.ClientSession(connector=connector, trace_configs=[traced], **options)
 
     return client
 

@@ -185,16 +185,16 @@ def _pages(
     bucket: str, prefix: str, limits: ReadLimits, *, recursive: bool = True, most: int = 1000
 ) -> Iterator[Mapping[str, Any]]:
     """Pages of a listing; only the first of one that is to hold less than a page."""
-    words: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": most}
+    parameters: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "MaxKeys": most}
     if not recursive:
-        words["Delimiter"] = "/"
+        parameters["Delimiter"] = "/"
     for _ in range(MAX_PAGES):
-        page = called(f"s3://{bucket}/{prefix}", limits, "list_objects_v2", **words)
+        page = called(f"s3://{bucket}/{prefix}", limits, "list_objects_v2", **parameters)
         yield {"Contents": (), "CommonPrefixes": (), **page}
         following = page.get("NextContinuationToken")
         if not following or most < 1000:
             return
-        words["ContinuationToken"] = following
+        parameters["ContinuationToken"] = following
     raise SourceError("a listing without end", value=bucket, remedy="Name a folder in the path.")
 
 

@@ -83,7 +83,7 @@ class Denied(SourceError):
     """HTTP 403: refused, or not there for one who may not list."""
 
 
-def called(uri: str, limits: ReadLimits, name: str, **words: Any) -> Mapping[str, Any]:
+def called(uri: str, limits: ReadLimits, name: str, **parameters: Any) -> Mapping[str, Any]:
     """The answer of a call of the API.
 
     Raises `SourceError` (`Denied` for a 403), `FileNotFoundError`, `TransientFault`.
@@ -93,13 +93,15 @@ def called(uri: str, limits: ReadLimits, name: str, **words: Any) -> Mapping[str
     def call() -> Mapping[str, Any]:
         meter().add(service.host, 1, 0)
         try:
-            answer: Mapping[str, Any] = getattr(service.client, name)(**words)
+            answer: Mapping[str, Any] = getattr(service.client, name)(**parameters)
             return answer
         except ClientError as error:
             facts = error.response.get("ResponseMetadata", {})
             status, headers = facts.get("HTTPStatusCode", 0), facts.get("HTTPHeaders", {})
             code = str(error.response.get("Error", {}).get("Code", ""))
-            raise fault(status, code, words["Bucket"], words.get("Key", ""), headers) from error
+            raise fault(
+                status, code, parameters["Bucket"], parameters.get("Key", ""), headers
+            ) from error
         except (HTTPClientError, CredentialRetrievalError) as error:
             raise PassingFault(_brief(error)) from error
         except BotoCoreError as error:

@@ -43,8 +43,8 @@ def merged_rows(sidecars: Sequence[Path]) -> Iterator[NDArray[np.uint8]]:
         pieces = [a[c[part] : c[part + 1]] for a, c in zip(arrays, cuts, strict=True)]
         # Bytes, not records: concatenating records would swap them to the native byte order.
         plain = np.concatenate([*(p.view(np.uint8).reshape(-1, ROW) for p in pieces), _EMPTY])
-        words = plain[:, :16].copy().view(">u8")
-        yield plain[np.lexsort((words[:, 1], words[:, 0]))]
+        prefixes = plain[:, :16].copy().view(">u8")
+        yield plain[np.lexsort((prefixes[:, 1], prefixes[:, 0]))]
 
 
 _EMPTY = np.empty((0, ROW), dtype=np.uint8)

@@ -140,16 +140,16 @@ def _interpolate(
 def _card(
     first: Path, second: Path, output: Path, weight: float, metrics: Mapping[str, float]
 ) -> CardFacts:
-    facts = [read_json(fetch_model(str(one)) / TRAINING, {}) for one in (first, second)]
+    facts = [read_json(fetch_model(str(item)) / TRAINING, {}) for item in (first, second)]
     bases = [str(fact.get("base") or "") for fact in facts]
     licenses = {str(fact.get("license") or "other") for fact in facts}
     return CardFacts(
         name=output.name,
         base=bases[0] if bases[0] == bases[1] and bases[0] else first.name,
         data={
-            f"{label}, trained on": one["data"]
-            for label, one in zip(("first", "second"), facts, strict=True)
-            if one.get("data")
+            f"{label}, trained on": item["data"]
+            for label, item in zip(("first", "second"), facts, strict=True)
+            if item.get("data")
         },
         metrics=metrics,
         progress={

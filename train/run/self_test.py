@@ -49,7 +49,7 @@ def losses(device: torch.device) -> list[tuple[str, Tensor, Tensor, Tensor]]:
     excluded = torch.zeros(TEXTS, TEXTS, dtype=torch.bool)
     excluded[::7, 3::5] = True
     excluded.fill_diagonal_(False)
-    found = []
+    losses = []
     for name in ("xtr", "maxsim"):
         leaves = [values.to(device).requires_grad_() for values in (queries, documents)]
         packed = [
@@ -70,8 +70,8 @@ def losses(device: torch.device) -> list[tuple[str, Tensor, Tensor, Tensor]]:
         target = torch.arange(TEXTS, device=device)
         loss = functional.cross_entropy(scores * 20, target)
         query_gradient, document_gradient = torch.autograd.grad(loss, leaves)
-        found.append((name, loss.detach(), query_gradient, document_gradient))
-    return found
+        losses.append((name, loss.detach(), query_gradient, document_gradient))
+    return losses
 
 
 def _tokens(seed: int, longest: int) -> tuple[Tensor, Tensor]:

@@ -87,10 +87,10 @@ def export(
 
     The folder gets its name when all of it is there; one that stands is never written into.
     """
-    from xtrove.commands import Words, run
+    from xtrove.commands import ExportRequest, run
 
     run(
-        Words(
+        ExportRequest(
             path=path,
             to=to,
             output=output,

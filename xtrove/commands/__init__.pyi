@@ -1,6 +1,6 @@
 from . import doctor_report as doctor_report
 from .doctor import diagnose as diagnose
-from .exporting import Words as Words
+from .exporting import ExportRequest as ExportRequest
 from .exporting import run as run
 from .forgetting import forget as forget
 from .inspecting import inspect as inspect

@@ -49,7 +49,7 @@ class Diagnosis:
     @property
     def ok(self) -> bool:
         """Whether a build would work as far as was looked at."""
-        return all(source.ok for source in self.sources) and all(one.ok for one in self.build)
+        return all(source.ok for source in self.sources) and all(check.ok for check in self.build)
 
 
 def diagnose(config: BuildConfig, base: Path, seconds: float = DEADLINE_SECONDS) -> Diagnosis:
@@ -163,11 +163,11 @@ def _look_at_folder(sheet: Findings, key: str, folder: Path) -> None:
             f"Give a folder that can be written: --set {key}=...",
         )
         return
-    words = f"{folder} can be written; {amount(free)} free on {_device(there)}"
+    message = f"{folder} can be written; {amount(free)} free on {_device(there)}"
     if free < NEARLY_FULL_BYTES:
-        sheet.bad(key, words, f"{FREE_SPACE[0].upper()}{FREE_SPACE[1:]}.")
+        sheet.bad(key, message, f"{FREE_SPACE[0].upper()}{FREE_SPACE[1:]}.")
     else:
-        sheet.good(key, words)
+        sheet.good(key, message)
 
 
 def _device(folder: Path) -> str:
@@ -201,9 +201,9 @@ def _look_at_set(sheet: Findings, evaluation_set: DecontaminateSet) -> None:
     try:
         rows = read_set(evaluation_set).rows
         unknown, languages = unknown_languages(rows)
-        words = f"{len(rows):,} rows"
+        message = f"{len(rows):,} rows"
         if unknown:
-            words += f", {unknown:,} with code in no language of ours ({', '.join(languages)})"
-        sheet.good(key, words)
+            message += f", {unknown:,} with code in no language of ours ({', '.join(languages)})"
+        sheet.good(key, message)
     except (EvaluationSetError, OSError) as error:
         sheet.bad(key, str(error), "Mend it, or leave it out of `decontaminate:`.")

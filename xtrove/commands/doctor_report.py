@@ -35,8 +35,8 @@ def show(diagnosis: Diagnosis, console: Console) -> None:
     size = sum(traffic.bytes for _, traffic in diagnosis.traffic)
     asked = f", {requests:,} requests, {amount(size)}" if requests else ""
     problems = _problems(diagnosis)
-    words = f"{problems} problem{'s' * (problems != 1)}" if problems else "nothing in the way"
-    console.print(f"\n{words} ({duration(diagnosis.seconds)}{asked})", style="bold")
+    message = f"{problems} problem{'s' * (problems != 1)}" if problems else "nothing in the way"
+    console.print(f"\n{message} ({duration(diagnosis.seconds)}{asked})", style="bold")
 
 
 def as_json(diagnosis: Diagnosis) -> str:
@@ -79,16 +79,16 @@ def _show_source(source: Report, console: Console) -> None:
     for check in source.checks:
         _show_check(check, console)
     for count in source.licenses[:MOST_ROWS]:
-        words = f"{clean(count.licenses) or 'none stated'}: {count.verdict}, {count.rows:,} rows"
-        console.print(f"     licence  {words}")
+        message = f"{clean(count.licenses) or 'none stated'}: {count.verdict}, {count.rows:,} rows"
+        console.print(f"     licence  {message}")
     for reason, rows, detail in source.refused[:MOST_ROWS]:
         more = f" ({clean(detail)})" if detail else ""
         console.print(f"     refused  {reason}, {rows:,} rows{more}")
     if source.reading is not None:
         console.print(f"     reading  {_reading(source.reading)}")
         if source.quota is not None:
-            words = f"a build stops at {source.quota:,} pairs a language, and reads less of it"
-            console.print(f"     quota    {words}")
+            message = f"a build stops at {source.quota:,} pairs a language, and reads less of it"
+            console.print(f"     quota    {message}")
     sample = _sample(source.sample)
     if sample is not None:
         where = " ".join(sample[key] for key in ("repo", "path", "language", "licenses"))

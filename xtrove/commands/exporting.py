@@ -19,7 +19,7 @@ KINDS = (*FORMATS, ONNX)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Words:
+class ExportRequest:
     """What was typed; None and empty: was not."""
 
     path: Path
@@ -31,48 +31,48 @@ class Words:
     per_query: int | None
 
 
-def run(words: Words) -> None:
+def run(request: ExportRequest) -> None:
     """Export a dataset or a model. `Misuse` for wrong words, `XtroveError` where the work fails."""
-    if words.to not in KINDS:
-        raise Misuse(f"--to {words.to!r} is unknown", remedy=f"choose one of {', '.join(KINDS)}")
-    _check(words)
+    if request.to not in KINDS:
+        raise Misuse(f"--to {request.to!r} is unknown", remedy=f"choose one of {', '.join(KINDS)}")
+    _check(request)
     start = time.monotonic()
-    if words.to == ONNX:
-        _onnx(words, start)
+    if request.to == ONNX:
+        _onnx(request, start)
         return
-    chosen = next(name for name in FORMATS if name == words.to)
-    base = words.path.resolve()
+    chosen = next(name for name in FORMATS if name == request.to)
+    base = request.path.resolve()
     dataset = Dataset.open(base)
-    if words.output.resolve().is_relative_to(base):
+    if request.output.resolve().is_relative_to(base):
         raise Misuse(
-            f"--output {words.output} lies inside the dataset, which would not verify any more",
+            f"--output {request.output} lies inside the dataset, which would not verify any more",
             remedy="give a folder elsewhere",
         )
     with reading(base, "nothing was exported"):
-        done = _export(dataset, words, chosen)
-    _show(words.output, done, start)
+        done = _export(dataset, request, chosen)
+    _show(request.output, done, start)
 
 
-def _check(words: Words) -> None:
+def _check(request: ExportRequest) -> None:
     """Options that the format does not have are wrong, not ignored."""
     given = {
-        "--split": bool(words.splits),
-        "--language": bool(words.languages),
-        "--negatives": words.negatives is not None,
-        "--per-query": words.per_query is not None,
+        "--split": bool(request.splits),
+        "--language": bool(request.languages),
+        "--negatives": request.negatives is not None,
+        "--per-query": request.per_query is not None,
     }
-    known = {"--split", "--language"} if words.to != ONNX else set()
-    if words.to == TRIPLETS:
+    known = {"--split", "--language"} if request.to != ONNX else set()
+    if request.to == TRIPLETS:
         known = set(given)
     for name, is_given in given.items():
         if is_given and name not in known:
-            raise Misuse(f"{name} means nothing for --to {words.to}", remedy="leave it out")
-    for split in words.splits:
+            raise Misuse(f"{name} means nothing for --to {request.to}", remedy="leave it out")
+    for split in request.splits:
         if split not in layout.SPLITS:
             raise Misuse(
                 f"--split {split!r} is unknown", remedy=f"choose of {', '.join(layout.SPLITS)}"
             )
-    if words.to == TRIPLETS and words.negatives is None:
+    if request.to == TRIPLETS and request.negatives is None:
         raise Misuse(
             "--to pylate-triplets needs --negatives DIR",
             remedy="`xtrove mine DATASET --model-path MODEL --output DIR` makes them; "
@@ -80,33 +80,33 @@ def _check(words: Words) -> None:
         )
 
 
-def _export(dataset: Dataset, words: Words, chosen: Format) -> Exported:
+def _export(dataset: Dataset, request: ExportRequest, chosen: Format) -> Exported:
     options = ExportOptions(
         format=chosen,
-        splits=tuple(dict.fromkeys(words.splits)) or layout.SPLITS,
-        languages=tuple(dict.fromkeys(words.languages)) or None,
+        splits=tuple(dict.fromkeys(request.splits)) or layout.SPLITS,
+        languages=tuple(dict.fromkeys(request.languages)) or None,
     )
     with Step("exporting", unit=amount) as step:
-        if words.negatives is None:
-            return export(dataset, words.output, options, step.report)
+        if request.negatives is None:
+            return export(dataset, request.output, options, step.report)
         return export_triplets(
             dataset,
-            words.output,
+            request.output,
             options,
-            negatives=words.negatives,
-            per_query=words.per_query or 1,
+            negatives=request.negatives,
+            per_query=request.per_query or 1,
             progress=step.report,
         )
 
 
-def _onnx(words: Words, start: float) -> None:
+def _onnx(request: ExportRequest, start: float) -> None:
     from train.checkpoint import export_onnx
 
     with Step("exporting") as step:
-        files = export_onnx(words.path, words.output, progress=step.report)
+        files = export_onnx(request.path, request.output, progress=step.report)
     for path in files:
         _line(f"  {path.name}: {amount(path.stat().st_size)}")
-    _line(f"{words.output}: {len(files)} files ({duration(time.monotonic() - start)})")
+    _line(f"{request.output}: {len(files)} files ({duration(time.monotonic() - start)})")
 
 
 def _show(output: Path, done: Exported, start: float) -> None:

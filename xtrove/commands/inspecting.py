@@ -75,8 +75,8 @@ def _show_counts(console: Console, dataset: Dataset, summary: Summary) -> None:
     console.print(table)
     _line(console, f"split by {manifest.split.by} ({manifest.split.reason})")
     for title, rows in (("licences", summary.licenses), ("removed", summary.removals)):
-        words = ", ".join(f"{name} {count:,}" for name, count in rows.items())
-        _line(console, f"{title}: {words or 'none'}")
+        text = ", ".join(f"{name} {count:,}" for name, count in rows.items())
+        _line(console, f"{title}: {text or 'none'}")
     if manifest.tombstones:
         gone = manifest.tombstones
         _line(
@@ -140,8 +140,8 @@ def _why(dataset: Dataset, prefix: str, path: Path, work: Path | None) -> None:
     with Step("looking for the id"):
         id_ = _one_id(dataset, prefix.strip().lower(), work or path / ".xtrove")
     if not id_:
-        words = f"{prefix}: {MEANINGS['forgotten']}; nothing is kept"
-        _verdict(out(), "forgotten", "bold red", words)
+        text = f"{prefix}: {MEANINGS['forgotten']}; nothing is kept"
+        _verdict(out(), "forgotten", "bold red", text)
         return
     sample = dataset.get(id_)
     if sample is not None:
@@ -198,8 +198,8 @@ def _removed_ids(dataset: Dataset, prefix: str) -> Iterator[str]:
 
 def _explain_kept(dataset: Dataset, sample: Sample) -> None:
     console = out()
-    words = "it passed every filter, and no kept pair of an earlier rank is a duplicate of it"
-    _verdict(console, "kept", "bold green", f"{sample['id']}: {words}")
+    text = "it passed every filter, and no kept pair of an earlier rank is a duplicate of it"
+    _verdict(console, "kept", "bold green", f"{sample['id']}: {text}")
     _show_sample(console, sample)
     with Step("looking for its duplicates"):
         duplicates = list(_duplicates(dataset, str(sample["id"])))
@@ -213,13 +213,13 @@ def _explain_kept(dataset: Dataset, sample: Sample) -> None:
         _line(console, f"and for {len(duplicates) - 5:,} more")
 
 
-def _line(console: Console, words: str) -> None:
+def _line(console: Console, text: str) -> None:
     """One line, whatever stands in the fields of a stranger's dataset."""
-    console.print(one_line(words))
+    console.print(one_line(text))
 
 
-def _verdict(console: Console, verdict: str, style: str, words: str) -> None:
-    console.print(Text.assemble((verdict, style), f" {one_line(words)}"))
+def _verdict(console: Console, verdict: str, style: str, text: str) -> None:
+    console.print(Text.assemble((verdict, style), f" {one_line(text)}"))
 
 
 def _duplicates(dataset: Dataset, witness: str) -> Iterator[dict[str, Any]]:

@@ -39,8 +39,8 @@ def train(config: TrainConfig, *, resume: bool) -> None:
     if trained.best_step == 0:
         out().print("No measured step was better than the start: the model is the start.")
     out().print(f"The model is in {trained.output}. Next:")
-    words = f"--dataset {config.data.path} --model-path {trained.output}"
-    out().print(f"  xtrove evaluate {words}")
+    arguments = f"--dataset {config.data.path} --model-path {trained.output}"
+    out().print(f"  xtrove evaluate {arguments}")
 
 
 def average(

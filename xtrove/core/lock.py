@@ -125,16 +125,16 @@ def hold_lock(
 
 
 def _sign(descriptor: int) -> None:
-    words = {"pid": os.getpid(), "host": socket.gethostname()}
+    holder = {"pid": os.getpid(), "host": socket.gethostname()}
     # On a full disk the lock is held without a name: whoever makes room needs it.
     with suppress(OSError):
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps(words).encode(), 0)
+        os.pwrite(descriptor, json.dumps(holder).encode(), 0)
 
 
 def _holder(descriptor: int) -> str:
     try:
-        words = json.loads(os.pread(descriptor, _MAX_HOLDER_BYTES, 0))
-        return f"process {int(words['pid'])} on {str(words['host'])[:100]!r}"
+        holder = json.loads(os.pread(descriptor, _MAX_HOLDER_BYTES, 0))
+        return f"process {int(holder['pid'])} on {str(holder['host'])[:100]!r}"
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "another process"

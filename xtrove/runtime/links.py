@@ -90,9 +90,9 @@ def _refused(path: Path, why: str, what: str) -> Misuse:
         target = f" to {path.readlink()}"
     except OSError:
         target = ""
-    words = f"{path} is {what or f'a link{target}'}" + (f", and {why}" if why else "")
+    message = f"{path} is {what or f'a link{target}'}" + (f", and {why}" if why else "")
     return Misuse(
-        f"{words}: nothing was written or deleted",
+        f"{message}: nothing was written or deleted",
         remedy="this folder leads outside of itself: remove it there if you made it, "
         "and do not write to a dataset of others before you have looked at it",
     )

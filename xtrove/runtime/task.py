@@ -107,8 +107,8 @@ def _os_fault(error: OSError, workspace: Workspace) -> dict[str, Any]:
         # NumPy and Arrow report a short write without saying why.
         return _fault("stop", f"No space left on the disk of {full[0]}: {error}", FREE_SPACE)
     kind = "transient" if is_transient(error) else "failed"
-    words = error.strerror or ""
-    return _fault(kind, f"{words} {error.filename or ''}".strip() + f"\n{code_frames(error)}")
+    reason = error.strerror or ""
+    return _fault(kind, f"{reason} {error.filename or ''}".strip() + f"\n{code_frames(error)}")
 
 
 def _is_full(folder: Path) -> bool:

@@ -21,9 +21,9 @@ from rich.text import Text
 class Terminal(Console):
     """A console that no text can give orders to."""
 
-    def render_str(self, text: str, **words: Any) -> Text:
+    def render_str(self, text: str, **options: Any) -> Text:
         """Strings, those in tables and titles too, before they are laid out."""
-        return super().render_str(printable(text), **words)
+        return super().render_str(printable(text), **options)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

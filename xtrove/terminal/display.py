@@ -135,10 +135,10 @@ class Step(Display):
 
     def line(self) -> str:
         """What it is, what it does, how much of it is done."""
-        words = f"{self._what}: {self._doing}" if self._doing else self._what
+        text = f"{self._what}: {self._doing}" if self._doing else self._what
         if self._total:
-            return f"{words} {self._unit(self._done)} of {self._unit(self._total)}"
-        return f"{words} {self._unit(self._done)}" if self._done else words
+            return f"{text} {self._unit(self._done)} of {self._unit(self._total)}"
+        return f"{text} {self._unit(self._done)}" if self._done else text
 
     def draw(self) -> RenderableType:
         """The line with a spinner, and a bar where the end is known."""

@@ -117,7 +117,7 @@ def thinned(
 
 
 def read_files(
-    policy: LicensePolicy, slice_: Slice, revision: str, wanted: frozenset[str]
+    policy: LicensePolicy, slice_: Slice, revision: str, languages: frozenset[str]
 ) -> Iterator[SourceFile | Skip]:
     """One record a part, in order; a header whose content is of another language than those
     `wanted` is a `Skip`.
@@ -127,7 +127,7 @@ def read_files(
     """
     with BlobReader() as blobs:
         for record in _records(policy, slice_, revision, blobs):
-            if isinstance(record, SourceFile) and record.language not in wanted:
+            if isinstance(record, SourceFile) and record.language not in languages:
                 yield Skip(
                     language=record.language,
                     reason="unwanted_language",

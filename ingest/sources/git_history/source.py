@@ -178,7 +178,7 @@ def _histories(
             f"no git history of {', '.join(sorted(options.wanted()))}",
             value=options.path,
             remedy="Clone a repository with its history (no `--depth`), or check `languages` and "
-            "`exclude`." + "".join(f" {one.name}: {one.reason}." for one in quarantined[:3]),
+            "`exclude`." + "".join(f" {entry.name}: {entry.reason}." for entry in quarantined[:3]),
         )
     return histories, quarantined
 
@@ -210,8 +210,8 @@ def _permissive_since(checkout: Checkout, policy: LicensePolicy, blobs: BlobRead
     changes = commits_touching(checkout, _LICENCES)[:MAX_LICENCE_CHANGES]
     newer = ""
     for commit in changes:
-        found = license_files_of_commit(checkout_at(checkout, commit), blobs).found("x")
-        if found.ids and policy.refusal(found.ids) is not None:
+        licences = license_files_of_commit(checkout_at(checkout, commit), blobs).found("x")
+        if licences.ids and policy.refusal(licences.ids) is not None:
             return newer or checkout.commit
         newer = commit
     return newer if len(changes) == MAX_LICENCE_CHANGES else ""
@@ -305,8 +305,8 @@ class _RunReader:
     ) -> dict[str, tuple[FileChange, ...]]:
         """What the commits with a question changed; those that changed too little or too much are
         noted in `refused`. Raises `GitFault`."""
-        wanted = self.options.wanted()
-        endings = sorted(ending for ending, language in EXTENSIONS.items() if language in wanted)
+        languages = self.options.wanted()
+        endings = sorted(ending for ending, language in EXTENSIONS.items() if language in languages)
         if not questions:
             return {}
         changes = read_changes(self.part.path, list(questions), endings)

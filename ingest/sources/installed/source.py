@@ -78,8 +78,8 @@ class InstalledOptions(CommonOptions):
     def wanted(self) -> frozenset[str]:
         """The languages to read; C and C++ only where they are named: wheels hold the headers of
         other projects to compile against, which declare and define little."""
-        wanted = super().wanted()
-        return wanted - {"c", "cpp"} if self.languages is None else wanted
+        languages = super().wanted()
+        return languages - {"c", "cpp"} if self.languages is None else languages
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -242,7 +242,7 @@ def _chosen(options: InstalledOptions, distributions: Mapping[str, Distribution]
 
 def _stdlib(options: InstalledOptions) -> _Unit:
     root = Path(sysconfig.get_path("stdlib"))
-    tree = walk(root, wanted=options.wanted(), exclude=_STDLIB_EXCLUDE)
+    tree = walk(root, languages=options.wanted(), exclude=_STDLIB_EXCLUDE)
     info = sys.version_info
     pre = {"alpha": "a", "beta": "b", "candidate": "rc"}.get(info.releaselevel)
     version = f"v{info.major}.{info.minor}.{info.micro}" + (f"{pre}{info.serial}" if pre else "")

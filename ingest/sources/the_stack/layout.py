@@ -50,7 +50,7 @@ def is_table(name: str) -> bool:
 
 
 def find_files(
-    path: str, languages: tuple[str, ...] | None, wanted: frozenset[str], limits: ReadLimits
+    path: str, languages: tuple[str, ...] | None, columns: frozenset[str], limits: ReadLimits
 ) -> StackLayout:
     """The files of the wanted languages. Raises `SourceError` when a language has none."""
     place = _pin(path, limits)
@@ -58,7 +58,7 @@ def find_files(
     files: list[StackFile] = []
     quarantined: list[Quarantine] = []
     for folder, language in folders:
-        for entry in _readable(place, folder) if language in wanted else ():
+        for entry in _readable(place, folder) if language in columns else ():
             if entry.problem:
                 quarantined.append(Quarantine(name=entry.name, reason=why(entry.problem)))
             else:

@@ -17,7 +17,7 @@ CODE = "x = 1\n"
 
 
 def walked(root: Path) -> list[str]:
-    tree = walk(root, wanted=frozenset(LANGUAGES), rules=IgnoreRules(root))
+    tree = walk(root, languages=frozenset(LANGUAGES), rules=IgnoreRules(root))
     return [file.name for file in tree.files]
 
 

@@ -37,7 +37,7 @@ def put(root: Path, *names: str, text: str = "x = 1\n") -> None:
 
 
 def found(root: Path, exclude: tuple[str, ...] = ()) -> dict[str, str]:
-    return {file.name: file.problem for file in walk(root, wanted=ALL, exclude=exclude).files}
+    return {file.name: file.problem for file in walk(root, languages=ALL, exclude=exclude).files}
 
 
 def test_takes_wanted_languages_and_leaves_what_is_never_source(tmp_path: Path) -> None:
@@ -45,8 +45,8 @@ def test_takes_wanted_languages_and_leaves_what_is_never_source(tmp_path: Path) 
     put(tmp_path, "node_modules/m/i.js", ".hidden/h.py", "__pycache__/p.py", "env/bin/v.py")
     put(tmp_path, "env/pyvenv.cfg", ".git/hooks/h.py")
     assert found(tmp_path) == {"a.py": "", "b/c.ts": "", "z.go": ""}
-    assert [file.name for file in walk(tmp_path, wanted=frozenset({"go"})).files] == ["z.go"]
-    assert walk(tmp_path, wanted=ALL).checkouts == ("",)
+    assert [file.name for file in walk(tmp_path, languages=frozenset({"go"})).files] == ["z.go"]
+    assert walk(tmp_path, languages=ALL).checkouts == ("",)
 
 
 def test_links_are_counted_but_never_followed(tmp_path: Path) -> None:
