@@ -34,7 +34,7 @@ _ESCAPED = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
 def scrub(workspace: Workspace, names: Sequence[str]) -> None:
     """Deletes what the work folder, and the one beside the output, hold of repositories.
 
-    `wanted` are names in lower case (casefolded).
+    `names` are in lower case (casefolded).
     """
     numbers = np.array([repo_number(name) for name in names], dtype=np.uint64)
     for folder in sorted((workspace.work / "files" / "extract").glob("*")):

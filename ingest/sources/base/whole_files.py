@@ -120,7 +120,7 @@ def read_files(
     policy: LicensePolicy, slice_: Slice, revision: str, languages: frozenset[str]
 ) -> Iterator[SourceFile | Skip]:
     """One record a part, in order; a header whose content is of another language than those
-    `wanted` is a `Skip`.
+    `languages` is a `Skip`.
 
     Raises `ChangedInput` when a file is not the one that was planned, `TransientFault` when
     reading it may work later.
