@@ -48,7 +48,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     write(root / "data/python/train-00000-of-00002.parquet", rows(0, 24), group=6)
     write(root / "data/python/train-00001-of-00002.parquet", rows(24, 8), group=6)
     write(root / "data/TypeScript/data-00000-of-00001.parquet", rows(32, 9, lang="TypeScript"))
-    write(root / "data/c++/train-00000-of-00001.parquet", rows(41, 4, lang="C++"))
+    write(
+        root / "data/objective-c++/train-00000-of-00001.parquet", rows(41, 4, lang="Objective-C++")
+    )
     go = root / "data/go/data.json"
     go.parent.mkdir()
     go.write_bytes(smol(rows(45, 12, lang="Go")))
@@ -132,7 +134,7 @@ def test_planning_costs_one_resolver_request_a_file(served: Served) -> None:
     reader.get("plan", options={**OPTIONS, "languages": ["python", "typescript"]})
     log = hub.log()
     assert len([one for one in log if "/resolve/" in one["path"]]) == 3
-    assert not [one for one in log if "c%2B%2B" in one["path"] or "c++" in one["path"]]
+    assert not [one for one in log if "c%2B%2B" in one["path"] or "objective-c++" in one["path"]]
     assert not [one for one in log if one["violation"]]
 
 

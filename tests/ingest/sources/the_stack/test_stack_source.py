@@ -205,7 +205,7 @@ def test_languages_are_matched_by_folder_and_are_streams(tmp_path: Path) -> None
     for folder, language in (
         ("TSX", "TSX"),
         ("typescript", "TypeScript"),
-        ("c++", "C++"),
+        ("objective-c++", "Objective-C++"),
         ("go", "Go"),
     ):
         write(tmp_path / f"data/{folder}/x.parquet", [row(1, lang=language)])
@@ -214,7 +214,7 @@ def test_languages_are_matched_by_folder_and_are_streams(tmp_path: Path) -> None
     assert Counter(record.language for record in records) == {"typescript": 2, "go": 1}
     assert [one.language for one in run(tmp_path, languages=["go"])[1]] == ["go"]
     with pytest.raises(
-        SourceError, match=r"no Parquet file for rust.*found folders: TSX, c\+\+, go"
+        SourceError, match=r"no Parquet file for rust.*found folders: TSX, go, objective-c\+\+"
     ):
         run(tmp_path, languages=["go", "rust"])
 

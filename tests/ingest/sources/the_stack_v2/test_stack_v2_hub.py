@@ -66,7 +66,7 @@ def test_rows_come_from_the_hub_and_contents_from_the_bucket(store: Bucket, tmp_
     files = {
         "README.md": b"# v2",
         "data/Python/train-00000-of-00001.parquet": path.read_bytes(),
-        "data/C++/train-00000-of-00001.parquet": b"not read",
+        "data/Objective-C++/train-00000-of-00001.parquet": b"not read",
         "data/Go/train-00000-of-00001.parquet": b"PAR1",
     }
     commit = hub_store.commit("bigcode/the-stack-v2-dedup", files)

@@ -115,7 +115,7 @@ def grouped(repo: dict[str, Any], files: list[dict[str, Any]] | None) -> dict[st
 def test_grouped_rows_are_unfolded_in_order(store: Bucket, tmp_path: Path) -> None:
     made = rows(store, 9)
     made[1]["language"] = "TSX"
-    made[2]["language"] = "C++"
+    made[2]["language"] = "Objective-C++"
     made[3]["is_vendor"] = True
     made[4]["detected_licenses"] = []
     content = [
@@ -228,13 +228,13 @@ def test_a_row_group_larger_than_a_slice_is_cut_by_rows(store: Bucket, tmp_path:
 
 
 def test_languages_are_matched_by_folder_and_are_streams(store: Bucket, tmp_path: Path) -> None:
-    for folder in ("TSX", "TypeScript", "C++", "Go"):
+    for folder in ("TSX", "TypeScript", "Objective-C++", "Go"):
         content = rows(store, 1, language=folder)
         write(tmp_path / f"data/{folder}/train-0.parquet", content, FLAT)
     listing, records = run(store, tmp_path)
     assert {slice_.stream for slice_ in listing.slices} == {"go", "typescript"}
     assert Counter(record.language for record in records) == {"typescript": 2, "go": 1}
-    with pytest.raises(SourceError, match=r"no Parquet file for rust.*C\+\+, Go"):
+    with pytest.raises(SourceError, match=r"no Parquet file for rust.*Go, Objective-C\+\+"):
         run(store, tmp_path, languages=["go", "rust"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError, match="any supported language.*found folders: nothing"):
