@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import re
 
+from xtrove.core import XtroveError
+
 MAX_MESSAGE_CHARS = 20_000
 """Of a message that is looked at: the rest is logs and lists."""
 MAX_PARAGRAPH_CHARS = 500
@@ -124,8 +126,8 @@ _SENTENCE_END = re.compile(r"[.!?][)\"'`]?(?=\s|$)")
 _PROSE = re.compile(r"[A-Z'\"`(]?\w")
 
 
-class BadMessage(ValueError):
-    """A message is no question; `args[0]` is a key of `REASONS`."""
+class BadMessage(XtroveError, ValueError):
+    """A message is no question; `message` is a key of `REASONS`."""
 
 
 def clean_message(message: str, author: str = "") -> str:
