@@ -97,7 +97,7 @@ def test_a_fault_of_a_source_is_named(source: str, words: list[str], tmp_path: P
         ("{kind: Pair, path: x}", "unknown kind 'Pair'; did you mean 'pairs'?"),
         ("{kind: code-search-net, path: x}", "did you mean 'codesearchnet'?"),
         ("{kind: common_pile, path: x}", "did you mean 'common-pile-stack'?"),
-        ("{kind: zzz, path: x}", "unknown kind 'zzz'; known kinds: installed, directory, git-history, pairs"),
+        ("{kind: zzz, path: x}", "unknown kind 'zzz'; known kinds: installed, directory, git-h"),
         ("{kind: 5, path: x}", "unknown kind '5'; known kinds: installed"),
         ("{path: x}", "sources.0.kind: is missing; known kinds: installed"),
         ("{kind: codesearchnet, path: x, partition: hold_out}",
