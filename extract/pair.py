@@ -28,6 +28,9 @@ class Pair:
     code: str
     language: str
     name: str
+    scope: str
+    """Names of what encloses it, outermost first, joined by dots; "" where there is none or it is
+    not known."""
     repo: str
     path: str
     revision: str

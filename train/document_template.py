@@ -60,9 +60,10 @@ class DocumentTemplate:
         )
 
     def of_sample(self, sample: Mapping[str, object], *, with_path: bool = True) -> str:
-        """The text of a sample of a dataset, which has no scope."""
+        """The text of a sample of a dataset."""
         return self.render(
             code=str(sample["code"]),
             path=str(sample.get("path") or "") if with_path else "",
+            scope=str(sample.get("scope") or ""),
             name=str(sample.get("name") or ""),
         )

@@ -211,6 +211,7 @@ class _Update:
             self.documents.extend(
                 CodeDocument(
                     path=document.path,
+                    scope=document.scope,
                     name=document.name,
                     start_line=document.start_line,
                     end_line=document.end_line,

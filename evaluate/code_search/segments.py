@@ -44,6 +44,7 @@ class CodeDocument:
     """What is found. Lines count from 1, inclusive."""
 
     path: str
+    scope: str
     name: str
     start_line: int
     end_line: int
@@ -108,7 +109,12 @@ def write_segment(
         rows = [json.dumps(asdict(document)).encode() + b"\n" for document in documents]
         _write_rows(folder, rows)
         filled = [
-            template.render(code=document.text, path=document.path, name=document.name)
+            template.render(
+                code=document.text,
+                path=document.path,
+                scope=document.scope,
+                name=document.name,
+            )
             for document in documents
         ]
         dim = _encoded(folder, filled, encode) if encode is not None else 0

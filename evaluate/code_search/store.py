@@ -27,7 +27,7 @@ from train.model import model_digest, model_files
 from xtrove.core import DiskCache, Misuse, cache_folder, hold_lock, private_folder, write_file
 
 LIMIT: Final = 20 << 30
-CUT: Final = "3"
+CUT: Final = "4"
 """Changes with `evaluate.corpora.chunking`, `evaluate.corpora.windows` and
 `evaluate.retrieval.tokenize`."""
 GRAPHS: Final = "graphs"

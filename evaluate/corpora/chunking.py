@@ -121,6 +121,7 @@ def _document(file: CodeFile, function: Function, keep: bool) -> Document:
         id=f"{file.path}:{function.start_line}-{function.end_line}",
         text=_text(file.content, function, keep),
         path=file.path,
+        scope=".".join(function.scope),
         name=function.name,
         start_line=function.start_line,
         end_line=function.end_line,

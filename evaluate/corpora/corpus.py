@@ -36,7 +36,8 @@ class Document:
     language: str
     repo: str = ""
     scope: str = ""
-    """Names of the classes, modules and functions around it, outermost first; "" where unknown."""
+    """Names of the classes, modules and functions around it, outermost first, joined by dots; ""
+    where unknown."""
     path_in_repo: str = ""
     """Where `path` begins with the repository's name: the rest."""
     code_sha256: str = ""

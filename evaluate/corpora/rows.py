@@ -112,6 +112,7 @@ def sample_document(sample: Sample, keep_documentation: bool = False) -> Documen
         text=f"{text(sample, 'query')}\n{code}" if keep_documentation else code,
         path=f"{repo}/{path}" if repo and path else path or repo,
         path_in_repo=path,
+        scope=text(sample, "scope"),
         name=text(sample, "name"),
         start_line=number(sample, "start_line"),
         end_line=number(sample, "end_line"),

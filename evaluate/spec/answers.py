@@ -5,27 +5,21 @@ Method: documents are indexed by path; a function is named by itself or with wha
 the module before a method, and where two different owners remain, the answer is refused with the
 names that would be clear. Definitions of one full name (overloads, one a platform) are one
 target; so are all documents of a `path`.
-Cost: one more parse of each file whose names are not unique. Limits: a document of a dataset or a
-JSONL file has no owners: only its plain name can be asked for.
+Limits: a row that tells no scope can be asked for by its plain name only.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from evaluate.corpora import Document
-from evaluate.spec.owners import qualified_names
-from extract.parsing import functions
 from xtrove.core import XtroveError
 
 _LINE = re.compile(r"(?P<path>.+):(?P<line>[0-9]{1,9})")
 _SHOWN = 5
-
-Content = Callable[[str], bytes | None]
-"""The bytes of a file of the corpus by its path; None where there is none."""
 
 
 class AnswerError(XtroveError):
@@ -48,19 +42,15 @@ class Answers:
     ids: Mapping[str, Document]
     left_out: Mapping[str, str]
     """Path -> why the file has no documents."""
-    content: Content
-    _names: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
 
     @classmethod
-    def over(
-        cls, documents: Sequence[Document], left_out: Mapping[str, str], content: Content
-    ) -> Answers:
+    def over(cls, documents: Sequence[Document], left_out: Mapping[str, str]) -> Answers:
         """Over all documents of a corpus."""
         paths: dict[str, list[Document]] = {}
         for document in documents:
             paths.setdefault(document.path, []).append(document)
         ids = {document.id: document for document in documents}
-        return cls(paths=paths, ids=ids, left_out=left_out, content=content)
+        return cls(paths=paths, ids=ids, left_out=left_out)
 
     def find(self, text: str) -> Target:
         """The target of an answer. Raises `AnswerError`."""
@@ -112,13 +102,7 @@ class Answers:
             raise AnswerError(f"no function {parts[-1]!r} in {path!r}: {hint}")
         if len(named) == 1 and len(parts) == 1:
             return _target(text, named)
-        names = dict(
-            zip(
-                (document.id for document in documents),
-                self._qualified(path, documents),
-                strict=True,
-            )
-        )
+        names = {document.id: _qualified(document) for document in named}
         fitting = [document for document in named if names[document.id][-len(parts) :] == parts]
         fewest = min((len(names[document.id]) for document in fitting), default=0)
         clear = [document for document in fitting if len(names[document.id]) == fewest]
@@ -128,16 +112,10 @@ class Answers:
             raise AnswerError(f"{name!r} {problem} in {path!r}: write one of {_listed(choices)}")
         return _target(text, clear)
 
-    def _qualified(self, path: str, documents: Sequence[Document]) -> list[tuple[str, ...]]:
-        if path not in self._names:
-            content = self.content(path)
-            if content is None:
-                self._names[path] = [(document.name,) for document in documents]
-            else:
-                language = documents[0].language
-                parsed = functions(language, path, content, want_undocumented=True).functions
-                self._names[path] = qualified_names(language, path, content, parsed)
-        return self._names[path]
+
+def _qualified(document: Document) -> tuple[str, ...]:
+    """The names around a function, outermost first, and its own at the end."""
+    return (*document.scope.split("."), document.name) if document.scope else (document.name,)
 
 
 def _target(name: str, documents: Sequence[Document]) -> Target:

@@ -31,10 +31,8 @@ from evaluate.corpora import (
     row_documents,
     stdlib,
 )
-from evaluate.spec.answers import AnswerError, Answers, Content, Target
+from evaluate.spec.answers import AnswerError, Answers, Target
 from evaluate.spec.spec import Problem, Spec, SpecError, SpecQuery
-from ingest import MAX_FILE_BYTES
-from ingest.files import read_capped
 from shards.format import MANIFEST
 
 
@@ -43,7 +41,6 @@ class _Pool:
     documents: Sequence[Document]
     facts: Mapping[str, Fact]
     left_out: Mapping[str, str]
-    content: Content
 
 
 def spec_corpus(spec: Spec, *, keep_documentation: bool = False) -> Corpus:
@@ -53,7 +50,7 @@ def spec_corpus(spec: Spec, *, keep_documentation: bool = False) -> Corpus:
         pool = _pool(spec, keep_documentation)
     except CorpusError as error:
         raise SpecError(spec.path, [Problem(line=spec.corpus_line, message=str(error))]) from error
-    answers = Answers.over(pool.documents, pool.left_out, pool.content)
+    answers = Answers.over(pool.documents, pool.left_out)
     problems: list[Problem] = []
     queries = [_query(query, answers, problems.append) for query in spec.queries]
     if problems:
@@ -156,16 +153,10 @@ def _no_cutting(spec: Spec) -> None:
 
 def _code(source: CodePlace, keep: bool) -> _Pool:
     cut = cut_files(source.read(), keep_documentation=keep)
-    files = {path: local for path, local, _, _ in source.files}
-
-    def content(path: str) -> bytes | None:
-        return read_capped(files[path], MAX_FILE_BYTES) if path in files else None
-
     return _Pool(
         documents=cut.documents,
         facts={"revision": source.revision, **cut.facts()},
         left_out={**source.unreadable, **cut.left_out},
-        content=content,
     )
 
 
@@ -174,4 +165,4 @@ def _rows(documents: Sequence[Document], kind: str) -> _Pool:
     for document in documents:
         languages[document.language] = languages.get(document.language, 0) + 1
     facts: dict[str, Fact] = {kind: len(documents), "languages": dict(sorted(languages.items()))}
-    return _Pool(documents=documents, facts=facts, left_out={}, content=lambda path: None)
+    return _Pool(documents=documents, facts=facts, left_out={})

@@ -1,6 +1,6 @@
 """The code of a function without its documentation, and whether its body says anything.
 
-Method: byte arithmetic on the original span; the tree (or `rescue`) is asked only for the
+Method: byte arithmetic on the original span; the tree (or `python_ast`) is asked only for the
 statements of the body.
 
 A body is trivial when it is empty; when its one statement hands over or sets a field, a variable or

@@ -52,7 +52,7 @@ class Found:
     """A function as it is put together from its matches; one object per function and file."""
 
     node: Node | None
-    """None where `rescue` found the function: `statements` tells of its body then."""
+    """None where `python_ast` found the function: `statements` tells of its body then."""
     own: int
     """Start of the function itself, without wrappers and decorators."""
     start: int
@@ -62,7 +62,7 @@ class Found:
     documentation: tuple[Span, ...] = ()
     """In file order: comments and attributes, or the first statement of a Python body."""
     statements: tuple[Span, ...] = ()
-    """Of the body; filled in by `rescue` alone."""
+    """Of the body; filled in by `python_ast` alone."""
     in_tests: bool = False
     """Inside a Rust module that is compiled for tests only."""
 
@@ -186,11 +186,11 @@ def _is_docstring(content: bytes, node: Node) -> bool:
 
 
 def _is_item(content: bytes, captured: Mapping[str, list[Node]]) -> bool:
-    """False for modules and for the calls that are no signature of Sorbet's."""
+    """False for scopes and for the calls that are no signature of Sorbet's."""
     called = captured.get("called")
     if called is not None:
         return content[called[0].start_byte : called[0].end_byte] == b"sig"
-    return "module" not in captured
+    return "scope" not in captured
 
 
 def _attach(row: Language, content: bytes, functions: list[Found], items: list[Item]) -> None:

@@ -3,8 +3,9 @@
 Method: marker test -> tree (`tree_sitter_parse`) -> matches of the query (`tree_sitter_matches`) ->
 comments merged to functions (`doc_comments`) -> documentation text (`docstrings`) -> code (`body`).
 Only documented functions are worked out in full, unless `want_undocumented` is set.
-A Python file that the grammar does not accept and Python does is read by `ast` (`rescue`); of any
-other file with syntax errors only functions with certain bounds are taken (`repair`).
+What is around each function is named (`scopes`). A Python file that the grammar does not accept
+and Python does is read by `python_ast`; of any other file with syntax errors only functions with
+certain bounds are taken (`repair`).
 Cost: 9 to 12 MB/s a core on files that pass the marker test, 55 to 78% of bare parsing (the walk
 of the query alone takes 20 to 30%); 10 to 24 MB/s over all files with the marker test before.
 Limits: functions nested so deep that their code is `CODE_FACTOR` times the file lose the
@@ -17,13 +18,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from extract.parsing.body import code_without_comments, code_without_docstring, is_trivial
 from extract.parsing.doc_comments import Found, found_functions
 from extract.parsing.docstrings import comment_text, python_docstring
 from extract.parsing.languages import Language, language_row
-from extract.parsing.python_ast import SYNTAX
-from extract.parsing.python_fallback import rescued_functions
+from extract.parsing.python_ast import SYNTAX, rescued_functions
 from extract.parsing.repair import (
     MACRO_ROUNDS,
     PREPROCESSED,
@@ -33,6 +34,7 @@ from extract.parsing.repair import (
     repaired,
 )
 from extract.parsing.roles import has_test_name, is_test_heritage
+from extract.parsing.scopes import Names, Scope, enclosing_names, scopes_of
 from extract.parsing.tree_sitter_matches import matches
 from extract.parsing.tree_sitter_parse import (
     BUDGET_SECONDS,
@@ -90,6 +92,8 @@ class Function:
 
     name: str
     """As written; the last part of `a.b = function`, the key of a property, "" if anonymous."""
+    scope: Names
+    """Classes, modules, receiver and functions around it, outermost first; see `scopes`."""
     start_byte: int
     end_byte: int
     start_line: int
@@ -125,6 +129,14 @@ class FileFunctions:
     """Functions that are not there because those of the file would hold too much code."""
 
 
+class _Where(NamedTuple):
+    """A function's name and what is around it."""
+
+    name: str
+    scope: Names
+    nested: bool
+
+
 def may_hold_documentation(language: str, content: bytes) -> bool:
     """False only when no function of the file can be documented; no parsing."""
     return language_row(language).marker.search(content) is not None
@@ -157,19 +169,20 @@ def functions(
         parsed = _readable(language, path, content, parsed, budget, marker)
         broken = parsed.root.has_error
     seen = parsed.content if row.name in PREPROCESSED else content
-    candidates = found_functions(row, seen, matches(parsed)) if rescued is None else rescued
+    candidates, scopes = _candidates(row, seen, parsed) if rescued is None else rescued
     count = len(candidates)
     if broken and rescued is None:
         candidates = [function for function in candidates if is_trusted(row, content, function)]
     left_out = _beyond_budget(candidates, len(content), want_undocumented)
     lines = _lines(content, candidates)
+    names = [_name(content, candidate) for candidate in candidates]
+    around = enclosing_names(row, content, candidates, names, scopes)
     functions_made: list[Function] = []
     reach = -1
     for at, span in enumerate(candidates):
         if at not in left_out:
-            functions_made.append(
-                _function(row, content, span, lines, span.start < reach, want_undocumented)
-            )
+            where = _Where(names[at], around[at], span.start < reach)
+            functions_made.append(_function(row, content, span, lines, where, want_undocumented))
         reach = max(reach, span.end)
     return FileFunctions(
         functions=tuple(functions_made),
@@ -178,6 +191,12 @@ def functions(
         left_out=len(left_out),
         untrusted=count - len(candidates),
     )
+
+
+def _candidates(row: Language, seen: bytes, parsed: Parsed) -> tuple[list[Found], list[Scope]]:
+    """The functions of a tree by start, and what may hold them."""
+    matched = matches(parsed)
+    return found_functions(row, seen, matched), scopes_of(matched)
 
 
 def _beyond_budget(candidates: list[Found], size: int, whole: bool) -> frozenset[int]:
@@ -256,7 +275,7 @@ def _function(
     content: bytes,
     candidate: Found,
     lines: Mapping[int, int],
-    nested: bool,
+    where: _Where,
     whole: bool,
 ) -> Function:
     documentation = _documentation(row, content, candidate) if candidate.documentation else ""
@@ -266,7 +285,8 @@ def _function(
         body_lines = sum(map(bool, map(str.strip, code.split("\n"))))
         trivial = is_trivial(row.name, content, candidate)
     return Function(
-        name=_name(content, candidate),
+        name=where.name,
+        scope=where.scope,
         start_byte=candidate.start,
         end_byte=candidate.end,
         start_line=lines[candidate.start],
@@ -276,7 +296,7 @@ def _function(
         code=code,
         body_lines=body_lines,
         trivial=trivial,
-        nested=nested,
+        nested=where.nested,
         in_tests=candidate.in_tests
         or (bool(documentation) and _in_test_case(row, content, candidate)),
     )

@@ -19,9 +19,9 @@ from typing import Literal
 
 from extract.parsing import tree_sitter_queries as queries
 
-RULES_VERSION = 4
-"""Raised with every change of `attach`, `docstrings`, `functions` or `rescue` that changes
-their output."""
+RULES_VERSION = 5
+"""Raised with every change of `doc_comments`, `docstrings`, `function_finder`, `python_ast` or
+`scopes` that changes their output."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

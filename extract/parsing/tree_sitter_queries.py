@@ -10,8 +10,8 @@ declaration, visibility call) whose start is the real start; `@doc` the first st
 Python body; `@comment`; `@decorator` a sibling that belongs to the next function's text;
 `@skip` a sibling that may stand between a function and its documentation (overload signatures,
 which must have its name, `@signature`; Sorbet's `sig`: `@called` is compared by `attach`, since a
-predicate would read the text of a tree that has none); `@module` a Rust module, which may
-be one of tests.
+predicate would read the text of a tree that has none); `@scope` what functions stand in, with its
+name, `@of`; `@module` a Rust module, which may be one of tests.
 Limits: functions passed as arguments (callbacks) are left out on purpose: their only name is
 that of the function that takes them. So are accessors of properties, and the conversion
 operators and the lambdas of C++. A C function is found behind two pointers at most.
@@ -24,25 +24,35 @@ PYTHON = """
 (function_definition body: (block . (comment)* .
   (expression_statement . [(string) (concatenated_string) (parenthesized_expression)] @doc))) @def
 (decorated_definition definition: (function_definition) @def) @anchor
+(class_definition name: (identifier) @of) @scope
 """
 
 JAVA = """
 (method_declaration name: (identifier) @name body: (block)) @def
 (constructor_declaration name: (identifier) @name) @def
 (compact_constructor_declaration name: (identifier) @name) @def
+(class_declaration name: (identifier) @of) @scope
+(interface_declaration name: (identifier) @of) @scope
+(enum_declaration name: (identifier) @of) @scope
+(record_declaration name: (identifier) @of) @scope
 (block_comment) @comment
 (line_comment) @comment
 """
 
 GO = """
 (function_declaration name: (identifier) @name body: (block)) @def
-(method_declaration name: (field_identifier) @name body: (block)) @def
+(method_declaration receiver: (parameter_list) @of
+  name: (field_identifier) @name body: (block)) @def @scope
 (comment) @comment
 """
 
 PHP = """
 (function_definition name: (name) @name) @def
 (method_declaration name: (name) @name body: (compound_statement)) @def
+(class_declaration name: (name) @of) @scope
+(interface_declaration name: (name) @of) @scope
+(trait_declaration name: (name) @of) @scope
+(enum_declaration name: (name) @of) @scope
 (comment) @comment
 """
 
@@ -51,6 +61,9 @@ RUBY = """
 (singleton_method name: (_) @name) @def
 (call arguments: (argument_list [(method) (singleton_method)] @def .)) @anchor
 (call method: (identifier) @called block: (_)) @skip
+(class name: (_) @of) @scope
+(module name: (_) @of) @scope
+(assignment left: (constant) @of right: (call block: (_))) @scope
 (comment) @comment
 """
 
@@ -59,10 +72,13 @@ RUST = """
 (line_comment) @comment
 (block_comment) @comment
 (attribute_item) @decorator
-(mod_item body: (_)) @module
+(mod_item name: (identifier) @of body: (_)) @module @scope
+(trait_item name: (_) @of) @scope
+(impl_item type: (_) @of) @scope
 """
 
 _FN = "[(arrow_function) (function_expression) (generator_function)]"
+_HOLDER = "[(class) (object)]"
 _BOUND = f"(variable_declarator name: (identifier) @name value: {_FN} @def)"
 
 _ECMASCRIPT = f"""
@@ -82,6 +98,10 @@ _ECMASCRIPT = f"""
   right: (assignment_expression left: (_) @name right: {_FN} @def))) @anchor
 (expression_statement (augmented_assignment_expression left: (_) @name right: {_FN} @def)) @anchor
 (pair key: (_) @name value: {_FN} @def) @anchor
+(class_declaration name: (_) @of) @scope
+(class name: (_) @of) @scope
+(variable_declarator name: (identifier) @of value: {_HOLDER}) @scope
+(assignment_expression left: (_) @of right: {_HOLDER}) @scope
 (comment) @comment
 """
 
@@ -97,6 +117,8 @@ TYPESCRIPT = (
     + f"""
 (public_field_definition name: (_) @name value: {_FN} @def) @anchor
 (class_body (decorator) @decorator)
+(abstract_class_declaration name: (_) @of) @scope
+(internal_module name: (_) @of) @scope
 (function_signature name: (_) @signature) @skip
 (export_statement declaration: (function_signature name: (_) @signature)) @skip
 (method_signature name: (_) @signature) @skip
@@ -122,6 +144,9 @@ CPP = f"""
 (template_declaration (template_declaration (function_definition) @def)) @anchor
 (friend_declaration (function_definition) @def) @anchor
 (linkage_specification body: (function_definition) @def) @anchor
+(class_specifier name: (_) @of) @scope
+(struct_specifier name: (_) @of) @scope
+(namespace_definition name: (_) @of) @scope
 (comment) @comment
 """
 
@@ -130,18 +155,29 @@ CSHARP = """
 (constructor_declaration name: (identifier) @name body: (_)) @def
 (local_function_statement name: (identifier) @name body: (_)) @def
 (operator_declaration operator: _ @name body: (_)) @def
+(class_declaration name: (_) @of) @scope
+(interface_declaration name: (_) @of) @scope
+(struct_declaration name: (_) @of) @scope
+(record_declaration name: (_) @of) @scope
+(enum_declaration name: (_) @of) @scope
 (comment) @comment
 """
 
 KOTLIN = """
 (function_declaration name: (identifier) @name (function_body)) @def
 (secondary_constructor "constructor" @name (block)) @def
+(class_declaration name: (_) @of) @scope
+(object_declaration name: (_) @of) @scope
 (block_comment) @comment
 (line_comment) @comment
 """
 
 SCALA = """
 (function_definition name: (_) @name body: (_)) @def
+(class_definition name: (_) @of) @scope
+(object_definition name: (_) @of) @scope
+(trait_definition name: (_) @of) @scope
+(enum_definition name: (_) @of) @scope
 (block_comment) @comment
 (comment) @comment
 """
@@ -150,6 +186,8 @@ SWIFT = """
 (function_declaration name: (simple_identifier) @name body: (function_body)) @def
 (function_declaration body: (function_body)) @def
 (init_declaration "init" @name body: (function_body)) @def
+(class_declaration name: (_) @of) @scope
+(protocol_declaration name: (_) @of) @scope
 (comment) @comment
 (multiline_comment) @comment
 """

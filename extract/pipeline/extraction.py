@@ -77,6 +77,7 @@ class _Candidate:
     doc_kind: str
     code: str
     name: str
+    scope: str
     start_line: int
     end_line: int
     start_byte: int
@@ -156,6 +157,7 @@ def extract_pair(pair: SourcePair, options: ExtractOptions) -> Extraction:
         doc_kind="",
         code=code,
         name=published_name(pair.name, options.redact),
+        scope="",
         start_line=pair.start_line,
         end_line=pair.end_line,
         start_byte=pair.start_byte,
@@ -224,6 +226,7 @@ def _candidate(
         doc_kind="" if query else function.doc_kind,
         code=function.code,
         name=published_name(function.name, options.redact),
+        scope=published_name(".".join(function.scope), options.redact),
         start_line=function.start_line,
         end_line=function.end_line,
         start_byte=function.start_byte,
@@ -344,6 +347,7 @@ def _pair(
         code=code,
         language=origin.language,
         name=candidate.name,
+        scope=candidate.scope,
         repo=origin.repo,
         path=origin.path,
         revision=origin.revision,

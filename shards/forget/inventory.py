@@ -20,7 +20,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shards.format import ARROW_SCHEMA, layout
+from shards.format import arrow_schema, layout
 from shards.read import Dataset
 from shards.storage import BoundedParquet, Progress, open_parquet
 from shards.write import Attribution, open_removals, removal_files
@@ -69,7 +69,7 @@ def survey(dataset: Dataset, names: Iterable[str], progress: Progress) -> Survey
     total, done = sum(facts.bytes for facts in dataset.manifest.shards), 0
     for facts in dataset.manifest.shards:
         progress(facts.path, done, total)
-        for sample_id, repo in _twin_rows(dataset.path, facts.path, counts):
+        for sample_id, repo in _twin_rows(dataset, facts.path, counts):
             owners[sample_id] = repo
             counts[repo].ids.append(sample_id)
             counts[repo].shards[facts.path] += 1
@@ -83,9 +83,10 @@ def survey(dataset: Dataset, names: Iterable[str], progress: Progress) -> Survey
     return Survey(found=counts, shards=shards, evidence=tuple(evidence), owners=owners)
 
 
-def _twin_rows(base: Path, tar: str, counts: dict[str, Found]) -> Iterator[tuple[str, str]]:
-    path = layout.safe_file(base, layout.parquet_path(tar))
-    for batch in _readable(path, open_parquet(path, ARROW_SCHEMA), ["id", "repo"]):
+def _twin_rows(dataset: Dataset, tar: str, counts: dict[str, Found]) -> Iterator[tuple[str, str]]:
+    path = layout.safe_file(dataset.path, layout.parquet_path(tar))
+    schema = arrow_schema(dataset.manifest.version)
+    for batch in _readable(path, open_parquet(path, schema), ["id", "repo"]):
         for row, repo in _rows_of(batch.column("repo"), counts):
             yield batch.column("id")[row].as_py(), repo
 

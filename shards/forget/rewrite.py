@@ -139,7 +139,7 @@ class Forgetting:
         elif parsed is not None:
             files = write_shard(
                 self.redo.files, *parsed, kept, self.license_class,
-                tmp=self.redo.tmp, work=self.redo.work,
+                tmp=self.redo.tmp, work=self.redo.work, version=self.dataset.manifest.version,
             )  # fmt: skip
             self.written.append(files)
             self.files.extend(files.published())

@@ -16,11 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from shards.format import layout
 from shards.format.journal import Redo
+from shards.format.sample import VERSION
 from shards.format.split import GroupBy
 from shards.format.tombstones import Tombstone
 from xtrove.core import DamagedData, Misuse
 
-FORMAT: Final = "xtrove-1"
+FORMAT: Final = f"xtrove-{VERSION}"
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0, le=1 << 62)]
 Fact = str | int | float | bool | list[str] | list[int]
@@ -109,7 +110,7 @@ class Quarantined(_Model):
 class Manifest(_Model):
     """The whole document."""
 
-    format: str
+    format: Annotated[str, Field(pattern="^xtrove-[0-9]{1,6}$")]
     name: str
     config_digest: str
     content_sha256: Sha256
@@ -157,6 +158,11 @@ class Manifest(_Model):
         text = json.dumps(document, sort_keys=True, ensure_ascii=False, indent=1)
         return text.encode("utf-8") + b"\n"
 
+    @property
+    def version(self) -> int:
+        """Of the format."""
+        return int(self.format.removeprefix("xtrove-"))
+
     def languages(self) -> list[str]:
         """Languages that have samples, sorted."""
         return sorted({shard.language for shard in self.shards})
@@ -184,7 +190,7 @@ def parse_manifest(data: bytes) -> Manifest:
     )
     if match is None:
         raise ManifestError(f"{layout.MANIFEST} has format {format_name!r}, expected {FORMAT!r}")
-    if int(match[1]) > int(FORMAT.removeprefix("xtrove-")):
+    if int(match[1]) > VERSION:
         raise NewerFormat(
             f"{layout.MANIFEST} has format {format_name!r}; this version reads up to {FORMAT!r}: "
             "update xtrove"

@@ -13,6 +13,7 @@ from dedupe import UnknownLanguageError, query_group, tokens
 from extract import pair_id
 from extract.text import fold
 from shards.format import (
+    VERSION,
     GroupBy,
     Manifest,
     Sample,
@@ -32,6 +33,8 @@ class SampleRules:
 
     splits: SplitOptions
     by: GroupBy
+    version: int = VERSION
+    """Of the format: which fields a sample has."""
     forgotten: frozenset[str] = frozenset()
     """Digests of repositories that may not be in it."""
 
@@ -41,7 +44,7 @@ class SampleRules:
         facts = manifest.split
         options = SplitOptions(validation=facts.validation, test=facts.test, by=facts.requested)
         forgotten = frozenset(tombstone.repo_sha256 for tombstone in manifest.tombstones)
-        return cls(splits=options, by=facts.by, forgotten=forgotten)
+        return cls(splits=options, by=facts.by, version=manifest.version, forgotten=forgotten)
 
 
 def check_sample(

@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shards.format import (
-    ARROW_SCHEMA,
     Sample,
     ShardFacts,
+    arrow_schema,
     decode,
     digest_row,
     encode_sample,
+    fields_of,
     group_hash,
     layout,
     open_index,
@@ -79,7 +80,7 @@ def check_shard(
         rows = zip_longest(
             _members(base, facts.path, findings),
             _index_rows(base, facts.path, findings),
-            _twin_rows(base, facts.path, findings),
+            _twin_rows(base, facts.path, findings, rules.version),
         )
         for member, entry, twin in rows:
             if member is None:
@@ -91,7 +92,7 @@ def check_shard(
             keys = [keys[0] or member.key, member.key]
             sizes.append(tar_size(len(member.payload)))
             sidecar.write(digest_row(member.key, member.payload))
-            sample = _decoded(subject, member, findings)
+            sample = _decoded(subject, member, findings, rules.version)
             if sample is None:
                 groups.extend((0, 0))
                 continue
@@ -101,7 +102,7 @@ def check_shard(
             groups.extend((group, _repository(sample)))
             check_sample(subject, sample, facts, rules, findings)
             _check_entry(subject, member, sample, entry, license_class, findings)
-            if twin is not _UNREAD and twin != sample:
+            if twin is not _UNREAD and twin != _as_stored(sample, rules.version):
                 findings.add("parquet", subject, "differs from its row in the Parquet twin")
     with attribution.open("w", encoding="utf-8", newline="\n") as stream:
         stream.writelines(tally.lines())
@@ -146,10 +147,10 @@ def _index_rows(base: Path, tar: str, findings: Findings) -> Iterator[_Row]:
         yield _UNREAD
 
 
-def _twin_rows(base: Path, tar: str, findings: Findings) -> Iterator[_Row]:
+def _twin_rows(base: Path, tar: str, findings: Findings, version: int) -> Iterator[_Row]:
     path = layout.parquet_path(tar)
     try:
-        with open_parquet(layout.safe_file(base, path), ARROW_SCHEMA) as file:
+        with open_parquet(layout.safe_file(base, path), arrow_schema(version)) as file:
             for batch in file.batches():
                 yield from batch.to_pylist()
             return
@@ -172,13 +173,22 @@ def _repository(sample: Sample) -> int:
     return group_hash(text(sample, "repo"), None, code_sha256=digest)
 
 
-def _decoded(subject: str, member: Member, findings: Findings) -> Sample | None:
+def _as_stored(sample: Sample, version: int) -> Sample:
+    """The fields that a dataset of this version has."""
+    return {name: sample[name] for name in fields_of(version)}
+
+
+def _decoded(subject: str, member: Member, findings: Findings, version: int) -> Sample | None:
     if not member.plain:
         findings.add("tar", subject, "its header differs: mtime 0, owner xtrove, mode 0444")
     try:
         sample = decode(member.payload)
-        if encode_sample(sample) != member.payload:
-            findings.add("sample", subject, "its JSON is not canonical: sorted, compact, UTF-8")
+        if encode_sample(sample, version) != member.payload:
+            findings.add(
+                "sample",
+                subject,
+                "its JSON is not canonical: sorted, compact, UTF-8, the fields of its format",
+            )
     except DamagedData as error:
         findings.add("sample", subject, str(error))
         return None

@@ -15,7 +15,15 @@ from typing import Final
 import yaml
 
 from dedupe import RULE_VERSION
-from shards.format import FIELDS, LEVELS, LIST_FIELDS, NUMBER_FIELDS, Funnel, Manifest, layout
+from shards.format import (
+    LEVELS,
+    LIST_FIELDS,
+    NUMBER_FIELDS,
+    Funnel,
+    Manifest,
+    fields_of,
+    layout,
+)
 from shards.write import card_text
 from shards.write.terms import is_gated, terms_of
 
@@ -56,7 +64,9 @@ def front_matter(manifest: Manifest) -> dict[str, object]:
                 size = sum(s.bytes for s in shards)
                 splits.append({"name": split, "num_bytes": size, "num_examples": samples})
         configs.append({"config_name": name, "data_files": files})
-        infos.append({"config_name": name, "features": _features(), "splits": splits})
+        infos.append(
+            {"config_name": name, "features": _features(manifest.version), "splits": splits}
+        )
     head: dict[str, object] = {
         "pretty_name": manifest.name,
         "license": "other",
@@ -74,9 +84,9 @@ def front_matter(manifest: Manifest) -> dict[str, object]:
     return head
 
 
-def _features() -> list[dict[str, str]]:
+def _features(version: int) -> list[dict[str, str]]:
     features = []
-    for name in FIELDS:
+    for name in fields_of(version):
         if name in LIST_FIELDS:
             features.append({"name": name, "sequence": "string"})
         else:

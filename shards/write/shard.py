@@ -22,11 +22,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shards.format import (
-    ARROW_SCHEMA,
     BATCH_ROWS,
     BLOCK,
     INDEX_SCHEMA,
+    VERSION,
     Sample,
+    arrow_schema,
     decode,
     digest_row,
     layout,
@@ -117,9 +118,9 @@ class _Shard:
     parquet: Any
     digests: Sink
     license_class: LicenseClass
+    samples: _Columns
     tally: Tally = field(default_factory=Tally)
     entries: _Columns = field(default_factory=lambda: _Columns.of(INDEX_SCHEMA))
-    samples: _Columns = field(default_factory=lambda: _Columns.of(ARROW_SCHEMA))
     offset: int = 0
     last: str = ""
     count: int = 0
@@ -177,11 +178,13 @@ def write_shard(
     *,
     tmp: Path,
     work: Path,
+    version: int = VERSION,
 ) -> ShardFiles:
     """Writes shard `number` of a language and split from (id, payload) in ascending id order.
 
     `tmp` lies on the file system of `base`; `work` receives the unpublished sidecars.
-    `license_class` maps the licences of a sample to a class (permissive, ...).
+    `license_class` maps the licences of a sample to a class (permissive, ...); `version` is that of
+    the format in which the payloads are.
     `ValueError` on samples out of order, of another language, with an id that is not the key,
     or where there are none; `DamagedData` on a payload that breaks the schema; `OSError` from
     the disk. After an error no final name exists.
@@ -195,7 +198,7 @@ def write_shard(
             stack.enter_context(staged(work, f"{stem}.{kind}", work / "tmp"))
             for kind in ("digests", "attribution")
         ]
-        shard = _open(sinks, sides[0], license_class)
+        shard = _open(sinks, sides[0], license_class, arrow_schema(version))
         for key, payload in samples:
             shard.add(key, payload, _checked(key, payload, language, shard.last, tar))
         if not shard.count:
@@ -224,7 +227,9 @@ def _tar_last(names: tuple[str, ...], sinks: list[Sink]) -> list[tuple[str, Sink
     return list(reversed(list(zip(names, sinks, strict=True))))
 
 
-def _open(sinks: list[Sink], digests: Sink, license_class: LicenseClass) -> _Shard:
+def _open(
+    sinks: list[Sink], digests: Sink, license_class: LicenseClass, schema: pa.Schema
+) -> _Shard:
     from webdataset import TarWriter
 
     tar, index, parquet = sinks
@@ -235,13 +240,14 @@ def _open(sinks: list[Sink], digests: Sink, license_class: LicenseClass) -> _Sha
         index=pa.ipc.new_file(pa.PythonFile(index, mode="w"), INDEX_SCHEMA),
         parquet=pq.ParquetWriter(
             pa.PythonFile(parquet, mode="w"),
-            ARROW_SCHEMA,
+            schema,
             compression="zstd",
             write_page_index=True,
             use_content_defined_chunking=True,
         ),
         digests=digests,
         license_class=license_class,
+        samples=_Columns.of(schema),
     )
 
 

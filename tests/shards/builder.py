@@ -15,7 +15,7 @@ from dedupe.shingling import jaccard, shingles
 from extract.pair import Pair, pair_id
 from shards.format.funnel import Funnel
 from shards.format.manifest import Fact, Manifest, SourceFacts
-from shards.format.sample import encode
+from shards.format.sample import VERSION, decode, encode, encode_sample
 from shards.format.shard_sizes import plan_shards, tar_sizes
 from shards.format.split import SplitOptions, SplitRule, split_of
 from shards.write.removals import Removal, RemovalsFile, write_removals
@@ -58,6 +58,7 @@ def make_pair(
         code=code,
         language=language,
         name=f"work_{number}",
+        scope="Worker.inner" if number % 2 else "",
         repo=repo,
         path=path,
         revision="" if number % 3 else "c0ffee",
@@ -172,16 +173,21 @@ def default_removals(pairs: list[Pair]) -> list[Removal]:
 
 
 def write_shards(
-    base: Path, work: Path, pairs: Iterable[Pair], *, options: SplitOptions = SPLITS
+    base: Path,
+    work: Path,
+    pairs: Iterable[Pair],
+    *,
+    options: SplitOptions = SPLITS,
+    version: int = VERSION,
 ) -> list[ShardFiles]:
-    """Splits, cuts and writes pairs as a build does."""
+    """Splits, cuts and writes pairs as a build does, or as one did in an earlier format."""
     groups: dict[tuple[str, str], list[Pair]] = {}
     for pair in sorted(pairs, key=lambda pair: pair.id):
         split = split_of(pair.repo, pair.path, options, RULE.by, code_sha256=pair.code_sha256)
         groups.setdefault((pair.language, split), []).append(pair)
     files = []
     for (language, name), members in sorted(groups.items()):
-        payloads = [payload(pair) for pair in members]
+        payloads = [encode_sample(decode(payload(pair)), version) for pair in members]
         sizes = tar_sizes(np.array([len(data) for data in payloads]))
         ranges = plan_shards([pair.id for pair in members], sizes, MAX_BYTES)
         for number, (start, stop) in enumerate(ranges):
@@ -199,6 +205,7 @@ def write_shards(
                     license_class,
                     tmp=base / ".xtrove/tmp",
                     work=work,
+                    version=version,
                 )
             )
     return files

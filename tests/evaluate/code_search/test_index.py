@@ -351,11 +351,11 @@ def test_a_snapshot_outlives_what_others_do(
 def test_the_template_is_filled_for_the_model_and_not_for_words(
     tmp_path: Path, root: Path, encoder: CountedEncoder
 ) -> None:
-    template = DocumentTemplate("{path} {name}\n{code}")
+    template = DocumentTemplate("{path} {scope} {name}\n{code}")
     snapshot = update(tmp_path / "store", root, encoder.load, template=template)
     expected = {
-        f"{document.path} {document.name}".strip() + f"\n{document.text}"
+        f"{document.path} {document.scope} {document.name}".strip() + f"\n{document.text}"
         for document in documents(snapshot)
     }
-    assert {text.replace(" \n", "\n", 1) for text in encoder.given} == expected
+    assert {text.replace("  \n", "\n", 1) for text in encoder.given} == expected
     assert WordsSearch(snapshot).search(["kitchen"], 9).ids.max() == -1

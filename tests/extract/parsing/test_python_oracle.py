@@ -1,4 +1,4 @@
-"""Files of the running CPython's library against `ast`: existence, span, documentation.
+"""Files of the running CPython's library against `ast`: existence, span, scope, documentation.
 
 A third of the files, chosen by a hash of their names; all of them with `--exhaustive`.
 """
@@ -18,6 +18,7 @@ import pytest
 from extract.parsing.function_finder import functions
 
 Row = tuple[int, int, str, str]
+"""Lines, name after what encloses it, documentation."""
 
 EXHAUSTIVE = bool(os.environ.get("XTROVE_EXHAUSTIVE"))
 LIBRARY = Path(sysconfig.get_path("stdlib"))
@@ -25,11 +26,18 @@ LIBRARY = Path(sysconfig.get_path("stdlib"))
 
 def _expected(source: str) -> list[Row]:
     rows: list[Row] = []
-    for node in ast.walk(ast.parse(source)):
+
+    def walk(node: ast.AST, around: tuple[str, ...]) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             start = min([node.lineno, *(one.lineno for one in node.decorator_list)])
             text = ast.get_docstring(node, clean=True) or ""
-            rows.append((start, node.end_lineno or 0, node.name, text))
+            rows.append((start, node.end_lineno or 0, ".".join((*around, node.name)), text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            around = (*around, node.name)
+        for child in ast.iter_child_nodes(node):
+            walk(child, around)
+
+    walk(ast.parse(source), ())
     return sorted(rows)
 
 
@@ -57,7 +65,12 @@ def test_python_equals_ast_over_the_standard_library() -> None:
         for path, content, expected in _library():
             result = functions("python", path.name, content, max_bytes=1 << 27, budget=120)
             rows = [
-                (function.start_line, function.end_line, function.name, function.documentation)
+                (
+                    function.start_line,
+                    function.end_line,
+                    ".".join((*function.scope, function.name)),
+                    function.documentation,
+                )
                 for function in result.functions
             ]
             files += 1

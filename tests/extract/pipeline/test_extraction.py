@@ -188,6 +188,13 @@ def test_repository_path_address_and_name_are_redacted_and_identities_are_of_wha
     assert plain.url == "https://h.net/52.14.3.9/p.py#L5-L13"
 
 
+def test_the_scope_is_stored_and_redacted() -> None:
+    inner = "".join(f"    {line}\n" for line in SOURCE.partition("def bare")[0].splitlines())
+    got = extract_file(source_file(f"class Cart:\n  class load_{SECRET}:\n{inner}"), OPTIONS)
+    assert [(pair.scope, pair.name) for pair in got.pairs] == [("Cart.load_<KEY>", "total")]
+    assert extract_pair(source_pair("Sum all the prices.", CODE), OPTIONS).pairs[0].scope == ""
+
+
 @pytest.mark.parametrize("path", ["a/jane@corp.net/x.py", "node_modules/jane@corp.net/x.py"])
 def test_ready_pairs_are_redacted_in_every_field(path: str) -> None:
     """Also where a rule on paths, which reads the original, refuses the pair."""

@@ -57,7 +57,7 @@ def test_nothing_published_names_the_folder(built: Built) -> None:
 
 def test_manifest_says_what_the_contract_asks(built: Built) -> None:
     document = json.loads((built.path / "manifest.json").read_bytes())
-    assert document["format"] == "xtrove-1" and document["samples"] == 100
+    assert document["format"] == "xtrove-2" and document["samples"] == 100
     assert set(document["shards"][0]) == {
         *("path", "sha256", "bytes", "samples", "language", "split")
     }
@@ -81,7 +81,7 @@ def test_manifest_says_what_the_contract_asks(built: Built) -> None:
         ('"removals": 4', '"removal": 4'),
         ('"split": "test"', '"split": "train"'),
         ("data/go/test-00000.tar", "data/go/../test-00000.tar"),
-        ("xtrove-1", "webdataset"),
+        ("xtrove-2", "webdataset"),
     ],
 )
 def test_a_damaged_manifest_is_refused(built: Built, old: str, new: str) -> None:

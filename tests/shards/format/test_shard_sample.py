@@ -23,9 +23,9 @@ from shards.format.sample import (
 from tests.shards.builder import make_pair, payload
 from xtrove.core.errors import DamagedData
 
-DESIGN_FIELDS = """id, query, code, language, name, repo, path, revision, start_line, end_line,
-start_byte, end_byte, url, source, source_revision, licenses, license_evidence, query_source,
-query_group, quality, stars, code_sha256, tokens, extractor"""
+DESIGN_FIELDS = """id, query, code, language, name, scope, repo, path, revision, start_line,
+end_line, start_byte, end_byte, url, source, source_revision, licenses, license_evidence,
+query_source, query_group, quality, stars, code_sha256, tokens, extractor"""
 TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
 
 

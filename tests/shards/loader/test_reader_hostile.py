@@ -167,7 +167,7 @@ def test_what_is_no_dataset(original: Built, copy: Path, tmp_path: Path) -> None
     with pytest.raises(NotADataset):
         Reader.open(tmp_path / "nothing")
     manifest = json.loads((copy / "manifest.json").read_text())
-    (copy / "manifest.json").write_text(json.dumps(manifest | {"format": "xtrove-2"}))
+    (copy / "manifest.json").write_text(json.dumps(manifest | {"format": "xtrove-3"}))
     with pytest.raises(NewerFormat, match="update xtrove"):
         Reader.open(copy)
     (copy / "manifest.json").unlink()

@@ -148,7 +148,7 @@ def test_an_index_that_no_shard_can_have_is_not_fetched(
 
 
 def test_missing_newer_and_halfway_published(built: Built, served: Served, tmp_path: Path) -> None:
-    served.change = lambda path, data: data.replace(b'"xtrove-1"', b'"xtrove-9"')
+    served.change = lambda path, data: data.replace(b'"xtrove-2"', b'"xtrove-9"')
     with pytest.raises(ManifestError, match="update xtrove"):
         open_served(served, tmp_path)
     served.change = lambda path, data: data.replace(b'"tiny"', b'"tinY"')

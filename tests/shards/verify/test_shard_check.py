@@ -257,7 +257,7 @@ def test_missing_newer_and_damaged_manifests(copy: Path, tmp_path: Path) -> None
     with pytest.raises(NotADataset, match="is not a dataset"):
         check_dataset(tmp_path / "nowhere")
     text = (copy / "manifest.json").read_text(encoding="utf-8")
-    (copy / "manifest.json").write_text(text.replace("xtrove-1", "xtrove-2"), encoding="utf-8")
+    (copy / "manifest.json").write_text(text.replace("xtrove-2", "xtrove-3"), encoding="utf-8")
     with pytest.raises(NewerFormat, match="update xtrove"):
         check_dataset(copy)
     (copy / "manifest.json").write_text(text[:-40], encoding="utf-8")

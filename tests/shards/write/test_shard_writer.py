@@ -22,7 +22,7 @@ from shards.write.shard import MODE, OWNER, ShardFiles, write_shard
 from tests.shards.builder import license_class, make_pair, payload
 from xtrove.core.errors import DamagedData
 
-GOLDEN_SHA256 = "0cffdf334b85b177f574ce07bce600843187898cec3ff63b891d3903faab92b7"
+GOLDEN_SHA256 = "bd0d4faa7337e8c63a0431956d5246e1bd1e35d067762ea9eb2a4c12782bb8fb"
 GO = make_pair(3, language="go")
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from extract.parsing.function_finder import FileFunctions, extractor_id, functions
-from extract.parsing.python_ast import SYNTAX, function_nodes
+from extract.parsing.python_ast import SYNTAX, definitions
 
 # tree-sitter-python takes the second line for the end of the block.
 BROKEN = b"def broken():\n    (bar.\nbaz)\n"
@@ -73,9 +73,9 @@ def test_invalid_escapes_are_read_in_silence() -> None:
 
 
 def test_too_deep_and_too_large_files_are_not_rescued() -> None:
-    assert function_nodes("x" + ".a" * 350) == []
-    assert function_nodes("x" + ".a" * 450) is None
-    assert function_nodes("x = 1\n" * 60_000) is None
+    assert definitions("x" + ".a" * 350) == []
+    assert definitions("x" + ".a" * 450) is None
+    assert definitions("x = 1\n" * 60_000) is None
 
 
 @pytest.mark.slow
@@ -87,10 +87,9 @@ def test_too_deep_and_too_large_files_are_not_rescued() -> None:
 )  # fmt: skip
 def test_hostile_depth_does_not_crash_the_interpreter(unit: str) -> None:
     program = (
-        "from extract.parsing.python_ast import function_nodes\n"
-        "from extract.parsing.python_fallback import rescued_functions\n"
+        "from extract.parsing.python_ast import definitions, rescued_functions\n"
         f"text = {unit}\n"
-        "function_nodes(text); rescued_functions(text.encode())\n"
+        "definitions(text); rescued_functions(text.encode())\n"
     )
     done = subprocess.run([sys.executable, "-c", program], timeout=20, check=False)
     assert done.returncode == 0
