@@ -48,6 +48,7 @@ SIZES = {
 """Characters that the code hands to a pattern, where it bounds them."""
 METHODS_OF = {
     "dedupe/lexer.py:": {"findall"},
+    "xtrove/commands/search/run.py:": {"search"},
     "extract/filters/pairs.py:_TEST_NAMES": {"match"},
     "ingest/sources/codesearchnet/layout.py:_LAYOUTS": {"fullmatch"},
     "ingest/sources/codesearchnet/layout.py:_BOOK": {"fullmatch"},
@@ -65,7 +66,16 @@ def _lexers() -> None:
         lexer.tokens(language, "")
 
 
-MAKERS: dict[str, Callable[[], None]] = {"dedupe/lexer.py": _lexers}
+def _filters() -> None:
+    from xtrove.commands.search.run import Filters
+
+    Filters(regex="a+").checked()  # The pattern is the user's own.
+
+
+MAKERS: dict[str, Callable[[], None]] = {
+    "dedupe/lexer.py": _lexers,
+    "xtrove/commands/search/run.py": _filters,
+}
 """What compiles the patterns of a module that only a call of its functions makes."""
 
 
