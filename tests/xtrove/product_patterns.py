@@ -67,9 +67,12 @@ def _lexers() -> None:
 
 
 def _filters() -> None:
+    from evaluate.code_search import CodeDocument
     from xtrove.commands.search.run import Filters
 
-    Filters(regex="a+").checked()  # The pattern is the user's own.
+    document = CodeDocument(path="a", name="a", start_line=1, end_line=1, language="c", text="a")
+    # The pattern is the user's own.
+    assert Filters(regex="a+").checked().match(document)
 
 
 MAKERS: dict[str, Callable[[], None]] = {
