@@ -70,7 +70,9 @@ def _filters() -> None:
     from evaluate.code_search import CodeDocument
     from xtrove.commands.search.run import Filters
 
-    document = CodeDocument(path="a", name="a", start_line=1, end_line=1, language="c", text="a")
+    document = CodeDocument(
+        path="a", name="a", scope="", start_line=1, end_line=1, language="c", text="a"
+    )
     # The pattern is the user's own.
     assert Filters(regex="a+").checked().match(document)
 
