@@ -69,7 +69,7 @@ def search(
             mode=mode,
             hybrid=hybrid,
             lines=lines,
-            filters=Filters(path=path_filter, language=language, regex=regex),
+            filters=Filters.of(path_filter, language, regex),
             files_only=files,
             ignored=no_ignore,
         )

@@ -165,7 +165,7 @@ class FolderTools:
         (`src/*`, `*_test.go`). language: only this one, such as python. limit: at most 20.
         """
         limit = max(1, min(limit, MAX_HITS))
-        filters = Filters(path=path, language=language).checked()
+        filters = Filters.of(path, language)
         with self._lock:
             mode = mode_of(_request(self._root, query, self._model, limit))
             snapshot, documents = self._updated()

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from rich.console import Console
 
@@ -61,34 +61,35 @@ class Filters:
     path: str = ""
     """A folder, a file, or a glob over the path in the folder that is searched."""
     language: str = ""
-    regex: str = ""
-    """Some of the text has to match."""
+    pattern: re.Pattern[str] | None = None
+    """Some of the text has to match; the user's own, so that its cost is too."""
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is left out."""
-        return not (self.path or self.language or self.regex)
+        return not (self.path or self.language or self.pattern)
 
-    def checked(self) -> Filters:
-        """With the language in its usual form. Raises `Misuse` for what cannot match anything."""
-        language = normalise_language(self.language)
-        if self.language and not language:
-            near = suggestion(self.language)
+    @classmethod
+    def of(cls, path: str = "", language: str = "", regex: str = "") -> Self:
+        """From what a user typed. Raises `Misuse` for what cannot match anything."""
+        known = normalise_language(language)
+        if language and not known:
+            near = suggestion(language)
             hint = f"did you mean {near!r}?" if near else f"known are {', '.join(LANGUAGES)}"
-            raise Misuse(f"unknown language {printable(self.language)!r}", remedy=hint)
+            raise Misuse(f"unknown language {printable(language)!r}", remedy=hint)
         try:
-            re.compile(self.regex)
+            pattern = re.compile(regex) if regex else None
         except re.error as error:
-            message = f"--regex {printable(self.regex)!r} is no regular expression: {error}"
+            message = f"--regex {printable(regex)!r} is no regular expression: {error}"
             raise Misuse(message, remedy="Escape what is meant literally with \\.") from error
-        path = self.path.strip().removeprefix("./").rstrip("/")
-        return replace(self, language=language, path="" if path == "." else path)
+        path = path.strip().removeprefix("./").rstrip("/")
+        return cls(path="" if path == "." else path, language=known, pattern=pattern)
 
     def match(self, document: CodeDocument) -> bool:
         """Whether a document may be an answer."""
         if self.language and document.language != self.language:
             return False
-        if self.regex and re.search(self.regex, document.text) is None:
+        if self.pattern and self.pattern.search(document.text) is None:
             return False
         return (
             not self.path
@@ -131,7 +132,7 @@ def search(request: Request) -> bool:
     Raises `Misuse` for wrong words, `XtroveError` where it fails.
     """
     mode = mode_of(request)
-    filters = request.filters.checked()
+    filters = request.filters
     root = request.root.resolve()
     start = time.monotonic()
     snapshot = updated_index(root, request.model, ignored=request.ignored)
