@@ -57,10 +57,19 @@ class WordsSearch:
 class VectorSearch:
     """Exact MaxSim over the live documents, or over the best of them by two quick measures."""
 
-    def __init__(self, snapshot: Snapshot, question: Question, *, exact: int = EXACT) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        question: Question,
+        *,
+        exact: int = EXACT,
+        only: NDArray[np.int64] | None = None,
+    ) -> None:
+        """`only`: numbers of the documents that may be an answer, ascending; None for all."""
         self._snapshot = snapshot
         self._question = question
         self._exact = exact
+        self._every = np.arange(len(snapshot)) if only is None else only
 
     @cached_property
     def tokens(self) -> LiveTokens:
@@ -70,12 +79,13 @@ class VectorSearch:
     @property
     def whole(self) -> bool:
         """Whether every document is scored."""
-        return bool(self.tokens.tokens * self.tokens.values.shape[1] <= self._exact)
+        tokens = int(np.diff(self.tokens.offsets)[self._every].sum())
+        return tokens * int(self.tokens.values.shape[1]) <= self._exact
 
     @property
     def scored(self) -> int:
         """Documents whose score is computed."""
-        return len(self._snapshot) if self.whole else min(CANDIDATES, len(self._snapshot))
+        return len(self._every) if self.whole else min(CANDIDATES, len(self._every))
 
     def search(self, queries: list[str], k: int) -> Hits:
         """The best `k` documents of each question; at most `CANDIDATES` of a large index."""
@@ -83,8 +93,7 @@ class VectorSearch:
 
     def _one(self, query: str, k: int) -> Hits:
         vectors = self._question(query)
-        every = np.arange(len(self._snapshot))
-        chosen = every if self.whole else self._candidates(query, vectors)
+        chosen = self._every if self.whole else self._candidates(query, vectors)
         hits = top(maxsim(self.tokens, chosen, vectors)[None, :], k)
         ids = np.where(hits.ids < 0, -1, chosen[hits.ids] if len(chosen) else -1)
         return Hits(ids=ids.astype(np.int32), scores=hits.scores)
@@ -97,9 +106,12 @@ class VectorSearch:
             if segment.means is not None:
                 live = part >= 0
                 near[part[live]] = (segment.means.astype(np.float32) @ mean)[live]
-        words = WordsSearch(self._snapshot).search([query], WORD_CANDIDATES).ids[0]
-        words = words[words >= 0]
-        best = top(near[None, :], CANDIDATES).ids[0]
+        # What may be no answer takes no place of one that may.
+        scores = WordsSearch(self._snapshot).scores(query)[self._every]
+        words = top(scores[None, :], WORD_CANDIDATES, above=0.0).ids[0]
+        words = self._every[words[words >= 0]]
+        best = top(near[self._every][None, :], CANDIDATES).ids[0]
+        best = self._every[best[best >= 0]]
         best = best[~np.isin(best, words)][: CANDIDATES - len(words)]
         return np.sort(np.concatenate([best, words])).astype(np.int64)
 

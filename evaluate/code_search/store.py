@@ -64,8 +64,9 @@ def place() -> Path:
     return cache_folder("search")
 
 
-def store_of(root: Path, model: Path | None) -> Store:
-    """The place of the index of a folder for a model, or of its words alone.
+def store_of(root: Path, model: Path | None, *, ignored: bool = False) -> Store:
+    """The place of the index of a folder for a model, or of its words alone; another one with
+    what `.gitignore` leaves out (`ignored`).
 
     Raises `Misuse` where that lies in the folder itself, `OSError` for no model.
     """
@@ -75,6 +76,7 @@ def store_of(root: Path, model: Path | None) -> Store:
         if not any(skipped_folder(name) for name in inner):
             raise Misuse(f"the index would lie in {root} itself: set XTROVE_CACHE elsewhere")
     parts = [FORMAT, CUT, fingerprint(model) if model is not None else "", *_cutters()]
+    parts += ["ignored"] if ignored else []
     digest = hashlib.sha256("\0".join(parts).encode())
     digest.update(b"\0" + os.fsencode(root))
     return Store(folder=base / digest.hexdigest()[:32])

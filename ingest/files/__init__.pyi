@@ -33,6 +33,7 @@ from .tree_walk import look as look
 from .tree_walk import open_regular as open_regular
 from .tree_walk import publishable as publishable
 from .tree_walk import read_capped as read_capped
+from .tree_walk import read_in_folder as read_in_folder
 from .tree_walk import read_up_to as read_up_to
 from .tree_walk import skipped_folder as skipped_folder
 from .tree_walk import walk as walk

@@ -323,6 +323,12 @@ def test_candidates_are_scored_as_all_are(
     monkeypatch.setattr(code_search, "CANDIDATES", 3)
     monkeypatch.setattr(code_search, "WORD_CANDIDATES", 1)
     assert quick.scored == 3
+    # What a filter leaves out takes no place among the candidates.
+    last = np.sort(all_of_them.ids[0][-2:]).astype(np.int64)
+    for exact_limit in (0, 1 << 27):
+        few = VectorSearch(snapshot, ask, exact=exact_limit, only=last)
+        assert few.scored == 2
+        assert few.search([QUESTIONS[0]], 2).ids[0].tolist() == all_of_them.ids[0][-2:].tolist()
     for row, ids in enumerate(quick.search(list(QUESTIONS), 8).ids):
         kept = set(ids[ids >= 0].tolist())
         assert len(kept) == 3

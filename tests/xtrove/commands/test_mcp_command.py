@@ -16,9 +16,19 @@ from mcp.client.stdio import stdio_client
 
 from tests.evaluate.code_folder import make_folder, replace_text
 from tests.xtrove.support import ROOT, TIMEOUT, environment, xtrove
-from xtrove.commands.search.mcp_server import MAX_ANSWER_CHARS, MAX_FUNCTION_CHARS, MAX_HITS
+from xtrove.commands.search.mcp_server import (
+    MAX_ANSWER_CHARS,
+    MAX_FUNCTION_CHARS,
+    MAX_HITS,
+    FolderTools,
+)
+from xtrove.commands.search.run import hit_of
 
 Calls = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+TWO_CLASSES = "".join(
+    f"class {name}:\n    def run(self):\n        total = {number}\n        return total\n\n\n"
+    for number, name in enumerate("AB")
+)
 SECRET = "def hidden_outside():\n    return 'of the folder'\n"
 
 
@@ -87,6 +97,12 @@ def test_an_agent_searches_reads_and_sees_what_changed(root: Path) -> None:
         assert function["code"].lstrip().startswith("def plant(self, seeds):")
         assert '"""Put seeds into the ground."""' in function["code"] and text["note"] == ""
 
+        (root / "two.py").write_text(TWO_CLASSES)
+        for asked, count in (("B.run", 1), ("C.run", 2), ("run", 2)):
+            both = await call("read_function", {"path": "two.py", "name": asked})
+            assert len(both["functions"]) == count, asked
+        (root / "two.py").unlink()
+
         replace_text(root / "home/kitchen.py", "pour", "decant")
         moved = await call("search_code", {"query": "decant"})
         assert [hit["name"] for hit in moved["hits"]] == ["decant"]
@@ -154,6 +170,21 @@ def test_it_ends_with_its_input_and_writes_only_the_protocol(root: Path) -> None
     assert done.returncode == 0, done.stderr
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert answers[0]["result"]["serverInfo"]["name"] == "xtrove"
+
+
+def test_a_link_in_the_place_of_a_folder_leads_nowhere(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XTROVE_CACHE", str(root.parent / "cache"))
+    tools = FolderTools(root, None)
+    document = tools._updated()[1][0]
+    path = root / document.path
+    assert hit_of(document, 0.0, root, 0).snippet == document.text
+    outside = root.parent / "outside"
+    (outside / path.name).write_text("# of another folder\n" * 100)
+    path.parent.rename(root.parent / "moved")
+    (root / "home").symlink_to(outside)
+    assert "another folder" not in hit_of(document, 0.0, root, 0).snippet
 
 
 def test_a_folder_and_a_model_have_to_be_there(tmp_path: Path) -> None:

@@ -32,7 +32,6 @@ from xtrove.commands.search.run import (
     best_documents,
     hit_of,
     mode_of,
-    order,
     updated_index,
 )
 from xtrove.core import XtroveError
@@ -44,6 +43,8 @@ MAX_FUNCTION_CHARS = 24_000
 MAX_FUNCTIONS = 5
 SNIPPET_LINES = 12
 MAX_WORDS = 8
+MAX_WORD_CHARS = 40
+MAX_NAMES_CHARS = 1_000
 _WORD = re.compile(r"\w+")
 INSTRUCTIONS = (
     "Searches the functions of one folder of code. Use search_code with a question in words, or "
@@ -169,13 +170,9 @@ class FolderTools:
         with self._lock:
             mode = mode_of(_request(self._root, query, self._model, limit))
             snapshot, documents = self._updated()
-            # A filter may leave only what ranks low.
-            count = limit if filters.is_empty else len(documents)
-            request = _request(self._root, query, self._model, count)
+            request = _request(self._root, query, self._model, limit, filters)
             with Step("searching") as step:
-                best, _ = best_documents(request, mode, snapshot, step)
-        best = [pair for pair in best if filters.match(documents[pair[0]])]
-        best.sort(key=lambda pair: order(documents[pair[0]], pair[1]))
+                best, _ = best_documents(request, mode, snapshot, documents, step)
         hits = [
             _answer(
                 hit_of(documents[number], score, self._root, SNIPPET_LINES), query,
@@ -205,12 +202,12 @@ class FolderTools:
                 f"no indexed file {printable(path)!r} in this folder: give a path as "
                 "search_code does, relative to the folder"
             )
-        named = [document for document in in_file if _same_name(document.name, name)]
+        named = _named(in_file, name)
         if not named:
             names = sorted({document.name for document in in_file} - {""})
             raise ToolError(
                 f"no function {printable(name)!r} in {printable(path)}; it has: "
-                f"{printable(', '.join(names[:50])) or 'none'}"
+                f"{printable(', '.join(names))[:MAX_NAMES_CHARS] or 'none'}"
             )
         functions: list[FunctionText] = []
         room = MAX_FUNCTION_CHARS
@@ -244,7 +241,9 @@ class FolderTools:
         return snapshot, snapshot.documents(self._known)
 
 
-def _request(root: Path, query: str, model: Path | None, count: int) -> Request:
+def _request(
+    root: Path, query: str, model: Path | None, count: int, filters: Filters | None = None
+) -> Request:
     return Request(
         root=root,
         question=query,
@@ -254,12 +253,18 @@ def _request(root: Path, query: str, model: Path | None, count: int) -> Request:
         mode=None,
         hybrid=model is not None,
         lines=SNIPPET_LINES,
+        filters=filters or Filters(),
     )
 
 
-def _same_name(name: str, asked: str) -> bool:
-    last = asked.replace("::", ".").replace("#", ".").rpartition(".")[2]
-    return bool(name) and name in (asked, last)
+def _named(documents: list[CodeDocument], asked: str) -> list[CodeDocument]:
+    """The functions of a name; of `Class.method` those in that class, where there are any."""
+    scope, _, last = asked.replace("::", ".").replace("#", ".").rpartition(".")
+    named = [document for document in documents if document.name and document.name in (asked, last)]
+    inside = [
+        document for document in named if scope and f".{document.scope}".endswith(f".{scope}")
+    ]
+    return inside or named
 
 
 def _function(document: CodeDocument, code: str) -> FunctionText:
@@ -291,7 +296,7 @@ def _why(document: CodeDocument, query: str, languages: frozenset[str]) -> str:
     """The words of the question that the document holds, in the order of the question."""
     stems = set(query_words(f"{document.name} {document.text}", languages))
     asked = dict.fromkeys(_WORD.findall(query))
-    words = [word for word in asked if stems & set(query_words(word, languages))]
+    words = [word[:MAX_WORD_CHARS] for word in asked if stems & set(query_words(word, languages))]
     reasons = ["its name is asked for"] if document.name in asked else []
     if words:
         reasons.append(f"words: {', '.join(words[:MAX_WORDS])}")

@@ -17,6 +17,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+import numpy as np
 from rich.console import Console
 
 from evaluate.code_search import (
@@ -35,13 +36,12 @@ from evaluate.code_search import (
 )
 from evaluate.retrieval import Hits, Searcher
 from ingest import LANGUAGES, MAX_FILE_BYTES, normalise_language, suggestion
-from ingest.files import read_capped
+from ingest.files import read_in_folder
 from train.model import recorded_template
 from xtrove.core import Interrupted, Misuse
 from xtrove.terminal import Step, err, one_line, out, printable
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from evaluate.code_search import QuestionGraph, Snapshot
@@ -132,18 +132,13 @@ def search(request: Request) -> bool:
     Raises `Misuse` for wrong words, `XtroveError` where it fails.
     """
     mode = mode_of(request)
-    filters = request.filters
     root = request.root.resolve()
     start = time.monotonic()
     snapshot = updated_index(root, request.model, ignored=request.ignored)
     indexed = time.monotonic()
     with Step("searching") as step:
         documents = snapshot.documents({})
-        # A filter may leave only what ranks low.
-        count = request.count if filters.is_empty else len(documents)
-        best, scored = best_documents(replace(request, count=count), mode, snapshot, step)
-    best = [pair for pair in best if filters.match(documents[pair[0]])]
-    best.sort(key=lambda pair: order(documents[pair[0]], pair[1]))
+        best, scored = best_documents(request, mode, snapshot, documents, step)
     hits = [
         hit_of(documents[number], score, root, request.lines)
         for number, score in best[: request.count]
@@ -187,7 +182,7 @@ def mode_of(request: Request) -> Literal["maxsim", "xtr", "bm25"]:
 def updated_index(root: Path, model: Path | None, *, ignored: bool = False) -> Snapshot:
     """The index of a folder, brought up to date. Raises `Misuse` for a folder without code."""
     try:
-        store = store_of(root, model)
+        store = store_of(root, model, ignored=ignored)
         encode = partial(_encode, model) if model is not None else None
         with store.hold(_say_waiting), Step("indexing", timed=True) as step:
             template = recorded_template(model) if model is not None else None
@@ -221,15 +216,34 @@ def _left_out(snapshot: Snapshot) -> str:
 
 
 def best_documents(
-    request: Request, mode: str, snapshot: Snapshot, step: Step
+    request: Request,
+    mode: str,
+    snapshot: Snapshot,
+    documents: Sequence[CodeDocument],
+    step: Step,
 ) -> tuple[list[tuple[int, float]], int]:
-    """Number and score of the best documents, and how many were scored exactly."""
-    ranked, scored = _hits(request, mode, snapshot, step)
+    """Number and score of the best `request.count` documents that its filters let through, best
+    first, and how many were scored exactly. `documents`: all of the snapshot, by number."""
+    filters = request.filters
+    only = None
+    if not filters.is_empty:
+        allowed = [filters.match(document) for document in documents]
+        only = np.flatnonzero(allowed).astype(np.int64)
+        # Searchers rank what the filters leave out too: all is asked for, and that is dropped.
+        request = replace(request, count=max(1, len(documents)))
+    ranked, scored = _hits(request, mode, snapshot, only, step)
     pairs = zip(ranked.ids[0].tolist(), ranked.scores[0].tolist(), strict=True)
-    return [(number, score) for number, score in pairs if number >= 0], scored
+    best = [(number, score) for number, score in pairs if number >= 0]
+    if only is not None:
+        kept = set(only.tolist())
+        best = [(number, score) for number, score in best if number in kept]
+    best.sort(key=lambda pair: order(documents[pair[0]], pair[1]))
+    return best, scored
 
 
-def _hits(request: Request, mode: str, snapshot: Snapshot, step: Step) -> tuple[Hits, int]:
+def _hits(
+    request: Request, mode: str, snapshot: Snapshot, only: NDArray[np.int64] | None, step: Step
+) -> tuple[Hits, int]:
     words = WordsSearch(snapshot)
     if request.model is None:
         return words.search([request.question], request.count), len(snapshot)
@@ -237,7 +251,7 @@ def _hits(request: Request, mode: str, snapshot: Snapshot, step: Step) -> tuple[
     searcher: Searcher
     scored = len(snapshot)
     if mode == "maxsim":
-        vectors = VectorSearch(snapshot, partial(_question, model, step))
+        vectors = VectorSearch(snapshot, partial(_question, model, step), only=only)
         searcher, scored = vectors, vectors.scored
     else:
         from evaluate.retrieval import XtrSearcher
@@ -258,7 +272,9 @@ def _hits(request: Request, mode: str, snapshot: Snapshot, step: Step) -> tuple[
 
 def hit_of(document: CodeDocument, score: float, root: Path, lines: int) -> Hit:
     """An answer with its first `lines` lines as they stand in the file; 0 for all."""
-    content = read_capped(str(root / document.path), MAX_FILE_BYTES)
+    # A link that took the place of a file or folder since the walk leads nowhere.
+    is_link = (root / document.path).is_symlink()
+    content = None if is_link else read_in_folder(root, document.path, MAX_FILE_BYTES)
     # The file as it is has its comments where they stand; it may be gone by now.
     text = document.text
     if content is not None:
