@@ -87,15 +87,15 @@ class Device:
 
 
 def choose_device(
-    name: str, precision: str, *, local_rank: int = 0, local_world: int = 1
+    name: str, precision: str, *, local_rank: int = 0, local_world: int = 1, world: int = 1
 ) -> Device:
     """The device of this process; `Misuse` where the wanted one is not there.
 
-    `local_world`: processes of the run on this machine, each of which needs a device of its own.
+    `local_world`, `world`: processes of the run on this machine, each of which needs a device of
+    its own, and on all.
     """
     device = resolve_device(name, local_rank)
-    if local_world > 1:
-        _check_shared(name, device, local_world)
+    _check_shared(name, device, local_world, world)
     precision_used: Precision = "bf16" if _bf16(device, precision) else "fp32"
     known = _known_peak(device, precision_used)
     return Device(
@@ -113,6 +113,7 @@ def resolve_device(name: str, local_rank: int = 0) -> torch.device:
     if name == "auto":
         if torch.cuda.is_available():
             without_cudnn_attention()
+            _check_count(local_rank, torch.cuda.device_count())
             return torch.device("cuda", local_rank)
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
@@ -148,15 +149,25 @@ def without_cudnn_attention() -> None:
     torch.backends.cuda.enable_cudnn_sdp(False)
 
 
-def _check_shared(name: str, device: torch.device, local_world: int) -> None:
-    """Several processes need several devices. Raises `Misuse`."""
-    if device.type == "mps":
+def _check_count(local_rank: int, count: int) -> None:
+    """Each process needs a card of its own. Raises `Misuse`."""
+    if local_rank >= count:
         raise Misuse(
-            f"{local_world} processes on one Apple GPU: there is one device, and no way to "
-            "exchange its tensors between processes",
+            f"process {local_rank} of this machine has no card: torch sees {count}",
+            remedy=f"start at most {count} with torchrun --nproc-per-node",
+        )
+
+
+def _check_shared(name: str, device: torch.device, local_world: int, world: int) -> None:
+    """Several processes need several devices. Raises `Misuse`."""
+    if device.type == "mps" and world > 1:
+        raise Misuse(
+            f"{world} processes on Apple GPUs: there is no way to exchange their tensors",
             remedy="start xtrove train without torchrun",
         )
-    if device.type == "cuda" and torch.device(name if name != "auto" else "cuda").index is not None:
+    if local_world == 1 or device.type != "cuda":
+        return
+    if torch.device(name if name != "auto" else "cuda").index is not None:
         raise Misuse(
             f"device: {name!r} is one card for {local_world} processes",
             remedy="use device: cuda, which gives each process its own",
@@ -200,8 +211,13 @@ def _cgroup_free() -> int:
 def _known_peak(device: torch.device, precision: Precision) -> float | None:
     if device.type != "cuda" or precision != "bf16":
         return None
-    name = torch.cuda.get_device_name(device)
-    return next((flops for part, flops in _PEAKS if part in name), None)
+    return known_peak(torch.cuda.get_device_name(device))
+
+
+def known_peak(card: str) -> float | None:
+    """Dense bf16 FLOP/s of a card by its name, in whole words ("A1000" is no "A100")."""
+    words = f" {card.replace('-', ' ')} "
+    return next((flops for part, flops in _PEAKS if f" {part} " in words), None)
 
 
 _PEAK_SIZES: Final = {"cuda": 8192, "mps": 4096}

@@ -85,6 +85,7 @@ def train(
         config.precision,
         local_rank=group.local_rank,
         local_world=group.local_world,
+        world=group.world,
     )
     group = join(group, device.torch)
     watch = watch or SilentWatch()

@@ -129,7 +129,7 @@ def plan_run(
 
 def _check_pool(tokens: int, config: TrainConfig) -> None:
     """The tokens that the loss retrieves from must be countable. Raises `Misuse`."""
-    if tokens >= MOST_TOKENS:
+    if tokens >= MOST_TOKENS and config.objective.k(tokens):
         raise Misuse(
             f"a batch would hold about {tokens:,} document tokens; the loss retrieves from fewer "
             f"than {MOST_TOKENS:,}",

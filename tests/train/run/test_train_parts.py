@@ -17,7 +17,14 @@ from tests.train.runs import config, dataset
 from train.config import CacheSection, TrainConfig, differences
 from train.data.collate import Ragged, pack, padded_length, shapes
 from train.data.dataset import open_reader
-from train.device import _check_shared, choose_device, self_test, without_cudnn_attention
+from train.device import (
+    _check_count,
+    _check_shared,
+    choose_device,
+    known_peak,
+    self_test,
+    without_cudnn_attention,
+)
 from train.distributed import Processes
 from train.errors import TrainingFault
 from train.model.pretrained import attention_for, flash_attention_works
@@ -247,17 +254,33 @@ def test_attentions_that_cannot_be_trusted_are_not_chosen(
 
 def test_processes_do_not_share_a_device() -> None:
     apple, card = torch.device("mps"), torch.device("cuda", 0)
-    with pytest.raises(Misuse, match="2 processes on one Apple GPU"):
-        _check_shared("auto", apple, 2)
+    for here in (1, 2):
+        with pytest.raises(Misuse, match="2 processes on Apple GPUs"):
+            _check_shared("auto", apple, here, 2)
+    _check_shared("auto", apple, 1, 1)
     with pytest.raises(Misuse, match="'cuda:0' is one card for 8 processes"):
-        _check_shared("cuda:0", card, 8)
+        _check_shared("cuda:0", card, 8, 8)
     for name in ("auto", "cuda"):
-        _check_shared(name, card, 8)
+        _check_shared(name, card, 8, 8)
+    _check_shared("cuda:0", card, 1, 4)
+    with pytest.raises(Misuse, match="process 4 of this machine has no card: torch sees 4"):
+        _check_count(4, 4)
+    _check_count(3, 4)
+
+
+def test_the_peak_of_a_card_is_found_by_whole_words() -> None:
+    cards = {
+        "NVIDIA H100 80GB HBM3": 989e12, "NVIDIA H100 PCIe": 756e12, "NVIDIA L40": 181e12,
+        "NVIDIA A100-SXM4-80GB": 312e12, "NVIDIA L40S": 362e12, "NVIDIA L4": 121e12,
+        "NVIDIA RTX A1000": None, "NVIDIA A10": 125e12, "NVIDIA A10G": None,
+    }  # fmt: skip
+    assert {card: known_peak(card) for card in cards} == cards
 
 
 def test_a_batch_that_cannot_be_retrieved_from_is_refused_before_it(tmp_path: Path) -> None:
     chosen = config(tmp_path, tmp_path, batch={"size": 65_536})
     _check_pool(MOST_TOKENS - 1, chosen)
+    _check_pool(2 * MOST_TOKENS, config(tmp_path, tmp_path, objective={"kind": "maxsim"}))
     with pytest.raises(Misuse, match="document tokens") as caught:
         _check_pool(2 * MOST_TOKENS, chosen)
     assert "batch.size: 26,214 or less" in (caught.value.remedy or "")
