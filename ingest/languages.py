@@ -101,7 +101,7 @@ _NAMES: Mapping[str, str] = MappingProxyType(
 _HEADER = ".h"
 _CPP_LINE = re.compile(
     rb"^[ \t]*(?:class[ \t]+\w[\w:]*+(?:[ \t]+final)?[ \t]*[:{;]|(?:inline[ \t]+)?namespace\b"
-    rb"[^;\n]*\{|template[ \t]*<|using[ \t]+[\w:]+[^\n]*;|(?:public|private|protected)[ \t]*:"
+    rb"[^;\n]*\{|template[ \t]*<|using[ \t]+\w[^\n;]{0,300};|(?:public|private|protected)[ \t]*:"
     rb"|#[ \t]*include[ \t]*<[a-z_]+>)|\bstd::\w",
     re.M,
 )

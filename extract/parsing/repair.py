@@ -52,7 +52,7 @@ _CONDITION = re.compile(
 )
 _NOT_TAKEN = re.compile(
     rb"[ \t]*+#[ \t]*+if(?:def[ \t]++__cplusplus\b|[ \t]++0\b"
-    rb"|[ \t]++defined[ \t]*\(?[ \t]*__cplusplus)"
+    rb"|[ \t]++defined[ \t]*+\(?[ \t]*+__cplusplus)"
 )
 _MACROS = (
     re.compile(rb"^[ \t]*+([A-Z][A-Z0-9_]{3,80}(?:\([^()\n]{0,200}\))?)[ \t]*\r?$", re.M),
