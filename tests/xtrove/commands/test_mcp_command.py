@@ -179,12 +179,12 @@ def test_a_link_in_the_place_of_a_folder_leads_nowhere(
     tools = FolderTools(root, None)
     document = tools._updated()[1][0]
     path = root / document.path
-    assert hit_of(document, 0.0, root, 0).snippet == document.text
+    assert hit_of(document, 0.0, root, 0).snippet.lstrip() == document.text
     outside = root.parent / "outside"
     (outside / path.name).write_text("# of another folder\n" * 100)
     path.parent.rename(root.parent / "moved")
     (root / "home").symlink_to(outside)
-    assert "another folder" not in hit_of(document, 0.0, root, 0).snippet
+    assert hit_of(document, 0.0, root, 0).snippet == document.text
 
 
 def test_a_folder_and_a_model_have_to_be_there(tmp_path: Path) -> None:
