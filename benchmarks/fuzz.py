@@ -4,7 +4,7 @@
 [--first N] [--findings DIR]` takes real files (the golden ones of the tests, and those of a folder
 of The Stack v1: $XTROVE_DATA/the-stack by default, `--data ""` for none), breaks them
 (`fuzz_rows.py`) and puts each through `extract.pipeline.watchdog` with the limits of a build: files
-of all eight languages, ready pairs, query rules, redaction, and the readers of tables
+of the first eight languages, ready pairs, query rules, redaction, and the readers of tables
 (`fuzz_targets.py`).
 A row over a limit, an exception, or a rule that does not hold is a finding: it is printed, its
 bytes are written to DIR, and `--target`, `--first` and `--rows 1` with the same seed and data make
