@@ -69,13 +69,10 @@ def read_checkout(top: Path, *, inside: Path, tree_cap: int = MAX_TREE_BYTES) ->
         git_dir, commit = _located(entry, inside)
         facts = _config(git_dir)
         missing = _missing(git_dir, commit) if facts.partial else frozenset()
-        listing = output(git_dir, ["ls-tree", "-r", "-z", "--full-tree", commit], cap=tree_cap)
-        if listing.count(b"\0") > MAX_FILES:
-            raise GitFault(f"more than {MAX_FILES} files")
+        blobs, links = tree_of(git_dir, commit, tree_cap)
     except GitFault as fault:
         raise _unreadable(top, str(fault)) from fault
     host, repo = parse_remote(facts.remote)
-    blobs, links = parse_tree(listing)
     return Checkout(
         repo=repo or top.resolve().name.removesuffix(".git" if entry == top else ""),
         commit=commit,
@@ -85,6 +82,16 @@ def read_checkout(top: Path, *, inside: Path, tree_cap: int = MAX_TREE_BYTES) ->
         links=links,
         missing=missing,
     )
+
+
+def tree_of(
+    git_dir: str, commit: str, cap: int = MAX_TREE_BYTES
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Paths to object ids of the regular files and of the links of a commit. Raises `GitFault`."""
+    listing = output(git_dir, ["ls-tree", "-r", "-z", "--full-tree", commit], cap=cap)
+    if listing.count(b"\0") > MAX_FILES:
+        raise GitFault(f"more than {MAX_FILES} files")
+    return _parse_tree(listing)
 
 
 def tracked_files(checkout: Checkout) -> frozenset[str]:
@@ -211,8 +218,7 @@ def _missing(git_dir: str, commit: str) -> frozenset[str]:
     return frozenset(line[1:] for line in lines if line.startswith("?"))
 
 
-def parse_tree(listing: bytes) -> tuple[dict[str, str], dict[str, str]]:
-    """Paths to object ids of the regular files and of the links in an `ls-tree -r -z`."""
+def _parse_tree(listing: bytes) -> tuple[dict[str, str], dict[str, str]]:
     blobs: dict[str, str] = {}
     links: dict[str, str] = {}
     for record in os.fsdecode(listing).split("\0"):

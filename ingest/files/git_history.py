@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ingest.files.git_checkout import COMMIT, MAX_TREE_BYTES, Checkout, parse_tree
+from ingest.files.git_checkout import COMMIT, Checkout, tree_of
 from ingest.files.git_process import GitFault, output
 
 MAX_COMMITS = 1_000_000
@@ -85,8 +85,7 @@ def commits_touching(checkout: Checkout, paths: Sequence[str]) -> list[str]:
 
 def checkout_at(checkout: Checkout, commit: str) -> Checkout:
     """The same repository at another of its commits. Raises `GitFault`."""
-    arguments = ["ls-tree", "-r", "-z", "--full-tree", commit]
-    blobs, links = parse_tree(output(checkout.git_dir, arguments, cap=MAX_TREE_BYTES))
+    blobs, links = tree_of(checkout.git_dir, commit)
     return replace(checkout, commit=commit, blobs=blobs, links=links)
 
 

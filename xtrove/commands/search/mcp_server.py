@@ -174,12 +174,9 @@ class FolderTools:
             with Step("searching") as step:
                 best, _ = best_documents(request, mode, snapshot, documents, step)
         hits = [
-            _answer(
-                hit_of(documents[number], score, self._root, SNIPPET_LINES), query,
-                snapshot.languages,
-            )
-            for number, score in best[:limit]
-        ]  # fmt: skip
+            _answer(hit_of(document, score, self._root, SNIPPET_LINES), query, snapshot.languages)
+            for document, score in best
+        ]
         shown = _cut(hits)
         note = ""
         if not hits:

@@ -137,12 +137,10 @@ def search(request: Request) -> bool:
     snapshot = updated_index(root, request.model, ignored=request.ignored)
     indexed = time.monotonic()
     with Step("searching") as step:
-        documents = snapshot.documents({})
+        # Without a filter only the answers are read.
+        documents = None if request.filters.is_empty else snapshot.documents({})
         best, scored = best_documents(request, mode, snapshot, documents, step)
-    hits = [
-        hit_of(documents[number], score, root, request.lines)
-        for number, score in best[: request.count]
-    ]
+    hits = [hit_of(document, score, root, request.lines) for document, score in best]
     seconds = {"index": indexed - start, "search": time.monotonic() - indexed}
     if request.as_json:
         facts = {"query": request.question, "root": str(root), "mode": mode, "scored": scored}
@@ -154,11 +152,6 @@ def search(request: Request) -> bool:
     else:
         _show(hits, out())
     return bool(hits)
-
-
-def order(document: CodeDocument, score: float) -> tuple[float, str, int]:
-    """Best first; equal scores by where they stand."""
-    return -score, document.path, document.start_line
 
 
 def mode_of(request: Request) -> Literal["maxsim", "xtr", "bm25"]:
@@ -219,26 +212,31 @@ def best_documents(
     request: Request,
     mode: str,
     snapshot: Snapshot,
-    documents: Sequence[CodeDocument],
+    documents: Sequence[CodeDocument] | None,
     step: Step,
-) -> tuple[list[tuple[int, float]], int]:
-    """Number and score of the best `request.count` documents that its filters let through, best
-    first, and how many were scored exactly. `documents`: all of the snapshot, by number."""
-    filters = request.filters
+) -> tuple[list[tuple[CodeDocument, float]], int]:
+    """The best `request.count` documents that its filters let through with their scores, best
+    first, and how many were scored exactly.
+
+    `documents`: all of the snapshot, by number; needed where there are filters.
+    """
     only = None
-    if not filters.is_empty:
-        allowed = [filters.match(document) for document in documents]
+    count = request.count
+    if documents is not None and not request.filters.is_empty:
+        allowed = [request.filters.match(document) for document in documents]
         only = np.flatnonzero(allowed).astype(np.int64)
         # Searchers rank what the filters leave out too: all is asked for, and that is dropped.
         request = replace(request, count=max(1, len(documents)))
     ranked, scored = _hits(request, mode, snapshot, only, step)
-    pairs = zip(ranked.ids[0].tolist(), ranked.scores[0].tolist(), strict=True)
-    best = [(number, score) for number, score in pairs if number >= 0]
-    if only is not None:
-        kept = set(only.tolist())
-        best = [(number, score) for number, score in best if number in kept]
-    best.sort(key=lambda pair: order(documents[pair[0]], pair[1]))
-    return best, scored
+    kept = None if only is None else set(only.tolist())
+    document_of = snapshot.document if documents is None else documents.__getitem__
+    best = [
+        (document_of(number), score)
+        for number, score in zip(ranked.ids[0].tolist(), ranked.scores[0].tolist(), strict=True)
+        if number >= 0 and (kept is None or number in kept)
+    ]
+    best.sort(key=lambda pair: (-pair[1], pair[0].path, pair[0].start_line))
+    return best[:count], scored
 
 
 def _hits(
